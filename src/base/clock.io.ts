@@ -1,0 +1,7 @@
+import type { Clock } from './clock.ts';
+
+/** The machine's clocks. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  date: () => new Date(),
+};

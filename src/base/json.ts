@@ -1,0 +1,28 @@
+// JSON with 64-bit integers: IPAM sequence numbers exceed 2^53 and must never pass a double.
+// (JSON.parse with the source text: ECMAScript proposal "JSON.parse source text access".)
+
+/** A JSON value. Integers beyond 2^53 are bigint. */
+export type Json = null | boolean | number | bigint | string | Json[] | { [key: string]: Json };
+
+interface Context {
+  readonly source?: string;
+}
+const parseWithSource = JSON.parse as unknown as (
+  text: string,
+  reviver: (key: string, value: Json, context: Context) => Json,
+) => Json;
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): Json };
+
+/** Parses; integers that a double cannot hold become bigint. Throws SyntaxError on bad text. */
+export function parseJson(text: string): Json {
+  return parseWithSource(text, (_key, value, { source }) =>
+    typeof value === 'number' && source && /^-?\d+$/.test(source) && !Number.isSafeInteger(value)
+      ? BigInt(source)
+      : value,
+  );
+}
+
+/** Prints; bigint becomes a plain integer. */
+export function printJson(value: unknown): string {
+  return JSON.stringify(value, (_key, v) => (typeof v === 'bigint' ? rawJSON(String(v)) : v));
+}

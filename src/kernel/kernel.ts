@@ -1,0 +1,109 @@
+// The kernel port: links, addresses, routes, neighbours and sysctls of one network namespace, as
+// values. Calls are synchronous (5-8 us each by netlink), only link deletion waits.
+// Twins: netns.io.ts (Linux) and memory.ts, both under kernel.cases.ts.
+import type { Cidr } from '../net/cidr.ts';
+import type { Family, Ip } from '../net/ip.ts';
+import type { Mac } from '../net/mac.ts';
+
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  /** `veth`, `ipip`, `vxlan` ...; undefined for physical and loopback links. */
+  readonly kind?: string | undefined;
+  readonly mac?: Mac | undefined;
+  readonly mtu: number;
+  readonly up: boolean;
+}
+
+export interface InterfaceAddressOfLink {
+  readonly linkIndex: number;
+  readonly ip: Ip;
+  readonly prefixLength: number;
+  readonly scope: 'global' | 'link' | 'host';
+}
+
+/** A route of the main table. Identity: destination and metric. */
+export interface Route {
+  readonly destination: Cidr;
+  readonly kind: 'unicast' | 'blackhole';
+  readonly gateway?: Ip | undefined;
+  readonly linkIndex?: number | undefined;
+  readonly scope: 'global' | 'link';
+  readonly onlink: boolean;
+  /** The ownership mark: 3 boot (pod routes), 12 bird (BGP and block routes). */
+  readonly protocol: number;
+  readonly metric: number;
+}
+
+export const ROUTE_PROTOCOL = { kernel: 2, boot: 3, bird: 12 } as const;
+
+export interface VethPair {
+  readonly name: string;
+  readonly peer: string;
+  /** Path of the peer's network namespace. */
+  readonly peerNetns: string;
+  readonly mtu: number;
+  readonly peerMac?: Mac | undefined;
+}
+
+/** One change; a batch of them travels in one send. */
+export type LinkChange =
+  | {
+      readonly kind: 'setLink';
+      readonly index: number;
+      readonly up?: boolean;
+      readonly mac?: Mac;
+      readonly mtu?: number;
+    }
+  | {
+      readonly kind: 'addAddress';
+      readonly linkIndex: number;
+      readonly ip: Ip;
+      readonly prefixLength: number;
+    }
+  | {
+      readonly kind: 'deleteAddress';
+      readonly linkIndex: number;
+      readonly ip: Ip;
+      readonly prefixLength: number;
+    }
+  /** Fails with EEXIST (17) when the destination and metric are taken. */
+  | { readonly kind: 'addRoute'; readonly route: Route }
+  | { readonly kind: 'replaceRoute'; readonly route: Route }
+  /** Absent is fine. */
+  | { readonly kind: 'deleteRoute'; readonly route: Route }
+  | {
+      readonly kind: 'setNeighbour';
+      readonly linkIndex: number;
+      readonly ip: Ip;
+      readonly mac: Mac;
+    };
+
+/** What the kernel tells by itself. `lost`: some were missed, read everything anew. */
+export type KernelEvent =
+  | { readonly kind: 'link'; readonly link: Link; readonly gone: boolean }
+  | { readonly kind: 'address'; readonly address: InterfaceAddressOfLink; readonly gone: boolean }
+  | { readonly kind: 'route'; readonly route: Route; readonly gone: boolean }
+  | { readonly kind: 'lost' };
+
+export interface Kernel {
+  links(): readonly Link[];
+  link(name: string): Link | undefined;
+  addresses(): readonly InterfaceAddressOfLink[];
+  /** Routes of the main table, optionally of one protocol or family. */
+  routes(filter?: { readonly protocol?: number; readonly family?: Family }): readonly Route[];
+  /** Makes the pair; the peer stands in its namespace, down. Answers the host end. */
+  addVeth(pair: VethPair): Link;
+  /** Sends all changes at once; throws OpError (with errno) of the first refusal. */
+  apply(changes: readonly LinkChange[]): void;
+  /** False: there was none. Takes about 15 ms of kernel time, off the main thread. */
+  deleteLink(name: string): Promise<boolean>;
+  /** Writes `/proc/sys/net/<key>`, e.g. `ipv4/conf/calic440f455693/forwarding`. */
+  setSysctl(key: string, value: string): void;
+  getSysctl(key: string): string;
+  /** Calls back on the main loop until the signal fires. */
+  subscribe(listener: (event: KernelEvent) => void, signal: AbortSignal): void;
+  /** The kernel as seen from inside another namespace; throws OpError (ENOENT 2) if it is gone. */
+  enter(netnsPath: string): Kernel;
+  close(): void;
+}

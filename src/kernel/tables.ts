@@ -1,0 +1,50 @@
+// The packet filter port: iptables tables and IP sets, changed by transactions through kept-open
+// restore children. Twins: iptables/ and ipset/ (.io.ts) and memory-tables.ts, both under tables.cases.ts.
+
+export type TableName = 'raw' | 'mangle' | 'nat' | 'filter';
+
+/** A chain's rules as text after `-A <chain> `, in iptables-save's own spelling where read back. */
+export type ChainRules = readonly string[];
+
+/** A table as `iptables-save` shows it: every chain with its rules; kernel chains included. */
+export type TableContent = ReadonlyMap<string, ChainRules>;
+
+/** One transaction on one table, in restore syntax without `*table` and `COMMIT`. */
+export interface TableTransaction {
+  readonly table: TableName;
+  /** e.g. `:cali-FORWARD - [0:0]` (makes or flushes), `-A ...`, `-I ...`, `-D ...`, `-X ...`. */
+  readonly lines: readonly string[];
+}
+
+export interface Tables {
+  /** Reads a table with the matching save command. */
+  read(table: TableName): Promise<TableContent>;
+  /** All or nothing per table; throws OpError with the refused line. */
+  commit(transaction: TableTransaction): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface IpSetMeta {
+  readonly name: string;
+  readonly type: 'hash:net' | 'hash:ip' | 'hash:ip,port';
+  readonly family: 'inet' | 'inet6';
+  readonly maxElements: number;
+}
+
+export interface IpSet extends IpSetMeta {
+  readonly members: ReadonlySet<string>;
+}
+
+export type IpSetChange =
+  | { readonly kind: 'create'; readonly set: IpSetMeta }
+  | { readonly kind: 'add'; readonly name: string; readonly member: string }
+  | { readonly kind: 'delete'; readonly name: string; readonly member: string }
+  | { readonly kind: 'destroy'; readonly name: string };
+
+export interface IpSets {
+  /** Every set whose name starts with `prefix`, with members. */
+  read(prefix: string): Promise<readonly IpSet[]>;
+  /** In order; resolves when the kernel has them. Throws OpError on the first refusal. */
+  commit(changes: readonly IpSetChange[]): Promise<void>;
+  close(): Promise<void>;
+}

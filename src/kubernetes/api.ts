@@ -1,0 +1,126 @@
+// The Kubernetes port: the few kinds we read, trimmed to the fields we use, by list and watch; and
+// the few writes we do. Twins: client.io.ts and memory.ts, both under api.cases.ts.
+
+export interface Metadata {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly deletionTimestamp?: string;
+}
+
+export interface ContainerPort {
+  readonly name?: string;
+  readonly protocol?: string;
+  readonly containerPort: number;
+  readonly hostPort?: number;
+  readonly hostIP?: string;
+}
+
+export interface Pod {
+  readonly metadata: Metadata;
+  readonly spec: {
+    readonly nodeName?: string;
+    readonly hostNetwork?: boolean;
+    readonly serviceAccountName?: string;
+    readonly containers: readonly {
+      readonly name: string;
+      readonly ports?: readonly ContainerPort[];
+    }[];
+  };
+  readonly status?: {
+    readonly phase?: string;
+    readonly podIP?: string;
+    readonly podIPs?: readonly { readonly ip: string }[];
+  };
+}
+
+export interface Namespace {
+  readonly metadata: Metadata;
+}
+
+export interface ServiceAccount {
+  readonly metadata: Metadata;
+}
+
+export interface Node {
+  readonly metadata: Metadata;
+  readonly spec?: { readonly podCIDR?: string };
+  readonly status?: {
+    readonly addresses?: readonly { readonly type: string; readonly address: string }[];
+  };
+}
+
+export interface LabelSelector {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+  readonly matchExpressions?: readonly {
+    readonly key: string;
+    readonly operator: string;
+    readonly values?: readonly string[];
+  }[];
+}
+
+export interface NetworkPolicyPeer {
+  readonly podSelector?: LabelSelector;
+  readonly namespaceSelector?: LabelSelector;
+  readonly ipBlock?: { readonly cidr: string; readonly except?: readonly string[] };
+}
+
+export interface NetworkPolicyPort {
+  readonly protocol?: string;
+  readonly port?: number | string;
+  readonly endPort?: number;
+}
+
+/** networking.k8s.io/v1. */
+export interface NetworkPolicy {
+  readonly metadata: Metadata;
+  readonly spec: {
+    readonly podSelector: LabelSelector;
+    readonly policyTypes?: readonly string[];
+    readonly ingress?: readonly {
+      readonly from?: readonly NetworkPolicyPeer[];
+      readonly ports?: readonly NetworkPolicyPort[];
+    }[];
+    readonly egress?: readonly {
+      readonly to?: readonly NetworkPolicyPeer[];
+      readonly ports?: readonly NetworkPolicyPort[];
+    }[];
+  };
+}
+
+/** The kinds that can be listed and watched. */
+export interface Kinds {
+  pods: Pod;
+  namespaces: Namespace;
+  serviceaccounts: ServiceAccount;
+  nodes: Node;
+  networkpolicies: NetworkPolicy;
+}
+
+export interface KindWatcher<T> {
+  /** The whole state: at first, and again when history was lost (410 Gone). */
+  snapshot(items: readonly T[]): void;
+  put(item: T): void;
+  gone(item: T): void;
+  connection?(up: boolean, error?: Error): void;
+}
+
+export interface KubernetesApi {
+  getPod(namespace: string, name: string): Promise<Pod | undefined>;
+  getNode(name: string): Promise<Node | undefined>;
+  getNamespace(name: string): Promise<Namespace | undefined>;
+  /** Lists, then watches with resume; `fieldSelector` e.g. `spec.nodeName=n1`. */
+  watch<K extends keyof Kinds>(
+    kind: K,
+    watcher: KindWatcher<Kinds[K]>,
+    options: { readonly fieldSelector?: string; readonly signal: AbortSignal },
+  ): void;
+  /** Sets the node's NetworkUnavailable condition (strategic merge patch of nodes/status). */
+  setNetworkUnavailable(
+    node: string,
+    condition: { readonly unavailable: boolean; readonly reason: string; readonly message: string },
+  ): Promise<void>;
+}

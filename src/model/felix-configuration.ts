@@ -1,0 +1,17 @@
+// FelixConfiguration: the policy engine's settings, `default` and `node.<name>`.
+import type { Resource } from './resource.ts';
+
+export interface FelixConfigurationSpec {
+  readonly ipipEnabled?: boolean;
+  readonly logSeverityScreen?: string;
+  readonly reportingInterval?: string;
+  readonly defaultEndpointToHostAction?:
+    | 'Drop'
+    | 'Return'
+    | 'Accept'
+    | 'DROP'
+    | 'RETURN'
+    | 'ACCEPT';
+}
+
+export type FelixConfiguration = Resource<'FelixConfiguration', FelixConfigurationSpec>;

@@ -1,0 +1,17 @@
+// Node: Calico's record of a machine, written at start-up.
+import type { Resource } from './resource.ts';
+
+export interface NodeSpec {
+  readonly bgp?: {
+    /** Address with the length of its subnet, `192.168.81.101/24`. */
+    readonly ipv4Address?: string;
+    readonly ipv6Address?: string;
+    readonly asNumber?: number;
+    readonly ipv4IPIPTunnelAddr?: string;
+    readonly routeReflectorClusterID?: string;
+  };
+  readonly ipv4VXLANTunnelAddr?: string;
+  readonly orchRefs?: readonly { readonly orchestrator: string; readonly nodeName?: string }[];
+}
+
+export type Node = Resource<'Node', NodeSpec>;
