@@ -1,0 +1,31 @@
+// Uninstall on one node: every chain, set, route, link and file of ours goes; what is foreign
+// stays. Run by the chart's clean-up hook as `agent.mjs cleanup`.
+import { rmSync } from 'node:fs';
+import type { Log } from '../base/log.io.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
+import type { IpSets, Tables } from '../kernel/tables.ts';
+import { cleanUp as cleanUpPolicy } from './policy-engine.io.ts';
+
+export interface CleanUp {
+  readonly kernel: Kernel;
+  readonly tables: Tables;
+  readonly ipSets: IpSets;
+  /** State directory and socket, e.g. `/var/lib/calico`. */
+  readonly paths: readonly string[];
+  readonly removeCni: () => void;
+  readonly log: Log;
+}
+
+/** Removes in the order in which nothing new can appear: CNI files first. */
+export async function cleanUpNode({ kernel, tables, ipSets, paths, removeCni, log }: CleanUp): Promise<void> {
+  removeCni();
+  for (const link of kernel.links()) {
+    if (/^cali[0-9a-z]{1,11}$/.test(link.name) && link.kind === 'veth') await kernel.deleteLink(link.name);
+  }
+  const routes = kernel.routes({ protocol: ROUTE_PROTOCOL.bird });
+  kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
+  await cleanUpPolicy(tables, ipSets);
+  for (const path of paths) rmSync(path, { recursive: true, force: true });
+  log.info({ routes: routes.length }, 'the node is clean: no chain, set, route, link or file is left');
+}

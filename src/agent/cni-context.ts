@@ -1,0 +1,28 @@
+// What the CNI commands work with; built once in main.ts.
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.io.ts';
+import type { Store } from '../datastore/store.ts';
+import type { Allocator } from '../ipam/allocator.io.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { LocalPods } from './pods.io.ts';
+import type { PolicyEngine } from './policy-engine.io.ts';
+import type { DatastoreView } from './view.ts';
+
+export interface CniContext {
+  readonly node: string;
+  /** MTU of pod interfaces when the configuration leaves it at 0. */
+  readonly effectiveMtu: number;
+  readonly store: Store;
+  readonly kernel: Kernel;
+  readonly view: DatastoreView;
+  readonly allocator: Allocator;
+  readonly policy: PolicyEngine;
+  /** Absent outside Kubernetes. */
+  readonly pods: LocalPods | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A named place where a test may end the process; does nothing otherwise. */
+  readonly failpoint: (name: string) => void | Promise<void>;
+  /** Drops conntrack entries of an address that left the node. */
+  readonly forgetFlows: (ip: string) => Promise<void>;
+}

@@ -1,0 +1,92 @@
+// The agent's CNI socket: one connection per call, a JSON line with the environment and stdin in,
+// a JSON line with the exit code and the bytes for stdout back. Only root may connect.
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import type { Log } from '../base/log.io.ts';
+import { fail, type Result } from '../base/result.ts';
+import { type CniError, cniError, printCniError } from '../cni/errors.ts';
+import { type CniRequest, parseRequest } from '../cni/request.ts';
+
+/** Bound on one request: configuration and environment are a few kilobytes. */
+const REQUEST_BYTES_MAX = 1 << 20;
+
+export type CniHandler = (request: CniRequest) => Promise<Result<string, CniError>>;
+
+interface Call {
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: string;
+}
+
+/** Listens until closed. `handle` may refuse by an error value; what it throws becomes code 999. */
+export function serveCni(path: string, handle: CniHandler, log: Log): Server {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  rmSync(path, { force: true });
+  const server = createServer({ allowHalfOpen: true }, (socket) => serveCall(socket, handle, log));
+  server.listen(path, () => chmodSync(path, 0o600));
+  return server;
+}
+
+function serveCall(socket: Socket, handle: CniHandler, log: Log): void {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  socket.on('data', (chunk) => {
+    size += chunk.length;
+    chunks.push(chunk);
+    if (size > REQUEST_BYTES_MAX) socket.destroy();
+  });
+  socket.on('error', (error) => log.debug({ error: error.message }, 'CNI connection'));
+  socket.on('end', () => {
+    void answer(Buffer.concat(chunks).toString(), handle, log).then(({ exit, stdout }) => {
+      socket.end(`${JSON.stringify({ exit })}\n${stdout}`);
+    });
+  });
+}
+
+async function answer(
+  text: string,
+  handle: CniHandler,
+  log: Log,
+): Promise<{ exit: 0 | 1; stdout: string }> {
+  const call = parseCall(text);
+  const version = versionIn(call?.stdin ?? '');
+  if (!call) return { exit: 1, stdout: printCniError(version, cniError('decode', 'malformed call')) };
+  const request = parseRequest(call.env, call.stdin);
+  const started = performance.now();
+  const outcome = request.ok ? await handled(handle, request.value) : request;
+  const milliseconds = Math.round((performance.now() - started) * 100) / 100;
+  const about = {
+    command: call.env['CNI_COMMAND'],
+    container: call.env['CNI_CONTAINERID'],
+    pod: request.ok && request.value.pod ? `${request.value.pod.namespace}/${request.value.pod.name}` : undefined,
+    milliseconds,
+  };
+  if (outcome.ok) {
+    log.info(about, 'CNI call');
+    return { exit: 0, stdout: outcome.value };
+  }
+  log.warn({ ...about, code: outcome.error.code, msg: outcome.error.msg }, 'CNI call failed');
+  return { exit: 1, stdout: printCniError(version, outcome.error) };
+}
+
+async function handled(handle: CniHandler, request: CniRequest): Promise<Result<string, CniError>> {
+  try {
+    return await handle(request);
+  } catch (cause) {
+    return fail(cniError('internal', cause instanceof Error ? cause.message : String(cause)));
+  }
+}
+
+function parseCall(text: string): Call | undefined {
+  try {
+    const { env, stdin } = JSON.parse(text) as { env?: unknown; stdin?: unknown };
+    const good = typeof env === 'object' && env !== null && typeof stdin === 'string';
+    return good ? { env: env as Record<string, string>, stdin } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+// An error names the version of the configuration, even when the rest of it is bad.
+const versionIn = (stdin: string): string =>
+  /"cniVersion"\s*:\s*"(\d+\.\d+\.\d+)"/.exec(stdin)?.[1] ?? '0.2.0';

@@ -1,0 +1,74 @@
+// What a crash may have left on this node: endpoints whose pod and interface are both gone, pod
+// interfaces that no endpoint names, and addresses without an endpoint. Run once after the first
+// in-sync, so that nothing leaks and nothing that lives is touched.
+import type { CniContext } from './cni-context.ts';
+import type { StoredEndpoint } from './view.ts';
+
+export interface Swept {
+  readonly endpoints: number;
+  readonly addresses: number;
+  readonly interfaces: number;
+}
+
+/** Handles are `<network>.<containerId>`; tunnel addresses are kept by their own owner. */
+const isTunnelHandle = (handle: string): boolean => /-tunnel-addr-/.test(handle);
+
+/** Removes what is provably dead; answers what was removed. Throws OpError when the store fails. */
+export async function sweepNode(context: CniContext): Promise<Swept> {
+  const dead = context.view.endpoints.filter((stored) => isDead(context, stored));
+  let addresses = 0;
+  for (const stored of dead) addresses += await removeEndpoint(context, stored);
+  addresses += await releaseUnowned(context);
+  return { endpoints: dead.length, addresses, interfaces: await removeStrayInterfaces(context) };
+}
+
+// An endpoint lives while its interface exists; without one it still lives while Kubernetes has
+// the pod, because the runtime will repeat ADD or call DEL for it.
+function isDead(context: CniContext, { endpoint }: StoredEndpoint): boolean {
+  const { spec, metadata } = endpoint;
+  if (spec.interfaceName && context.kernel.link(spec.interfaceName)) return false;
+  if (spec.orchestrator !== 'k8s' || !context.pods) return true;
+  return context.pods.inSync && !context.pods.known(metadata.namespace ?? '', spec.pod ?? '');
+}
+
+async function removeEndpoint(context: CniContext, stored: StoredEndpoint): Promise<number> {
+  const { spec } = stored.endpoint;
+  const handle = handleOf(context, spec.containerID ?? '');
+  const outcome = await context.allocator.release({
+    handleId: handle ?? `.${spec.containerID ?? ''}`,
+    alongside: {
+      compares: [{ key: stored.key, revision: stored.revision }],
+      writes: [{ kind: 'delete', key: stored.key }],
+    },
+  });
+  if (outcome.kind === 'unavailable') throw outcome.error;
+  if (outcome.kind !== 'released') return 0; // changed meanwhile: somebody lives
+  context.view.remove(stored.key, stored.revision);
+  context.policy.removeEndpoint(stored.key);
+  return outcome.ips.length;
+}
+
+const handleOf = (context: CniContext, containerId: string): string | undefined =>
+  [...context.allocator.handles().keys()].find((handle) => handle.endsWith(`.${containerId}`));
+
+async function releaseUnowned(context: CniContext): Promise<number> {
+  const living = new Set(context.view.endpoints.map(({ endpoint }) => endpoint.spec.containerID ?? ''));
+  let released = 0;
+  for (const handle of context.allocator.handles().keys()) {
+    const containerId = handle.slice(handle.lastIndexOf('.') + 1);
+    if (isTunnelHandle(handle) || living.has(containerId)) continue;
+    const outcome = await context.allocator.release({ handleId: handle });
+    if (outcome.kind === 'unavailable') throw outcome.error;
+    if (outcome.kind === 'released') released += outcome.ips.length;
+  }
+  return released;
+}
+
+async function removeStrayInterfaces(context: CniContext): Promise<number> {
+  const named = new Set(context.view.endpoints.map(({ endpoint }) => endpoint.spec.interfaceName));
+  const stray = context.kernel
+    .links()
+    .filter((link) => /^cali[0-9a-z]{1,11}$/.test(link.name) && link.kind === 'veth' && !named.has(link.name));
+  for (const link of stray) await context.kernel.deleteLink(link.name);
+  return stray.length;
+}

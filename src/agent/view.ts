@@ -1,0 +1,132 @@
+// What the agent remembers of the datastore: this node's WorkloadEndpoints, the profiles' names,
+// the pools and whether the datastore may be used. Fed by the agent's single watch; pure state.
+import type { Change, KeyValue } from '../datastore/store.ts';
+import type { ClusterInformationSpec } from '../model/cluster-information.ts';
+import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../model/ip-pool.ts';
+import { parseKey, resourceKey } from '../model/keys.ts';
+import type { NodeSpec } from '../model/node.ts';
+import { parseResource } from '../model/resource.ts';
+import {
+  parseWorkloadEndpointName,
+  type WorkloadEndpoint,
+  type WorkloadEndpointSpec,
+} from '../model/workload-endpoint.ts';
+import { parseInterfaceAddress } from '../net/cidr.ts';
+import type { Ip } from '../net/ip.ts';
+
+/** An endpoint with the revision that a later write must compare against. */
+export interface StoredEndpoint {
+  readonly key: string;
+  readonly endpoint: WorkloadEndpoint;
+  readonly revision: bigint;
+}
+
+export class DatastoreView {
+  private readonly node: string;
+  private readonly endpointsByKey = new Map<string, StoredEndpoint>();
+  private readonly poolsByName = new Map<string, IpPool>();
+  private readonly nodeAddresses = new Map<string, Ip>();
+  private readonly profiles = new Set<string>();
+  private locked = false;
+  private synced = false;
+
+  constructor(node: string) {
+    this.node = node;
+  }
+
+  get inSync(): boolean {
+    return this.synced;
+  }
+
+  /** `calicoctl datastore migrate lock` sets datastoreReady to false. */
+  get datastoreReady(): boolean {
+    return !this.locked;
+  }
+
+  get pools(): readonly IpPool[] {
+    return [...this.poolsByName.values()];
+  }
+
+  /** This node's endpoints in key order of arrival. */
+  get endpoints(): readonly StoredEndpoint[] {
+    return [...this.endpointsByKey.values()];
+  }
+
+  /** Addresses of the other nodes, by node name. */
+  get addresses(): ReadonlyMap<string, Ip> {
+    return this.nodeAddresses;
+  }
+
+  endpoint(key: string): StoredEndpoint | undefined {
+    return this.endpointsByKey.get(key);
+  }
+
+  hasProfile(name: string): boolean {
+    return this.profiles.has(name);
+  }
+
+  snapshot(items: readonly KeyValue[]): void {
+    this.endpointsByKey.clear();
+    this.poolsByName.clear();
+    this.profiles.clear();
+    this.nodeAddresses.clear();
+    this.locked = false;
+    for (const item of items) this.put(item);
+    this.synced = true;
+  }
+
+  changes(changes: readonly Change[]): void {
+    for (const change of changes) {
+      if (change.kind === 'put') this.put(change.item);
+      else this.remove(change.key, change.revision);
+    }
+  }
+
+  /** What a just-committed write stored; the watch confirms it later. */
+  put(item: KeyValue): void {
+    const key = parseKey(item.key);
+    if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints') {
+      this.putEndpoint(item, key.name);
+    } else if (key?.kind === 'resource') this.putResource(item, key.plural, key.name);
+  }
+
+  private putEndpoint(item: KeyValue, name: string): void {
+    if (parseWorkloadEndpointName(name)?.node !== this.node) return;
+    const known = this.endpointsByKey.get(item.key);
+    if (known && known.revision > item.revision) return;
+    const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>('WorkloadEndpoint', item.value);
+    if (!parsed.ok) return;
+    this.endpointsByKey.set(item.key, { key: item.key, endpoint: parsed.value, revision: item.revision });
+  }
+
+  private putResource(item: KeyValue, plural: string, name: string): void {
+    if (plural === 'profiles') this.profiles.add(name);
+    if (plural === 'ippools') {
+      const pool = parseResource<'IPPool', IpPoolSpec>('IPPool', item.value, checkIpPoolSpec);
+      if (pool.ok) this.poolsByName.set(name, pool.value);
+    }
+    if (plural === 'nodes' && name !== this.node) {
+      const node = parseResource<'Node', NodeSpec>('Node', item.value);
+      const address = node.ok && parseInterfaceAddress(node.value.spec.bgp?.ipv4Address ?? '');
+      if (address) this.nodeAddresses.set(name, address.ip);
+      else this.nodeAddresses.delete(name);
+    }
+    if (item.key === resourceKey('clusterinformations', 'default')) {
+      const info = parseResource<'ClusterInformation', ClusterInformationSpec>('ClusterInformation', item.value);
+      this.locked = info.ok && info.value.spec.datastoreReady === false;
+    }
+  }
+
+  /** Forgets a key that was deleted at `revision`. */
+  remove(path: string, revision: bigint): void {
+    const key = parseKey(path);
+    if (key?.kind === 'namespaced') {
+      const known = this.endpointsByKey.get(path);
+      if (known && known.revision <= revision) this.endpointsByKey.delete(path);
+    } else if (key?.kind === 'resource') {
+      if (key.plural === 'ippools') this.poolsByName.delete(key.name);
+      if (key.plural === 'profiles') this.profiles.delete(key.name);
+      if (key.plural === 'nodes') this.nodeAddresses.delete(key.name);
+    }
+  }
+}

@@ -1,0 +1,42 @@
+// The result of ADD in the shape of the asked version (CNI SPEC, section "ADD Success").
+import { printJson } from '../base/json.ts';
+import { type Cidr, hostCidr } from '../net/cidr.ts';
+import { familyOf, type Ip } from '../net/ip.ts';
+import type { Mac } from '../net/mac.ts';
+import { compareVersions } from './versions.ts';
+
+export interface AddResult {
+  readonly hostInterface: string;
+  readonly containerInterface: string;
+  readonly mac: Mac;
+  /** Path of the container's network namespace. */
+  readonly sandbox: string;
+  readonly ips: readonly Ip[];
+}
+
+/** The result JSON for stdout. Gateways are left out: the pod's gateway is on no interface. */
+export function printResult(version: string, result: AddResult): string {
+  if (compareVersions(version, '0.3.0') < 0) return printLegacy(version, result);
+  const withFamily = compareVersions(version, '1.0.0') < 0;
+  return printJson({
+    cniVersion: version,
+    interfaces: [
+      { name: result.hostInterface }, // Calico's host entry carries no mac
+      { name: result.containerInterface, mac: result.mac, sandbox: result.sandbox },
+    ],
+    ips: result.ips.map((ip) => ({
+      ...(withFamily ? { version: String(familyOf(ip)) } : {}),
+      interface: 1, // indexes the container's interface
+      address: hostCidr(ip),
+    })),
+    dns: {},
+  });
+}
+
+function printLegacy(version: string, result: AddResult): string {
+  const entry = (family: number): { ip: Cidr } | undefined => {
+    const ip = result.ips.find((candidate) => familyOf(candidate) === family);
+    return ip && { ip: hostCidr(ip) };
+  };
+  return printJson({ cniVersion: version, ip4: entry(4), ip6: entry(6), dns: {} });
+}
