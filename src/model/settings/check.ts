@@ -1,0 +1,85 @@
+// Checks settings: structure by ajv, then the rules. All faults are reported at once, each as one
+// line that names the setting, the value and what would be right.
+import { Ajv, type ErrorObject } from 'ajv';
+import type { Json } from '../../base/json.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { isObject } from '../resource.ts';
+import { type PatternRule, type Rule, rules } from './rules.ts';
+import { schema, type Values } from './schema.ts';
+
+const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile(schema);
+
+/** Checks whole settings (defaults merged in). Errors: one line per fault. */
+export function checkValues(values: Json): Result<Values, readonly string[]> {
+  const structural = validate(values) ? [] : (validate.errors ?? []);
+  const seen = new Set(structural.map(pathOf));
+  const ruled = rules.filter((rule) => !seen.has(rule.path.join('.')));
+  const faults = [
+    ...structural.map(describe),
+    ...ruled.flatMap((rule) => faultOf(rule, values) ?? []),
+  ];
+  return faults.length > 0 ? fail(faults) : ok(values as unknown as Values);
+}
+
+/** The value at a path; undefined when it is not there or null. */
+export function valueAt(values: Json, path: readonly string[]): Json | undefined {
+  let here: Json | undefined = values;
+  for (const key of path)
+    here = isObject(here ?? null) ? (here as Record<string, Json>)[key] : undefined;
+  return here ?? undefined;
+}
+
+function faultOf(rule: Rule, values: Json): string | undefined {
+  const value = valueAt(values, rule.path);
+  const name = rule.path.join('.');
+  switch (rule.kind) {
+    case 'pattern': {
+      if (value === undefined) return undefined;
+      const good = new RegExp(rule.pattern).test(String(value));
+      return good ? undefined : `${name}: ${JSON.stringify(value)} ${remedyOf(rule)}`;
+    }
+    case 'requiredUnless': {
+      const excused = valueAt(values, rule.unless) === true || (value ?? '') !== '';
+      return excused ? undefined : `${name}: ${rule.message}`;
+    }
+    case 'same': {
+      const other = valueAt(values, rule.other);
+      const differ = value !== undefined && other !== undefined && value !== other;
+      return differ ? `${name}: ${JSON.stringify(value)} ${rule.message}` : undefined;
+    }
+  }
+}
+
+/** What follows the value in the message of a pattern rule. */
+export const remedyOf = (rule: PatternRule): string =>
+  `is not ${rule.wanted}, for example ${rule.example}`;
+
+const pathOf = (error: ErrorObject) => error.instancePath.slice(1).replaceAll('/', '.');
+
+// ajv's own words, rewritten so that they name the setting by its path in values.yaml.
+function describe(error: ErrorObject): string {
+  const path = pathOf(error) || 'values';
+  const shown = JSON.stringify(error.data);
+  const params = error.params as Record<string, string | number | readonly string[]>;
+  const { minimum, maximum } = (error.parentSchema ?? {}) as Record<string, number>;
+  switch (error.keyword) {
+    case 'additionalProperties':
+      return `${path}: "${params['additionalProperty']}" is not a setting${hint(error)}`;
+    case 'required':
+      return `${path}: "${params['missingProperty']}" is missing; leave it out to get the default`;
+    case 'type':
+      return `${path}: ${shown} is not of type ${[params['type']].flat().join(' or ')}`;
+    case 'enum':
+      return `${path}: ${shown} is none of ${[params['allowedValues']].flat().join(', ')}`;
+    case 'minimum':
+    case 'maximum':
+      return `${path}: ${shown} is out of range (${minimum} to ${maximum})`;
+    default:
+      return `${path}: ${shown} ${error.message}`;
+  }
+}
+
+function hint(error: ErrorObject): string {
+  const known = Object.keys((error.parentSchema as { properties?: object })?.properties ?? {});
+  return known.length > 0 ? `; known here: ${known.join(', ')}` : '';
+}

@@ -1,0 +1,98 @@
+// What a value must be beyond its type, as data: cdk8s checks it in JavaScript, the chart checks
+// the very same list in a template. Regular expressions mean the same in RE2 and JavaScript.
+
+/** A value at `path` must match; otherwise the message says what it is not, and an example. */
+export interface PatternRule {
+  readonly kind: 'pattern';
+  readonly path: readonly string[];
+  readonly pattern: string;
+  /** What a good value is, after "is not". */
+  readonly wanted: string;
+  readonly example: string;
+}
+
+/** When `off` is false, the text at `path` must not be empty. */
+export interface RequiredUnlessRule {
+  readonly kind: 'requiredUnless';
+  readonly unless: readonly string[];
+  readonly path: readonly string[];
+  readonly message: string;
+}
+
+/** Two texts must be equal when both are given. */
+export interface SameRule {
+  readonly kind: 'same';
+  readonly path: readonly string[];
+  readonly other: readonly string[];
+  readonly message: string;
+}
+
+export type Rule = PatternRule | RequiredUnlessRule | SameRule;
+
+const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
+const IPV4 = `(${OCTET}\\.){3}${OCTET}`;
+const URL = 'http://[^ \\t\\r\\n,/]+:[0-9]+/?';
+
+// Spelt out letter by letter: case folding beyond ASCII differs between RE2 and JavaScript.
+const anyCase = (word: string) =>
+  [...word].map((letter) => `[${letter}${letter.toUpperCase()}]`).join('');
+const SWITCH = `^(${['on', 'off', 'yes', 'no', 'true', 'false'].map(anyCase).join('|')})$`;
+
+const pattern = (path: string, expression: string, wanted: string, example: string): Rule => ({
+  kind: 'pattern',
+  path: path.split('.'),
+  pattern: expression,
+  wanted,
+  example,
+});
+
+const toggle = (path: string) =>
+  pattern(path, SWITCH, 'a switch (on, off, yes, no, true or false)', 'on');
+
+const image = (path: string, example: string) =>
+  pattern(path, '^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$', 'an image reference', example);
+
+const method = (name: string) =>
+  pattern(
+    `conf.node.${name}`,
+    '^(first-found|(can-reach|interface)=[^\\r\\n]+)$',
+    'a method (first-found, can-reach=DESTINATION or interface=REGEX)',
+    'first-found',
+  );
+
+export const rules: readonly Rule[] = [
+  pattern(
+    'networking.podSubnet',
+    `^${IPV4}/([89]|[12][0-9]|3[0-2])$`,
+    'an IPv4 CIDR (prefix 8 to 32)',
+    '192.168.0.0/16',
+  ),
+  toggle('networking.settings.mesh'),
+  toggle('networking.settings.ippool.nat_outgoing'),
+  toggle('networking.settings.ippool.disabled'),
+  method('IP_AUTODETECTION_METHOD'),
+  method('IP6_AUTODETECTION_METHOD'),
+  method('IPV6_AUTODETECTION_METHOD'),
+  {
+    kind: 'same',
+    path: ['conf', 'node', 'IPV6_AUTODETECTION_METHOD'],
+    other: ['conf', 'node', 'IP6_AUTODETECTION_METHOD'],
+    message: 'is an older spelling of IP6_AUTODETECTION_METHOD and differs from it; keep one',
+  },
+  image('images.node', 'docker.io/calico-kit/calico-node:0.1.0'),
+  image('images.kube_controllers', 'docker.io/calico-kit/kube-controllers:0.1.0'),
+  image('images.etcd', 'docker.io/calico-kit/etcd:0.1.0'),
+  pattern(
+    'etcd.endpoints',
+    `^(${URL}(,${URL})*)?$`,
+    'a comma-separated list of http URLs with a port',
+    'http://10.0.2.6:2379',
+  ),
+  pattern('etcd.clusterIP', `^${IPV4}$`, 'an IPv4 address', '10.96.232.136'),
+  {
+    kind: 'requiredUnless',
+    unless: ['etcd', 'enabled'],
+    path: ['etcd', 'endpoints'],
+    message: 'is needed when etcd.enabled is false, for example http://10.0.2.6:2379',
+  },
+];

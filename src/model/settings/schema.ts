@@ -1,0 +1,174 @@
+// The settings: one schema is the TypeScript type, the chart's values.schema.json, its
+// values.yaml and the check of both roads (cdk8s and Helm). Structure, enums and ranges stand
+// here. What a schema would report badly (addresses, prefixes, cross-field conditions) stands in
+// rules.ts. Patterns must mean the same in RE2 and JavaScript: no look-around, no `format`.
+import Type from 'typebox';
+
+const closed = { additionalProperties: false } as const;
+
+/** `"on"`, `"off"`, yes, no, true, false in any case, as text or as a boolean. */
+export type Switch = boolean | string;
+const switchOf = (value: Switch, description: string) =>
+  Type.Unsafe<Switch>({ type: ['string', 'boolean'], default: value, description });
+
+const enumOf = <T extends string>(values: readonly T[], value: T, description: string) =>
+  Type.Unsafe<T>({ type: 'string', enum: values, default: value, description });
+
+const text = (value: string, description: string) => Type.String({ default: value, description });
+
+const integer = (value: number, minimum: number, maximum: number, description: string) =>
+  Type.Integer({ minimum, maximum, default: value, description });
+
+const port = (value: number, description: string) => integer(value, 1, 65535, description);
+
+/** An address family of the BGP settings: nothing to set in it yet, so nothing or null. */
+const family = (description: string) =>
+  Type.Optional(
+    Type.Unsafe<Record<string, never> | null>({ type: ['object', 'null'], ...closed, description }),
+  );
+
+const IpPoolSettings = Type.Object(
+  {
+    ipip: Type.Object(
+      {
+        mode: enumOf(
+          ['Always', 'CrossSubnet', 'Never'],
+          'Always',
+          'IP-in-IP between nodes: always, only across subnets, or plain routes',
+        ),
+      },
+      closed,
+    ),
+    nat_outgoing: switchOf(
+      true,
+      'Pods reach addresses outside the pool with the address of their node',
+    ),
+    disabled: switchOf(false, 'Give no further addresses out of the pool'),
+  },
+  closed,
+);
+
+const Networking = Type.Object(
+  {
+    podSubnet: text('192.168.0.0/16', 'IPv4 prefix that pods get their addresses from'),
+    mtu: integer(
+      1500,
+      576,
+      65535,
+      'MTU of the physical network; the MTU of pods follows from it (20 less with IP-in-IP)',
+    ),
+    settings: Type.Object(
+      {
+        mesh: switchOf('on', 'Every node speaks BGP with every other node ("on" or "off")'),
+        ippool: IpPoolSettings,
+      },
+      closed,
+    ),
+    bgp: Type.Object(
+      {
+        asnumber: integer(64512, 1, 4294967295, 'AS number of the nodes'),
+        ipv4: family('IPv4 peers; reserved, leave it empty'),
+        ipv6: family('IPv6 peers; reserved, leave it empty'),
+      },
+      closed,
+    ),
+  },
+  closed,
+);
+
+/** A value of the environment; null leaves the variable out. */
+export type EnvironmentValue = string | number | boolean | null;
+
+const scalar = { type: ['string', 'integer', 'boolean', 'null'], minimum: -2147483648 } as const;
+const variable = (description: string, value?: EnvironmentValue) => ({
+  ...scalar,
+  maximum: 4294967295,
+  description,
+  ...(value === undefined ? {} : { default: value }),
+});
+
+const environment: Record<string, object> = {
+  CLUSTER_TYPE: variable('Kinds of cluster and routing, for information', 'k8s,bgp'),
+  LOG_LEVEL: {
+    type: 'string',
+    enum: ['debug', 'info', 'warn', 'error'],
+    default: 'info',
+    description: 'Lowest level that is logged',
+  },
+  IP: variable('IPv4 address of every node: "autodetect", "none", or empty for detection once'),
+  IP_AUTODETECTION_METHOD: variable(
+    'How a node finds its IPv4 address: first-found, can-reach=DESTINATION or interface=REGEX',
+    'first-found',
+  ),
+  IP6_AUTODETECTION_METHOD: variable('How a node finds its IPv6 address'),
+  IPV6_AUTODETECTION_METHOD: variable('Older spelling of IP6_AUTODETECTION_METHOD'),
+  FELIX_DEFAULTENDPOINTTOHOSTACTION: variable(
+    'What happens to traffic from a pod to its own node: ACCEPT, RETURN or DROP',
+    'ACCEPT',
+  ),
+  FELIX_HEALTHENABLED: variable('Serve liveness and readiness', 'true'),
+  FELIX_IPV6SUPPORT: variable('Program IPv6 as well', 'false'),
+  FELIX_LOGSEVERITYSCREEN: variable("Felix's name for the log level", 'Info'),
+  FELIX_PROMETHEUSMETRICSENABLED: variable('Serve Prometheus metrics', 'true'),
+  FELIX_PROMETHEUSMETRICSPORT: variable('TCP port of the metrics', '9091'),
+};
+
+/** Environment of calico-node: the known names, and any other that Felix understands. */
+export type NodeEnvironment = Record<string, EnvironmentValue>;
+const NodeEnvironment = Type.Unsafe<NodeEnvironment>({
+  type: 'object',
+  properties: environment,
+  patternProperties: { '^FELIX_[A-Z0-9]+$': variable('A setting of Felix') },
+  ...closed,
+});
+
+const Conf = Type.Object({ node: NodeEnvironment }, closed);
+
+const image = (name: string) =>
+  text(`docker.io/calico-kit/${name}:0.1.0`, `Image of ${name}: registry, name and tag or digest`);
+
+const Images = Type.Object(
+  {
+    node: image('calico-node'),
+    kube_controllers: image('kube-controllers'),
+    etcd: image('etcd'),
+    pull_policy: enumOf(['Always', 'IfNotPresent', 'Never'], 'IfNotPresent', 'When to pull images'),
+  },
+  closed,
+);
+
+const Etcd = Type.Object(
+  {
+    enabled: Type.Boolean({ default: true, description: 'Run calico-etcd in the cluster' }),
+    endpoints: text('', 'Comma-separated URLs of an etcd of your own; empty for calico-etcd'),
+    clusterIP: text(
+      '10.96.232.136',
+      'Fixed address of Service calico-etcd, inside the service network of the cluster',
+    ),
+    port: port(6666, 'Client port of calico-etcd'),
+    peerPort: port(6667, 'Peer port of calico-etcd'),
+  },
+  closed,
+);
+
+const Rbac = Type.Object(
+  { create: Type.Boolean({ default: true, description: 'Create cluster roles and bindings' }) },
+  closed,
+);
+
+/** The whole of values.yaml. `global` is there for use as a subchart. */
+export const schema = Type.Object(
+  {
+    networking: Networking,
+    conf: Conf,
+    images: Images,
+    etcd: Etcd,
+    rbac: Rbac,
+    global: Type.Optional(
+      Type.Unsafe<object>({ type: 'object', description: 'Accepted for use as a subchart' }),
+    ),
+  },
+  { ...closed, $schema: 'http://json-schema.org/draft-07/schema#' },
+);
+
+export type Values = Type.Static<typeof schema>;

@@ -1,0 +1,55 @@
+// Settings of an installation: what a user writes, laid over the defaults and checked. The rules
+// of laying over are Helm's own, so that one file means the same on both roads: maps are merged,
+// everything else is replaced, and null takes a default away.
+import type { Json } from '../../base/json.ts';
+import { fail, type Result } from '../../base/result.ts';
+import { isObject } from '../resource.ts';
+import { checkValues } from './check.ts';
+import { schema, type Values } from './schema.ts';
+
+/** A piece of the schema, as far as the walkers of it need to know. */
+export interface SchemaPart {
+  readonly type?: string | readonly string[];
+  readonly description?: string;
+  readonly default?: Json;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, SchemaPart>>;
+  readonly patternProperties?: Readonly<Record<string, SchemaPart>>;
+}
+
+/** The schema, seen as data. */
+export const schemaPart = schema as unknown as SchemaPart;
+
+/** The default of every setting that has one. */
+export function defaults(): Values {
+  return defaultsOf(schemaPart) as unknown as Values;
+}
+
+function defaultsOf(part: SchemaPart): Json | undefined {
+  if (!part.properties) return part.default;
+  const entries = Object.entries(part.properties).flatMap(([name, inner]) => {
+    const value = defaultsOf(inner);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Lays the user's values over the defaults and checks the outcome. Errors: a line per fault. */
+export function settingsFrom(user: Json): Result<Values, readonly string[]> {
+  if (user !== null && !isObject(user)) return fail(['values: not a map of settings']);
+  return checkValues(mergeOver(defaults() as unknown as Json, user ?? {}));
+}
+
+function mergeOver(base: Json, over: Json): Json {
+  if (!isObject(base) || !isObject(over)) return over;
+  const merged: Record<string, Json> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    if (value === null && Object.hasOwn(base, key)) delete merged[key];
+    else merged[key] = Object.hasOwn(base, key) ? mergeOver(base[key]!, value) : value;
+  }
+  return merged;
+}
+
+/** Whether a switch is on. */
+export const isOn = (value: boolean | string): boolean =>
+  ['on', 'yes', 'true'].includes(String(value).toLowerCase());
