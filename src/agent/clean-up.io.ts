@@ -18,14 +18,25 @@ export interface CleanUp {
 }
 
 /** Removes in the order in which nothing new can appear: CNI files first. */
-export async function cleanUpNode({ kernel, tables, ipSets, paths, removeCni, log }: CleanUp): Promise<void> {
+export async function cleanUpNode({
+  kernel,
+  tables,
+  ipSets,
+  paths,
+  removeCni,
+  log,
+}: CleanUp): Promise<void> {
   removeCni();
   for (const link of kernel.links()) {
-    if (/^cali[0-9a-z]{1,11}$/.test(link.name) && link.kind === 'veth') await kernel.deleteLink(link.name);
+    if (/^cali[0-9a-z]{1,11}$/.test(link.name) && link.kind === 'veth')
+      await kernel.deleteLink(link.name);
   }
   const routes = kernel.routes({ protocol: ROUTE_PROTOCOL.bird });
   kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
   await cleanUpPolicy(tables, ipSets);
   for (const path of paths) rmSync(path, { recursive: true, force: true });
-  log.info({ routes: routes.length }, 'the node is clean: no chain, set, route, link or file is left');
+  log.info(
+    { routes: routes.length },
+    'the node is clean: no chain, set, route, link or file is left',
+  );
 }

@@ -1,39 +1,29 @@
 // CNI ADD. The address and the WorkloadEndpoint are one datastore transaction; the veth is made
 // while that travels; the answer goes out only after the endpoint's policy is in the kernel.
 // Every step pushes its inverse, so that a failure leaves nothing behind.
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { OpError } from '../base/op-error.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { UndoList } from '../base/undo.ts';
-import { buildEndpoint, type EndpointIdentity, endpointIdentity } from '../cni/endpoint.ts';
+import { endpointIdentity } from '../cni/endpoint.ts';
 import { type CniError, cniError } from '../cni/errors.ts';
 import * as plan from '../cni/plan.ts';
-import { type CniRequest, handleIdOf } from '../cni/request.ts';
+import type { CniRequest } from '../cni/request.ts';
 import { type AddResult, printResult } from '../cni/result.ts';
-import type { AlongsideWrites, AssignOutcome } from '../ipam/allocator.io.ts';
 import type { Link } from '../kernel/kernel.ts';
 import type { Pod } from '../kubernetes/api.ts';
-import { resourceKey } from '../model/keys.ts';
-import { API_VERSION, printResource } from '../model/resource.ts';
 import { hostCidr } from '../net/cidr.ts';
-import { familyOf, type Ip, parseIp } from '../net/ip.ts';
+import { familyOf, type Ip } from '../net/ip.ts';
 import { type Mac, macFromBytes } from '../net/mac.ts';
+import { assign, type Call } from './cni-assign.io.ts';
 import type { CniContext } from './cni-context.ts';
-
-/** Attempts when another writer changed the endpoint between our read and our write. */
-const ENDPOINT_CONFLICTS_MAX = 5;
-
-interface Call {
-  readonly context: CniContext;
-  readonly request: CniRequest;
-  readonly identity: EndpointIdentity;
-  readonly pod: Pod | undefined;
-  readonly mac: Mac;
-  readonly undo: UndoList;
-}
+import { assignError, errorOf } from './cni-failure.ts';
 
 /** Answers the result JSON for stdout, or the error; after an error nothing is left. */
-export async function addPod(context: CniContext, request: CniRequest): Promise<Result<string, CniError>> {
+export async function addPod(
+  context: CniContext,
+  request: CniRequest,
+): Promise<Result<string, CniError>> {
   const pod = await findPod(context, request);
   if (!pod.ok) return pod;
   const identity = endpointIdentity(context.node, request);
@@ -50,14 +40,21 @@ export async function addPod(context: CniContext, request: CniRequest): Promise<
   }
 }
 
-async function findPod(context: CniContext, request: CniRequest): Promise<Result<Pod | undefined, CniError>> {
+async function findPod(
+  context: CniContext,
+  request: CniRequest,
+): Promise<Result<Pod | undefined, CniError>> {
   if (!request.pod || !request.config.kubernetesPolicy || !context.pods) return ok(undefined);
   const { namespace, name } = request.pod;
   try {
     const pod = await context.pods.find(namespace, name);
-    return pod ? ok(pod) : fail(cniError('containerUnknown', `pod ${namespace}/${name} does not exist`));
+    return pod
+      ? ok(pod)
+      : fail(cniError('containerUnknown', `pod ${namespace}/${name} does not exist`));
   } catch (cause) {
-    return fail(cniError('tryAgain', `the Kubernetes API cannot be asked about the pod: ${String(cause)}`));
+    return fail(
+      cniError('tryAgain', `the Kubernetes API cannot be asked about the pod: ${String(cause)}`),
+    );
   }
 }
 
@@ -87,90 +84,6 @@ async function wire(call: Call): Promise<Result<string, CniError>> {
     ips: assigned.ips,
   };
   return ok(printResult(request.config.cniVersion, result));
-}
-
-type Assigned = Extract<AssignOutcome, { kind: 'assigned' }> & { readonly endpointJson: string };
-
-async function assign(call: Call): Promise<Assigned | Exclude<AssignOutcome, { kind: 'assigned' }>> {
-  const { context, request, identity, pod } = call;
-  const handleId = handleIdOf(request);
-  const timestamp = context.clock.date().toISOString();
-  const requested = request.requestedIp === undefined ? undefined : parseIp(request.requestedIp);
-  let endpointJson = '';
-  const alongside = (ips: readonly Ip[]): AlongsideWrites => {
-    const stored = context.view.endpoint(identity.key);
-    const endpoint = buildEndpoint({
-      node: context.node,
-      request,
-      identity,
-      pod,
-      mac: call.mac,
-      ips,
-      uid: stored?.endpoint.metadata.uid ?? randomUUID(),
-      creationTimestamp: timestamp.replace(/\.\d+Z$/, 'Z'),
-    });
-    endpointJson = printResource(endpoint);
-    return withNetworkProfile(call, {
-      compares: [{ key: identity.key, revision: stored?.revision ?? 0n }],
-      writes: [{ kind: 'put', key: identity.key, value: endpointJson }],
-    });
-  };
-  call.undo.push('address', () => release(call));
-  for (let attempt = 1; ; attempt++) {
-    const outcome = await context.allocator.assign({
-      handleId,
-      attributes: attributesOf(call, timestamp),
-      count4: request.config.assignIpv4 ? 1 : 0,
-      count6: request.config.assignIpv6 ? 1 : 0,
-      pools: [...request.config.ipv4Pools, ...request.config.ipv6Pools],
-      ...(requested ? { requested } : {}),
-      alongside,
-    });
-    if (outcome.kind === 'assigned') return { ...outcome, endpointJson };
-    if (outcome.kind !== 'conflict' || attempt === ENDPOINT_CONFLICTS_MAX) return outcome;
-    await refreshEndpoint(context, identity.key);
-  }
-}
-
-// Outside Kubernetes an endpoint's one profile is named after the network; it allows what comes
-// from the same network and everything out, as Calico's plugin does.
-function withNetworkProfile(call: Call, alongside: AlongsideWrites): AlongsideWrites {
-  const { name, kubernetesPolicy } = call.request.config;
-  if ((call.request.pod && kubernetesPolicy) || call.context.view.hasProfile(name)) return alongside;
-  const value = printResource({
-    kind: 'Profile',
-    apiVersion: API_VERSION,
-    metadata: { name, uid: randomUUID(), creationTimestamp: call.context.clock.date().toISOString() },
-    spec: {
-      ingress: [{ action: 'Allow', source: { selector: `has(${name})` } }],
-      egress: [{ action: 'Allow' }],
-      labelsToApply: { [name]: '' },
-    },
-  });
-  return { ...alongside, writes: [...alongside.writes, { kind: 'put', key: resourceKey('profiles', name), value }] };
-}
-
-function attributesOf({ context, request }: Call, timestamp: string): Record<string, string> {
-  const owner = request.pod ? { namespace: request.pod.namespace, pod: request.pod.name } : {};
-  return { node: context.node, timestamp, ...owner };
-}
-
-async function refreshEndpoint(context: CniContext, key: string): Promise<void> {
-  const current = await context.store.get(key);
-  if (current) context.view.put(current);
-  else context.view.remove(key, BigInt(Number.MAX_SAFE_INTEGER));
-}
-
-async function release(call: Call): Promise<void> {
-  const { context, identity, request } = call;
-  const current = await context.store.get(identity.key);
-  const ours = current?.value.includes(JSON.stringify(request.containerId)) ?? false;
-  const alongside: AlongsideWrites | undefined =
-    current && ours
-      ? { compares: [{ key: identity.key, revision: current.revision }], writes: [{ kind: 'delete', key: identity.key }] }
-      : undefined;
-  const outcome = await context.allocator.release({ handleId: handleIdOf(request), ...(alongside ? { alongside } : {}) });
-  if (outcome.kind === 'unavailable') throw outcome.error;
 }
 
 async function makeVeth(call: Call): Promise<Result<Link, CniError>> {
@@ -211,10 +124,13 @@ function configurePod(call: Call, ips: readonly Ip[]): void {
   const inside = context.kernel.enter(request.netns);
   try {
     const link = inside.link(request.ifname);
-    if (!link) throw new OpError(`configure ${request.ifname}`, 'the interface vanished from the container');
-    if (ips.some((address) => familyOf(address) === 6)) inside.setSysctl('ipv6/conf/all/disable_ipv6', '0');
+    if (!link)
+      throw new OpError(`configure ${request.ifname}`, 'the interface vanished from the container');
+    if (ips.some((address) => familyOf(address) === 6))
+      inside.setSysctl('ipv6/conf/all/disable_ipv6', '0');
     inside.apply(plan.podChanges(link.index, ips));
-    for (const [key, value] of plan.podSysctls(request.config.allowIpForwarding)) inside.setSysctl(key, value);
+    for (const [key, value] of plan.podSysctls(request.config.allowIpForwarding))
+      inside.setSysctl(key, value);
   } finally {
     inside.close();
   }
@@ -232,8 +148,12 @@ function addHostRoutes(call: Call, host: Link, ips: readonly Ip[]): void {
       if (!(cause instanceof OpError) || cause.errno !== EEXIST) throw cause;
       const taken = kernel.routes().find((route) => route.destination === hostCidr(address));
       if (taken?.linkIndex === host.index) continue;
-      const other = kernel.links().find((link) => link.index === taken?.linkIndex)?.name ?? 'another device';
-      throw new OpError(`route ${hostCidr(address)} dev ${host.name}`, `the route exists on ${other}`);
+      const other =
+        kernel.links().find((link) => link.index === taken?.linkIndex)?.name ?? 'another device';
+      throw new OpError(
+        `route ${hostCidr(address)} dev ${host.name}`,
+        `the route exists on ${other}`,
+      );
     }
   }
 }
@@ -241,7 +161,10 @@ function addHostRoutes(call: Call, host: Link, ips: readonly Ip[]): void {
 async function rollBack(call: Call): Promise<void> {
   const failed = await call.undo.rollBack();
   for (const { what, cause } of failed) {
-    call.context.log.error({ what, cause: String(cause), container: call.request.containerId }, 'undo failed');
+    call.context.log.error(
+      { what, cause: String(cause), container: call.request.containerId },
+      'undo failed',
+    );
   }
 }
 
@@ -250,25 +173,4 @@ function randomMac(): Mac {
   const bytes = randomBytes(6);
   bytes[0] = (bytes[0]! & 0xfe) | 0x02;
   return macFromBytes(bytes);
-}
-
-function assignError(outcome: Exclude<AssignOutcome, { kind: 'assigned' }>): CniError {
-  switch (outcome.kind) {
-    case 'exhausted':
-      return cniError('poolExhausted', outcome.message);
-    case 'conflict':
-      return cniError('tryAgain', 'the endpoint was changed by another writer; try again');
-    case 'unavailable':
-      return cniError('tryAgain', `the datastore cannot be reached: ${outcome.error.message}`);
-  }
-}
-
-const ENOENT = 2;
-
-function errorOf(cause: unknown): CniError {
-  if (cause instanceof OpError && cause.errno === ENOENT) {
-    return cniError('containerUnknown', `the container's network namespace cannot be opened: ${cause.message}`);
-  }
-  if (cause instanceof OpError) return cniError('tryAgain', cause.message);
-  return cniError('internal', cause instanceof Error ? cause.message : String(cause));
 }

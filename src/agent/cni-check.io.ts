@@ -23,18 +23,28 @@ function firstMissing(context: CniContext, request: CniRequest): string | undefi
   const routes = context.kernel.routes();
   for (const ip of ips) {
     const route = routes.find((r) => r.destination === hostCidr(ip));
-    if (route?.linkIndex !== host.index) return `host route ${hostCidr(ip)} dev ${host.name} is missing`;
+    if (route?.linkIndex !== host.index)
+      return `host route ${hostCidr(ip)} dev ${host.name} is missing`;
   }
   return missingInside(context, request, ips);
 }
 
-function missingInside(context: CniContext, request: CniRequest, ips: readonly string[]): string | undefined {
+function missingInside(
+  context: CniContext,
+  request: CniRequest,
+  ips: readonly string[],
+): string | undefined {
   try {
     const inside = context.kernel.enter(request.netns);
     try {
       const link = inside.link(request.ifname);
       if (!link?.up) return `interface ${request.ifname} is missing or down in the container`;
-      const present = new Set(inside.addresses().filter((a) => a.linkIndex === link.index).map((a) => a.ip as string));
+      const present = new Set(
+        inside
+          .addresses()
+          .filter((a) => a.linkIndex === link.index)
+          .map((a) => a.ip as string),
+      );
       const absent = ips.find((ip) => !present.has(ip));
       return absent && `address ${absent} is missing on ${request.ifname}`;
     } finally {

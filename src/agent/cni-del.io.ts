@@ -6,13 +6,17 @@ import { endpointIdentity } from '../cni/endpoint.ts';
 import { type CniError, cniError } from '../cni/errors.ts';
 import { type CniRequest, handleIdOf } from '../cni/request.ts';
 import type { AlongsideWrites } from '../ipam/allocator.io.ts';
+import { refreshEndpoint } from './cni-assign.io.ts';
 import type { CniContext } from './cni-context.ts';
 import type { StoredEndpoint } from './view.ts';
 
 const CONFLICTS_MAX = 5;
 
 /** Answers an empty stdout. */
-export async function deletePod(context: CniContext, request: CniRequest): Promise<Result<string, CniError>> {
+export async function deletePod(
+  context: CniContext,
+  request: CniRequest,
+): Promise<Result<string, CniError>> {
   const identity = endpointIdentity(context.node, request);
   const released = await release(context, request, identity.key);
   if (!released.ok) return released;
@@ -45,26 +49,25 @@ async function release(
     if (outcome.kind === 'released') {
       if (stored && !newerSandbox) context.view.remove(key, stored.revision);
       for (const ip of outcome.ips) {
-        void context.forgetFlows(ip).catch((cause) => context.log.warn({ ip, cause: String(cause) }, 'conntrack'));
+        void context
+          .forgetFlows(ip)
+          .catch((cause) => context.log.warn({ ip, cause: String(cause) }, 'conntrack'));
       }
       return ok({ newerSandbox });
     }
     if (outcome.kind === 'unavailable') {
-      return fail(cniError('tryAgain', `the datastore cannot be reached: ${outcome.error.message}`));
+      return fail(
+        cniError('tryAgain', `the datastore cannot be reached: ${outcome.error.message}`),
+      );
     }
-    if (attempt === CONFLICTS_MAX) return fail(cniError('tryAgain', 'the endpoint keeps changing; try again'));
-    await refresh(context, key);
+    if (attempt === CONFLICTS_MAX)
+      return fail(cniError('tryAgain', 'the endpoint keeps changing; try again'));
+    await refreshEndpoint(context, key);
   }
 }
 
 const belongsToAnother = ({ endpoint }: StoredEndpoint, request: CniRequest): boolean =>
   endpoint.spec.containerID !== undefined && endpoint.spec.containerID !== request.containerId;
-
-async function refresh(context: CniContext, key: string): Promise<void> {
-  const current = await context.store.get(key);
-  if (current) context.view.put(current);
-  else context.view.remove(key, BigInt(Number.MAX_SAFE_INTEGER));
-}
 
 const ENOENT = 2;
 

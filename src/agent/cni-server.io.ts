@@ -50,7 +50,8 @@ async function answer(
 ): Promise<{ exit: 0 | 1; stdout: string }> {
   const call = parseCall(text);
   const version = versionIn(call?.stdin ?? '');
-  if (!call) return { exit: 1, stdout: printCniError(version, cniError('decode', 'malformed call')) };
+  if (!call)
+    return { exit: 1, stdout: printCniError(version, cniError('decode', 'malformed call')) };
   const request = parseRequest(call.env, call.stdin);
   const started = performance.now();
   const outcome = request.ok ? await handled(handle, request.value) : request;
@@ -58,7 +59,10 @@ async function answer(
   const about = {
     command: call.env['CNI_COMMAND'],
     container: call.env['CNI_CONTAINERID'],
-    pod: request.ok && request.value.pod ? `${request.value.pod.namespace}/${request.value.pod.name}` : undefined,
+    pod:
+      request.ok && request.value.pod
+        ? `${request.value.pod.namespace}/${request.value.pod.name}`
+        : undefined,
     milliseconds,
   };
   if (outcome.ok) {

@@ -52,7 +52,9 @@ const handleOf = (context: CniContext, containerId: string): string | undefined 
   [...context.allocator.handles().keys()].find((handle) => handle.endsWith(`.${containerId}`));
 
 async function releaseUnowned(context: CniContext): Promise<number> {
-  const living = new Set(context.view.endpoints.map(({ endpoint }) => endpoint.spec.containerID ?? ''));
+  const living = new Set(
+    context.view.endpoints.map(({ endpoint }) => endpoint.spec.containerID ?? ''),
+  );
   let released = 0;
   for (const handle of context.allocator.handles().keys()) {
     const containerId = handle.slice(handle.lastIndexOf('.') + 1);
@@ -68,7 +70,10 @@ async function removeStrayInterfaces(context: CniContext): Promise<number> {
   const named = new Set(context.view.endpoints.map(({ endpoint }) => endpoint.spec.interfaceName));
   const stray = context.kernel
     .links()
-    .filter((link) => /^cali[0-9a-z]{1,11}$/.test(link.name) && link.kind === 'veth' && !named.has(link.name));
+    .filter(
+      (link) =>
+        /^cali[0-9a-z]{1,11}$/.test(link.name) && link.kind === 'veth' && !named.has(link.name),
+    );
   for (const link of stray) await context.kernel.deleteLink(link.name);
   return stray.length;
 }

@@ -94,9 +94,16 @@ export class DatastoreView {
     if (parseWorkloadEndpointName(name)?.node !== this.node) return;
     const known = this.endpointsByKey.get(item.key);
     if (known && known.revision > item.revision) return;
-    const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>('WorkloadEndpoint', item.value);
+    const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>(
+      'WorkloadEndpoint',
+      item.value,
+    );
     if (!parsed.ok) return;
-    this.endpointsByKey.set(item.key, { key: item.key, endpoint: parsed.value, revision: item.revision });
+    this.endpointsByKey.set(item.key, {
+      key: item.key,
+      endpoint: parsed.value,
+      revision: item.revision,
+    });
   }
 
   private putResource(item: KeyValue, plural: string, name: string): void {
@@ -112,7 +119,10 @@ export class DatastoreView {
       else this.nodeAddresses.delete(name);
     }
     if (item.key === resourceKey('clusterinformations', 'default')) {
-      const info = parseResource<'ClusterInformation', ClusterInformationSpec>('ClusterInformation', item.value);
+      const info = parseResource<'ClusterInformation', ClusterInformationSpec>(
+        'ClusterInformation',
+        item.value,
+      );
       this.locked = info.ok && info.value.spec.datastoreReady === false;
     }
   }

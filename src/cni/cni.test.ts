@@ -84,10 +84,15 @@ test('environment: what is missing is named', () => {
 
 test('a request never throws, whatever arrives', () => {
   fc.assert(
-    fc.property(fc.dictionary(fc.string(), fc.string()), fc.string(), fc.jsonValue(), (e, text, json) => {
-      parseRequest({ ...env, ...e }, text);
-      parseRequest(env, JSON.stringify(json));
-    }),
+    fc.property(
+      fc.dictionary(fc.string(), fc.string()),
+      fc.string(),
+      fc.jsonValue(),
+      (e, text, json) => {
+        parseRequest({ ...env, ...e }, text);
+        parseRequest(env, JSON.stringify(json));
+      },
+    ),
   );
 });
 
@@ -124,8 +129,14 @@ test('results by version', () => {
   const address = '192.168.166.128/32';
   const cases: [string, object][] = [
     ['0.2.0', { cniVersion: '0.2.0', ip4: { ip: address }, dns: {} }],
-    ['0.3.0', { cniVersion: '0.3.0', interfaces, ips: [{ version: '4', interface: 1, address }], dns: {} }],
-    ['0.4.0', { cniVersion: '0.4.0', interfaces, ips: [{ version: '4', interface: 1, address }], dns: {} }],
+    [
+      '0.3.0',
+      { cniVersion: '0.3.0', interfaces, ips: [{ version: '4', interface: 1, address }], dns: {} },
+    ],
+    [
+      '0.4.0',
+      { cniVersion: '0.4.0', interfaces, ips: [{ version: '4', interface: 1, address }], dns: {} },
+    ],
     ['1.0.0', { cniVersion: '1.0.0', interfaces, ips: [{ interface: 1, address }], dns: {} }],
   ];
   for (const [version, expected] of cases) {
@@ -140,11 +151,19 @@ test('the endpoint as Calico stores it', () => {
     metadata: { name: 'nginx', namespace: 'default', labels: { app: 'web' } },
     spec: {
       serviceAccountName: 'sa',
-      containers: [{ name: 'c', ports: [{ name: 'http', containerPort: 80 }, { containerPort: 81 }] }],
+      containers: [
+        { name: 'c', ports: [{ name: 'http', containerPort: 80 }, { containerPort: 81 }] },
+      ],
     },
   };
   const endpoint = buildEndpoint({
-    node: 'node1', request, identity, pod, mac: result.mac, ips: result.ips, uid: 'u',
+    node: 'node1',
+    request,
+    identity,
+    pod,
+    mac: result.mac,
+    ips: result.ips,
+    uid: 'u',
     creationTimestamp: '2026-01-01T00:00:00Z',
   });
   assert.deepEqual(endpoint.metadata.labels, {
@@ -155,19 +174,27 @@ test('the endpoint as Calico stores it', () => {
   });
   assert.deepEqual(endpoint.spec.profiles, ['kns.default', 'ksa.default.sa']);
   assert.deepEqual(endpoint.spec.ipNetworks, ['192.168.166.128/32']);
-  assert.deepEqual(endpoint.spec.ports, [{ name: 'http', protocol: 'TCP', port: 80, hostPort: 0, hostIP: '' }]);
+  assert.deepEqual(endpoint.spec.ports, [
+    { name: 'http', protocol: 'TCP', port: 80, hostPort: 0, hostIP: '' },
+  ]);
 });
 
 test('the pod side: /32, gateway 169.254.1.1 on no interface', () => {
   const changes = podChanges(7, [ip('10.0.0.1'), ip('fd00::1')]);
   const routes = changes.flatMap((c) => (c.kind === 'addRoute' ? [c.route] : []));
-  assert.deepEqual(routes.map((r) => `${r.destination} ${r.gateway ?? ''} ${r.scope}`), [
-    '169.254.1.1/32  link',
-    '0.0.0.0/0 169.254.1.1 global',
-    '::/0 fe80::ecee:eeff:feee:eeee global',
-  ]);
+  assert.deepEqual(
+    routes.map((r) => `${r.destination} ${r.gateway ?? ''} ${r.scope}`),
+    [
+      '169.254.1.1/32  link',
+      '0.0.0.0/0 169.254.1.1 global',
+      '::/0 fe80::ecee:eeff:feee:eeee global',
+    ],
+  );
 });
 
 test('errors: code, message, version', () => {
-  assert.equal(printCniError('0.3.0', { code: 11, msg: 'x' }), '{"cniVersion":"0.3.0","code":11,"msg":"x"}');
+  assert.equal(
+    printCniError('0.3.0', { code: 11, msg: 'x' }),
+    '{"cniVersion":"0.3.0","code":11,"msg":"x"}',
+  );
 });

@@ -1,0 +1,54 @@
+# The only commands. `make help` lists them; each does its own set-up.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
+
+.PHONY: help up down status test test-unit test-real test-cluster lint synth charts images bench clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+node_modules/.installed: package.json package-lock.json
+	@command -v npm >/dev/null || { apt-get -qq update && apt-get -qq install -y nodejs npm; }
+	@npm ci --no-fund --no-audit --loglevel=error
+	@touch $@
+
+up: node_modules/.installed ## a real cluster with our chart installed, and a demonstration on it
+	@node test/cluster/up.ts
+
+down: node_modules/.installed ## remove the cluster; nothing is left behind
+	@node test/cluster/down.ts
+
+status: node_modules/.installed ## what runs on the cluster
+	@node test/cluster/status.ts
+
+test: node_modules/.installed ## lint and every rung of the test ladder
+	@test/run lint unit real cluster
+
+test-unit: node_modules/.installed ## unit and property tests (no root needed)
+	@test/run unit
+
+test-real: node_modules/.installed ## tests against the kernel, etcd, Helm, BIRD and the lab (root)
+	@test/run real
+
+test-cluster: node_modules/.installed ## the chart on a real cluster (root)
+	@test/run cluster
+
+lint: node_modules/.installed ## types, style and format
+	@test/run lint
+
+synth: node_modules/.installed ## plain manifests in dist/ (CALICO_KIT_VALUES=file.yaml for your values)
+	@node src/deploy/main.ts
+
+charts: node_modules/.installed ## the Helm chart in charts/calico
+	@node src/deploy/main.ts chart charts/calico
+
+images: node_modules/.installed ## the three images as OCI archives
+	@node images/build.ts
+
+bench: node_modules/.installed ## measure against a peer, e.g. make bench BENCH=cni
+	@node test/bench/run.ts $(BENCH)
+
+clean: ## remove what was built in this folder (the cache in ~/.cache/calico-kit stays)
+	@rm -rf dist build node_modules

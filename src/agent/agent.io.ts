@@ -1,0 +1,217 @@
+// The agent's life: answer CNI from the first moment (with code 11 and the reason until ready),
+// write the node's own records, follow the datastore, sweep what a crash left, then serve.
+
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.io.ts';
+import type { Registry } from '../base/metrics.io.ts';
+import { fail, type Result } from '../base/result.ts';
+import { type CniError, cniError } from '../cni/errors.ts';
+import type { CniRequest } from '../cni/request.ts';
+import type { Store } from '../datastore/store.ts';
+import { openAllocator } from '../ipam/allocator.io.ts';
+import { deleteFlows } from '../kernel/conntrack/conntrack.io.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { IpSets, Tables } from '../kernel/tables.ts';
+import type { KubernetesApi } from '../kubernetes/api.ts';
+import { ROOT } from '../model/keys.ts';
+import { addPod } from './cni-add.io.ts';
+import { checkPod } from './cni-check.io.ts';
+import type { CniContext } from './cni-context.ts';
+import { deletePod } from './cni-del.io.ts';
+import { serveCni } from './cni-server.io.ts';
+import type { AgentSettings, Environment } from './environment.ts';
+import { failpointOf } from './failpoint.io.ts';
+import { serveHealth } from './health.io.ts';
+import { measureAgent } from './metrics.io.ts';
+import { followLocalPods } from './pods.io.ts';
+import { openPolicyEngine, type PolicyEngine } from './policy-engine.io.ts';
+import { type Readiness, readinessOf } from './readiness.ts';
+import { encapsulationProblem, startUp } from './start-up.io.ts';
+import { sweepNode } from './sweep.io.ts';
+import { DatastoreView } from './view.ts';
+
+export interface AgentParts {
+  readonly settings: AgentSettings;
+  readonly env: Environment;
+  readonly store: Store;
+  readonly kernel: Kernel;
+  readonly tables: Tables;
+  readonly ipSets: IpSets;
+  readonly kubernetes: KubernetesApi | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly signal: AbortSignal;
+}
+
+/** Runs until the signal fires. Throws what makes a start impossible. */
+export async function runAgent(parts: AgentParts): Promise<void> {
+  const { settings, log, signal } = parts;
+  const progress: Progress = {
+    stage: 'starting',
+    context: undefined,
+    policy: undefined,
+    problem: undefined,
+  };
+  const server = serveCni(settings.socketPath, (request) => handle(progress, request), log);
+  const health = settings.healthEnabled
+    ? serveHealth({
+        host: settings.healthHost,
+        port: settings.healthPort,
+        state: () => readinessOf(readinessFacts(progress)),
+      })
+    : undefined;
+  try {
+    await start(parts, progress);
+    log.info({ node: progress.context?.node }, 'the agent is ready');
+    await stopped(signal);
+  } finally {
+    // Kernel state stays: pods keep their routes and rules while no agent runs.
+    server.close();
+    health?.close();
+    await progress.policy?.close();
+    progress.context?.allocator.close();
+    parts.store.close();
+    log.info('the agent has stopped');
+  }
+}
+
+interface Progress {
+  /** What the agent is waiting for, in words. */
+  stage: string;
+  context: CniContext | undefined;
+  policy: PolicyEngine | undefined;
+  /** A setting that this machine cannot serve. */
+  problem: string | undefined;
+}
+
+async function start(parts: AgentParts, progress: Progress): Promise<void> {
+  const { settings, store, kernel, kubernetes, clock, log, signal } = parts;
+  progress.stage = 'waiting for the datastore';
+  const started = await startUp({ store, kernel, kubernetes, env: parts.env, clock, log, signal });
+  const view = new DatastoreView(started.node);
+  const policy = openPolicyEngine({
+    node: started.node,
+    tables: parts.tables,
+    ipSets: parts.ipSets,
+    settings: { endpointToHostAction: settings.endpointToHostAction, ipipEnabled: false },
+    nodeAddress: () => started.nodeAddress?.ip,
+    log,
+    clock,
+  });
+  progress.policy = policy;
+  progress.stage = 'waiting for the first snapshot of the datastore';
+  const allocator = openAllocator({
+    store,
+    node: started.node,
+    clock,
+    log,
+    failpoint: failpointOf(settings.failpoint),
+  });
+  const context: CniContext = {
+    node: started.node,
+    effectiveMtu: settings.effectiveMtu,
+    store,
+    kernel,
+    view,
+    allocator,
+    policy,
+    pods: kubernetes && followLocalPods(kubernetes, started.node, signal),
+    clock,
+    log,
+    failpoint: failpointOf(settings.failpoint),
+    forgetFlows: deleteFlows,
+  };
+  followDatastore(parts, view, policy, progress);
+  await allocator.ready();
+  progress.stage = 'writing the first rules';
+  await policy.inSync();
+  progress.stage = 'sweeping what an earlier run left';
+  log.info(await sweepNode(context), 'swept');
+  measureAgent(parts.registry, { view, allocator, policy });
+  progress.context = context;
+  progress.stage = 'ready';
+  await kubernetes
+    ?.setNetworkUnavailable(started.node, {
+      unavailable: false,
+      reason: 'CalicoIsUp',
+      message: 'Calico is running on this node',
+    })
+    .catch((cause: unknown) => log.warn({ cause: String(cause) }, 'NetworkUnavailable not set'));
+}
+
+function followDatastore(
+  parts: AgentParts,
+  view: DatastoreView,
+  policy: PolicyEngine,
+  progress: Progress,
+): void {
+  const { store, log, signal } = parts;
+  const checkEncapsulation = (): void => {
+    const problem = encapsulationProblem(
+      view.pools.filter((pool) => !pool.spec.disabled),
+      { ipip: false },
+    );
+    if (problem && problem !== progress.problem) log.error(problem);
+    progress.problem = problem;
+  };
+  store.watch(
+    ROOT,
+    {
+      snapshot({ items }) {
+        view.snapshot(items);
+        policy.snapshot(items);
+        checkEncapsulation();
+      },
+      changes(changes) {
+        view.changes(changes);
+        policy.changes(changes);
+        checkEncapsulation();
+      },
+      connection: ({ up, error }) =>
+        up
+          ? log.info('datastore connection is up')
+          : log.warn({ cause: error?.message }, 'datastore connection lost'),
+    },
+    signal,
+  );
+}
+
+async function handle(progress: Progress, request: CniRequest): Promise<Result<string, CniError>> {
+  const { context } = progress;
+  if (!context)
+    return fail(cniError('tryAgain', `calico-node on this node is not ready: ${progress.stage}`));
+  if (!context.view.datastoreReady) {
+    const msg =
+      'the datastore is locked (ClusterInformation datastoreReady is false); unlock it to go on';
+    return fail(cniError('notReady', msg));
+  }
+  const unknown = request.config.unknownKeys;
+  if (unknown.length > 0)
+    context.log.warn({ keys: unknown }, 'unknown keys in the network configuration');
+  switch (request.command) {
+    case 'ADD':
+      return addPod(context, request);
+    case 'DEL':
+      return deletePod(context, request);
+    case 'CHECK':
+      return checkPod(context, request);
+  }
+}
+
+const readinessFacts = ({ stage, context, policy, problem }: Progress): Readiness => ({
+  stage,
+  started: context !== undefined,
+  policyProblem:
+    policy && !policy.state().ready
+      ? (policy.state().problem ?? 'rules are not written yet')
+      : undefined,
+  settingsProblem: problem,
+  datastoreLocked: context ? !context.view.datastoreReady : false,
+});
+
+const stopped = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });

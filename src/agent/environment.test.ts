@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseEnvironment } from './environment.ts';
+
+const good = { ETCD_ENDPOINTS: 'http://10.96.232.136:6666' };
+
+test('defaults', () => {
+  const settings = parseEnvironment(good);
+  assert.ok(settings.ok);
+  assert.equal(settings.value.healthPort, 9099);
+  assert.equal(settings.value.endpointToHostAction, 'RETURN');
+  assert.equal(settings.value.kubernetes, false);
+});
+
+test('the chart default beats: ACCEPT', () => {
+  const settings = parseEnvironment({ ...good, FELIX_DEFAULTENDPOINTTOHOSTACTION: 'Accept' });
+  assert.ok(settings.ok && settings.value.endpointToHostAction === 'ACCEPT');
+});
+
+test('bad values name the variable, the value and the fix', () => {
+  const cases: [Record<string, string>, string][] = [
+    [{}, 'ETCD_ENDPOINTS: empty; give e.g. http://10.96.232.136:6666'],
+    [{ ...good, FELIX_HEALTHPORT: '99999' }, "FELIX_HEALTHPORT: '99999' is no port (1 to 65535)"],
+    [
+      { ...good, FELIX_HEALTHENABLED: 'perhaps' },
+      "FELIX_HEALTHENABLED: 'perhaps' must be true or false",
+    ],
+    [{ ...good, CNI_MTU: '12' }, "CNI_MTU: '12' must be 576 to 65535"],
+    [
+      { ...good, FELIX_DEFAULTENDPOINTTOHOSTACTION: 'maybe' },
+      "FELIX_DEFAULTENDPOINTTOHOSTACTION: 'MAYBE' must be one of DROP, RETURN, ACCEPT",
+    ],
+  ];
+  for (const [env, message] of cases) {
+    const settings = parseEnvironment(env);
+    assert.ok(!settings.ok);
+    assert.equal(settings.error, message);
+  }
+});

@@ -1,0 +1,74 @@
+// The agent's settings from its environment, parsed once. Bad text ends the start with one
+// sentence that names the variable, its value and the fix.
+import { fail, ok, type Result } from '../base/result.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+export type HostAction = 'DROP' | 'RETURN' | 'ACCEPT';
+
+export interface AgentSettings {
+  readonly etcdEndpoints: readonly string[];
+  readonly logLevel: string;
+  /** What a pod's packet to its own host meets after its policy. */
+  readonly endpointToHostAction: HostAction;
+  readonly healthEnabled: boolean;
+  readonly healthHost: string;
+  readonly healthPort: number;
+  readonly metricsEnabled: boolean;
+  readonly metricsPort: number;
+  readonly socketPath: string;
+  /** MTU of pod interfaces, encapsulation already subtracted. */
+  readonly effectiveMtu: number;
+  /** Whether a Kubernetes API is configured (service account or kubeconfig). */
+  readonly kubernetes: boolean;
+  /** Name of the place where a test ends the process; empty in production. */
+  readonly failpoint: string;
+}
+
+const HOST_ACTIONS: readonly HostAction[] = ['DROP', 'RETURN', 'ACCEPT'];
+
+/** Errors: the first variable that cannot be used. */
+export function parseEnvironment(env: Environment): Result<AgentSettings> {
+  const wrong: string[] = [];
+  const port = (name: string, otherwise: number): number => {
+    const n = Number(env[name] || otherwise);
+    if (!Number.isInteger(n) || n < 1 || n > 65535)
+      wrong.push(`${name}: '${env[name]}' is no port (1 to 65535)`);
+    return n;
+  };
+  const truth = (name: string, otherwise: boolean): boolean => {
+    const text = (env[name] || String(otherwise)).toLowerCase();
+    if (text !== 'true' && text !== 'false')
+      wrong.push(`${name}: '${env[name]}' must be true or false`);
+    return text === 'true';
+  };
+  const action = (env['FELIX_DEFAULTENDPOINTTOHOSTACTION'] || 'RETURN').toUpperCase();
+  const hostAction = HOST_ACTIONS.find((known) => known === action);
+  if (!hostAction)
+    wrong.push(
+      `FELIX_DEFAULTENDPOINTTOHOSTACTION: '${action}' must be one of ${HOST_ACTIONS.join(', ')}`,
+    );
+  const endpoints = (env['ETCD_ENDPOINTS'] ?? '')
+    .split(',')
+    .map((e) => e.trim())
+    .filter(Boolean);
+  if (endpoints.length === 0)
+    wrong.push('ETCD_ENDPOINTS: empty; give e.g. http://10.96.232.136:6666');
+  const mtu = Number(env['CNI_MTU'] || 1500);
+  if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65535)
+    wrong.push(`CNI_MTU: '${env['CNI_MTU']}' must be 576 to 65535`);
+  const settings: AgentSettings = {
+    etcdEndpoints: endpoints,
+    logLevel: env['LOG_LEVEL'] || env['FELIX_LOGSEVERITYSCREEN'] || 'info',
+    endpointToHostAction: hostAction ?? 'DROP',
+    healthEnabled: truth('FELIX_HEALTHENABLED', true),
+    healthHost: env['FELIX_HEALTHHOST'] || '127.0.0.1',
+    healthPort: port('FELIX_HEALTHPORT', 9099),
+    metricsEnabled: truth('FELIX_PROMETHEUSMETRICSENABLED', false),
+    metricsPort: port('FELIX_PROMETHEUSMETRICSPORT', 9091),
+    socketPath: env['CALICO_CNI_SOCKET'] || '/var/run/calico/cni.sock',
+    effectiveMtu: mtu,
+    kubernetes: Boolean(env['KUBERNETES_SERVICE_HOST'] || env['KUBECONFIG']),
+    failpoint: env['CALICO_FAILPOINT'] ?? '',
+  };
+  return wrong[0] === undefined ? ok(settings) : fail(wrong[0]);
+}

@@ -1,0 +1,76 @@
+// The agent: CNI server, IPAM and policy of one node in one process. `agent.mjs` runs it;
+// `agent.mjs install-cni` and `agent.mjs cleanup` are the two short jobs of the same image.
+import { promises as fs } from 'node:fs';
+import { systemClock } from '../base/clock.io.ts';
+import { type Log, openLog } from '../base/log.io.ts';
+import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
+import { messageOf } from '../base/op-error.ts';
+import { openEtcdStore } from '../datastore/etcd.io.ts';
+import { openIpSets } from '../kernel/ipset/ipsets.io.ts';
+import { openTables } from '../kernel/iptables/tables.io.ts';
+import { openKernel } from '../kernel/netns.io.ts';
+import { openKubernetes } from '../kubernetes/client.io.ts';
+import { runAgent } from './agent.io.ts';
+import { cleanUpNode } from './clean-up.io.ts';
+import { parseEnvironment } from './environment.ts';
+import { installCni, uninstallCni } from './install-cni.io.ts';
+
+const STATE_PATHS = ['/var/lib/calico', '/var/run/calico'];
+
+async function agent(log: Log): Promise<void> {
+  const settings = parseEnvironment(process.env);
+  if (!settings.ok) throw new Error(settings.error);
+  const stop = new AbortController();
+  process.once('SIGTERM', () => stop.abort());
+  process.once('SIGINT', () => stop.abort());
+  const registry = openRegistry();
+  if (settings.value.metricsEnabled) serveMetrics(registry, settings.value.metricsPort);
+  await runAgent({
+    settings: settings.value,
+    env: process.env,
+    store: openEtcdStore({ endpoints: settings.value.etcdEndpoints, log }),
+    kernel: openKernel(),
+    tables: await openTables({}),
+    ipSets: await openIpSets({}),
+    kubernetes: settings.value.kubernetes ? openKubernetes() : undefined,
+    clock: systemClock,
+    log,
+    registry,
+    signal: stop.signal,
+  });
+}
+
+async function cleanup(log: Log): Promise<void> {
+  await cleanUpNode({
+    kernel: openKernel(),
+    tables: await openTables({}),
+    ipSets: await openIpSets({}),
+    paths: STATE_PATHS,
+    removeCni: () => uninstallCni(process.env),
+    log,
+  });
+}
+
+async function main(): Promise<void> {
+  // libuv's pool threads inherit the namespace of the thread that starts them: start them here.
+  await fs.readFile('/proc/self/comm');
+  const command = process.argv[2] ?? 'agent';
+  const log = openLog('calico-node', process.env['LOG_LEVEL'] ?? 'info');
+  const jobs: Record<string, () => Promise<void> | void> = {
+    agent: () => agent(log),
+    'install-cni': () => installCni(process.env),
+    cleanup: () => cleanup(log),
+  };
+  const job = jobs[command];
+  if (!job)
+    throw new Error(`unknown command '${command}'; use one of ${Object.keys(jobs).join(', ')}`);
+  await job();
+}
+
+main().then(
+  () => process.exit(0),
+  (cause) => {
+    openLog('calico-node').fatal({ cause: messageOf(cause) }, 'the agent ends');
+    process.exit(1);
+  },
+);

@@ -1,0 +1,27 @@
+// What the readiness probe says: every problem by name, so that "not ready" is never the whole text.
+
+export interface Readiness {
+  readonly stage: string;
+  readonly started: boolean;
+  readonly policyProblem: string | undefined;
+  readonly settingsProblem: string | undefined;
+  readonly datastoreLocked: boolean;
+}
+
+export interface HealthState {
+  readonly live: boolean;
+  readonly ready: boolean;
+  readonly problems: readonly string[];
+}
+
+export function readinessOf(facts: Readiness): HealthState {
+  const problems = [
+    facts.started ? undefined : facts.stage,
+    facts.policyProblem && `policy: ${facts.policyProblem}`,
+    facts.settingsProblem,
+    facts.datastoreLocked
+      ? 'the datastore is locked (ClusterInformation datastoreReady is false)'
+      : undefined,
+  ].filter((problem) => problem !== undefined);
+  return { live: true, ready: problems.length === 0, problems };
+}

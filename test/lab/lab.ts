@@ -1,0 +1,274 @@
+// The lab: hosts that are network namespaces on one bridge, each with the real agent and speaker
+// as processes, and a real etcd; no Kubernetes. Everything lives in namespaces of its own and is
+// removed at the end, also on failure.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { toolPath } from '../cluster/tools.ts';
+import { attempt, eventually, run } from './command.ts';
+
+const NODE = process.execPath;
+const ROOT = join(import.meta.dirname, '../..');
+const FABRIC_ADDRESS = '10.201.0.1';
+
+export interface CniReply {
+  readonly exit: number;
+  readonly stdout: string;
+}
+
+export interface LabPod {
+  readonly name: string;
+  readonly containerId: string;
+  readonly netns: string;
+  readonly ip: string;
+}
+
+/** One machine: a namespace with the agent and the speaker. */
+export class LabHost {
+  readonly name: string;
+  readonly netns: string;
+  readonly address: string;
+  readonly directory: string;
+  readonly etcdEndpoint: string;
+  agent: ChildProcess | undefined;
+  speaker: ChildProcess | undefined;
+
+  constructor(facts: Pick<LabHost, 'name' | 'netns' | 'address' | 'directory' | 'etcdEndpoint'>) {
+    this.name = facts.name;
+    this.netns = facts.netns;
+    this.address = facts.address;
+    this.directory = facts.directory;
+    this.etcdEndpoint = facts.etcdEndpoint;
+  }
+
+  get socket(): string {
+    return join(this.directory, 'run/cni.sock');
+  }
+
+  exec(argv: readonly string[]): string {
+    return run(['ip', 'netns', 'exec', this.netns, ...argv]);
+  }
+
+  routes(): string {
+    return this.exec(['ip', 'route']);
+  }
+
+  log(program: string): string {
+    return readFileSync(join(this.directory, `${program}.log`), 'utf8');
+  }
+
+  /** Starts a program of ours in this host's namespaces, with state directories of its own. */
+  private program(name: 'agent' | 'speaker', env: Readonly<Record<string, string>>): ChildProcess {
+    const log = openSync(join(this.directory, `${name}.log`), 'a');
+    // Slave propagation: namespaces made later appear inside, mounts made inside stay inside.
+    const script = `mkdir -p /var/lib/calico /run/calico && mount --bind ${this.directory}/lib /var/lib/calico
+      mount --bind ${this.directory}/run /run/calico && exec "$@"`;
+    const inside = ['unshare', '--mount', '--propagation', 'slave', 'sh', '-ec', script, 'sh'];
+    const argv = ['nsenter', `--net=/run/netns/${this.netns}`, ...inside, NODE, join(ROOT, `src/${name}/main.ts`)];
+    return spawn(argv[0]!, argv.slice(1), {
+      stdio: ['ignore', log, log],
+      env: {
+        PATH: process.env['PATH'],
+        NODENAME: this.name,
+        ETCD_ENDPOINTS: this.etcdEndpoint,
+        IP_AUTODETECTION_METHOD: 'first-found',
+        CALICO_IPV4POOL_CIDR: '192.168.0.0/16',
+        CALICO_IPV4POOL_IPIP: 'Never',
+        CALICO_CNI_SOCKET: '/run/calico/cni.sock',
+        FELIX_HEALTHPORT: '9099',
+        LOG_LEVEL: 'info',
+        ...env,
+      },
+    });
+  }
+
+  async startAgent(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.agent = this.program('agent', env);
+    await this.healthy(9099, 'agent');
+  }
+
+  async startSpeaker(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.speaker = this.program('speaker', env);
+    await eventually(`${this.name}: speaker is live`, () => this.http(9098, '/liveness').ok, 15_000);
+  }
+
+  private async healthy(port: number, program: string): Promise<void> {
+    await eventually(`${this.name}: ${program} is ready`, () => this.http(port, '/readiness').ok, 15_000)
+      .catch((cause: unknown) => {
+        throw new Error(`${String(cause)}\n${this.http(port, '/readiness').output}\n${this.log(program)}`);
+      });
+  }
+
+  http(port: number, path: string): { readonly ok: boolean; readonly output: string } {
+    const argv = ['ip', 'netns', 'exec', this.netns, 'curl', '-sS', '-f', '--max-time', '2'];
+    return attempt([...argv, `http://127.0.0.1:${port}${path}`]);
+  }
+
+  /** One CNI call over the agent's socket, as the shim makes it. */
+  cni(env: Readonly<Record<string, string>>, config: object, type = 'calico'): Promise<CniReply> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.socket);
+      const chunks: Buffer[] = [];
+      socket.on('data', (chunk) => chunks.push(chunk));
+      socket.on('error', reject);
+      socket.on('close', () => {
+        const text = Buffer.concat(chunks).toString();
+        const end = text.indexOf('\n');
+        if (end < 0) return reject(new Error('the agent closed the socket without an answer'));
+        const { exit } = JSON.parse(text.slice(0, end)) as { exit: number };
+        resolve({ exit, stdout: text.slice(end + 1) });
+      });
+      socket.end(`${JSON.stringify({ type, env, stdin: JSON.stringify(config) })}\n`);
+    });
+  }
+}
+
+export const CONFIG = { cniVersion: '1.0.0', name: 'k8s-pod-network', type: 'calico', ipam: { type: 'calico-ipam' } };
+
+export class Lab {
+  readonly hosts: readonly LabHost[];
+  readonly etcdEndpoint: string;
+  private readonly prefix: string;
+  private readonly directory: string;
+  private readonly etcd: ChildProcess;
+  private readonly pods = new Set<string>();
+
+  constructor(parts: { hosts: readonly LabHost[]; etcdEndpoint: string; prefix: string; directory: string; etcd: ChildProcess }) {
+    this.hosts = parts.hosts;
+    this.etcdEndpoint = parts.etcdEndpoint;
+    this.prefix = parts.prefix;
+    this.directory = parts.directory;
+    this.etcd = parts.etcd;
+  }
+
+  host(index: number): LabHost {
+    const host = this.hosts[index];
+    if (!host) throw new Error(`the lab has no host ${index}`);
+    return host;
+  }
+
+  /** A pod's namespace with what CNI ADD gives it. */
+  async addPod(host: LabHost, name: string): Promise<LabPod> {
+    const pod = this.newPod(name);
+    const reply = await host.cni(this.environment('ADD', pod), CONFIG);
+    if (reply.exit !== 0) throw new Error(`ADD ${name}: ${reply.stdout}\n${host.log('agent')}`);
+    const { ips } = JSON.parse(reply.stdout) as { ips: { address: string }[] };
+    return { ...pod, ip: ips[0]!.address.replace('/32', '') };
+  }
+
+  /** An empty namespace for a pod. */
+  newPod(name: string): Omit<LabPod, 'ip'> {
+    const netns = `${this.prefix}-p-${name}`;
+    run(['ip', 'netns', 'add', netns]);
+    this.pods.add(netns);
+    return { name, containerId: `cid-${name}`, netns };
+  }
+
+  environment(command: string, pod: Omit<LabPod, 'ip'>): Record<string, string> {
+    return {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: pod.containerId,
+      CNI_NETNS: `/run/netns/${pod.netns}`,
+      CNI_IFNAME: 'eth0',
+      CNI_ARGS: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.containerId}`,
+    };
+  }
+
+  async deletePod(host: LabHost, pod: Omit<LabPod, 'ip'>): Promise<CniReply> {
+    return host.cni(this.environment('DEL', pod), CONFIG);
+  }
+
+  pings(from: LabPod, to: string, count = 1): boolean {
+    return attempt(['ip', 'netns', 'exec', from.netns, 'ping', '-c', String(count), '-i', '0.2', '-W', '1', to]).ok;
+  }
+
+  stopEtcd(): Promise<void> {
+    return ended(this.etcd, 'SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    for (const host of this.hosts) {
+      if (host.agent) await ended(host.agent, 'SIGKILL');
+      if (host.speaker) await ended(host.speaker, 'SIGKILL');
+    }
+    await ended(this.etcd, 'SIGKILL');
+    removeNamespaces(this.prefix);
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Ends a process and waits until it is gone. */
+export function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    child.kill(signal);
+  });
+}
+
+function removeNamespaces(prefix: string): void {
+  for (const line of run(['ip', 'netns', 'list']).split('\n')) {
+    const name = line.split(' ')[0] ?? '';
+    if (name.startsWith(`${prefix}-`)) attempt(['ip', 'netns', 'delete', name]);
+  }
+}
+
+/** Builds the fabric, the hosts and etcd; starts no program of ours yet. */
+export async function openLab(hostCount: number): Promise<Lab> {
+  const prefix = `ckt-lab-${process.pid}`;
+  const directory = mkdtempSync(join(tmpdir(), 'calico-kit-lab-'));
+  const etcdBinary = await toolPath('etcd');
+  makeFabric(prefix);
+  const etcdEndpoint = `http://${FABRIC_ADDRESS}:6666`;
+  const hosts = Array.from({ length: hostCount }, (_, i) => makeHost(prefix, directory, i + 1, etcdEndpoint));
+  const etcd = startEtcdIn(`${prefix}-fab`, etcdBinary, join(directory, 'etcd'), etcdEndpoint);
+  const lab = new Lab({ hosts, etcdEndpoint, prefix, directory, etcd });
+  try {
+    const health = ['ip', 'netns', 'exec', `${prefix}-fab`, 'curl', '-sf', '--max-time', '1', `${etcdEndpoint}/health`];
+    await eventually('etcd answers', () => attempt(health).ok, 15_000);
+    return lab;
+  } catch (cause) {
+    await lab.stop();
+    throw cause;
+  }
+}
+
+function makeFabric(prefix: string): void {
+  const fabric = `${prefix}-fab`;
+  run(['ip', 'netns', 'add', fabric]);
+  run(['ip', '-n', fabric, 'link', 'set', 'lo', 'up']);
+  run(['ip', '-n', fabric, 'link', 'add', 'br0', 'type', 'bridge']);
+  run(['ip', '-n', fabric, 'addr', 'add', `${FABRIC_ADDRESS}/24`, 'dev', 'br0']);
+  run(['ip', '-n', fabric, 'link', 'set', 'br0', 'up']);
+  // A switch and a dead end; bridged frames do not meet this namespace's packet filter.
+  run(['ip', 'netns', 'exec', fabric, 'sysctl', '-qw', 'net.ipv4.ip_forward=0']);
+  attempt(['ip', 'netns', 'exec', fabric, 'sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=0']);
+}
+
+function makeHost(prefix: string, directory: string, number: number, etcdEndpoint: string): LabHost {
+  const [netns, fabric] = [`${prefix}-h${number}`, `${prefix}-fab`];
+  const address = `10.201.0.${10 + number}`;
+  run(['ip', 'netns', 'add', netns]);
+  run(['ip', '-n', fabric, 'link', 'add', `h${number}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns]);
+  run(['ip', '-n', fabric, 'link', 'set', `h${number}`, 'master', 'br0', 'up']);
+  run(['ip', '-n', netns, 'link', 'set', 'lo', 'up']);
+  run(['ip', '-n', netns, 'addr', 'add', `${address}/24`, 'dev', 'eth0']);
+  run(['ip', '-n', netns, 'link', 'set', 'eth0', 'up']);
+  run(['ip', '-n', netns, 'route', 'add', 'default', 'via', FABRIC_ADDRESS]);
+  run(['ip', 'netns', 'exec', netns, 'sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+  const own = join(directory, `h${number}`);
+  for (const sub of ['lib', 'run']) mkdirSync(join(own, sub), { recursive: true });
+  return new LabHost({ name: `h${number}`, netns, address, directory: own, etcdEndpoint });
+}
+
+function startEtcdIn(netns: string, binary: string, data: string, endpoint: string): ChildProcess {
+  const peer = 'http://127.0.0.1:6667';
+  const args = [
+    '--name', 'lab', '--data-dir', data, '--log-level', 'error',
+    '--listen-client-urls', endpoint, '--advertise-client-urls', endpoint,
+    '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `lab=${peer}`,
+  ];
+  return spawn('nsenter', [`--net=/run/netns/${netns}`, binary, ...args], { stdio: 'ignore' });
+}
