@@ -4,11 +4,19 @@ import { execFile, execFileSync } from 'node:child_process';
 /** Runs and answers stdout; throws with stderr when it fails. */
 export function run(argv: readonly string[], input?: string): string {
   const [file, ...args] = argv as [string, ...string[]];
-  return execFileSync(file, args, { encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'pipe'], maxBuffer: 1 << 26 });
+  return execFileSync(file, args, {
+    encoding: 'utf8',
+    input,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    maxBuffer: 1 << 26,
+  });
 }
 
 /** Like run, but a failure is an answer. */
-export function attempt(argv: readonly string[]): { readonly ok: boolean; readonly output: string } {
+export function attempt(argv: readonly string[]): {
+  readonly ok: boolean;
+  readonly output: string;
+} {
   try {
     return { ok: true, output: run(argv) };
   } catch (cause) {
@@ -42,7 +50,8 @@ export async function eventually<T>(
     } catch (cause) {
       last = cause;
     }
-    if (performance.now() > end) throw new Error(`not within ${milliseconds} ms: ${what}${last ? ` (${String(last)})` : ''}`);
+    if (performance.now() > end)
+      throw new Error(`not within ${milliseconds} ms: ${what}${last ? ` (${String(last)})` : ''}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -66,7 +66,13 @@ export class LabHost {
     const script = `mkdir -p /var/lib/calico /run/calico && mount --bind ${this.directory}/lib /var/lib/calico
       mount --bind ${this.directory}/run /run/calico && exec "$@"`;
     const inside = ['unshare', '--mount', '--propagation', 'slave', 'sh', '-ec', script, 'sh'];
-    const argv = ['nsenter', `--net=/run/netns/${this.netns}`, ...inside, NODE, join(ROOT, `src/${name}/main.ts`)];
+    const argv = [
+      'nsenter',
+      `--net=/run/netns/${this.netns}`,
+      ...inside,
+      NODE,
+      join(ROOT, `src/${name}/main.ts`),
+    ];
     return spawn(argv[0]!, argv.slice(1), {
       stdio: ['ignore', log, log],
       env: {
@@ -91,14 +97,23 @@ export class LabHost {
 
   async startSpeaker(env: Readonly<Record<string, string>> = {}): Promise<void> {
     this.speaker = this.program('speaker', env);
-    await eventually(`${this.name}: speaker is live`, () => this.http(9098, '/liveness').ok, 15_000);
+    await eventually(
+      `${this.name}: speaker is live`,
+      () => this.http(9098, '/liveness').ok,
+      15_000,
+    );
   }
 
   private async healthy(port: number, program: string): Promise<void> {
-    await eventually(`${this.name}: ${program} is ready`, () => this.http(port, '/readiness').ok, 15_000)
-      .catch((cause: unknown) => {
-        throw new Error(`${String(cause)}\n${this.http(port, '/readiness').output}\n${this.log(program)}`);
-      });
+    await eventually(
+      `${this.name}: ${program} is ready`,
+      () => this.http(port, '/readiness').ok,
+      15_000,
+    ).catch((cause: unknown) => {
+      throw new Error(
+        `${String(cause)}\n${this.http(port, '/readiness').output}\n${this.log(program)}`,
+      );
+    });
   }
 
   http(port: number, path: string): { readonly ok: boolean; readonly output: string } {
@@ -125,7 +140,12 @@ export class LabHost {
   }
 }
 
-export const CONFIG = { cniVersion: '1.0.0', name: 'k8s-pod-network', type: 'calico', ipam: { type: 'calico-ipam' } };
+export const CONFIG = {
+  cniVersion: '1.0.0',
+  name: 'k8s-pod-network',
+  type: 'calico',
+  ipam: { type: 'calico-ipam' },
+};
 
 export class Lab {
   readonly hosts: readonly LabHost[];
@@ -135,7 +155,13 @@ export class Lab {
   private readonly etcd: ChildProcess;
   private readonly pods = new Set<string>();
 
-  constructor(parts: { hosts: readonly LabHost[]; etcdEndpoint: string; prefix: string; directory: string; etcd: ChildProcess }) {
+  constructor(parts: {
+    hosts: readonly LabHost[];
+    etcdEndpoint: string;
+    prefix: string;
+    directory: string;
+    etcd: ChildProcess;
+  }) {
     this.hosts = parts.hosts;
     this.etcdEndpoint = parts.etcdEndpoint;
     this.prefix = parts.prefix;
@@ -181,7 +207,20 @@ export class Lab {
   }
 
   pings(from: LabPod, to: string, count = 1): boolean {
-    return attempt(['ip', 'netns', 'exec', from.netns, 'ping', '-c', String(count), '-i', '0.2', '-W', '1', to]).ok;
+    return attempt([
+      'ip',
+      'netns',
+      'exec',
+      from.netns,
+      'ping',
+      '-c',
+      String(count),
+      '-i',
+      '0.2',
+      '-W',
+      '1',
+      to,
+    ]).ok;
   }
 
   stopEtcd(): Promise<void> {
@@ -222,11 +261,23 @@ export async function openLab(hostCount: number): Promise<Lab> {
   const etcdBinary = await toolPath('etcd');
   makeFabric(prefix);
   const etcdEndpoint = `http://${FABRIC_ADDRESS}:6666`;
-  const hosts = Array.from({ length: hostCount }, (_, i) => makeHost(prefix, directory, i + 1, etcdEndpoint));
+  const hosts = Array.from({ length: hostCount }, (_, i) =>
+    makeHost(prefix, directory, i + 1, etcdEndpoint),
+  );
   const etcd = startEtcdIn(`${prefix}-fab`, etcdBinary, join(directory, 'etcd'), etcdEndpoint);
   const lab = new Lab({ hosts, etcdEndpoint, prefix, directory, etcd });
   try {
-    const health = ['ip', 'netns', 'exec', `${prefix}-fab`, 'curl', '-sf', '--max-time', '1', `${etcdEndpoint}/health`];
+    const health = [
+      'ip',
+      'netns',
+      'exec',
+      `${prefix}-fab`,
+      'curl',
+      '-sf',
+      '--max-time',
+      '1',
+      `${etcdEndpoint}/health`,
+    ];
     await eventually('etcd answers', () => attempt(health).ok, 15_000);
     return lab;
   } catch (cause) {
@@ -247,11 +298,30 @@ function makeFabric(prefix: string): void {
   attempt(['ip', 'netns', 'exec', fabric, 'sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=0']);
 }
 
-function makeHost(prefix: string, directory: string, number: number, etcdEndpoint: string): LabHost {
+function makeHost(
+  prefix: string,
+  directory: string,
+  number: number,
+  etcdEndpoint: string,
+): LabHost {
   const [netns, fabric] = [`${prefix}-h${number}`, `${prefix}-fab`];
   const address = `10.201.0.${10 + number}`;
   run(['ip', 'netns', 'add', netns]);
-  run(['ip', '-n', fabric, 'link', 'add', `h${number}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns]);
+  run([
+    'ip',
+    '-n',
+    fabric,
+    'link',
+    'add',
+    `h${number}`,
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'eth0',
+    'netns',
+    netns,
+  ]);
   run(['ip', '-n', fabric, 'link', 'set', `h${number}`, 'master', 'br0', 'up']);
   run(['ip', '-n', netns, 'link', 'set', 'lo', 'up']);
   run(['ip', '-n', netns, 'addr', 'add', `${address}/24`, 'dev', 'eth0']);
@@ -266,9 +336,22 @@ function makeHost(prefix: string, directory: string, number: number, etcdEndpoin
 function startEtcdIn(netns: string, binary: string, data: string, endpoint: string): ChildProcess {
   const peer = 'http://127.0.0.1:6667';
   const args = [
-    '--name', 'lab', '--data-dir', data, '--log-level', 'error',
-    '--listen-client-urls', endpoint, '--advertise-client-urls', endpoint,
-    '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `lab=${peer}`,
+    '--name',
+    'lab',
+    '--data-dir',
+    data,
+    '--log-level',
+    'error',
+    '--listen-client-urls',
+    endpoint,
+    '--advertise-client-urls',
+    endpoint,
+    '--listen-peer-urls',
+    peer,
+    '--initial-advertise-peer-urls',
+    peer,
+    '--initial-cluster',
+    `lab=${peer}`,
   ];
   return spawn('nsenter', [`--net=/run/netns/${netns}`, binary, ...args], { stdio: 'ignore' });
 }
