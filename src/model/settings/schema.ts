@@ -106,7 +106,16 @@ const environment: Record<string, object> = {
     'What happens to traffic from a pod to its own node: ACCEPT, RETURN or DROP',
     'ACCEPT',
   ),
-  FELIX_HEALTHENABLED: variable('Serve liveness and readiness', 'true'),
+  // The probes of the pods ask port 9099, so neither can change.
+  FELIX_HEALTHENABLED: {
+    enum: ['true', true],
+    default: 'true',
+    description: 'Serve liveness and readiness; always on',
+  },
+  FELIX_HEALTHPORT: {
+    enum: ['9099', 9099],
+    description: 'TCP port of the health endpoints; fixed',
+  },
   FELIX_IPV6SUPPORT: variable('Program IPv6 as well', 'false'),
   FELIX_LOGSEVERITYSCREEN: variable("Felix's name for the log level", 'Info'),
   FELIX_PROMETHEUSMETRICSENABLED: variable('Serve Prometheus metrics', 'true'),

@@ -12,6 +12,7 @@ export interface SchemaPart {
   readonly type?: string | readonly string[];
   readonly description?: string;
   readonly default?: Json;
+  readonly enum?: readonly string[];
   readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, SchemaPart>>;
   readonly patternProperties?: Readonly<Record<string, SchemaPart>>;

@@ -1,0 +1,53 @@
+// ConfigMap calico-etc: where the datastore is, the CNI configuration, and the pool settings
+// that the agents read at start. A change of the pool restarts no node pod; running agents learn
+// it from the datastore.
+import { ApiObject } from 'cdk8s';
+import { Construct } from 'constructs';
+import { str } from '../helm/functions.ts';
+import { ETCD_CONFIG, metadataOf } from './manifest.ts';
+import { BLOCK_SIZE, effectiveMtu, etcdEndpoints, type Settings, switchText } from './settings.ts';
+
+// The installer replaces the words in double underscores on each node.
+const CNI_NETWORK_CONFIG = `{
+  "name": "k8s-pod-network",
+  "cniVersion": "0.3.0",
+  "plugins": [
+    {
+      "type": "calico",
+      "etcd_endpoints": "__ETCD_ENDPOINTS__",
+      "log_level": "info",
+      "mtu": __CNI_MTU__,
+      "ipam": { "type": "calico-ipam" },
+      "policy": { "type": "k8s" },
+      "kubernetes": { "kubeconfig": "__KUBECONFIG_FILEPATH__" }
+    },
+    {
+      "type": "portmap",
+      "snat": true,
+      "capabilities": { "portMappings": true }
+    }
+  ]
+}
+`;
+
+export class CalicoEtc extends Construct {
+  constructor(scope: Construct, id: string, settings: Settings) {
+    super(scope, id);
+    const { podSubnet, settings: network } = settings.networking;
+    new ApiObject(this, 'config', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: metadataOf(ETCD_CONFIG, 'calico-node'),
+      data: {
+        etcd_endpoints: etcdEndpoints(settings),
+        cni_network_config: CNI_NETWORK_CONFIG,
+        cni_mtu: str(effectiveMtu(settings)),
+        ipv4pool_cidr: podSubnet,
+        ipv4pool_ipip: network.ippool.ipip.mode,
+        ipv4pool_nat_outgoing: switchText(network.ippool.nat_outgoing),
+        ipv4pool_disabled: switchText(network.ippool.disabled),
+        ipv4pool_block_size: BLOCK_SIZE,
+      },
+    });
+  }
+}

@@ -1,0 +1,94 @@
+// The datastore in the cluster: one etcd member on the control-plane node, and a Service whose
+// address is fixed, because nodes need it before any cluster DNS can answer.
+import { ApiObject } from 'cdk8s';
+import { Construct } from 'constructs';
+import { join } from '../helm/functions.ts';
+import {
+  type Container,
+  dropAll,
+  everywhere,
+  fromField,
+  hostPath,
+  labelsOf,
+  metadataOf,
+  type PodSpec,
+  probe,
+} from './manifest.ts';
+import type { Settings } from './settings.ts';
+
+const NAME = 'calico-etcd';
+const DATA_DIR = '/var/etcd';
+
+// Either label: kubeadm named the role `master` until 1.24.
+const controlPlane = {
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: ['control-plane', 'master'].map((role) => ({
+        matchExpressions: [{ key: `node-role.kubernetes.io/${role}`, operator: 'Exists' }],
+      })),
+    },
+  },
+};
+
+export class CalicoEtcd extends Construct {
+  constructor(scope: Construct, id: string, settings: Settings) {
+    super(scope, id);
+    const { clusterIP, port } = settings.etcd;
+    new ApiObject(this, 'service', {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: metadataOf(NAME),
+      spec: {
+        clusterIP,
+        selector: labelsOf(NAME),
+        ports: [{ name: 'client', port, protocol: 'TCP', targetPort: port }],
+      },
+    });
+    new ApiObject(this, 'daemonset', {
+      apiVersion: 'apps/v1',
+      kind: 'DaemonSet',
+      metadata: metadataOf(NAME),
+      spec: {
+        selector: { matchLabels: labelsOf(NAME) },
+        updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
+        template: { metadata: { labels: labelsOf(NAME) }, spec: podSpec(settings) },
+      },
+    });
+  }
+}
+
+const podSpec = (settings: Settings): PodSpec => ({
+  ...everywhere,
+  affinity: controlPlane,
+  automountServiceAccountToken: false,
+  containers: [etcdContainer(settings)],
+  priorityClassName: 'system-cluster-critical',
+  terminationGracePeriodSeconds: 10,
+  volumes: [hostPath('data', DATA_DIR, 'DirectoryOrCreate')],
+});
+
+function etcdContainer({ etcd, images }: Settings): Container {
+  const advertised = (port: typeof etcd.port) => join('http://$(CALICO_ETCD_IP):', port);
+  const everyAddress = (port: typeof etcd.port) => join('http://0.0.0.0:', port);
+  return {
+    name: NAME,
+    image: images.etcd,
+    imagePullPolicy: images.pull_policy,
+    command: [
+      '/usr/local/bin/etcd',
+      '--name=calico',
+      `--data-dir=${DATA_DIR}/calico-data`,
+      join('--advertise-client-urls=', advertised(etcd.port)),
+      join('--listen-client-urls=', everyAddress(etcd.port)),
+      join('--initial-advertise-peer-urls=', advertised(etcd.peerPort)),
+      join('--listen-peer-urls=', everyAddress(etcd.peerPort)),
+      join('--initial-cluster=calico=', advertised(etcd.peerPort)),
+      '--auto-compaction-retention=1',
+    ],
+    env: [fromField('CALICO_ETCD_IP', 'status.podIP')],
+    livenessProbe: { ...probe('/livez', etcd.port), initialDelaySeconds: 10 },
+    readinessProbe: { ...probe('/readyz', etcd.port), periodSeconds: 2 },
+    securityContext: { ...dropAll(), readOnlyRootFilesystem: true },
+    volumeMounts: [{ name: 'data', mountPath: DATA_DIR }],
+  };
+}

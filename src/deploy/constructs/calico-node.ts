@@ -1,0 +1,167 @@
+// DaemonSet calico-node: on every node the agent (container calico-node) and the BGP speaker
+// (container bgp), from one image; install-cni puts the plugin and its configuration in place
+// first. Neither container is privileged.
+import { ApiObject } from 'cdk8s';
+import { Construct } from 'constructs';
+import type { Of } from '../helm/expr.ts';
+import { eachEntry, list } from '../helm/functions.ts';
+import {
+  type Container,
+  dropAll,
+  type EnvironmentVariable,
+  everywhere,
+  fromConfig,
+  fromField,
+  hostPath,
+  labelsOf,
+  metadataOf,
+  type PodSpec,
+  probe,
+  type Volume,
+  type VolumeMount,
+} from './manifest.ts';
+import { etcdEndpoints, type Settings } from './settings.ts';
+
+export const NODE = 'calico-node';
+export const AGENT_COMMAND = ['/usr/local/bin/node', '/opt/calico/agent.mjs'];
+const SPEAKER_COMMAND = ['/usr/local/bin/node', '/opt/calico/speaker.mjs'];
+const AGENT_HEALTH_PORT = 9099;
+const SPEAKER_HEALTH_PORT = 9098;
+
+export class CalicoNode extends Construct {
+  constructor(scope: Construct, id: string, settings: Settings) {
+    super(scope, id);
+    new ApiObject(this, 'account', {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: metadataOf(NODE),
+    });
+    new ApiObject(this, 'daemonset', {
+      apiVersion: 'apps/v1',
+      kind: 'DaemonSet',
+      metadata: metadataOf(NODE),
+      spec: {
+        selector: { matchLabels: labelsOf(NODE) },
+        updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
+        template: {
+          metadata: {
+            labels: labelsOf(NODE),
+            // Another datastore needs other pods, unlike every setting of the pool.
+            annotations: { 'calico-kit/etcd-endpoints': etcdEndpoints(settings) },
+          },
+          spec: podSpec(settings),
+        },
+      },
+    });
+  }
+}
+
+const podSpec = (settings: Settings): PodSpec => ({
+  ...everywhere,
+  initContainers: [installCni(settings)],
+  containers: [agent(settings), speaker(settings)],
+  priorityClassName: 'system-node-critical',
+  serviceAccountName: NODE,
+  // Both programs leave routes and rules in place when they end, so they end at once.
+  terminationGracePeriodSeconds: 5,
+  volumes: nodeVolumes,
+});
+
+/** What the agent touches on its node. */
+export const nodeVolumes: readonly Volume[] = [
+  hostPath('var-run-calico', '/var/run/calico', 'DirectoryOrCreate'),
+  hostPath('var-lib-calico', '/var/lib/calico', 'DirectoryOrCreate'),
+  hostPath('xtables-lock', '/run/xtables.lock', 'FileOrCreate'),
+  hostPath('lib-modules', '/lib/modules', 'DirectoryOrCreate'),
+  hostPath('netns', '/run/netns', 'DirectoryOrCreate'),
+  hostPath('proc-sys-net', '/proc/sys/net', 'Directory'),
+  hostPath('cni-bin', '/opt/cni/bin', 'DirectoryOrCreate'),
+  hostPath('cni-net', '/etc/cni/net.d', 'DirectoryOrCreate'),
+];
+
+const CNI_MOUNTS: readonly VolumeMount[] = [
+  { name: 'cni-bin', mountPath: '/host/opt/cni/bin' },
+  { name: 'cni-net', mountPath: '/host/etc/cni/net.d' },
+];
+
+const AGENT_MOUNTS: readonly VolumeMount[] = [
+  { name: 'var-run-calico', mountPath: '/var/run/calico' },
+  { name: 'var-lib-calico', mountPath: '/var/lib/calico' },
+  { name: 'xtables-lock', mountPath: '/run/xtables.lock' },
+  { name: 'lib-modules', mountPath: '/lib/modules', readOnly: true },
+  // Network namespaces that the runtime makes later must appear here as well.
+  { name: 'netns', mountPath: '/run/netns', mountPropagation: 'HostToContainer' },
+  // /proc/sys is read-only in a container that is not privileged.
+  { name: 'proc-sys-net', mountPath: '/host/proc/sys/net' },
+];
+
+/** Everything of the node, for the clean-up as well. */
+export const nodeMounts = [...AGENT_MOUNTS, ...CNI_MOUNTS];
+
+const identity: readonly EnvironmentVariable[] = [
+  fromConfig('ETCD_ENDPOINTS', 'etcd_endpoints'),
+  fromField('NODENAME', 'spec.nodeName'),
+  fromField('CALICO_K8S_NODE_REF', 'spec.nodeName'),
+];
+
+const common = ({ conf }: Settings): Of<EnvironmentVariable>[] =>
+  list<Of<EnvironmentVariable>>(
+    identity,
+    eachEntry('variable', conf.node, (name, value) => ({ name, value })),
+  );
+
+const pool: readonly EnvironmentVariable[] = [
+  fromConfig('CALICO_IPV4POOL_CIDR', 'ipv4pool_cidr'),
+  fromConfig('CALICO_IPV4POOL_IPIP', 'ipv4pool_ipip'),
+  fromConfig('CALICO_IPV4POOL_NAT_OUTGOING', 'ipv4pool_nat_outgoing'),
+  fromConfig('CALICO_IPV4POOL_DISABLED', 'ipv4pool_disabled'),
+  fromConfig('CALICO_IPV4POOL_BLOCK_SIZE', 'ipv4pool_block_size'),
+  fromConfig('CNI_MTU', 'cni_mtu'),
+];
+
+const imageOf = ({ images }: Settings) => ({
+  image: images.node,
+  imagePullPolicy: images.pull_policy,
+});
+
+const installCni = (settings: Settings): Container => ({
+  name: 'install-cni',
+  ...imageOf(settings),
+  command: [...AGENT_COMMAND, 'install-cni'],
+  env: [
+    ...identity,
+    fromConfig('CNI_NETWORK_CONFIG', 'cni_network_config'),
+    fromConfig('CNI_MTU', 'cni_mtu'),
+    { name: 'CNI_CONF_NAME', value: '10-calico.conflist' },
+    { name: 'CNI_NET_DIR', value: '/etc/cni/net.d' },
+  ],
+  securityContext: dropAll(),
+  volumeMounts: CNI_MOUNTS,
+});
+
+const agent = (settings: Settings): Container => ({
+  name: NODE,
+  ...imageOf(settings),
+  command: AGENT_COMMAND,
+  env: [...common(settings), ...pool, { name: 'CALICO_PROC_SYS_NET', value: '/host/proc/sys/net' }],
+  livenessProbe: { ...probe('/liveness', AGENT_HEALTH_PORT), initialDelaySeconds: 10 },
+  readinessProbe: { ...probe('/readiness', AGENT_HEALTH_PORT), periodSeconds: 2 },
+  // SYS_ADMIN: entering the network namespace of a pod.
+  securityContext: dropAll('NET_ADMIN', 'NET_RAW', 'SYS_ADMIN'),
+  volumeMounts: AGENT_MOUNTS,
+});
+
+const speaker = (settings: Settings): Container => ({
+  name: 'bgp',
+  ...imageOf(settings),
+  command: SPEAKER_COMMAND,
+  env: common(settings),
+  livenessProbe: { ...probe('/liveness', SPEAKER_HEALTH_PORT), initialDelaySeconds: 10 },
+  readinessProbe: { ...probe('/readiness', SPEAKER_HEALTH_PORT), periodSeconds: 2 },
+  // NET_BIND_SERVICE: TCP port 179.
+  securityContext: dropAll('NET_ADMIN', 'NET_RAW', 'NET_BIND_SERVICE'),
+  volumeMounts: [
+    { name: 'var-run-calico', mountPath: '/var/run/calico' },
+    { name: 'var-lib-calico', mountPath: '/var/lib/calico' },
+  ],
+});

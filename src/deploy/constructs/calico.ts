@@ -1,0 +1,23 @@
+// The umbrella: the whole of Calico as one cdk8s chart. Others import it and extend it:
+// `new Calico(app, 'calico', settings)`, with settings from `settingsFrom` or expressions.
+import { Chart } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { only } from '../helm/reading.ts';
+import { CalicoEtc } from './calico-etc.ts';
+import { CalicoEtcd } from './calico-etcd.ts';
+import { CalicoNode } from './calico-node.ts';
+import { KubeControllers } from './kube-controllers.ts';
+import { Rbac } from './rbac.ts';
+import type { Settings } from './settings.ts';
+
+export class Calico extends Chart {
+  constructor(scope: Construct, id: string, settings: Settings) {
+    // Other tools look for these objects by name.
+    super(scope, id, { disableResourceNameHashes: true });
+    only(this, 'rbac', settings.rbac.create, (at) => new Rbac(at, 'roles'));
+    new CalicoEtc(this, 'etc', settings);
+    only(this, 'etcd', settings.etcd.enabled, (at) => new CalicoEtcd(at, 'member', settings));
+    new CalicoNode(this, 'node', settings);
+    new KubeControllers(this, 'controllers', settings);
+  }
+}

@@ -1,0 +1,119 @@
+// The parts of Kubernetes objects that the constructs fill in, typed so that a misspelt field
+// does not compile. Only what is used here; a field takes a value or an expression where the
+// settings reach it.
+import type { Of } from '../helm/expr.ts';
+
+export const NAMESPACE = 'kube-system';
+export const ETCD_CONFIG = 'calico-etc';
+
+export interface EnvironmentVariable {
+  readonly name: Of<string>;
+  readonly value?: Of<string>;
+  readonly valueFrom?:
+    | { readonly fieldRef: { readonly fieldPath: string } }
+    | { readonly configMapKeyRef: { readonly name: string; readonly key: string } };
+}
+
+export interface Probe {
+  readonly httpGet: { readonly host: string; readonly path: string; readonly port: Of<number> };
+  readonly periodSeconds: number;
+  readonly failureThreshold: number;
+  readonly initialDelaySeconds?: number;
+  readonly timeoutSeconds?: number;
+}
+
+export interface VolumeMount {
+  readonly name: string;
+  readonly mountPath: string;
+  readonly readOnly?: boolean;
+  readonly mountPropagation?: 'HostToContainer';
+}
+
+export interface Volume {
+  readonly name: string;
+  readonly hostPath: {
+    readonly path: string;
+    readonly type?: 'Directory' | 'DirectoryOrCreate' | 'FileOrCreate';
+  };
+}
+
+export interface SecurityContext {
+  readonly runAsNonRoot?: boolean;
+  readonly runAsUser?: number;
+  readonly readOnlyRootFilesystem?: boolean;
+  readonly allowPrivilegeEscalation: boolean;
+  readonly capabilities: { readonly drop: readonly string[]; readonly add?: readonly string[] };
+}
+
+export interface Container {
+  readonly name: string;
+  readonly image: Of<string>;
+  readonly imagePullPolicy: Of<string>;
+  readonly command: readonly Of<string>[];
+  readonly env?: readonly Of<EnvironmentVariable>[];
+  readonly livenessProbe?: Probe;
+  readonly readinessProbe?: Probe;
+  readonly securityContext: SecurityContext;
+  readonly volumeMounts?: readonly VolumeMount[];
+}
+
+export interface PodSpec {
+  readonly affinity?: object;
+  readonly automountServiceAccountToken?: boolean;
+  readonly containers: readonly Container[];
+  readonly hostNetwork: boolean;
+  readonly initContainers?: readonly Container[];
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  readonly priorityClassName: 'system-node-critical' | 'system-cluster-critical';
+  readonly restartPolicy?: 'Never';
+  readonly serviceAccountName?: string;
+  readonly terminationGracePeriodSeconds: number;
+  readonly tolerations: readonly { readonly operator: 'Exists' }[];
+  readonly volumes?: readonly Volume[];
+}
+
+/** Every node, whatever taint it carries: networking comes before readiness. */
+export const everywhere = {
+  hostNetwork: true,
+  nodeSelector: { 'kubernetes.io/os': 'linux' },
+  tolerations: [{ operator: 'Exists' }],
+} as const;
+
+export const labelsOf = (app: string) => ({ 'k8s-app': app });
+
+/** Metadata of a namespaced object. */
+export const metadataOf = (name: string, app = name) => ({
+  name,
+  namespace: NAMESPACE,
+  labels: labelsOf(app),
+});
+
+/** A variable read from the ConfigMap when the container starts; its change restarts nothing. */
+export const fromConfig = (name: string, key: string): EnvironmentVariable => ({
+  name,
+  valueFrom: { configMapKeyRef: { name: ETCD_CONFIG, key } },
+});
+
+export const fromField = (name: string, fieldPath: string): EnvironmentVariable => ({
+  name,
+  valueFrom: { fieldRef: { fieldPath } },
+});
+
+/** A health endpoint that a program serves on loopback of the node's network. */
+export const probe = (path: string, port: Of<number>): Probe => ({
+  httpGet: { host: '127.0.0.1', path, port },
+  periodSeconds: 10,
+  failureThreshold: 6,
+  timeoutSeconds: 5,
+});
+
+export const hostPath = (
+  name: string,
+  path: string,
+  type: NonNullable<Volume['hostPath']['type']>,
+): Volume => ({ name, hostPath: { path, type } });
+
+export const dropAll = (...add: string[]): SecurityContext => ({
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'], ...(add.length > 0 ? { add } : {}) },
+});

@@ -1,0 +1,51 @@
+// What the two programs may do in the Kubernetes API: exactly the verbs they use.
+import { ApiObject } from 'cdk8s';
+import { Construct } from 'constructs';
+import { NODE } from './calico-node.ts';
+import { CONTROLLERS } from './kube-controllers.ts';
+import { labelsOf, NAMESPACE } from './manifest.ts';
+
+interface PolicyRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+const READ = ['get', 'list', 'watch'];
+
+const nodeRules: readonly PolicyRule[] = [
+  { apiGroups: [''], resources: ['pods', 'nodes', 'namespaces'], verbs: READ },
+  // NetworkUnavailable is cleared once routes can be programmed.
+  { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
+];
+
+const controllerRules: readonly PolicyRule[] = [
+  { apiGroups: [''], resources: ['pods', 'namespaces', 'nodes', 'serviceaccounts'], verbs: READ },
+  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: READ },
+];
+
+export class Rbac extends Construct {
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    this.grant(NODE, nodeRules);
+    this.grant(CONTROLLERS, controllerRules);
+  }
+
+  private grant(name: string, rules: readonly PolicyRule[]): void {
+    const metadata = { name, labels: labelsOf(name) };
+    const group = 'rbac.authorization.k8s.io';
+    new ApiObject(this, `${name}-role`, {
+      apiVersion: `${group}/v1`,
+      kind: 'ClusterRole',
+      metadata,
+      rules,
+    });
+    new ApiObject(this, `${name}-binding`, {
+      apiVersion: `${group}/v1`,
+      kind: 'ClusterRoleBinding',
+      metadata,
+      roleRef: { apiGroup: group, kind: 'ClusterRole', name },
+      subjects: [{ kind: 'ServiceAccount', name, namespace: NAMESPACE }],
+    });
+  }
+}

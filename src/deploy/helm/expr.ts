@@ -1,0 +1,72 @@
+// The constructs are read twice: with plain values (cdk8s synth) and with expressions (the Helm
+// chart). An expression holds a Go-template term in place of a value. It travels through cdk8s,
+// which carries only strings, as a mark: the term's own text between two control characters, so
+// that no table of expressions has to be kept anywhere.
+import type { Json } from '../../base/json.ts';
+
+/** What stands in a template at this place. */
+export type Term = Value | Condition | Loop;
+
+export interface Value {
+  readonly go: string;
+}
+
+export interface Condition {
+  readonly if: string;
+  readonly yes: Json;
+  readonly no?: Json;
+}
+
+export interface Loop {
+  readonly range: string;
+  readonly variables: string;
+  readonly body: Json;
+}
+
+const EDGE = '\u0001';
+
+/** A value that is known only when Helm renders the chart. */
+export class Expr<T> {
+  declare readonly valueType: T;
+  readonly term: Term;
+
+  constructor(term: Term) {
+    this.term = term;
+  }
+
+  /** The mark; lets `${settings.port}` work in both readings. */
+  toString(): string {
+    return EDGE + JSON.stringify(this.term) + EDGE;
+  }
+
+  toJSON(): string {
+    return this.toString();
+  }
+
+  // `mtu - 50` does not compile; where it is forced past the compiler, it ends here.
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === 'string') return this.toString();
+    throw new TypeError(`${JSON.stringify(this.term)} has no value yet: use sub(), eq(), when()`);
+  }
+}
+
+/** A value in one reading, an expression in the other. */
+export type Of<T> = T | Expr<T>;
+
+/** An expression of a plain Go term. */
+export const go = <T>(text: string): Expr<T> => new Expr<T>({ go: text });
+
+/** The Go term of an expression that is one; conditions and loops are none. */
+export function goOf(expression: Expr<unknown>): string {
+  const { term } = expression;
+  if ('go' in term) return term.go;
+  throw new TypeError(`${JSON.stringify(term)} is no single term`);
+}
+
+/** A text with marks in it, as its literal parts and its terms. */
+export function partsOf(text: string): readonly (string | Term)[] {
+  return text
+    .split(EDGE)
+    .map((part, index) => (index % 2 === 1 ? (JSON.parse(part) as Term) : part))
+    .filter((part) => part !== '');
+}

@@ -1,0 +1,106 @@
+// Functions for constructs: each computes on plain values and writes a Go term on expressions.
+// JavaScript's own `?:`, `&&`, `+` see only an object where an expression stands, so constructs
+// use these instead; the property test (helm template equals synth) finds what slips through.
+import type { Json } from '../../base/json.ts';
+import type { EnvironmentValue, NodeEnvironment, Switch } from '../../model/settings/schema.ts';
+import * as settings from '../../model/settings/settings.ts';
+import { Expr, go, goOf, type Of } from './expr.ts';
+
+// JSON drops what is undefined and turns nested expressions into marks.
+const asJson = <T>(value: T): Json => JSON.parse(JSON.stringify(value)) as Json;
+
+/** `then` if the condition holds, else `otherwise` (nothing when left out). */
+export function when<A>(condition: Of<boolean>, then: A): Of<A> | undefined;
+export function when<A, B>(condition: Of<boolean>, then: A, otherwise: B): Of<A | B>;
+export function when<A, B>(condition: Of<boolean>, then: A, otherwise?: B): Of<A | B> | undefined {
+  if (!(condition instanceof Expr)) return condition ? then : otherwise;
+  const branches = {
+    yes: asJson(then),
+    ...(otherwise === undefined ? {} : { no: asJson(otherwise) }),
+  };
+  return new Expr({ if: goOf(condition), ...branches });
+}
+
+/** Chooses between two values that are single terms, for use inside other terms. */
+export function choose<T extends string | number>(
+  condition: Of<boolean>,
+  then: Of<T>,
+  otherwise: Of<T>,
+): Of<T> {
+  if (!(condition instanceof Expr)) return condition ? then : otherwise;
+  return go(`(ternary ${literal(then)} ${literal(otherwise)} ${goOf(condition)})`);
+}
+
+const literal = (value: Of<string | number>): string =>
+  value instanceof Expr ? goOf(value) : JSON.stringify(value);
+
+/** The parts as one text, as a single term (unlike a template literal). */
+export function join(...parts: readonly Of<string | number>[]): Of<string> {
+  if (!parts.some((part) => part instanceof Expr)) return parts.join('');
+  return go(`(printf "${'%v'.repeat(parts.length)}" ${parts.map(literal).join(' ')})`);
+}
+
+/** Whether both are the same. */
+export function eq<T extends string | number>(a: Of<T>, b: T): Of<boolean> {
+  return a instanceof Expr ? go(`(eq ${goOf(a)} ${literal(b)})`) : a === b;
+}
+
+/** The negation. */
+export function not(a: Of<boolean>): Of<boolean> {
+  return a instanceof Expr ? go(`(not ${goOf(a)})`) : !a;
+}
+
+/** Whether both hold. */
+export function and(a: Of<boolean>, b: Of<boolean>): Of<boolean> {
+  if (!(a instanceof Expr)) return a ? b : false;
+  if (!(b instanceof Expr)) return b ? a : false;
+  return go(`(and ${goOf(a)} ${goOf(b)})`);
+}
+
+/** `a - n`. */
+export function sub(a: Of<number>, n: number): Of<number> {
+  return a instanceof Expr ? go(`(sub ${goOf(a)} ${n})`) : a - n;
+}
+
+/** The value as text. */
+export function str(a: Of<string | number | boolean>): Of<string> {
+  return a instanceof Expr ? go(`(toString ${goOf(a)})`) : String(a);
+}
+
+/** Whether a switch is on. */
+export function isOn(a: Of<Switch>): Of<boolean> {
+  if (!(a instanceof Expr)) return settings.isOn(a);
+  return go(`(has (lower (toString ${goOf(a)})) (list "on" "yes" "true"))`);
+}
+
+/** A list literal without what is switched off; lists inside it are spliced. */
+export function list<I>(...items: readonly (I | readonly I[] | undefined)[]): I[] {
+  return items.flatMap((item) => (item === undefined ? [] : (item as I | I[])));
+}
+
+/** One entry of a map of environment values; `otherwise` when it is absent, null or empty. */
+export function entryOf(map: Of<NodeEnvironment>, name: string, otherwise: string): Of<string> {
+  if (!(map instanceof Expr)) return String(map[name] || otherwise);
+  return go(`(toString (default ${literal(otherwise)} (get ${goOf(map)} ${literal(name)})))`);
+}
+
+/** An item for every entry that is not null, ordered by name, with the value as text. */
+export function eachEntry<I>(
+  variable: string,
+  map: Of<NodeEnvironment>,
+  body: (name: Of<string>, value: Of<string>) => I,
+): I | Expr<I> | I[] {
+  if (!(map instanceof Expr)) {
+    const present = Object.entries(map).filter(([, value]) => value !== null);
+    return present.sort(byName).map(([name, value]) => body(name, String(value)));
+  }
+  const [name, value] = [`$${variable}Name`, `$${variable}`];
+  // Helm reads integers of a values file as float64, which prints 4200000000 as 4.2e+09.
+  const text = `(ternary (toString (int64 ${value})) (toString ${value}) (kindIs "float64" ${value}))`;
+  const present = go<boolean>(`(not (kindIs "invalid" ${value}))`);
+  const item = asJson(when(present, body(go(name), go(text))));
+  return new Expr({ range: goOf(map), variables: `${name}, ${value}`, body: item });
+}
+
+const byName = (a: [string, EnvironmentValue], b: [string, EnvironmentValue]): number =>
+  a[0] < b[0] ? -1 : 1;

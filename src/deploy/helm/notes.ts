@@ -1,0 +1,52 @@
+// The chart's two texts for people: what Helm prints after an installation, and its README.
+import type { SchemaPart } from '../../model/settings/settings.ts';
+import type { Settings } from '../constructs/settings.ts';
+import { risksOf } from '../risks.ts';
+import { Expr, goOf } from './expr.ts';
+import { printTable } from './values-text.ts';
+
+/** NOTES.txt: the next commands, and the risks of the given values. */
+export function printNotes(settings: Settings): string {
+  const risks = risksOf(settings).map(({ present, text }) => {
+    const condition = present instanceof Expr ? goOf(present) : String(present);
+    return `{{- if ${condition} }}\n* ${text}\n{{- end }}`;
+  });
+  return `Calico networking {{ $.Chart.AppVersion }} is installed for {{ $.Values.networking.podSubnet }}.
+
+Watch it come up (calico-node 2/2 on every node, then the nodes turn Ready):
+
+  kubectl -n kube-system rollout status daemonset/calico-node
+  kubectl -n kube-system get pods -o wide | grep calico
+  kubectl get nodes
+
+Then look at the routes on any node:
+
+  ip route show proto bird
+
+Worth knowing about these values:
+${risks.join('\n')}
+`;
+}
+
+/** README.md of the chart. */
+export function printReadme(schema: SchemaPart): string {
+  return `# calico
+
+Pod networking for Kubernetes: one agent and one BGP speaker per node, an etcd for their data, and
+the controllers that feed it.
+
+Generated from the constructs in \`src/deploy\`; change those and run \`make charts\`.
+
+    helm install calico charts/calico --namespace kube-system
+    helm upgrade calico charts/calico --namespace kube-system --set networking.mtu=9000
+    helm uninstall calico --namespace kube-system
+
+A change of \`networking.*\` restarts no node pod: the controllers write it into the datastore, and
+the running agents and speakers follow. A change of \`conf.node\`, \`images\` or \`etcd\` rolls the node
+pods one node at a time; established traffic keeps flowing meanwhile.
+
+## Values
+
+${printTable(schema)}
+`;
+}

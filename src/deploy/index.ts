@@ -1,0 +1,15 @@
+// What other cdk8s apps import: the constructs, the settings they take, and the helpers with
+// which a construct of one's own can be read both ways.
+
+export type { Values } from '../model/settings/schema.ts';
+export { defaults, isOn, settingsFrom } from '../model/settings/settings.ts';
+export { Calico } from './constructs/calico.ts';
+export { CalicoEtc } from './constructs/calico-etc.ts';
+export { CalicoEtcd } from './constructs/calico-etcd.ts';
+export { CalicoNode } from './constructs/calico-node.ts';
+export { KubeControllers } from './constructs/kube-controllers.ts';
+export { Rbac } from './constructs/rbac.ts';
+export type { Settings } from './constructs/settings.ts';
+export { Expr, type Of } from './helm/expr.ts';
+export * from './helm/functions.ts';
+export { type Cfg, expressions, Marks, only } from './helm/reading.ts';

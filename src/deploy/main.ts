@@ -1,0 +1,50 @@
+// The cdk8s app. `node src/deploy/main.ts` (or `cdk8s synth`) writes the manifests to dist/ for
+// the settings in the file named by CALICO_KIT_VALUES, or for the defaults;
+// `node src/deploy/main.ts chart DIR` writes the Helm chart.
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { App } from 'cdk8s';
+import { parse } from 'yaml';
+import type { Json } from '../base/json.ts';
+import { settingsFrom } from '../model/settings/settings.ts';
+import { Calico } from './constructs/calico.ts';
+import { chartFiles } from './helm/package.ts';
+import { risksOf } from './risks.ts';
+
+const USAGE = 'usage: node src/deploy/main.ts [synth | chart DIR]';
+
+/** Writes the manifests; the folder is cdk8s's own (CDK8S_OUTDIR, else dist). */
+function synth(valuesFile: string | undefined): void {
+  const user = valuesFile ? (parse(readFileSync(valuesFile, 'utf8')) as Json) : null;
+  const settings = settingsFrom(user);
+  if (!settings.ok) throw new Error(settings.error.join('\n'));
+  const app = new App();
+  new Calico(app, 'calico', settings.value);
+  app.synth();
+  for (const { present, text } of risksOf(settings.value)) {
+    if (present) console.error(`note: ${text}`);
+  }
+}
+
+/** Replaces the chart in `folder`. */
+function chart(folder: string): void {
+  rmSync(join(folder, 'templates'), { recursive: true, force: true });
+  for (const [path, text] of chartFiles()) {
+    const file = join(folder, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+}
+
+function main([command = 'synth', folder]: readonly string[]): void {
+  if (command === 'synth' && !folder) synth(process.env['CALICO_KIT_VALUES']);
+  else if (command === 'chart' && folder) chart(folder);
+  else throw new Error(USAGE);
+}
+
+try {
+  main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,51 @@
+// What a valid set of settings may still do to a cluster. The same list is printed after
+// `cdk8s synth` and by the chart's NOTES.txt.
+import type { Settings } from './constructs/settings.ts';
+import type { Of } from './helm/expr.ts';
+import { and, entryOf, eq, isOn, not } from './helm/functions.ts';
+
+export interface Risk {
+  readonly present: Of<boolean>;
+  readonly text: string;
+}
+
+export function risksOf({ networking, etcd, conf }: Settings): readonly Risk[] {
+  const { mesh, ippool } = networking.settings;
+  const legacyMethod = entryOf(conf.node, 'IPV6_AUTODETECTION_METHOD', '');
+  return [
+    {
+      present: not(eq(ippool.ipip.mode, 'Never')),
+      text:
+        'networking.settings.ippool.ipip.mode needs the kernel module ipip on every node; ' +
+        'set Never where the nodes share a network that routes pod addresses.',
+    },
+    {
+      present: not(isOn(mesh)),
+      text:
+        'networking.settings.mesh is off: nodes exchange no routes, so pods reach only pods ' +
+        'of their own node until BGP peers are configured.',
+    },
+    {
+      present: not(isOn(ippool.nat_outgoing)),
+      text:
+        'networking.settings.ippool.nat_outgoing is off: pods reach only networks that know ' +
+        'a route back to networking.podSubnet.',
+    },
+    {
+      present: isOn(ippool.disabled),
+      text: 'networking.settings.ippool.disabled is on: new pods get no address.',
+    },
+    {
+      present: and(etcd.enabled, eq(etcd.endpoints, '')),
+      text:
+        'calico-etcd is one member on one control-plane node, reached without TLS. Label only ' +
+        'one node as control plane, keep a backup of /var/etcd, or set etcd.endpoints.',
+    },
+    {
+      present: not(eq(legacyMethod, '')),
+      text:
+        'conf.node.IPV6_AUTODETECTION_METHOD is an older spelling; write ' +
+        'IP6_AUTODETECTION_METHOD.',
+    },
+  ];
+}
