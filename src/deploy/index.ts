@@ -4,6 +4,7 @@
 export type { Values } from '../model/settings/schema.ts';
 export { defaults, isOn, settingsFrom } from '../model/settings/settings.ts';
 export { Calico } from './constructs/calico.ts';
+export { CalicoCleanup } from './constructs/calico-cleanup.ts';
 export { CalicoEtc } from './constructs/calico-etc.ts';
 export { CalicoEtcd } from './constructs/calico-etcd.ts';
 export { CalicoNode } from './constructs/calico-node.ts';

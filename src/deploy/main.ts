@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import type { Json } from '../base/json.ts';
 import { settingsFrom } from '../model/settings/settings.ts';
 import { Calico } from './constructs/calico.ts';
+import { CalicoCleanup } from './constructs/calico-cleanup.ts';
 import { chartFiles } from './helm/package.ts';
 import { risksOf } from './risks.ts';
 
@@ -21,6 +22,10 @@ function synth(valuesFile: string | undefined): void {
   const app = new App();
   new Calico(app, 'calico', settings.value);
   app.synth();
+  // Apart, because it must not be applied together with the rest.
+  const uninstall = new App({ outdir: join(app.outdir, 'uninstall') });
+  new CalicoCleanup(uninstall, 'calico-cleanup', settings.value);
+  uninstall.synth();
   for (const { present, text } of risksOf(settings.value)) {
     if (present) console.error(`note: ${text}`);
   }

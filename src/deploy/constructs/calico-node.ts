@@ -20,11 +20,13 @@ import {
   type Volume,
   type VolumeMount,
 } from './manifest.ts';
-import { etcdEndpoints, type Settings } from './settings.ts';
+import { etcdEndpoints, PROC_SYS_NET, type Settings } from './settings.ts';
 
 export const NODE = 'calico-node';
 export const AGENT_COMMAND = ['/usr/local/bin/node', '/opt/calico/agent.mjs'];
 const SPEAKER_COMMAND = ['/usr/local/bin/node', '/opt/calico/speaker.mjs'];
+// SYS_ADMIN: entering the network namespace of a pod.
+export const AGENT_CAPABILITIES = ['NET_ADMIN', 'NET_RAW', 'SYS_ADMIN'];
 const AGENT_HEALTH_PORT = 9099;
 const SPEAKER_HEALTH_PORT = 9098;
 
@@ -143,11 +145,10 @@ const agent = (settings: Settings): Container => ({
   name: NODE,
   ...imageOf(settings),
   command: AGENT_COMMAND,
-  env: [...common(settings), ...pool, { name: 'CALICO_PROC_SYS_NET', value: '/host/proc/sys/net' }],
+  env: [...common(settings), ...pool, PROC_SYS_NET],
   livenessProbe: { ...probe('/liveness', AGENT_HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', AGENT_HEALTH_PORT), periodSeconds: 2 },
-  // SYS_ADMIN: entering the network namespace of a pod.
-  securityContext: dropAll('NET_ADMIN', 'NET_RAW', 'SYS_ADMIN'),
+  securityContext: dropAll(...AGENT_CAPABILITIES),
   volumeMounts: AGENT_MOUNTS,
 });
 

@@ -10,6 +10,9 @@ export type Settings = Cfg<Values>;
 export const BLOCK_SIZE = '26';
 const IPIP_HEADER_BYTES = 20;
 
+/** Where the agent writes sysctls: its own /proc/sys is read-only without full privileges. */
+export const PROC_SYS_NET = { name: 'CALICO_PROC_SYS_NET', value: '/host/proc/sys/net' };
+
 /** MTU of pod interfaces: the physical one, less the outer header where IP-in-IP may be used. */
 export function effectiveMtu({ networking }: Settings): Of<number> {
   const plain = eq(networking.settings.ippool.ipip.mode, 'Never');

@@ -7,6 +7,7 @@ import { rules } from '../../model/settings/rules.ts';
 import type { Values } from '../../model/settings/schema.ts';
 import { schemaPart } from '../../model/settings/settings.ts';
 import { Calico } from '../constructs/calico.ts';
+import { CalicoCleanup } from '../constructs/calico-cleanup.ts';
 import { printChecks } from './checks.ts';
 import { goOf } from './expr.ts';
 import { printNotes, printReadme } from './notes.ts';
@@ -42,7 +43,8 @@ const chartMeta = {
 /** All files of the chart: path within its folder, text. */
 export function chartFiles(): ReadonlyMap<string, string> {
   const settings = expressions<Values>(schemaPart);
-  const chart = new Calico(new App({ resolvers: [new Marks()] }), 'calico', settings);
+  const app = new App({ resolvers: [new Marks()] });
+  const charts = [new Calico(app, 'calico', settings), new CalicoCleanup(app, 'cleanup', settings)];
   return new Map([
     ['Chart.yaml', stringify(chartMeta, { lineWidth: 0 })],
     ['README.md', printReadme(schemaPart)],
@@ -50,7 +52,7 @@ export function chartFiles(): ReadonlyMap<string, string> {
     ['values.schema.json', `${JSON.stringify(schemaPart, null, 2)}\n`],
     ['templates/NOTES.txt', printNotes(settings)],
     ['templates/checks.yaml', printChecks(rules)],
-    ...templatesOf(chart),
+    ...charts.flatMap(templatesOf),
   ]);
 }
 

@@ -165,6 +165,17 @@ const Rbac = Type.Object(
   closed,
 );
 
+const Uninstall = Type.Object(
+  {
+    cleanNodes: Type.Boolean({
+      default: true,
+      description:
+        'helm uninstall takes routes, rules, links and files off the nodes and waits for it',
+    }),
+  },
+  closed,
+);
+
 /** The whole of values.yaml. `global` is there for use as a subchart. */
 export const schema = Type.Object(
   {
@@ -173,6 +184,7 @@ export const schema = Type.Object(
     images: Images,
     etcd: Etcd,
     rbac: Rbac,
+    uninstall: Uninstall,
     global: Type.Optional(
       Type.Unsafe<object>({ type: 'object', description: 'Accepted for use as a subchart' }),
     ),
