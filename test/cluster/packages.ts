@@ -1,0 +1,30 @@
+// Debian packages that the root tests and the cluster need; installs only what is missing.
+import { execFileSync } from 'node:child_process';
+
+export const PACKAGES: readonly string[] = [
+  'iptables', 'ipset', 'conntrack', 'iproute2', 'iputils-ping', 'curl', 'runc', 'busybox-static', 'bird2', 'socat', 'ethtool', 'kmod',
+];
+
+const installed = (name: string): boolean => {
+  try {
+    const state = execFileSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return state === 'installed';
+  } catch {
+    return false;
+  }
+};
+
+/** Installs what is missing. Daemons of the packages are not started. */
+export function ensurePackages(names: readonly string[] = PACKAGES): readonly string[] {
+  const missing = names.filter((name) => !installed(name));
+  if (missing.length === 0) return [];
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+  execFileSync('apt-get', ['-qq', 'update'], { env, stdio: 'inherit' });
+  execFileSync('apt-get', ['-qq', 'install', '-y', '--no-install-recommends', ...missing], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  return missing;
+}
+
+if (import.meta.main) {
+  const added = ensurePackages();
+  if (added.length > 0) console.log(`installed: ${added.join(' ')}`);
+}

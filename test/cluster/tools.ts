@@ -1,0 +1,161 @@
+// The binaries that tests and the cluster need, built from Go modules into the cache on demand:
+// `toolPath('etcd')`, or `node test/cluster/tools.ts NAME...` (no name: all). A stamp beside each
+// binary holds its version and flags, so that nothing is built twice.
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { kubernetesModule } from './kubernetes-module.ts';
+
+const execute = promisify(execFile);
+
+export const CACHE = process.env['CALICO_KIT_CACHE'] || join(homedir(), '.cache/calico-kit');
+const BIN = join(CACHE, 'bin');
+export const KUBERNETES_VERSION = 'v1.36.3';
+
+interface Tool {
+  /** Folder of the throw-away module; tools of one module share it. */
+  readonly module: string;
+  readonly requires: string;
+  readonly main: string;
+  readonly tags?: string;
+  readonly ldflags?: string;
+}
+
+const ETCD = 'v3.6.8';
+const CONTAINERD = 'v2.2.1';
+const PLUGINS = 'v1.9.1';
+const HELM = 'v3';
+const CONTAINERD_PATH = 'github.com/containerd/containerd/v2';
+
+const plugin = (path: string): Tool => ({
+  module: 'plugins',
+  requires: `github.com/containernetworking/plugins@${PLUGINS}`,
+  main: `github.com/containernetworking/plugins/plugins/${path}`,
+});
+
+const containerd = (command: string, tags: string): Tool => ({
+  module: 'containerd',
+  requires: `${CONTAINERD_PATH}@${CONTAINERD}`,
+  main: `${CONTAINERD_PATH}/cmd/${command}`,
+  tags,
+  ldflags: `-X ${CONTAINERD_PATH}/version.Version=${CONTAINERD}`,
+});
+
+// Without these the server calls itself v0.0.0-master+$Format:%H$, which Helm and kubectl refuse.
+const kubernetesFlags = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version']
+  .map((p) => `-X ${p}.gitVersion=${KUBERNETES_VERSION} -X ${p}.gitMajor=1 -X ${p}.gitMinor=36 -X ${p}.gitTreeState=clean`)
+  .join(' ');
+
+const kubernetes = (command: string): Tool => ({
+  module: 'kubernetes',
+  requires: `k8s.io/kubernetes@${KUBERNETES_VERSION}`,
+  main: `k8s.io/kubernetes/cmd/${command}`,
+  ldflags: kubernetesFlags,
+});
+
+const KUBERNETES_COMMANDS = [
+  'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy', 'kubeadm', 'kubectl',
+];
+
+/** Every tool by the name of its binary; cheap and widely needed ones first. */
+const TOOLS: Readonly<Record<string, Tool>> = {
+  etcd: { module: 'etcd', requires: `go.etcd.io/etcd/server/v3@${ETCD}`, main: 'go.etcd.io/etcd/server/v3' },
+  etcdctl: { module: 'etcdctl', requires: `go.etcd.io/etcd/etcdctl/v3@${ETCD}`, main: 'go.etcd.io/etcd/etcdctl/v3' },
+  loopback: plugin('main/loopback'),
+  ptp: plugin('main/ptp'),
+  bridge: plugin('main/bridge'),
+  'host-local': plugin('ipam/host-local'),
+  portmap: plugin('meta/portmap'),
+  ...Object.fromEntries(KUBERNETES_COMMANDS.map((command) => [command, kubernetes(command)])),
+  containerd: containerd('containerd', 'no_btrfs,no_zfs'),
+  'containerd-shim-runc-v2': containerd('containerd-shim-runc-v2', 'no_btrfs'),
+  ctr: containerd('ctr', 'no_btrfs'),
+  helm: { module: 'helm', requires: `helm.sh/helm/v3@${HELM}`, main: 'helm.sh/helm/v3/cmd/helm' },
+};
+
+export const TOOL_NAMES: readonly string[] = Object.keys(TOOLS);
+
+const building = new Map<string, Promise<string>>();
+/** One module is prepared and built at a time: Go uses every core by itself. */
+let turn: Promise<unknown> = Promise.resolve();
+
+/** Path of a tool's binary; builds it first when it is missing or of another version. */
+export function toolPath(name: string): Promise<string> {
+  let path = building.get(name);
+  if (!path) {
+    const previous = turn;
+    path = upToDate(name) ? Promise.resolve(join(BIN, name)) : previous.then(() => build(name));
+    turn = path.catch(() => {});
+    building.set(name, path);
+  }
+  return path;
+}
+
+const toolOf = (name: string): Tool => {
+  const tool = TOOLS[name];
+  if (!tool) throw new Error(`unknown tool '${name}'; known: ${TOOL_NAMES.join(', ')}`);
+  return tool;
+};
+
+const stampOf = (name: string): string => JSON.stringify(toolOf(name));
+
+function upToDate(name: string): boolean {
+  const stamp = join(BIN, `.${name}.stamp`);
+  return existsSync(join(BIN, name)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === stampOf(name);
+}
+
+async function build(name: string): Promise<string> {
+  const tool = toolOf(name);
+  const folder = join(CACHE, 'mod', tool.module);
+  mkdirSync(BIN, { recursive: true });
+  await prepare(tool, folder);
+  const out = join(BIN, name);
+  const unfinished = `${out}.${process.pid}`;
+  const tags = tool.tags ? ['-tags', tool.tags] : [];
+  const ldflags = `-s -w ${tool.ldflags ?? ''}`.trim();
+  try {
+    await go(folder, ['build', '-trimpath', '-ldflags', ldflags, ...tags, '-o', unfinished, tool.main]);
+    renameSync(unfinished, out);
+  } finally {
+    rmSync(unfinished, { force: true });
+  }
+  writeFileSync(join(BIN, `.${name}.stamp`), stampOf(name));
+  return out;
+}
+
+// A module of our own that requires the tool's module: Go builds its main packages from there.
+async function prepare(tool: Tool, folder: string): Promise<void> {
+  const done = join(folder, '.requires');
+  if (existsSync(done) && readFileSync(done, 'utf8') === tool.requires) return;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  if (tool.module === 'kubernetes') {
+    writeFileSync(join(folder, 'go.mod'), await kubernetesModule(KUBERNETES_VERSION, KUBERNETES_COMMANDS));
+    await go(folder, ['mod', 'tidy']);
+  } else {
+    writeFileSync(join(folder, 'go.mod'), `module example.org/${tool.module}\n\ngo 1.26.0\n`);
+    await go(folder, ['get', tool.requires]);
+  }
+  writeFileSync(done, tool.requires);
+}
+
+async function go(cwd: string, args: readonly string[]): Promise<void> {
+  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false -mod=mod', GOWORK: 'off' };
+  try {
+    await execute('go', args, { cwd, env, maxBuffer: 1 << 26 });
+  } catch (cause) {
+    const { stderr } = cause as { stderr?: string };
+    throw new Error(`go ${args.join(' ')}: ${stderr?.slice(-2000) ?? String(cause)}`);
+  }
+}
+
+if (import.meta.main) {
+  const names = process.argv.slice(2);
+  for (const name of names.length > 0 ? names : TOOL_NAMES) {
+    const started = performance.now();
+    await toolPath(name);
+    console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(7)}s ${name}`);
+  }
+}
