@@ -1,0 +1,144 @@
+// OPEN (RFC 4271 section 4.2) with capabilities (RFC 5492) in optional parameters of either length
+// form (RFC 9072).
+//
+//   | version (1) | my AS (2) | hold time (2) | BGP identifier (4) | parameters length (1) | ... |
+
+import { fail, ok, type Result } from '../../base/result.ts';
+import { AS_TRANS, type Asn, parseAsn } from '../../net/asn.ts';
+import type { Family, Ip } from '../../net/ip.ts';
+import { bytesOfIp } from '../../net/ip.ts';
+import { AFI_OF, familyOfAfi, SAFI_UNICAST } from './families.ts';
+import { ERROR, type Notification, notification, OPEN_ERROR } from './notification.ts';
+import { OutOfBounds, Reader, u16, u32 } from './reader.ts';
+
+export type Capability =
+  /** Unicast routes of a family (RFC 4760). */
+  | { readonly kind: 'multiprotocol'; readonly family: Family }
+  /** RFC 2918. */
+  | { readonly kind: 'routeRefresh' }
+  /** RFC 6793. */
+  | { readonly kind: 'fourOctetAs'; readonly asn: Asn }
+  | { readonly kind: 'unknown'; readonly code: number; readonly data: Uint8Array };
+
+export interface Open {
+  readonly kind: 'open';
+  readonly version: number;
+  /** The AS number, from the 4-octet capability when there is one. */
+  readonly asn: Asn;
+  readonly holdTimeSeconds: number;
+  /** The BGP identifier, written like an IPv4 address. */
+  readonly routerId: Ip;
+  readonly capabilities: readonly Capability[];
+}
+
+const BGP_VERSION = 4;
+const CODE = { multiprotocol: 1, routeRefresh: 2, fourOctetAs: 65 } as const;
+const PARAMETER_CAPABILITIES = 2;
+const EXTENDED = 255;
+
+export function encodeOpen(open: Open): Uint8Array {
+  const { version, asn, holdTimeSeconds, routerId } = open;
+  const capabilities = open.capabilities.flatMap(encodeCapability);
+  const parameters =
+    capabilities.length > 253
+      ? extendedParameters(capabilities)
+      : capabilities.length > 0
+        ? [capabilities.length + 2, PARAMETER_CAPABILITIES, capabilities.length, ...capabilities]
+        : [0];
+  const shortAs = asn > 65535 ? AS_TRANS : asn;
+  const fixed = [version, ...u16(shortAs), ...u16(holdTimeSeconds), ...bytesOfIp(routerId)];
+  return Uint8Array.from([...fixed, ...parameters]);
+}
+
+// RFC 9072 section 2: 255, 255, then a 2-octet length, and 2-octet parameter lengths.
+const extendedParameters = (capabilities: readonly number[]): number[] => [
+  EXTENDED,
+  EXTENDED,
+  ...u16(capabilities.length + 3),
+  PARAMETER_CAPABILITIES,
+  ...u16(capabilities.length),
+  ...capabilities,
+];
+
+function encodeCapability(capability: Capability): number[] {
+  switch (capability.kind) {
+    case 'multiprotocol':
+      return [CODE.multiprotocol, 4, ...u16(AFI_OF[capability.family]), 0, SAFI_UNICAST];
+    case 'routeRefresh':
+      return [CODE.routeRefresh, 0];
+    case 'fourOctetAs':
+      return [CODE.fourOctetAs, 4, ...u32(capability.asn)];
+    case 'unknown':
+      return [capability.code, capability.data.length, ...capability.data];
+  }
+}
+
+/** Errors: the NOTIFICATION to answer with (RFC 4271 section 6.2). */
+export function decodeOpen(body: Uint8Array): Result<Open, Notification> {
+  const wrong = (subcode: number, data?: Uint8Array) =>
+    fail(notification(ERROR.open, subcode, data));
+  try {
+    const reader = new Reader(body);
+    const version = reader.u8();
+    if (version !== BGP_VERSION)
+      return wrong(OPEN_ERROR.unsupportedVersion, Uint8Array.from(u16(BGP_VERSION)));
+    const shortAs = reader.u16();
+    const holdTimeSeconds = reader.u16();
+    const routerId = reader.address(4);
+    const capabilities = decodeParameters(reader);
+    if (!capabilities) return wrong(OPEN_ERROR.unsupportedParameter);
+    const wide = capabilities.find((c) => c.kind === 'fourOctetAs');
+    const asn = wide?.asn ?? parseAsn(shortAs);
+    if (!asn) return wrong(OPEN_ERROR.badPeerAs);
+    if (holdTimeSeconds === 1 || holdTimeSeconds === 2)
+      return wrong(OPEN_ERROR.unacceptableHoldTime);
+    if (routerId === '0.0.0.0') return wrong(OPEN_ERROR.badIdentifier);
+    return ok({ kind: 'open', version, asn, holdTimeSeconds, routerId, capabilities });
+  } catch (error) {
+    if (error instanceof OutOfBounds) return wrong(OPEN_ERROR.unspecific);
+    throw error;
+  }
+}
+
+/** Undefined: a parameter other than capabilities. */
+function decodeParameters(reader: Reader): readonly Capability[] | undefined {
+  const length = reader.u8();
+  const bytes = reader.rest();
+  // The extended form is told by its type octet; the length before it only must not be 0.
+  if (length === 0 || bytes[0] !== EXTENDED)
+    return parametersOf(exactly(new Reader(bytes), length), 1);
+  const extended = new Reader(bytes.subarray(1));
+  return parametersOf(exactly(extended, extended.u16()), 2);
+}
+
+function exactly(reader: Reader, length: number): Reader {
+  if (reader.left !== length) throw new OutOfBounds('parameters length');
+  return reader;
+}
+
+function parametersOf(reader: Reader, lengthOctets: number): readonly Capability[] | undefined {
+  const capabilities: Capability[] = [];
+  while (reader.left > 0) {
+    const type = reader.u8();
+    const value = reader.part(lengthOctets === 1 ? reader.u8() : reader.u16());
+    if (type !== PARAMETER_CAPABILITIES) return undefined;
+    while (value.left > 0) capabilities.push(decodeCapability(value.u8(), value.part(value.u8())));
+  }
+  return capabilities;
+}
+
+// A malformed or unknown capability is ignored, not refused (RFC 5492 section 3).
+function decodeCapability(code: number, value: Reader): Capability {
+  const data = Uint8Array.from(value.rest());
+  const reader = new Reader(data);
+  if (code === CODE.multiprotocol && data.length === 4) {
+    const family = familyOfAfi(reader.u16());
+    if (family && reader.u16() === SAFI_UNICAST) return { kind: 'multiprotocol', family };
+  }
+  if (code === CODE.routeRefresh && data.length === 0) return { kind: 'routeRefresh' };
+  if (code === CODE.fourOctetAs && data.length === 4) {
+    const asn = parseAsn(reader.u32());
+    if (asn) return { kind: 'fourOctetAs', asn };
+  }
+  return { kind: 'unknown', code, data };
+}

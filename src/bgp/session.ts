@@ -1,0 +1,223 @@
+// One peering as a pure state machine (RFC 4271 section 8): `step(session, event, at)` answers the
+// next session and the effects that the shell carries out. Each TCP connection has a state of its
+// own (OpenSent, OpenConfirm, Established), because two may exist until the collision of section
+// 6.8 is decided; the peering's state is that of its furthest connection. A lost connection retries
+// soon, a refused one after a growing wait (IdleHold). No clock, no sockets, no randomness here.
+import type { Milliseconds } from '../base/clock.ts';
+import type { Asn } from '../net/asn.ts';
+import type { Family, Ip } from '../net/ip.ts';
+import type { Message } from './codec/message.ts';
+import type { Notification } from './codec/notification.ts';
+import type { Open } from './codec/open.ts';
+import type { Update } from './codec/update.ts';
+import {
+  onConnectionDown,
+  onConnectionUp,
+  onHoldTimer,
+  onKeepaliveTimer,
+  onMalformed,
+  onMessage,
+  onStop,
+  onUpdates,
+} from './transitions.ts';
+
+export interface SessionConfig {
+  readonly localAsn: Asn;
+  readonly peerAsn: Asn;
+  /** Our BGP identifier. */
+  readonly routerId: Ip;
+  readonly families: readonly Family[];
+  /** Never connects, only listens. */
+  readonly passive: boolean;
+  /** What our OPEN offers: 0 or at least 3; the lower of both sides counts. */
+  readonly holdTimeSeconds: number;
+}
+
+/** A TCP connection on which our OPEN was sent. */
+export interface Connection {
+  readonly id: number;
+  /** The peer opened it. */
+  readonly incoming: boolean;
+  readonly state: 'openSent' | 'openConfirm' | 'established';
+  readonly peer: Open | undefined;
+  /** Negotiated; 0: neither keepalives nor a hold timer. */
+  readonly holdTimeSeconds: number;
+  readonly holdUntil: Milliseconds | undefined;
+  readonly keepaliveAt: Milliseconds | undefined;
+}
+
+export interface Session {
+  readonly config: SessionConfig;
+  readonly phase: 'idle' | 'connect' | 'active';
+  /** ConnectRetryTimer in connect and active, IdleHoldTimer in idle. */
+  readonly retryAt: Milliseconds | undefined;
+  /** Failures in a row since the last Established; they lengthen the waits. */
+  readonly failures: number;
+  readonly connections: readonly Connection[];
+  /** Why the last connection or attempt ended, in words. */
+  readonly lastError: string | undefined;
+}
+
+export type SessionState =
+  | 'idle'
+  | 'connect'
+  | 'active'
+  | 'openSent'
+  | 'openConfirm'
+  | 'established';
+
+export type SessionEvent =
+  /** ManualStart (event 1). */
+  | { readonly kind: 'start' }
+  /** ManualStop (event 2); without a reason nothing is said to the peer. */
+  | { readonly kind: 'stop'; readonly reason?: Notification }
+  /** ConnectRetryTimer_Expires (9) or IdleHoldTimer_Expires (13). */
+  | { readonly kind: 'retryTimerExpires' }
+  /** Event 10. */
+  | { readonly kind: 'holdTimerExpires'; readonly connection: number }
+  /** Event 11. */
+  | { readonly kind: 'keepaliveTimerExpires'; readonly connection: number }
+  /** Tcp_CR_Acked (16) or TcpConnectionConfirmed (17). */
+  | { readonly kind: 'connectionUp'; readonly connection: number; readonly incoming: boolean }
+  /** Our attempt failed before it was up. */
+  | { readonly kind: 'connectFailed'; readonly error: string }
+  /** TcpConnectionFails (18). */
+  | { readonly kind: 'connectionDown'; readonly connection: number; readonly error: string }
+  /** A message arrived (19, 24 to 27). */
+  | { readonly kind: 'message'; readonly connection: number; readonly message: Message }
+  /** Bytes that are no message (21, 22, 28): the answer that the codec wants sent. */
+  | { readonly kind: 'malformed'; readonly connection: number; readonly answer: Notification }
+  /** Routes to tell; dropped unless Established. */
+  | { readonly kind: 'updates'; readonly updates: readonly Update[] };
+
+export type SessionEffect =
+  | { readonly kind: 'connect' }
+  /** Give up the attempt that is under way. */
+  | { readonly kind: 'abandonConnect' }
+  | { readonly kind: 'send'; readonly connection: number; readonly message: Message }
+  /** Close after what was sent has gone out. */
+  | { readonly kind: 'close'; readonly connection: number }
+  | { readonly kind: 'established'; readonly connection: number; readonly peer: Open }
+  /** An established connection ended: everything learned from the peer is void. */
+  | { readonly kind: 'down'; readonly error: string }
+  | { readonly kind: 'update'; readonly update: Update }
+  /** The peer wants all routes of a family again. */
+  | { readonly kind: 'refresh'; readonly family: Family };
+
+/** The moment of an event. `jitter` is a random number of 0.75 to 1 (RFC 4271 section 10). */
+export interface Instant {
+  readonly now: Milliseconds;
+  readonly jitter: number;
+}
+
+export interface Step {
+  readonly session: Session;
+  readonly effects: readonly SessionEffect[];
+}
+
+export const newSession = (config: SessionConfig): Session => ({
+  config,
+  phase: 'idle',
+  retryAt: undefined,
+  failures: 0,
+  connections: [],
+  lastError: undefined,
+});
+
+const ORDER = ['openSent', 'openConfirm', 'established'] as const;
+
+/** The peering's state in the RFC's words. */
+export function stateOf(session: Session): SessionState {
+  const furthest = Math.max(-1, ...session.connections.map(({ state }) => ORDER.indexOf(state)));
+  return ORDER[furthest] ?? session.phase;
+}
+
+export const establishedConnection = (session: Session): Connection | undefined =>
+  session.connections.find(({ state }) => state === 'established');
+
+export function step(session: Session, event: SessionEvent, at: Instant): Step {
+  switch (event.kind) {
+    case 'start':
+      return session.phase === 'idle' && session.connections.length === 0
+        ? begin(session, at)
+        : { session, effects: [] };
+    case 'stop':
+      return onStop(session, event.reason);
+    case 'retryTimerExpires':
+      return onRetryTimer(session, at);
+    case 'holdTimerExpires':
+      return onHoldTimer(session, event.connection, at);
+    case 'keepaliveTimerExpires':
+      return onKeepaliveTimer(session, event.connection, at);
+    case 'connectionUp':
+      return onConnectionUp(session, event, at);
+    case 'connectFailed':
+      return onConnectFailed(session, event.error, at);
+    case 'connectionDown':
+      return onConnectionDown(session, event.connection, event.error, at);
+    case 'message':
+      return onMessage(session, event.connection, event.message, at);
+    case 'malformed':
+      return onMalformed(session, event.connection, event.answer, at);
+    case 'updates':
+      return onUpdates(session, event.updates, at);
+  }
+}
+
+/** When the shell must call again if nothing happens before. */
+export function nextDeadline(session: Session): Milliseconds | undefined {
+  const deadlines = [
+    session.retryAt,
+    ...session.connections.flatMap((c) => [c.holdUntil, c.keepaliveAt]),
+  ].filter((deadline) => deadline !== undefined);
+  return deadlines.length > 0 ? Math.min(...deadlines) : undefined;
+}
+
+/** The timer events that are due. */
+export function dueEvents(session: Session, now: Milliseconds): readonly SessionEvent[] {
+  const due = (deadline: Milliseconds | undefined) => deadline !== undefined && deadline <= now;
+  return [
+    ...(due(session.retryAt) ? [{ kind: 'retryTimerExpires' } as const] : []),
+    ...session.connections.flatMap(({ id: connection, holdUntil, keepaliveAt }) => [
+      ...(due(holdUntil) ? [{ kind: 'holdTimerExpires', connection } as const] : []),
+      ...(due(keepaliveAt) ? [{ kind: 'keepaliveTimerExpires', connection } as const] : []),
+    ]),
+  ];
+}
+
+/** An attempt that has not come up after this time is given up and begun anew. */
+const CONNECT_RETRY_SECONDS = 5;
+
+function begin(session: Session, at: Instant): Step {
+  if (session.config.passive)
+    return { session: { ...session, phase: 'active', retryAt: undefined }, effects: [] };
+  const retryAt = at.now + CONNECT_RETRY_SECONDS * 1000;
+  return { session: { ...session, phase: 'connect', retryAt }, effects: [{ kind: 'connect' }] };
+}
+
+function onRetryTimer(session: Session, at: Instant): Step {
+  if (session.retryAt === undefined) return { session, effects: [] };
+  if (session.connections.length > 0) {
+    const effects: SessionEffect[] =
+      session.phase === 'connect' ? [{ kind: 'abandonConnect' }] : [];
+    return { session: { ...session, phase: 'active', retryAt: undefined }, effects };
+  }
+  const next = begin(session, at);
+  // A SYN that nobody answers must not be waited for longer than the timer.
+  return session.phase === 'connect'
+    ? { ...next, effects: [{ kind: 'abandonConnect' }, ...next.effects] }
+    : next;
+}
+
+const RETRY_SECONDS_MAX = 5;
+
+function onConnectFailed(session: Session, error: string, at: Instant): Step {
+  if (session.phase !== 'connect') return { session, effects: [] };
+  const failures = session.failures + 1;
+  const wait = Math.min(2 ** (failures - 1), RETRY_SECONDS_MAX);
+  const retryAt = session.connections.length > 0 ? undefined : at.now + wait * 1000 * at.jitter;
+  return {
+    session: { ...session, phase: 'active', retryAt, failures, lastError: error },
+    effects: [],
+  };
+}
