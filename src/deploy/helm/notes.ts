@@ -1,5 +1,5 @@
 // The chart's two texts for people: what Helm prints after an installation, and its README.
-import type { SchemaPart } from '../../model/settings/settings.ts';
+import type { SchemaPart } from '../../model/settings/schema.ts';
 import type { Settings } from '../constructs/settings.ts';
 import { risksOf } from '../risks.ts';
 import { Expr, goOf } from './expr.ts';

@@ -1,8 +1,7 @@
 // The two readings of the settings, and the two things that cdk8s needs for the second one.
 import type { IResolver, ResolutionContext } from 'cdk8s';
 import { Construct } from 'constructs';
-import type { EnvironmentValue } from '../../model/settings/schema.ts';
-import type { SchemaPart } from '../../model/settings/settings.ts';
+import type { EnvironmentValue, SchemaPart } from '../../model/settings/schema.ts';
 import { Expr, go, type Of } from './expr.ts';
 
 /**

@@ -1,7 +1,8 @@
 // Texts made of the schema: values.yaml with a description above every setting, and the table of
 // the chart's README. Both carry the form that helm-docs reads.
 import { Document, isMap, isScalar, type Pair, type YAMLMap } from 'yaml';
-import { defaults, type SchemaPart } from '../../model/settings/settings.ts';
+import type { SchemaPart } from '../../model/settings/schema.ts';
+import { defaults } from '../../model/settings/settings.ts';
 
 /** One setting: its path and the schema of it. */
 export interface Leaf {

@@ -5,7 +5,7 @@ import type { Json } from '../../base/json.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { isObject } from '../resource.ts';
 import { type PatternRule, type Rule, rules } from './rules.ts';
-import { schema, type Values } from './schema.ts';
+import { type SchemaPart, schema, type Values } from './schema.ts';
 
 const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile(schema);
 
@@ -13,12 +13,24 @@ const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).comp
 export function checkValues(values: Json): Result<Values, readonly string[]> {
   const structural = validate(values) ? [] : (validate.errors ?? []);
   const seen = new Set(structural.map(pathOf));
-  const ruled = rules.filter((rule) => !seen.has(rule.path.join('.')));
+  const ruled = rules.filter((rule) => readBy(rule).every((path) => !seen.has(path.join('.'))));
   const faults = [
     ...structural.map(describe),
     ...ruled.flatMap((rule) => faultOf(rule, values) ?? []),
   ];
   return faults.length > 0 ? fail(faults) : ok(values as unknown as Values);
+}
+
+/** The settings that a rule looks at. */
+function readBy(rule: Rule): readonly (readonly string[])[] {
+  switch (rule.kind) {
+    case 'pattern':
+      return [rule.path];
+    case 'requiredUnless':
+      return [rule.path, rule.unless];
+    case 'same':
+      return [rule.path, rule.other];
+  }
 }
 
 /** The value at a path; undefined when it is not there or null. */
@@ -62,6 +74,7 @@ function describe(error: ErrorObject): string {
   const shown = JSON.stringify(error.data);
   const params = error.params as Record<string, string | number | readonly string[]>;
   const { minimum, maximum } = (error.parentSchema ?? {}) as Record<string, number>;
+  const allowed = [params['allowedValues']].flat();
   switch (error.keyword) {
     case 'additionalProperties':
       return `${path}: "${params['additionalProperty']}" is not a setting${hint(error)}`;
@@ -70,7 +83,7 @@ function describe(error: ErrorObject): string {
     case 'type':
       return `${path}: ${shown} is not of type ${[params['type']].flat().join(' or ')}`;
     case 'enum':
-      return `${path}: ${shown} is none of ${[params['allowedValues']].flat().join(', ')}`;
+      return `${path}: ${shown} is none of ${allowed.map((value) => JSON.stringify(value)).join(', ')}`;
     case 'minimum':
     case 'maximum':
       return `${path}: ${shown} is out of range (${minimum} to ${maximum})`;
@@ -80,6 +93,7 @@ function describe(error: ErrorObject): string {
 }
 
 function hint(error: ErrorObject): string {
-  const known = Object.keys((error.parentSchema as { properties?: object })?.properties ?? {});
+  const { properties, patternProperties } = error.parentSchema as SchemaPart;
+  const known = [...Object.keys(properties ?? {}), ...Object.keys(patternProperties ?? {})];
   return known.length > 0 ? `; known here: ${known.join(', ')}` : '';
 }

@@ -3,6 +3,7 @@
 // here. What a schema would report badly (addresses, prefixes, cross-field conditions) stands in
 // rules.ts. Patterns must mean the same in RE2 and JavaScript: no look-around, no `format`.
 import Type from 'typebox';
+import type { Json } from '../../base/json.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -193,3 +194,17 @@ export const schema = Type.Object(
 );
 
 export type Values = Type.Static<typeof schema>;
+
+/** A piece of the schema, as far as the walkers of it need to know. */
+export interface SchemaPart {
+  readonly type?: string | readonly string[];
+  readonly description?: string;
+  readonly default?: Json;
+  readonly enum?: readonly string[];
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, SchemaPart>>;
+  readonly patternProperties?: Readonly<Record<string, SchemaPart>>;
+}
+
+/** The schema, seen as data. */
+export const schemaPart = schema as unknown as SchemaPart;

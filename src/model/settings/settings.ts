@@ -5,21 +5,7 @@ import type { Json } from '../../base/json.ts';
 import { fail, type Result } from '../../base/result.ts';
 import { isObject } from '../resource.ts';
 import { checkValues } from './check.ts';
-import { schema, type Values } from './schema.ts';
-
-/** A piece of the schema, as far as the walkers of it need to know. */
-export interface SchemaPart {
-  readonly type?: string | readonly string[];
-  readonly description?: string;
-  readonly default?: Json;
-  readonly enum?: readonly string[];
-  readonly required?: readonly string[];
-  readonly properties?: Readonly<Record<string, SchemaPart>>;
-  readonly patternProperties?: Readonly<Record<string, SchemaPart>>;
-}
-
-/** The schema, seen as data. */
-export const schemaPart = schema as unknown as SchemaPart;
+import { type SchemaPart, schemaPart, type Values } from './schema.ts';
 
 /** The default of every setting that has one. */
 export function defaults(): Values {

@@ -1,0 +1,170 @@
+// Settings that are refused, with the words of the refusal. The same table is put to the check
+// and to Helm.
+import type { Json } from '../../base/json.ts';
+
+export interface BadSettings {
+  readonly values: Json;
+  /** The lines of our own check. */
+  readonly faults: readonly string[];
+  /** What Helm says, where its schema check speaks first in words of its own. */
+  readonly helm?: RegExp;
+}
+
+const CIDR = 'is not an IPv4 CIDR (prefix 8 to 32), for example 192.168.0.0/16';
+const SWITCH = 'is not a switch (on, off, yes, no, true or false), for example on';
+const METHOD =
+  'is not a method (first-found, can-reach=DESTINATION or interface=REGEX), ' +
+  'for example first-found';
+const URLS =
+  'is not a comma-separated list of http URLs with a port, for example http://10.0.2.6:2379';
+const IP = 'is not an IPv4 address, for example 10.96.232.136';
+
+const podSubnet = (text: string): BadSettings => ({
+  values: { networking: { podSubnet: text } },
+  faults: [`networking.podSubnet: ${JSON.stringify(text)} ${CIDR}`],
+});
+
+export const badSettings: readonly BadSettings[] = [
+  podSubnet('10.0.0.0/33'),
+  podSubnet('10.0.0.0/7'),
+  podSubnet('10.0.0.0'),
+  podSubnet('10.0.0.256/16'),
+  podSubnet('10.0.00.0/16'),
+  podSubnet('2001:db8::/64'),
+  podSubnet('10.0.0.0/16\n'),
+  podSubnet(''),
+  podSubnet('<a href="x">&</a>'),
+  podSubnet('{{ .Values.etcd }}'),
+  {
+    values: { networking: { settings: { mesh: 'maybe' } } },
+    faults: [`networking.settings.mesh: "maybe" ${SWITCH}`],
+  },
+  {
+    values: { networking: { settings: { mesh: 'yeſ' } } },
+    faults: [`networking.settings.mesh: "yeſ" ${SWITCH}`],
+  },
+  {
+    values: { networking: { settings: { ippool: { nat_outgoing: '1', disabled: 'never' } } } },
+    faults: [
+      `networking.settings.ippool.nat_outgoing: "1" ${SWITCH}`,
+      `networking.settings.ippool.disabled: "never" ${SWITCH}`,
+    ],
+  },
+  {
+    values: { conf: { node: { IP_AUTODETECTION_METHOD: 'interface=' } } },
+    faults: [`conf.node.IP_AUTODETECTION_METHOD: "interface=" ${METHOD}`],
+  },
+  {
+    values: {
+      conf: {
+        node: {
+          IP6_AUTODETECTION_METHOD: 'first-found',
+          IPV6_AUTODETECTION_METHOD: 'interface=eth0',
+        },
+      },
+    },
+    faults: [
+      'conf.node.IPV6_AUTODETECTION_METHOD: "interface=eth0" is an older spelling of ' +
+        'IP6_AUTODETECTION_METHOD and differs from it; keep one',
+    ],
+  },
+  {
+    values: { images: { node: 'two words' } },
+    faults: [
+      'images.node: "two words" is not an image reference, ' +
+        'for example docker.io/calico-kit/calico-node:0.1.0',
+    ],
+  },
+  {
+    values: { etcd: { clusterIP: '10.96.232' } },
+    faults: [`etcd.clusterIP: "10.96.232" ${IP}`],
+  },
+  {
+    values: { etcd: { clusterIP: 'None' } },
+    faults: [`etcd.clusterIP: "None" ${IP}`],
+  },
+  {
+    values: { etcd: { endpoints: 'https://10.0.2.6:2379' } },
+    faults: [`etcd.endpoints: "https://10.0.2.6:2379" ${URLS}`],
+  },
+  {
+    values: { etcd: { enabled: false } },
+    faults: [
+      'etcd.endpoints: is needed when etcd.enabled is false, for example http://10.0.2.6:2379',
+    ],
+  },
+  {
+    values: { networking: { podSubnet: 'x' }, etcd: { clusterIP: 'y', endpoints: 'z' } },
+    faults: [
+      `networking.podSubnet: "x" ${CIDR}`,
+      `etcd.endpoints: "z" ${URLS}`,
+      `etcd.clusterIP: "y" ${IP}`,
+    ],
+  },
+  {
+    values: { networking: { mtuu: 1500 } },
+    faults: ['networking: "mtuu" is not a setting; known here: podSubnet, mtu, settings, bgp'],
+    helm: /'\/networking': additional properties 'mtuu' not allowed/,
+  },
+  {
+    values: { conf: { node: { NODENAME: 'a' } } },
+    faults: [
+      'conf.node: "NODENAME" is not a setting; known here: CLUSTER_TYPE, LOG_LEVEL, IP, ' +
+        'IP_AUTODETECTION_METHOD, IP6_AUTODETECTION_METHOD, IPV6_AUTODETECTION_METHOD, ' +
+        'FELIX_DEFAULTENDPOINTTOHOSTACTION, FELIX_HEALTHENABLED, FELIX_HEALTHPORT, ' +
+        'FELIX_IPV6SUPPORT, FELIX_LOGSEVERITYSCREEN, FELIX_PROMETHEUSMETRICSENABLED, ' +
+        'FELIX_PROMETHEUSMETRICSPORT, ^FELIX_[A-Z0-9]+$',
+    ],
+    helm: /'\/conf\/node': additional properties 'NODENAME' not allowed/,
+  },
+  {
+    values: { networking: { mtu: 575 } },
+    faults: ['networking.mtu: 575 is out of range (576 to 65535)'],
+    helm: /'\/networking\/mtu': minimum: got 575, want 576/,
+  },
+  {
+    values: { networking: { mtu: '1500' } },
+    faults: ['networking.mtu: "1500" is not of type integer'],
+    helm: /'\/networking\/mtu': got string, want integer/,
+  },
+  {
+    values: { networking: { bgp: { asnumber: 4294967296 } } },
+    faults: ['networking.bgp.asnumber: 4294967296 is out of range (1 to 4294967295)'],
+    helm: /'\/networking\/bgp\/asnumber': maximum: got 4,294,967,296, want 4,294,967,295/,
+  },
+  {
+    values: { networking: { bgp: { asnumber: 0 } } },
+    faults: ['networking.bgp.asnumber: 0 is out of range (1 to 4294967295)'],
+    helm: /'\/networking\/bgp\/asnumber': minimum: got 0, want 1/,
+  },
+  {
+    values: { networking: { bgp: { ipv4: { peers: [] } } } },
+    faults: ['networking.bgp.ipv4: "peers" is not a setting'],
+    helm: /'\/networking\/bgp\/ipv4': additional properties 'peers' not allowed/,
+  },
+  {
+    values: { networking: { settings: { ippool: { ipip: { mode: 'always' } } } } },
+    faults: [
+      'networking.settings.ippool.ipip.mode: "always" is none of "Always", "CrossSubnet", "Never"',
+    ],
+    helm: /ipip\/mode': value must be one of 'Always', 'CrossSubnet', 'Never'/,
+  },
+  {
+    values: { networking: null },
+    faults: ['values: "networking" is missing; leave it out to get the default'],
+    helm: /missing property 'networking'/,
+  },
+  {
+    values: { etcd: { enabled: 'yes', port: 0 } },
+    faults: [
+      'etcd.enabled: "yes" is not of type boolean',
+      'etcd.port: 0 is out of range (1 to 65535)',
+    ],
+    helm: /'\/etcd\/enabled': got string, want boolean/,
+  },
+  {
+    values: { conf: { node: { FELIX_HEALTHENABLED: 'false' } } },
+    faults: ['conf.node.FELIX_HEALTHENABLED: "false" is none of "true", true'],
+    helm: /FELIX_HEALTHENABLED': value must be one of/,
+  },
+];
