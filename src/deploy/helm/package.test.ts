@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { schemaPart } from '../../model/settings/schema.ts';
+import { defaults } from '../../model/settings/settings.ts';
+import { chartFiles } from './package.ts';
+import { leavesOf } from './values-text.ts';
+
+const CHART = join(import.meta.dirname, '../../../charts/calico');
+const files = chartFiles();
+const templates = [...files].filter(([path]) => path.startsWith('templates/'));
+const templateText = templates.map(([, text]) => text).join('\n');
+
+test('charts/calico is what the constructs generate (make charts)', () => {
+  const committed = readdirSync(CHART, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(CHART.length + 1));
+  assert.deepEqual(committed.sort(), [...files.keys()].sort());
+  for (const [path, text] of files) {
+    assert.equal(readFileSync(join(CHART, path), 'utf8'), text, path);
+  }
+});
+
+test('two generations give equal bytes', () => {
+  assert.deepEqual([...chartFiles()], [...files]);
+});
+
+test('values.yaml holds the defaults, in both versions of YAML', () => {
+  const text = files.get('values.yaml') ?? '';
+  assert.deepEqual(parse(text), defaults());
+  assert.deepEqual(parse(text, { version: '1.1' }), defaults());
+});
+
+test('every default has its description above it', () => {
+  const text = files.get('values.yaml') ?? '';
+  for (const { path, part } of leavesOf(schemaPart)) {
+    if (part.default === undefined) continue;
+    assert.ok(part.description, path.join('.'));
+    assert.ok(text.includes(`# -- ${part.description}\n`), path.join('.'));
+  }
+});
+
+test('the README lists every setting', () => {
+  for (const { path } of leavesOf(schemaPart)) {
+    assert.ok(files.get('README.md')?.includes(`| \`${path.join('.')}\` |`), path.join('.'));
+  }
+});
+
+// Accepted, but nothing to read in them: reserved, or of another chart.
+const UNREAD = ['networking.bgp.ipv4', 'networking.bgp.ipv6', 'global'];
+
+test('templates read every setting, and nothing that is none', () => {
+  const known = leavesOf(schemaPart).map(({ path }) => path.join('.'));
+  const read = new Set(
+    [...templateText.matchAll(/\$\.Values\.([\w.]+)/g)].map((match) => match[1] ?? ''),
+  );
+  const isRead = (path: string) =>
+    read.has(path) || (path.startsWith('conf.node.') && read.has('conf.node'));
+  assert.deepEqual(
+    known.filter((path) => !isRead(path)),
+    UNREAD,
+  );
+  assert.deepEqual(
+    [...read].filter((path) => !known.includes(path) && path !== 'conf.node'),
+    [],
+  );
+});
+
+test('templates render the same every time and without a cluster', () => {
+  const actions = [...templateText.matchAll(/\{\{(.*?)\}\}/gs)].map((match) => match[1] ?? '');
+  const unquoted = actions.map((action) => action.replaceAll(/"(\\.|[^"\\])*"/g, '""')).join('\n');
+  assert.doesNotMatch(
+    unquoted,
+    /\b(rand\w*|gen\w+|lookup|now|env|expandenv|getHostByName|uuidv4)\b/,
+  );
+  assert.doesNotMatch(unquoted, /(^|[^$\w])\.(Values|Release|Chart)/m, 'the dot changes in a loop');
+});

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Json } from '../base/json.ts';
+import { defaults, settingsFrom } from '../model/settings/settings.ts';
+import { effectiveMtu } from './constructs/settings.ts';
+import { cleanupManifests, type Manifest, manifests } from './manifests.ts';
+import { risksOf } from './risks.ts';
+import { goodValues, RUNS } from './values.cases.ts';
+
+function settingsOf(user: Json) {
+  const result = settingsFrom(user);
+  assert.ok(result.ok, result.ok ? '' : result.error.join('\n'));
+  return result.value;
+}
+
+const find = (objects: readonly Manifest[], kind: string, name: string): Manifest => {
+  const found = objects.find((o) => o.kind === kind && o.metadata.name === name);
+  assert.ok(found, `${kind} ${name}`);
+  return found;
+};
+const configOf = (user: Json) =>
+  find(manifests(settingsOf(user)), 'ConfigMap', 'calico-etc')['data'] as Record<string, string>;
+
+interface ContainerShape {
+  readonly name: string;
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly livenessProbe?: { readonly httpGet: { readonly host: string } };
+}
+interface PodShape {
+  readonly containers: readonly ContainerShape[];
+  readonly initContainers?: readonly ContainerShape[];
+}
+const podOf = (o: Manifest) =>
+  (o['spec'] as { template?: { spec: Json } } | undefined)?.template?.spec as PodShape | undefined;
+const containersOf = (objects: readonly Manifest[]) =>
+  objects.flatMap((o) => [...(podOf(o)?.initContainers ?? []), ...(podOf(o)?.containers ?? [])]);
+
+test('the effective MTU leaves room for the outer header', () => {
+  for (const [mode, mtu] of [
+    ['Always', 1480],
+    ['CrossSubnet', 1480],
+    ['Never', 1500],
+  ] as const) {
+    const user = { networking: { settings: { ippool: { ipip: { mode } } } } };
+    assert.equal(effectiveMtu(settingsOf(user)), mtu);
+    assert.equal(configOf(user)['cni_mtu'], String(mtu));
+  }
+});
+
+test('agents find the datastore at the Service, or where the user says', () => {
+  assert.equal(configOf({})['etcd_endpoints'], 'http://10.96.232.136:6666');
+  const own = 'http://10.0.2.6:2379';
+  assert.equal(configOf({ etcd: { endpoints: own } })['etcd_endpoints'], own);
+  assert.equal(configOf({ etcd: { port: 7000 } })['etcd_endpoints'], 'http://10.96.232.136:7000');
+});
+
+test('without etcd in the cluster there is no object of it', () => {
+  const own = { etcd: { enabled: false, endpoints: 'http://10.0.2.6:2379' } };
+  const names = manifests(settingsOf(own)).map((o) => o.metadata.name);
+  assert.equal(names.includes('calico-etcd'), false);
+});
+
+test('the configuration of the plugin is the one of the slides', () => {
+  const text = configOf({})['cni_network_config'] ?? '';
+  const filled = text
+    .replace('__ETCD_ENDPOINTS__', 'http://10.96.232.136:6666')
+    .replace('__CNI_MTU__', '1500')
+    .replace('__KUBECONFIG_FILEPATH__', '/etc/cni/net.d/calico-kubeconfig');
+  assert.deepEqual(JSON.parse(filled), {
+    name: 'k8s-pod-network',
+    cniVersion: '0.3.0',
+    plugins: [
+      {
+        type: 'calico',
+        etcd_endpoints: 'http://10.96.232.136:6666',
+        log_level: 'info',
+        mtu: 1500,
+        ipam: { type: 'calico-ipam' },
+        policy: { type: 'k8s' },
+        kubernetes: { kubeconfig: '/etc/cni/net.d/calico-kubeconfig' },
+      },
+      { type: 'portmap', snat: true, capabilities: { portMappings: true } },
+    ],
+  });
+});
+
+test('calico-node is two containers after one init container', () => {
+  const pod = podOf(find(manifests(defaults()), 'DaemonSet', 'calico-node'));
+  assert.deepEqual(
+    pod?.containers.map(({ name }) => name),
+    ['calico-node', 'bgp'],
+  );
+  assert.deepEqual(
+    pod?.initContainers?.map(({ name }) => name),
+    ['install-cni'],
+  );
+});
+
+test('every entry of conf.node is in the environment of agent and speaker', () => {
+  const node = { FELIX_ROUTETABLERANGE: 4200000000, IP: null, CLUSTER_TYPE: 'k8s' };
+  for (const container of podOf(
+    find(manifests(settingsOf({ conf: { node } })), 'DaemonSet', 'calico-node'),
+  )?.containers ?? []) {
+    const value = (name: string) => container.env?.find((v) => v.name === name)?.value;
+    assert.equal(value('FELIX_ROUTETABLERANGE'), '4200000000');
+    assert.equal(value('CLUSTER_TYPE'), 'k8s');
+    assert.equal(
+      container.env?.some(({ name }) => name === 'IP'),
+      false,
+    );
+  }
+});
+
+test('settings of the pool restart no node pod', () => {
+  const before = find(manifests(defaults()), 'DaemonSet', 'calico-node');
+  const changed = settingsOf({
+    networking: {
+      podSubnet: '10.0.0.0/16',
+      mtu: 9000,
+      settings: { mesh: 'off', ippool: { ipip: { mode: 'Never' }, nat_outgoing: 'no' } },
+      bgp: { asnumber: 4200000000 },
+    },
+  });
+  assert.deepEqual(find(manifests(changed), 'DaemonSet', 'calico-node'), before);
+});
+
+test('no container is privileged, and probes stay on loopback', () => {
+  const containers = containersOf([...manifests(defaults()), ...cleanupManifests(defaults())]);
+  assert.ok(containers.length >= 8);
+  assert.equal(JSON.stringify(containers).includes('"privileged":true'), false);
+  for (const { livenessProbe } of containers) {
+    if (livenessProbe) assert.equal(livenessProbe.httpGet.host, '127.0.0.1');
+  }
+});
+
+test('no role uses a wildcard or reads secrets', () => {
+  const roles = [...manifests(defaults()), ...cleanupManifests(defaults())].filter((o) =>
+    o.kind.endsWith('Role'),
+  );
+  assert.equal(roles.length, 3);
+  assert.doesNotMatch(JSON.stringify(roles), /"\*"|secrets/);
+});
+
+test('no variable is given twice', () => {
+  fc.assert(
+    fc.property(goodValues, (user) => {
+      for (const { env = [] } of containersOf(manifests(settingsOf(user as Json)))) {
+        const names = env.map(({ name }) => name);
+        assert.equal(new Set(names).size, names.length);
+      }
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+test('risks are named only where they are', () => {
+  const texts = (user: Json) =>
+    risksOf(settingsOf(user))
+      .filter(({ present }) => present === true)
+      .map(({ text }) => text.split(' ')[0]);
+  const quiet = {
+    networking: { settings: { ippool: { ipip: { mode: 'Never' } } } },
+    etcd: { enabled: false, endpoints: 'http://10.0.2.6:2379' },
+  };
+  assert.deepEqual(texts(quiet), []);
+  assert.deepEqual(texts({ networking: { settings: { mesh: 'off' } } }), [
+    'networking.settings.ippool.ipip.mode',
+    'networking.settings.mesh',
+    'calico-etcd',
+  ]);
+});

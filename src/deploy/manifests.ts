@@ -1,0 +1,25 @@
+// All objects for given settings, as plain JSON: what `cdk8s synth` writes, in memory.
+import { App } from 'cdk8s';
+import type { Json } from '../base/json.ts';
+import { Calico } from './constructs/calico.ts';
+import { CalicoCleanup } from './constructs/calico-cleanup.ts';
+import type { Settings } from './constructs/settings.ts';
+
+/** One Kubernetes object. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly [field: string]: Json | Manifest['metadata'];
+}
+
+/** The objects of an installation. */
+export const manifests = (settings: Settings): readonly Manifest[] =>
+  plain(new Calico(new App(), 'calico', settings).toJson());
+
+/** The objects that clean the nodes after an uninstall. */
+export const cleanupManifests = (settings: Settings): readonly Manifest[] =>
+  plain(new CalicoCleanup(new App(), 'cleanup', settings).toJson());
+
+const plain = (objects: readonly object[]): readonly Manifest[] =>
+  JSON.parse(JSON.stringify(objects)) as Manifest[];

@@ -1,0 +1,121 @@
+// Random settings for property tests: every switch in every spelling, every field present or
+// left to its default, and free text that must stay data wherever it lands.
+import fc from 'fast-check';
+
+/** How many random sets a property tries; CALICO_KIT_RUNS overrides. */
+export const RUNS = Number(process.env['CALICO_KIT_RUNS'] ?? (process.env['CI'] ? 200 : 60));
+
+const optional = <T>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
+  fc.record(fields, { requiredKeys: [] });
+
+const toggle = fc.constantFrom(
+  true,
+  false,
+  ...['on', 'On', 'ON', 'yes', 'Yes', 'true', 'TRUE'],
+  ...['off', 'Off', 'OFF', 'no', 'No', 'false', 'False'],
+);
+const cidr = fc
+  .tuple(fc.ipV4(), fc.integer({ min: 8, max: 32 }))
+  .map(([ip, length]) => `${ip}/${length}`);
+const port = fc.integer({ min: 1, max: 65535 });
+const asNumber = fc.oneof(
+  fc.integer({ min: 1, max: 65535 }),
+  fc.integer({ min: 65536, max: 4294967295 }),
+);
+const text = fc.oneof(
+  fc.string({ unit: 'grapheme' }),
+  fc.string({ unit: 'binary-ascii' }),
+  fc.constantFrom('{{ .Values }}', '%d %v', '1e3', 'null', 'on', '0x10', '"', "'", ': -', '#', ''),
+);
+const scalar = fc.oneof(
+  text,
+  fc.boolean(),
+  fc.integer({ min: -2147483648, max: 4294967295 }),
+  fc.constant(null),
+);
+const method = fc.oneof(
+  fc.constant('first-found'),
+  fc.stringMatching(/^(can-reach|interface)=[ -~]{1,20}$/),
+);
+
+const felix = fc.dictionary(
+  fc
+    .stringMatching(/^FELIX_[A-Z0-9]{1,12}$/)
+    .filter((name) => !/^FELIX_HEALTH(ENABLED|PORT)$/.test(name)),
+  scalar,
+  { maxKeys: 4, noNullPrototype: true },
+);
+const known = optional({
+  CLUSTER_TYPE: scalar,
+  LOG_LEVEL: fc.constantFrom('debug', 'info', 'warn', 'error'),
+  IP: scalar,
+  IP_AUTODETECTION_METHOD: fc.oneof(method, fc.constant(null)),
+  FELIX_PROMETHEUSMETRICSPORT: scalar,
+});
+const autodetection6 = fc.oneof(
+  optional({ IP6_AUTODETECTION_METHOD: method }),
+  optional({ IPV6_AUTODETECTION_METHOD: method }),
+  method.map((same) => ({ IP6_AUTODETECTION_METHOD: same, IPV6_AUTODETECTION_METHOD: same })),
+);
+const environment = fc
+  .tuple(felix, known, autodetection6)
+  .map((parts) => Object.assign({}, ...parts) as Record<string, string | number | boolean | null>);
+
+const image = fc.stringMatching(/^[a-z0-9][a-zA-Z0-9._:/@-]{0,30}$/);
+const url = fc.tuple(fc.ipV4(), port).map(([ip, p]) => `http://${ip}:${p}`);
+const urls = fc.array(url, { minLength: 1, maxLength: 3 }).map((all) => all.join(','));
+const etcd = fc.oneof(
+  optional({
+    enabled: fc.constant(true),
+    endpoints: fc.oneof(fc.constant(''), urls),
+    clusterIP: fc.ipV4(),
+    port,
+    peerPort: port,
+  }),
+  fc.record({ enabled: fc.constant(false), endpoints: urls }),
+);
+
+/** What users may write, and what must be accepted. */
+export const goodValues = optional({
+  networking: optional({
+    podSubnet: cidr,
+    mtu: fc.integer({ min: 576, max: 65535 }),
+    settings: optional({
+      mesh: toggle,
+      ippool: optional({
+        ipip: optional({ mode: fc.constantFrom('Always', 'CrossSubnet', 'Never') }),
+        nat_outgoing: toggle,
+        disabled: toggle,
+      }),
+    }),
+    bgp: optional({
+      asnumber: asNumber,
+      ipv4: fc.constantFrom(null, {}),
+      ipv6: fc.constantFrom(null, {}),
+    }),
+  }),
+  conf: optional({ node: environment }),
+  images: optional({
+    node: image,
+    kube_controllers: image,
+    etcd: image,
+    pull_policy: fc.constantFrom('Always', 'IfNotPresent', 'Never'),
+  }),
+  etcd,
+  rbac: optional({ create: fc.boolean() }),
+  uninstall: optional({ cleanNodes: fc.boolean() }),
+  global: fc.dictionary(fc.string(), fc.string(), { maxKeys: 2, noNullPrototype: true }),
+});
+
+/** Texts for fields that rules look at: good ones, near misses and noise. */
+export const nearText = fc.oneof(
+  cidr,
+  fc.ipV4(),
+  method,
+  urls,
+  text,
+  fc.tuple(fc.ipV4(), fc.integer({ min: 0, max: 99 })).map(([ip, n]) => `${ip}/${n}`),
+  fc.tuple(cidr, fc.string({ maxLength: 2 })).map((parts) => parts.join('')),
+  fc.mixedCase(fc.constantFrom('on', 'off', 'yes', 'no', 'true', 'false')),
+  fc.stringMatching(/^http:\/\/[ -~]{1,12}:[0-9]{1,3}\/?$/),
+);
