@@ -72,8 +72,10 @@ const send = (connection: number, message: Message): SessionEffect => ({
 export function onMessage(session: Session, id: number, message: Message, at: Instant): Step {
   const connection = find(session, id);
   if (!connection) return nothing(session);
-  if (message.kind === 'notification')
-    return end(session, connection, `peer says ${notificationText(message)}`, undefined, at);
+  if (message.kind === 'notification') {
+    const disagreed = connection.state !== 'established' || message.code !== ERROR.cease;
+    return end(session, connection, { error: `peer: ${notificationText(message)}`, disagreed }, at);
+  }
   switch (connection.state) {
     case 'openSent':
       return inOpenSent(session, connection, message, at);
@@ -188,7 +190,8 @@ export function onMalformed(session: Session, id: number, answer: Notification, 
 
 export function onConnectionDown(session: Session, id: number, error: string, at: Instant): Step {
   const connection = find(session, id);
-  return connection ? end(session, connection, error, undefined, at) : nothing(session);
+  const disagreed = connection?.state !== 'established';
+  return connection ? end(session, connection, { error, disagreed }, at) : nothing(session);
 }
 
 export function onStop(session: Session, reason: Notification | undefined): Step {
@@ -207,7 +210,7 @@ const unexpected = (session: Session, connection: Connection, subcode: number, a
   refuse(session, connection, notification(ERROR.fsm, subcode), at);
 
 const refuse = (session: Session, connection: Connection, answer: Notification, at: Instant) =>
-  end(session, connection, notificationText(answer), answer, at);
+  end(session, connection, { error: notificationText(answer), answer, disagreed: true }, at);
 
 const closeOf = ({ id }: Connection): SessionEffect => ({ kind: 'close', connection: id });
 const without = (session: Session, { id }: Connection): Session => ({
@@ -215,12 +218,19 @@ const without = (session: Session, { id }: Connection): Session => ({
   connections: session.connections.filter((c) => c.id !== id),
 });
 
+interface Ending {
+  readonly error: string;
+  /** What the peer is told. */
+  readonly answer?: Notification;
+  /** The sides do not understand each other, so that trying again at once is no use. */
+  readonly disagreed: boolean;
+}
+
 /** Ends one connection; when it was the last, decides when to try again. */
 function end(
   session: Session,
   connection: Connection,
-  error: string,
-  answer: Notification | undefined,
+  { error, answer, disagreed }: Ending,
   at: Instant,
 ): Step {
   const effects: SessionEffect[] = answer ? [send(connection.id, answer)] : [];
@@ -228,7 +238,7 @@ function end(
   if (connection.state === 'established') effects.push({ kind: 'down', error });
   const rest = { ...without(session, connection), lastError: error };
   if (rest.connections.length > 0 || rest.phase === 'connect') return { session: rest, effects };
-  return { session: retry(rest, connection.state !== 'established' || !!answer, at), effects };
+  return { session: retry(rest, disagreed, at), effects };
 }
 
 // A peer that went away is looked for at once and again; one that disagrees is left in peace for

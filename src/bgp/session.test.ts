@@ -1,0 +1,354 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Asn } from '../net/asn.ts';
+import { cidr } from '../net/cidr.ts';
+import { ip } from '../net/ip.ts';
+import type { Message } from './codec/message.ts';
+import { CEASE, ERROR, notification } from './codec/notification.ts';
+import { endOfRib, type Update } from './codec/update.ts';
+import { ourOpen } from './handshake.ts';
+import {
+  dueEvents,
+  newSession,
+  nextDeadline,
+  type Session,
+  type SessionConfig,
+  type SessionEffect,
+  type SessionEvent,
+  type SessionState,
+  stateOf,
+  step,
+} from './session.ts';
+
+const CONFIG: SessionConfig = {
+  localAsn: 64512 as Asn,
+  peerAsn: 64512 as Asn,
+  routerId: ip('10.0.0.2'),
+  families: [4],
+  passive: false,
+  holdTimeSeconds: 90,
+};
+const PEER: SessionConfig = { ...CONFIG, routerId: ip('10.0.0.1') };
+const at = (now: number) => ({ now, jitter: 1 });
+const KEEPALIVE: Message = { kind: 'keepalive' };
+
+function run(session: Session, ...events: SessionEvent[]): { session: Session; said: string[] } {
+  const said: string[] = [];
+  let now = session;
+  for (const event of events) {
+    const next = step(now, event, at(1000));
+    now = next.session;
+    said.push(...next.effects.map(words));
+  }
+  return { session: now, said };
+}
+
+function words(effect: SessionEffect): string {
+  if (effect.kind === 'send') {
+    const { message } = effect;
+    const detail = message.kind === 'notification' ? ` ${message.code}/${message.subcode}` : '';
+    return `send ${message.kind}${detail}`;
+  }
+  return effect.kind;
+}
+
+const message = (m: Message, connection = 1): SessionEvent => ({
+  kind: 'message',
+  connection,
+  message: m,
+});
+const up = (connection: number, incoming: boolean): SessionEvent => ({
+  kind: 'connectionUp',
+  connection,
+  incoming,
+});
+const OPEN = message(ourOpen(PEER));
+const PATH: SessionEvent[] = [{ kind: 'start' }, up(1, false), OPEN, message(KEEPALIVE)];
+
+/** A session in each state. */
+const IN: Record<SessionState, Session> = {
+  idle: newSession(CONFIG),
+  connect: run(newSession(CONFIG), ...PATH.slice(0, 1)).session,
+  active: run(newSession(CONFIG), { kind: 'start' }, { kind: 'connectFailed', error: 'refused' })
+    .session,
+  openSent: run(newSession(CONFIG), ...PATH.slice(0, 2)).session,
+  openConfirm: run(newSession(CONFIG), ...PATH.slice(0, 3)).session,
+  established: run(newSession(CONFIG), ...PATH).session,
+};
+
+const EVENTS: Record<string, SessionEvent> = {
+  ManualStart: { kind: 'start' },
+  ManualStop: {
+    kind: 'stop',
+    reason: notification(ERROR.cease, CEASE.administrativeShutdown),
+  },
+  RetryTimer: { kind: 'retryTimerExpires' },
+  HoldTimer: { kind: 'holdTimerExpires', connection: 1 },
+  KeepaliveTimer: { kind: 'keepaliveTimerExpires', connection: 1 },
+  Connected: up(2, false),
+  Accepted: up(2, true),
+  ConnectFailed: { kind: 'connectFailed', error: 'refused' },
+  ConnectionDown: { kind: 'connectionDown', connection: 1, error: 'reset' },
+  Open: OPEN,
+  OpenWrongAs: message(ourOpen({ ...PEER, localAsn: 1 as Asn })),
+  OpenOwnIdentifier: message(ourOpen(CONFIG)),
+  Keepalive: message(KEEPALIVE),
+  Update: message(endOfRib(4)),
+  Notification: message(notification(6, 2)),
+  RouteRefresh: message({ kind: 'routeRefresh', family: 4 }),
+  Malformed: { kind: 'malformed', connection: 1, answer: notification(1, 2) },
+  Updates: { kind: 'updates', updates: [endOfRib(4)] },
+};
+
+/** state -> event -> next state: effects. What is not listed changes nothing and says nothing. */
+const TABLE: Record<SessionState, Record<string, string>> = {
+  idle: {
+    ManualStart: 'connect: connect',
+    Connected: 'idle: send notification 6/5, close',
+    Accepted: 'idle: send notification 6/5, close',
+  },
+  connect: {
+    ManualStop: 'idle: abandonConnect',
+    RetryTimer: 'connect: abandonConnect, connect',
+    Connected: 'openSent: send open',
+    Accepted: 'openSent: send open',
+    ConnectFailed: 'active: ',
+  },
+  active: {
+    ManualStop: 'idle: ',
+    RetryTimer: 'connect: connect',
+    Connected: 'active: send notification 6/5, close',
+    Accepted: 'openSent: send open',
+  },
+  openSent: {
+    ManualStop: 'idle: send notification 6/2, close',
+    HoldTimer: 'idle: send notification 4/0, close',
+    Connected: 'openSent: send notification 6/5, close',
+    Accepted: 'openSent: send open',
+    ConnectionDown: 'idle: close',
+    Open: 'openConfirm: send keepalive',
+    OpenWrongAs: 'idle: send notification 2/2, close',
+    OpenOwnIdentifier: 'idle: send notification 2/3, close',
+    Keepalive: 'idle: send notification 5/1, close',
+    Update: 'idle: send notification 5/1, close',
+    Notification: 'idle: close',
+    RouteRefresh: 'idle: send notification 5/1, close',
+    Malformed: 'idle: send notification 1/2, close',
+  },
+  openConfirm: {
+    ManualStop: 'idle: send notification 6/2, close',
+    HoldTimer: 'idle: send notification 4/0, close',
+    KeepaliveTimer: 'openConfirm: send keepalive',
+    Connected: 'openConfirm: send notification 6/5, close',
+    Accepted: 'openConfirm: send open',
+    ConnectionDown: 'idle: close',
+    Open: 'idle: send notification 5/2, close',
+    OpenWrongAs: 'idle: send notification 5/2, close',
+    OpenOwnIdentifier: 'idle: send notification 5/2, close',
+    Keepalive: 'established: established',
+    Update: 'idle: send notification 5/2, close',
+    Notification: 'idle: close',
+    RouteRefresh: 'idle: send notification 5/2, close',
+    Malformed: 'idle: send notification 1/2, close',
+  },
+  established: {
+    ManualStop: 'idle: send notification 6/2, close, down',
+    HoldTimer: 'idle: send notification 4/0, close, down',
+    KeepaliveTimer: 'established: send keepalive',
+    Connected: 'established: send notification 6/5, close, send keepalive',
+    Accepted: 'established: send notification 6/5, close, send keepalive',
+    ConnectionDown: 'active: close, down',
+    Open: 'idle: send notification 5/3, close, down',
+    OpenWrongAs: 'idle: send notification 5/3, close, down',
+    OpenOwnIdentifier: 'idle: send notification 5/3, close, down',
+    Keepalive: 'established: ',
+    Update: 'established: update',
+    Notification: 'active: close, down',
+    RouteRefresh: 'established: refresh',
+    Malformed: 'idle: send notification 1/2, close, down',
+    Updates: 'established: send update',
+  },
+};
+
+for (const [state, session] of Object.entries(IN) as [SessionState, Session][]) {
+  test(`${state}: every event`, () => {
+    assert.equal(stateOf(session), state);
+    for (const [name, event] of Object.entries(EVENTS)) {
+      const next = step(session, event, at(5000));
+      const outcome = `${stateOf(next.session)}: ${next.effects.map(words).join(', ')}`;
+      assert.equal(outcome, TABLE[state][name] ?? `${state}: `, `${state} x ${name}`);
+    }
+  });
+}
+
+test('the passive side only listens', () => {
+  const passive = newSession({ ...CONFIG, passive: true });
+  const started = run(passive, { kind: 'start' });
+  assert.deepEqual(started.said, []);
+  assert.equal(stateOf(started.session), 'active');
+  const lost = run(started.session, up(1, true), {
+    kind: 'connectionDown',
+    connection: 1,
+    error: '',
+  });
+  assert.equal(stateOf(lost.session), 'active');
+  assert.equal(nextDeadline(lost.session), undefined);
+});
+
+test('hold time: the lower of both, keepalives at a third of it, none when one side says 0', () => {
+  const peer = (holdTimeSeconds: number) => message(ourOpen({ ...PEER, holdTimeSeconds }));
+  const lower = run(IN.openSent, peer(30)).session.connections[0];
+  assert.deepEqual([lower?.holdUntil, lower?.keepaliveAt], [31_000, 11_000]);
+  const zero = run(IN.openSent, peer(0), message(KEEPALIVE)).session;
+  assert.equal(nextDeadline(zero), undefined);
+});
+
+test('the hold timer ends a silent peer, a word prolongs it', () => {
+  const { established } = IN;
+  assert.equal(
+    dueEvents(established, 90_999).some((e) => e.kind === 'holdTimerExpires'),
+    false,
+  );
+  assert.equal(
+    dueEvents(established, 91_000).some((e) => e.kind === 'holdTimerExpires'),
+    true,
+  );
+  const prolonged = step(established, message(KEEPALIVE), at(50_000)).session;
+  assert.equal(prolonged.connections[0]?.holdUntil, 140_000);
+});
+
+test('a refused attempt waits 1, 2, 4, 5, 5 seconds; a disagreement 5, 10, 20, 30, 30', () => {
+  const waits = (begin: SessionEvent[], failure: SessionEvent): number[] => {
+    let session = run(newSession(CONFIG), { kind: 'start' }).session;
+    return Array.from({ length: 5 }, () => {
+      session = run(session, ...begin, failure).session;
+      const wait = (session.retryAt! - 1000) / 1000;
+      session = run(session, { kind: 'retryTimerExpires' }).session;
+      return wait;
+    });
+  };
+  assert.deepEqual(waits([], { kind: 'connectFailed', error: 'refused' }), [1, 2, 4, 5, 5]);
+  assert.deepEqual(waits([up(1, false)], message(notification(2, 2))), [5, 10, 20, 30, 30]);
+  const jittered = step(IN.connect, { kind: 'connectFailed', error: '' }, { now: 0, jitter: 0.75 });
+  assert.equal(jittered.session.retryAt, 750);
+});
+
+test('a collision leaves the connection that the higher identifier opened', () => {
+  const both = run(IN.openConfirm, up(2, true)).session;
+  const weWin = run(both, message(ourOpen(PEER), 2));
+  assert.deepEqual(weWin.said, ['send notification 6/7', 'close']);
+  assert.deepEqual(
+    weWin.session.connections.map((c) => c.id),
+    [1],
+  );
+  const higher = { ...PEER, routerId: ip('10.0.0.9') };
+  const waiting = run(IN.openSent, message(ourOpen(higher)), up(2, true)).session;
+  const theyWin = run(waiting, message(ourOpen(higher), 2));
+  assert.deepEqual(theyWin.said, ['send notification 6/7', 'close', 'send keepalive']);
+  assert.deepEqual(
+    theyWin.session.connections.map((c) => c.id),
+    [2],
+  );
+});
+
+test('a second connection from a peer whose first never spoke takes its place', () => {
+  const passive = run(newSession({ ...CONFIG, passive: true }), { kind: 'start' }, up(1, true));
+  const again = run(passive.session, up(2, true));
+  assert.deepEqual(again.said, ['close', 'send open']);
+  assert.deepEqual(
+    again.session.connections.map((c) => c.id),
+    [2],
+  );
+});
+
+/** Two sessions joined by an in-memory wire; connecting, closing and messages take 1 ms. */
+function world(left: SessionConfig, right: SessionConfig) {
+  const sides = [newSession(left), newSession(right)];
+  const log: string[][] = [[], []];
+  const queue: { due: number; side: number; event: SessionEvent }[] = [];
+  let [now, ids, wire] = [0, 0, true];
+  const later = (side: number, event: SessionEvent, delay = 1) =>
+    queue.push({ due: now + delay, side, event });
+  function obey(side: number, effect: SessionEffect): void {
+    const other = 1 - side;
+    log[side]!.push(words(effect));
+    if (effect.kind === 'connect') {
+      const connection = ++ids;
+      if (!wire) return;
+      if (sides[other]!.phase === 'idle') later(side, { kind: 'connectFailed', error: 'refused' });
+      else {
+        later(other, { kind: 'connectionUp', connection, incoming: true });
+        later(side, { kind: 'connectionUp', connection, incoming: false });
+      }
+    } else if (!wire) return;
+    else if (effect.kind === 'send')
+      later(other, { kind: 'message', connection: effect.connection, message: effect.message });
+    else if (effect.kind === 'close')
+      later(other, { kind: 'connectionDown', connection: effect.connection, error: 'closed' }, 2);
+  }
+  function tell(side: number, event: SessionEvent): void {
+    const next = step(sides[side]!, event, at(now));
+    sides[side] = next.session;
+    for (const effect of next.effects) obey(side, effect);
+  }
+  function until(end: number): void {
+    for (;;) {
+      queue.sort((a, b) => a.due - b.due);
+      const timers = sides.map((s) => nextDeadline(s) ?? Number.POSITIVE_INFINITY);
+      const next = Math.min(queue[0]?.due ?? Number.POSITIVE_INFINITY, ...timers);
+      if (next > end) break;
+      now = Math.max(now, next);
+      const event = queue[0] && queue[0].due <= now ? queue.shift() : undefined;
+      if (event) tell(event.side, event.event);
+      else
+        for (const side of [0, 1]) for (const due of dueEvents(sides[side]!, now)) tell(side, due);
+    }
+    now = end;
+  }
+  const states = () => sides.map(stateOf);
+  const cut = () => {
+    wire = false;
+    queue.length = 0;
+  };
+  const mend = () => {
+    wire = true;
+  };
+  return { tell, until, states, log, cut, mend };
+}
+
+test('two sessions: up, kept up for an hour, an update crosses, down when the wire is cut', () => {
+  const w = world({ ...CONFIG, holdTimeSeconds: 30 }, { ...PEER, passive: true });
+  for (const side of [0, 1]) w.tell(side, { kind: 'start' });
+  w.until(2000);
+  assert.deepEqual(w.states(), ['established', 'established']);
+  const update: Update = { kind: 'update', withdrawn: [cidr('10.1.0.0/26')], announced: [] };
+  w.tell(0, { kind: 'updates', updates: [update] });
+  w.until(3_600_000);
+  assert.equal(w.log[1]!.filter((word) => word === 'update').length, 1);
+  assert.deepEqual(w.states(), ['established', 'established']);
+  w.cut();
+  w.until(3_600_000 + 30_001);
+  assert.equal(w.log[0]!.includes('down') && w.log[1]!.includes('down'), true);
+  w.mend();
+  w.until(3_700_000);
+  assert.deepEqual(w.states(), ['established', 'established']);
+});
+
+test('two sessions that both connect end with one connection', () => {
+  const w = world(CONFIG, PEER);
+  for (const side of [0, 1]) w.tell(side, { kind: 'start' });
+  w.until(60_000);
+  assert.deepEqual(w.states(), ['established', 'established']);
+});
+
+test('a stop says Cease, and the peer comes back when it starts again', () => {
+  const w = world(CONFIG, { ...PEER, passive: true });
+  for (const side of [0, 1]) w.tell(side, { kind: 'start' });
+  w.until(2000);
+  w.tell(1, { kind: 'stop', reason: notification(6, 3) });
+  w.until(3000);
+  assert.deepEqual(w.states()[1], 'idle');
+  w.tell(1, { kind: 'start' });
+  w.until(60_000);
+  assert.deepEqual(w.states(), ['established', 'established']);
+});
