@@ -16,8 +16,7 @@ const USAGE = 'usage: node src/deploy/main.ts [synth | chart DIR]';
 
 /** Writes the manifests; the folder is cdk8s's own (CDK8S_OUTDIR, else dist). */
 function synth(valuesFile: string | undefined): void {
-  const user = valuesFile ? (parse(readFileSync(valuesFile, 'utf8')) as Json) : null;
-  const settings = settingsFrom(user);
+  const settings = settingsFrom(valuesFile ? readValues(valuesFile) : null);
   if (!settings.ok) throw new Error(settings.error.join('\n'));
   const app = new App();
   new Calico(app, 'calico', settings.value);
@@ -28,6 +27,15 @@ function synth(valuesFile: string | undefined): void {
   uninstall.synth();
   for (const { present, text } of risksOf(settings.value)) {
     if (present) console.error(`note: ${text}`);
+  }
+}
+
+function readValues(file: string): Json {
+  const text = readFileSync(file, 'utf8');
+  try {
+    return parse(text) as Json;
+  } catch (error) {
+    throw new Error(`${file}: ${error instanceof Error ? error.message : error}`);
   }
 }
 

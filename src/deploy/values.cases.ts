@@ -22,9 +22,11 @@ const asNumber = fc.oneof(
   fc.integer({ min: 1, max: 65535 }),
   fc.integer({ min: 65536, max: 4294967295 }),
 );
+// YAML has no way to carry these outside of escapes, and Helm's own printing does not escape them.
+const UNPRINTABLE = /[\u007f-\u009f\ufffe\uffff]/;
 const text = fc.oneof(
-  fc.string({ unit: 'grapheme' }),
-  fc.string({ unit: 'binary-ascii' }),
+  fc.string({ unit: 'grapheme' }).filter((s) => !UNPRINTABLE.test(s)),
+  fc.string({ unit: 'binary-ascii' }).filter((s) => !UNPRINTABLE.test(s)),
   fc.constantFrom('{{ .Values }}', '%d %v', '1e3', 'null', 'on', '0x10', '"', "'", ': -', '#', ''),
 );
 const scalar = fc.oneof(
@@ -104,7 +106,7 @@ export const goodValues = optional({
   etcd,
   rbac: optional({ create: fc.boolean() }),
   uninstall: optional({ cleanNodes: fc.boolean() }),
-  global: fc.dictionary(fc.string(), fc.string(), { maxKeys: 2, noNullPrototype: true }),
+  global: fc.dictionary(text, text, { maxKeys: 2, noNullPrototype: true }),
 });
 
 /** Texts for fields that rules look at: good ones, near misses and noise. */

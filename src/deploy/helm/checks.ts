@@ -27,6 +27,11 @@ function check(rule: Rule): string {
       const present = `(not (kindIs "invalid" ${value}))`;
       return fault(`and ${present} ${wrong}`, `${name}: %s ${remedyOf(rule)}`, value);
     }
+    case 'range': {
+      const number = `(int64 ${value})`;
+      const wrong = `or (lt ${number} ${rule.minimum}) (gt ${number} ${rule.maximum})`;
+      return fault(wrong, `${name}: %s ${remedyOf(rule)}`, value);
+    }
     case 'requiredUnless': {
       const condition = `not (or ${goPath(rule.unless)} ${value})`;
       return fault(condition, `${name}: ${rule.message}`);

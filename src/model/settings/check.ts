@@ -4,7 +4,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import type { Json } from '../../base/json.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { isObject } from '../resource.ts';
-import { type PatternRule, type Rule, rules } from './rules.ts';
+import { type PatternRule, type RangeRule, type Rule, rules } from './rules.ts';
 import { type SchemaPart, schema, type Values } from './schema.ts';
 
 const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile(schema);
@@ -25,6 +25,7 @@ export function checkValues(values: Json): Result<Values, readonly string[]> {
 function readBy(rule: Rule): readonly (readonly string[])[] {
   switch (rule.kind) {
     case 'pattern':
+    case 'range':
       return [rule.path];
     case 'requiredUnless':
       return [rule.path, rule.unless];
@@ -50,8 +51,13 @@ function faultOf(rule: Rule, values: Json): string | undefined {
       const good = new RegExp(rule.pattern).test(String(value));
       return good ? undefined : `${name}: ${JSON.stringify(value)} ${remedyOf(rule)}`;
     }
+    case 'range': {
+      if (value === undefined) return undefined;
+      const good = Number(value) >= rule.minimum && Number(value) <= rule.maximum;
+      return good ? undefined : `${name}: ${JSON.stringify(value)} ${remedyOf(rule)}`;
+    }
     case 'requiredUnless': {
-      const excused = valueAt(values, rule.unless) === true || (value ?? '') !== '';
+      const excused = valueAt(values, rule.unless) !== false || (value ?? '') !== '';
       return excused ? undefined : `${name}: ${rule.message}`;
     }
     case 'same': {
@@ -62,8 +68,8 @@ function faultOf(rule: Rule, values: Json): string | undefined {
   }
 }
 
-/** What follows the value in the message of a pattern rule. */
-export const remedyOf = (rule: PatternRule): string =>
+/** What follows the value in the message of a rule about one value. */
+export const remedyOf = (rule: PatternRule | RangeRule): string =>
   `is not ${rule.wanted}, for example ${rule.example}`;
 
 const pathOf = (error: ErrorObject) => error.instancePath.slice(1).replaceAll('/', '.');

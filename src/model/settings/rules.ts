@@ -11,7 +11,17 @@ export interface PatternRule {
   readonly example: string;
 }
 
-/** When `off` is false, the text at `path` must not be empty. */
+/** An integer must lie within bounds (where the schema's own report would be unreadable). */
+export interface RangeRule {
+  readonly kind: 'range';
+  readonly path: readonly string[];
+  readonly minimum: number;
+  readonly maximum: number;
+  readonly wanted: string;
+  readonly example: string;
+}
+
+/** When the value at `unless` is false, the text at `path` must not be empty. */
 export interface RequiredUnlessRule {
   readonly kind: 'requiredUnless';
   readonly unless: readonly string[];
@@ -27,7 +37,7 @@ export interface SameRule {
   readonly message: string;
 }
 
-export type Rule = PatternRule | RequiredUnlessRule | SameRule;
+export type Rule = PatternRule | RangeRule | RequiredUnlessRule | SameRule;
 
 const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
 const IPV4 = `(${OCTET}\\.){3}${OCTET}`;
@@ -70,6 +80,14 @@ export const rules: readonly Rule[] = [
   toggle('networking.settings.mesh'),
   toggle('networking.settings.ippool.nat_outgoing'),
   toggle('networking.settings.ippool.disabled'),
+  {
+    kind: 'range',
+    path: ['networking', 'bgp', 'asnumber'],
+    minimum: 1,
+    maximum: 4294967295,
+    wanted: 'an AS number (1 to 4294967295)',
+    example: '64512',
+  },
   method('IP_AUTODETECTION_METHOD'),
   method('IP6_AUTODETECTION_METHOD'),
   method('IPV6_AUTODETECTION_METHOD'),

@@ -67,7 +67,10 @@ const Networking = Type.Object(
     ),
     bgp: Type.Object(
       {
-        asnumber: integer(64512, 1, 4294967295, 'AS number of the nodes'),
+        asnumber: Type.Integer({
+          default: 64512,
+          description: 'AS number of the nodes, 1 to 4294967295',
+        }),
         ipv4: family('IPv4 peers; reserved, leave it empty'),
         ipv6: family('IPv6 peers; reserved, leave it empty'),
       },
