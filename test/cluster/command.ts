@@ -7,8 +7,12 @@ export function command(argv: readonly string[], input?: string): Promise<string
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     let [stdout, stderr] = ['', ''];
-    child.stdout.on('data', (text) => { stdout += String(text); });
-    child.stderr.on('data', (text) => { stderr += String(text); });
+    child.stdout.on('data', (text) => {
+      stdout += String(text);
+    });
+    child.stderr.on('data', (text) => {
+      stderr += String(text);
+    });
     child.stdin.on('error', () => {}); // the exit code tells
     child.on('error', reject);
     child.on('close', (code) => {
@@ -20,7 +24,10 @@ export function command(argv: readonly string[], input?: string): Promise<string
 }
 
 /** Like command, but a failure is an answer. */
-export async function tryCommand(argv: readonly string[], input?: string): Promise<{ ok: boolean; output: string }> {
+export async function tryCommand(
+  argv: readonly string[],
+  input?: string,
+): Promise<{ ok: boolean; output: string }> {
   try {
     return { ok: true, output: await command(argv, input) };
   } catch (cause) {
@@ -28,13 +35,19 @@ export async function tryCommand(argv: readonly string[], input?: string): Promi
   }
 }
 
+type Truthy<T> = Exclude<T, false | '' | 0 | null | undefined>;
+
 /** Asks again every 100 ms until `holds` answers something true; throws with `what` and the last failure. */
-export async function until<T>(what: string, seconds: number, holds: () => Promise<T>): Promise<NonNullable<T>> {
+export async function until<T>(
+  what: string,
+  seconds: number,
+  holds: () => Promise<T>,
+): Promise<NonNullable<T>> {
   const end = performance.now() + seconds * 1000;
   for (let last = ''; ; ) {
     try {
       const value = await holds();
-      if (value) return value;
+      if (value) return value as Truthy<T>;
     } catch (cause) {
       last = `: ${cause instanceof Error ? cause.message : String(cause)}`;
     }

@@ -4,7 +4,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { command, until } from './command.ts';
 import { makeMachine } from './fabric.ts';
-import { CONTROL_PLANE_ADDRESS as ADDRESS, inNetns, netnsOf, PKI, POD_CIDR, RUN, SERVICE_CIDR } from './layout.ts';
+import {
+  CONTROL_PLANE_ADDRESS as ADDRESS,
+  inNetns,
+  netnsOf,
+  PKI,
+  POD_CIDR,
+  RUN,
+  SERVICE_CIDR,
+} from './layout.ts';
 import type { Processes } from './processes.ts';
 import { KUBERNETES_VERSION, toolPath } from './tools.ts';
 
@@ -27,15 +35,32 @@ networking: {serviceSubnet: ${SERVICE_CIDR}, podSubnet: ${POD_CIDR}}
 apiServer: {certSANs: [127.0.0.1, localhost]}
 `;
 
-export async function kubectl(args: readonly string[], input?: string, config = KUBECONFIG): Promise<string> {
-  return command([...inNetns('cp'), await toolPath('kubectl'), '--kubeconfig', config, ...args], input);
+export async function kubectl(
+  args: readonly string[],
+  input?: string,
+  config = KUBECONFIG,
+): Promise<string> {
+  return command(
+    [...inNetns('cp'), await toolPath('kubectl'), '--kubeconfig', config, ...args],
+    input,
+  );
 }
 
 /** A kubeconfig for a user, signed by the cluster's authority. */
 export async function userConfig(user: string, group?: string): Promise<string> {
   const org = group ? ['--org', group] : [];
   const kubeadm = await toolPath('kubeadm');
-  return command([...inNetns('cp'), kubeadm, 'kubeconfig', 'user', '--config', CONFIG, '--client-name', user, ...org]);
+  return command([
+    ...inNetns('cp'),
+    kubeadm,
+    'kubeconfig',
+    'user',
+    '--config',
+    CONFIG,
+    '--client-name',
+    user,
+    ...org,
+  ]);
 }
 
 export async function startControlPlane(processes: Processes): Promise<void> {
@@ -45,11 +70,18 @@ export async function startControlPlane(processes: Processes): Promise<void> {
   await makeCertificates();
   processes.start('etcd', [...inNetns('cp'), ...(await etcdCommand())]);
   processes.start('kube-apiserver', [...inNetns('cp'), ...(await apiServerCommand())]);
-  await until('the API server is ready', 60, () => kubectl(['get', '--raw', '/readyz'], undefined, pki('super-admin.conf')));
-  processes.start('kube-controller-manager', [...inNetns('cp'), ...(await controllerManagerCommand())]);
+  await until('the API server is ready', 60, () =>
+    kubectl(['get', '--raw', '/readyz'], undefined, pki('super-admin.conf')),
+  );
+  processes.start('kube-controller-manager', [
+    ...inNetns('cp'),
+    ...(await controllerManagerCommand()),
+  ]);
   processes.start('kube-scheduler', [...inNetns('cp'), ...(await schedulerCommand())]);
   await grantRights();
-  await until('the default service account', 30, () => kubectl(['-n', 'default', 'get', 'sa', 'default']));
+  await until('the default service account', 30, () =>
+    kubectl(['-n', 'default', 'get', 'sa', 'default']),
+  );
 }
 
 async function makeCertificates(): Promise<void> {
@@ -64,9 +96,17 @@ async function makeCertificates(): Promise<void> {
 // client certificate towards kubelets, kube-proxy.
 async function grantRights(): Promise<void> {
   const bind = (name: string, role: string, who: string): Promise<string> =>
-    kubectl(['create', 'clusterrolebinding', name, `--clusterrole=${role}`, who], undefined, pki('super-admin.conf'));
+    kubectl(
+      ['create', 'clusterrolebinding', name, `--clusterrole=${role}`, who],
+      undefined,
+      pki('super-admin.conf'),
+    );
   await bind('kubeadm:cluster-admins', 'cluster-admin', '--group=kubeadm:cluster-admins');
-  await bind('kubeadm:apiserver-kubelet-client', 'system:kubelet-api-admin', '--user=kube-apiserver-kubelet-client');
+  await bind(
+    'kubeadm:apiserver-kubelet-client',
+    'system:kubelet-api-admin',
+    '--user=kube-apiserver-kubelet-client',
+  );
   await bind('rig:node-proxier', 'system:node-proxier', '--user=system:kube-proxy');
 }
 
@@ -74,43 +114,118 @@ async function etcdCommand(): Promise<readonly string[]> {
   const client = 'https://127.0.0.1:2379';
   const peer = 'http://127.0.0.1:2380';
   return [
-    await toolPath('etcd'), '--name', 'cp', '--data-dir', join(RUN, 'etcd'), '--unsafe-no-fsync', '--log-level', 'warn',
-    '--listen-client-urls', client, '--advertise-client-urls', client, '--listen-peer-urls', peer,
-    '--initial-advertise-peer-urls', peer, '--initial-cluster', `cp=${peer}`, '--client-cert-auth',
-    '--cert-file', pki('etcd/server.crt'), '--key-file', pki('etcd/server.key'), '--trusted-ca-file', pki('etcd/ca.crt'),
+    await toolPath('etcd'),
+    '--name',
+    'cp',
+    '--data-dir',
+    join(RUN, 'etcd'),
+    '--unsafe-no-fsync',
+    '--log-level',
+    'warn',
+    '--listen-client-urls',
+    client,
+    '--advertise-client-urls',
+    client,
+    '--listen-peer-urls',
+    peer,
+    '--initial-advertise-peer-urls',
+    peer,
+    '--initial-cluster',
+    `cp=${peer}`,
+    '--client-cert-auth',
+    '--cert-file',
+    pki('etcd/server.crt'),
+    '--key-file',
+    pki('etcd/server.key'),
+    '--trusted-ca-file',
+    pki('etcd/ca.crt'),
   ];
 }
 
 async function apiServerCommand(): Promise<readonly string[]> {
   return [
-    await toolPath('kube-apiserver'), '--advertise-address', ADDRESS, '--secure-port', '6443', '--allow-privileged',
-    '--authorization-mode', 'Node,RBAC', '--enable-admission-plugins', 'NodeRestriction',
-    '--etcd-servers', 'https://127.0.0.1:2379', '--etcd-cafile', pki('etcd/ca.crt'),
-    '--etcd-certfile', pki('apiserver-etcd-client.crt'), '--etcd-keyfile', pki('apiserver-etcd-client.key'),
-    '--client-ca-file', pki('ca.crt'), '--tls-cert-file', pki('apiserver.crt'), '--tls-private-key-file', pki('apiserver.key'),
-    '--kubelet-client-certificate', pki('apiserver-kubelet-client.crt'),
-    '--kubelet-client-key', pki('apiserver-kubelet-client.key'), '--kubelet-preferred-address-types', 'InternalIP,Hostname',
-    '--service-account-issuer', 'https://kubernetes.default.svc.cluster.local',
-    '--service-account-key-file', pki('sa.pub'), '--service-account-signing-key-file', pki('sa.key'),
-    '--service-cluster-ip-range', SERVICE_CIDR,
+    await toolPath('kube-apiserver'),
+    '--advertise-address',
+    ADDRESS,
+    '--secure-port',
+    '6443',
+    '--allow-privileged',
+    '--authorization-mode',
+    'Node,RBAC',
+    '--enable-admission-plugins',
+    'NodeRestriction',
+    '--etcd-servers',
+    'https://127.0.0.1:2379',
+    '--etcd-cafile',
+    pki('etcd/ca.crt'),
+    '--etcd-certfile',
+    pki('apiserver-etcd-client.crt'),
+    '--etcd-keyfile',
+    pki('apiserver-etcd-client.key'),
+    '--client-ca-file',
+    pki('ca.crt'),
+    '--tls-cert-file',
+    pki('apiserver.crt'),
+    '--tls-private-key-file',
+    pki('apiserver.key'),
+    '--kubelet-client-certificate',
+    pki('apiserver-kubelet-client.crt'),
+    '--kubelet-client-key',
+    pki('apiserver-kubelet-client.key'),
+    '--kubelet-preferred-address-types',
+    'InternalIP,Hostname',
+    '--service-account-issuer',
+    'https://kubernetes.default.svc.cluster.local',
+    '--service-account-key-file',
+    pki('sa.pub'),
+    '--service-account-signing-key-file',
+    pki('sa.key'),
+    '--service-cluster-ip-range',
+    SERVICE_CIDR,
   ];
 }
 
 async function controllerManagerCommand(): Promise<readonly string[]> {
   const config = pki('controller-manager.conf');
   return [
-    await toolPath('kube-controller-manager'), '--kubeconfig', config, '--authentication-kubeconfig', config,
-    '--authorization-kubeconfig', config, '--client-ca-file', pki('ca.crt'), '--root-ca-file', pki('ca.crt'),
-    '--cluster-signing-cert-file', pki('ca.crt'), '--cluster-signing-key-file', pki('ca.key'),
-    '--service-account-private-key-file', pki('sa.key'), '--use-service-account-credentials',
-    '--leader-elect=false', '--bind-address', '127.0.0.1', '--service-cluster-ip-range', SERVICE_CIDR,
+    await toolPath('kube-controller-manager'),
+    '--kubeconfig',
+    config,
+    '--authentication-kubeconfig',
+    config,
+    '--authorization-kubeconfig',
+    config,
+    '--client-ca-file',
+    pki('ca.crt'),
+    '--root-ca-file',
+    pki('ca.crt'),
+    '--cluster-signing-cert-file',
+    pki('ca.crt'),
+    '--cluster-signing-key-file',
+    pki('ca.key'),
+    '--service-account-private-key-file',
+    pki('sa.key'),
+    '--use-service-account-credentials',
+    '--leader-elect=false',
+    '--bind-address',
+    '127.0.0.1',
+    '--service-cluster-ip-range',
+    SERVICE_CIDR,
   ];
 }
 
 async function schedulerCommand(): Promise<readonly string[]> {
   const config = pki('scheduler.conf');
   return [
-    await toolPath('kube-scheduler'), '--kubeconfig', config, '--authentication-kubeconfig', config,
-    '--authorization-kubeconfig', config, '--leader-elect=false', '--bind-address', '127.0.0.1',
+    await toolPath('kube-scheduler'),
+    '--kubeconfig',
+    config,
+    '--authentication-kubeconfig',
+    config,
+    '--authorization-kubeconfig',
+    config,
+    '--leader-elect=false',
+    '--bind-address',
+    '127.0.0.1',
   ];
 }

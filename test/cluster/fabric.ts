@@ -3,7 +3,8 @@
 import { command, tryCommand } from './command.ts';
 import { FABRIC_ADDRESS, inNetns, netnsOf, PREFIX } from './layout.ts';
 
-const ip = (machine: string, ...args: string[]): Promise<string> => command(['ip', '-n', netnsOf(machine), ...args]);
+const ip = (machine: string, ...args: string[]): Promise<string> =>
+  command(['ip', '-n', netnsOf(machine), ...args]);
 
 export async function makeFabric(): Promise<void> {
   await command(['ip', 'netns', 'add', netnsOf('fab')]);
@@ -19,7 +20,19 @@ export async function makeFabric(): Promise<void> {
 /** A machine's namespace with eth0 on the fabric. */
 export async function makeMachine(machine: string, address: string): Promise<void> {
   await command(['ip', 'netns', 'add', netnsOf(machine)]);
-  await ip('fab', 'link', 'add', `p-${machine}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netnsOf(machine));
+  await ip(
+    'fab',
+    'link',
+    'add',
+    `p-${machine}`,
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'eth0',
+    'netns',
+    netnsOf(machine),
+  );
   await ip('fab', 'link', 'set', `p-${machine}`, 'master', 'br0', 'up');
   await ip(machine, 'link', 'set', 'lo', 'up');
   await ip(machine, 'addr', 'add', `${address}/24`, 'dev', 'eth0');
@@ -33,10 +46,14 @@ export async function makeMachine(machine: string, address: string): Promise<voi
 
 export const sysctl = (machine: string, setting: string): Promise<string> =>
   command([...inNetns(machine), 'sysctl', '-qw', setting]);
-const trySysctl = (machine: string, setting: string) => tryCommand([...inNetns(machine), 'sysctl', '-qw', setting]);
+const trySysctl = (machine: string, setting: string) =>
+  tryCommand([...inNetns(machine), 'sysctl', '-qw', setting]);
 
 /** Removes every namespace of the cluster. */
 export async function removeMachines(): Promise<void> {
-  const names = (await command(['ip', 'netns', 'list'])).split('\n').map((line) => line.split(' ')[0] ?? '');
-  for (const name of names.filter((n) => n.startsWith(`${PREFIX}-`))) await tryCommand(['ip', 'netns', 'delete', name]);
+  const names = (await command(['ip', 'netns', 'list']))
+    .split('\n')
+    .map((line) => line.split(' ')[0] ?? '');
+  for (const name of names.filter((n) => n.startsWith(`${PREFIX}-`)))
+    await tryCommand(['ip', 'netns', 'delete', name]);
 }

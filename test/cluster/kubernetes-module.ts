@@ -8,15 +8,36 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 
 /** The text of go.mod; `v1.36.3` has staging modules `v0.36.3`. */
-export async function kubernetesModule(version: string, commands: readonly string[]): Promise<string> {
+export async function kubernetesModule(
+  version: string,
+  commands: readonly string[],
+): Promise<string> {
   const staging = version.replace(/^v1\./, 'v0.');
-  const { stdout } = await execute('go', ['mod', 'download', '-json', `k8s.io/kubernetes@${version}`]);
+  const { stdout } = await execute('go', [
+    'mod',
+    'download',
+    '-json',
+    `k8s.io/kubernetes@${version}`,
+  ]);
   const { Dir } = JSON.parse(stdout) as { Dir: string };
   const own = readFileSync(join(Dir, 'go.mod'), 'utf8');
-  const staged = [...own.matchAll(/^\s*(?:replace )?(k8s\.io\/[\w./-]+) => \.\/staging/gm)].map((m) => m[1]!);
+  const staged = [...own.matchAll(/^\s*(?:replace )?(k8s\.io\/[\w./-]+) => \.\/staging/gm)].map(
+    (m) => m[1]!,
+  );
   return [
-    'module example.org/kubernetes', '', 'go 1.26.0', '', `require k8s.io/kubernetes ${version}`, '',
-    'replace (', ...staged.map((m) => `\t${m} => ${m} ${staging}`), ')', '',
-    'tool (', ...commands.map((c) => `\tk8s.io/kubernetes/cmd/${c}`), ')', '',
+    'module example.org/kubernetes',
+    '',
+    'go 1.26.0',
+    '',
+    `require k8s.io/kubernetes ${version}`,
+    '',
+    'replace (',
+    ...staged.map((m) => `\t${m} => ${m} ${staging}`),
+    ')',
+    '',
+    'tool (',
+    ...commands.map((c) => `\tk8s.io/kubernetes/cmd/${c}`),
+    ')',
+    '',
   ].join('\n');
 }

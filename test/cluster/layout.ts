@@ -19,4 +19,7 @@ export const nodeAddress = (number: number): string => `10.200.0.${10 + number}`
 export const nodeFolder = (number: number): string => join(RUN, nodeMachine(number));
 
 /** Prefix of a command that shall run in a machine's network namespace, mounts as they are. */
-export const inNetns = (machine: string): readonly string[] => ['nsenter', `--net=/run/netns/${netnsOf(machine)}`];
+export const inNetns = (machine: string): readonly string[] => [
+  'nsenter',
+  `--net=/run/netns/${netnsOf(machine)}`,
+];

@@ -15,17 +15,25 @@ const COMPLETE = join(RUN, 'complete');
 export function netnsCluster(nodeCount = 3): Cluster {
   const processes = new Processes(RUN);
   const numbers = Array.from({ length: nodeCount }, (_, i) => i + 1);
-  const nodes: readonly ClusterNode[] = numbers.map((n) => ({ name: nodeName(n), address: nodeAddress(n) }));
+  const nodes: readonly ClusterNode[] = numbers.map((n) => ({
+    name: nodeName(n),
+    address: nodeAddress(n),
+  }));
   const numberOf = (node: string): number => {
     const index = nodes.findIndex(({ name }) => name === node);
-    if (index < 0) throw new Error(`no node ${node}; nodes: ${nodes.map((n) => n.name).join(', ')}`);
+    if (index < 0)
+      throw new Error(`no node ${node}; nodes: ${nodes.map((n) => n.name).join(', ')}`);
     return index + 1;
   };
   const remove = async (): Promise<void> => {
     const names = processes.names();
-    await processes.end(names.filter((name) => /^n\d+$/.test(name)), 0);
+    await processes.end(
+      names.filter((name) => /^n\d+$/.test(name)),
+      0,
+    );
     await processes.end(names);
-    for (let number = 1; number <= Math.max(nodeCount, names.length); number++) await removeCgroups(nodeName(number));
+    for (let number = 1; number <= Math.max(nodeCount, names.length); number++)
+      await removeCgroups(nodeName(number));
     await removeMachines();
     rmSync(RUN, { recursive: true, force: true });
   };
@@ -36,15 +44,34 @@ export function netnsCluster(nodeCount = 3): Cluster {
     delete: remove,
     kubectl: (args, input) => kubectl(args, input),
     helm: async (args) =>
-      command([...inNetns('cp'), 'env', `HOME=${RUN}`, await toolPath('helm'), '--kubeconfig', KUBECONFIG, ...args]),
+      command([
+        ...inNetns('cp'),
+        'env',
+        `HOME=${RUN}`,
+        await toolPath('helm'),
+        '--kubeconfig',
+        KUBECONFIG,
+        ...args,
+      ]),
     enter: (node, argv) => enterNode(numberOf(node), processes, argv),
     loadImages: async (archives) => {
       const ctr = await toolPath('ctr');
       const load = (number: number, archive: string): Promise<string> =>
-        enterNode(number, processes, [ctr, '-n', 'k8s.io', 'images', 'import', '--platform', 'linux/amd64', archive]);
-      await Promise.all(numbers.map(async (number) => {
-        for (const archive of archives) await load(number, archive);
-      }));
+        enterNode(number, processes, [
+          ctr,
+          '-n',
+          'k8s.io',
+          'images',
+          'import',
+          '--platform',
+          'linux/amd64',
+          archive,
+        ]);
+      await Promise.all(
+        numbers.map(async (number) => {
+          for (const archive of archives) await load(number, archive);
+        }),
+      );
     },
     create: async (progress) => {
       await remove();

@@ -1,16 +1,45 @@
 // A node: containerd, kubelet and kube-proxy in a machine's network namespace, with mount, pid, uts
 // and ipc namespaces of its own. Its init is node-init; ending it ends every pod of the node.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { command, until } from './command.ts';
 import { userConfig } from './control-plane.ts';
 import { makeMachine } from './fabric.ts';
-import { DNS_ADDRESS, inNetns, nodeAddress, nodeFolder, nodeMachine, nodeName, PAUSE_IMAGE, PKI, POD_CIDR } from './layout.ts';
+import {
+  DNS_ADDRESS,
+  inNetns,
+  nodeAddress,
+  nodeFolder,
+  nodeMachine,
+  nodeName,
+  PAUSE_IMAGE,
+  PKI,
+  POD_CIDR,
+} from './layout.ts';
 import type { Processes } from './processes.ts';
 import { toolPath } from './tools.ts';
 
 const FOLDERS = [
-  'run', 'kubelet', 'containerd', 'cni-conf', 'cni-bin', 'varlog', 'cnicache', 'etc', 'tmp', 'calico', 'etcd', 'sysctl', 'cg',
+  'run',
+  'kubelet',
+  'containerd',
+  'cni-conf',
+  'cni-bin',
+  'varlog',
+  'cnicache',
+  'etc',
+  'tmp',
+  'calico',
+  'etcd',
+  'sysctl',
+  'cg',
 ];
 
 export async function startNode(number: number, processes: Processes): Promise<void> {
@@ -23,7 +52,17 @@ export async function startNode(number: number, processes: Processes): Promise<v
   const binaries = ['containerd', 'containerd-shim-runc-v2', 'ctr', 'kubelet', 'kube-proxy'];
   const paths = await Promise.all(binaries.map(toolPath));
   const path = `${paths[0]!.replace(/\/[^/]+$/, '')}:${process.env['PATH']}`;
-  const unshare = ['unshare', '--mount', '--uts', '--ipc', '--pid', '--fork', '--kill-child', '--propagation', 'private'];
+  const unshare = [
+    'unshare',
+    '--mount',
+    '--uts',
+    '--ipc',
+    '--pid',
+    '--fork',
+    '--kill-child',
+    '--propagation',
+    'private',
+  ];
   const init = join(import.meta.dirname, 'node-init');
   processes.start(
     machine,
@@ -37,7 +76,11 @@ export async function startNode(number: number, processes: Processes): Promise<v
 }
 
 /** Runs a command inside the node. */
-export function enterNode(number: number, processes: Processes, argv: readonly string[]): Promise<string> {
+export function enterNode(
+  number: number,
+  processes: Processes,
+  argv: readonly string[],
+): Promise<string> {
   const outer = processes.pidOf(nodeMachine(number));
   if (outer === undefined) throw new Error(`${nodeName(number)} does not run`);
   const init = readFileSync(`/proc/${outer}/task/${outer}/children`, 'utf8').trim().split(' ')[0];
@@ -57,7 +100,10 @@ async function writeConfigurations(number: number): Promise<void> {
   write('containerd.toml', CONTAINERD);
 }
 
-const kubeletConfiguration = (name: string, etc: string): string => `apiVersion: kubelet.config.k8s.io/v1beta1
+const kubeletConfiguration = (
+  name: string,
+  etc: string,
+): string => `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 failCgroupV1: false
 cgroupDriver: cgroupfs
@@ -79,7 +125,10 @@ maxPods: 110
 `;
 
 // Never touch the machine-wide conntrack limits.
-const proxyConfiguration = (name: string, etc: string): string => `apiVersion: kubeproxy.config.k8s.io/v1alpha1
+const proxyConfiguration = (
+  name: string,
+  etc: string,
+): string => `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: iptables
 clusterCIDR: ${POD_CIDR}
@@ -114,14 +163,17 @@ const CGROUPS = '/sys/fs/cgroup';
 // The kubelet's root must exist in every hierarchy (v1), or once with its controllers (v2).
 function makeCgroups(name: string): void {
   if (existsSync(join(CGROUPS, 'cgroup.controllers'))) {
-    for (const controller of readFileSync(join(CGROUPS, 'cgroup.controllers'), 'utf8').trim().split(' ')) {
+    for (const controller of readFileSync(join(CGROUPS, 'cgroup.controllers'), 'utf8')
+      .trim()
+      .split(' ')) {
       writeFileSync(join(CGROUPS, 'cgroup.subtree_control'), `+${controller}`);
     }
     mkdirSync(join(CGROUPS, name), { recursive: true });
     return;
   }
   for (const hierarchy of readdirSync(CGROUPS)) {
-    if (existsSync(join(CGROUPS, hierarchy, 'cgroup.procs'))) mkdirSync(join(CGROUPS, hierarchy, name), { recursive: true });
+    if (existsSync(join(CGROUPS, hierarchy, 'cgroup.procs')))
+      mkdirSync(join(CGROUPS, hierarchy, name), { recursive: true });
   }
   for (const file of ['cpuset.cpus', 'cpuset.mems']) {
     const value = readFileSync(join(CGROUPS, 'cpuset', file), 'utf8');

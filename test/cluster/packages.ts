@@ -2,12 +2,29 @@
 import { execFileSync } from 'node:child_process';
 
 export const PACKAGES: readonly string[] = [
-  'iptables', 'ipset', 'conntrack', 'iproute2', 'iputils-ping', 'curl', 'runc', 'busybox-static', 'bird2', 'socat', 'ethtool', 'kmod',
+  'iptables',
+  'ipset',
+  'conntrack',
+  'iproute2',
+  'iputils-ping',
+  'curl',
+  'runc',
+  'busybox-static',
+  'bird2',
+  'socat',
+  'ethtool',
+  'kmod',
 ];
+
+// dpkg-query's own placeholder.
+const STATUS = '$' + '{db:Status-Status}';
 
 const installed = (name: string): boolean => {
   try {
-    const state = execFileSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const state = execFileSync('dpkg-query', ['-W', '-f', STATUS, name], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     return state === 'installed';
   } catch {
     return false;
@@ -20,7 +37,10 @@ export function ensurePackages(names: readonly string[] = PACKAGES): readonly st
   if (missing.length === 0) return [];
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   execFileSync('apt-get', ['-qq', 'update'], { env, stdio: 'inherit' });
-  execFileSync('apt-get', ['-qq', 'install', '-y', '--no-install-recommends', ...missing], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync('apt-get', ['-qq', 'install', '-y', '--no-install-recommends', ...missing], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   return missing;
 }
 

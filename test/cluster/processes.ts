@@ -1,7 +1,15 @@
 // Long-running processes of a cluster, recorded by pid and start time, so that a later `down` ends
 // exactly those and never a stranger that got the same pid.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 /** Field 22 of /proc/<pid>/stat: ticks since boot; undefined when the process is gone. */
@@ -28,7 +36,11 @@ export class Processes {
     mkdirSync(this.logs, { recursive: true });
     mkdirSync(this.pids, { recursive: true });
     const log = openSync(join(this.logs, `${name}.log`), 'a');
-    const child = spawn(argv[0]!, argv.slice(1), { detached: true, stdio: ['ignore', log, log], env });
+    const child = spawn(argv[0]!, argv.slice(1), {
+      detached: true,
+      stdio: ['ignore', log, log],
+      env,
+    });
     child.on('error', () => {}); // the log and the missing service tell
     child.unref();
     if (child.pid === undefined) throw new Error(`${name} did not start: ${argv.join(' ')}`);

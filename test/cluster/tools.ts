@@ -45,7 +45,10 @@ const containerd = (command: string, tags: string): Tool => ({
 
 // Without these the server calls itself v0.0.0-master+$Format:%H$, which Helm and kubectl refuse.
 const kubernetesFlags = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version']
-  .map((p) => `-X ${p}.gitVersion=${KUBERNETES_VERSION} -X ${p}.gitMajor=1 -X ${p}.gitMinor=36 -X ${p}.gitTreeState=clean`)
+  .map(
+    (p) =>
+      `-X ${p}.gitVersion=${KUBERNETES_VERSION} -X ${p}.gitMajor=1 -X ${p}.gitMinor=36 -X ${p}.gitTreeState=clean`,
+  )
   .join(' ');
 
 const kubernetes = (command: string): Tool => ({
@@ -56,13 +59,27 @@ const kubernetes = (command: string): Tool => ({
 });
 
 const KUBERNETES_COMMANDS = [
-  'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy', 'kubeadm', 'kubectl',
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubelet',
+  'kube-proxy',
+  'kubeadm',
+  'kubectl',
 ];
 
 /** Every tool by the name of its binary; cheap and widely needed ones first. */
 const TOOLS: Readonly<Record<string, Tool>> = {
-  etcd: { module: 'etcd', requires: `go.etcd.io/etcd/server/v3@${ETCD}`, main: 'go.etcd.io/etcd/server/v3' },
-  etcdctl: { module: 'etcdctl', requires: `go.etcd.io/etcd/etcdctl/v3@${ETCD}`, main: 'go.etcd.io/etcd/etcdctl/v3' },
+  etcd: {
+    module: 'etcd',
+    requires: `go.etcd.io/etcd/server/v3@${ETCD}`,
+    main: 'go.etcd.io/etcd/server/v3',
+  },
+  etcdctl: {
+    module: 'etcdctl',
+    requires: `go.etcd.io/etcd/etcdctl/v3@${ETCD}`,
+    main: 'go.etcd.io/etcd/etcdctl/v3',
+  },
   loopback: plugin('main/loopback'),
   ptp: plugin('main/ptp'),
   bridge: plugin('main/bridge'),
@@ -103,7 +120,11 @@ const stampOf = (name: string): string => JSON.stringify(toolOf(name));
 
 function upToDate(name: string): boolean {
   const stamp = join(BIN, `.${name}.stamp`);
-  return existsSync(join(BIN, name)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === stampOf(name);
+  return (
+    existsSync(join(BIN, name)) &&
+    existsSync(stamp) &&
+    readFileSync(stamp, 'utf8') === stampOf(name)
+  );
 }
 
 async function build(name: string): Promise<string> {
@@ -116,7 +137,16 @@ async function build(name: string): Promise<string> {
   const tags = tool.tags ? ['-tags', tool.tags] : [];
   const ldflags = `-s -w ${tool.ldflags ?? ''}`.trim();
   try {
-    await go(folder, ['build', '-trimpath', '-ldflags', ldflags, ...tags, '-o', unfinished, tool.main]);
+    await go(folder, [
+      'build',
+      '-trimpath',
+      '-ldflags',
+      ldflags,
+      ...tags,
+      '-o',
+      unfinished,
+      tool.main,
+    ]);
     renameSync(unfinished, out);
   } finally {
     rmSync(unfinished, { force: true });
@@ -132,7 +162,10 @@ async function prepare(tool: Tool, folder: string): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   if (tool.module === 'kubernetes') {
-    writeFileSync(join(folder, 'go.mod'), await kubernetesModule(KUBERNETES_VERSION, KUBERNETES_COMMANDS));
+    writeFileSync(
+      join(folder, 'go.mod'),
+      await kubernetesModule(KUBERNETES_VERSION, KUBERNETES_COMMANDS),
+    );
     await go(folder, ['mod', 'tidy']);
   } else {
     writeFileSync(join(folder, 'go.mod'), `module example.org/${tool.module}\n\ngo 1.26.0\n`);
@@ -142,7 +175,12 @@ async function prepare(tool: Tool, folder: string): Promise<void> {
 }
 
 async function go(cwd: string, args: readonly string[]): Promise<void> {
-  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false -mod=mod', GOWORK: 'off' };
+  const env = {
+    ...process.env,
+    CGO_ENABLED: '0',
+    GOFLAGS: '-buildvcs=false -mod=mod',
+    GOWORK: 'off',
+  };
   try {
     await execute('go', args, { cwd, env, maxBuffer: 1 << 26 });
   } catch (cause) {
