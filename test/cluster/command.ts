@@ -42,7 +42,7 @@ export async function until<T>(
   what: string,
   seconds: number,
   holds: () => Promise<T>,
-): Promise<NonNullable<T>> {
+): Promise<Truthy<T>> {
   const end = performance.now() + seconds * 1000;
   for (let last = ''; ; ) {
     try {
