@@ -1,0 +1,261 @@
+// The chart on a real cluster: install, the slides' demonstration, policies, restart, upgrade, and
+// an uninstall that leaves nothing. One cluster for the whole file.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import {
+  CHART,
+  calicoPods,
+  calicoReady,
+  installChart,
+  lastWords,
+  NAMESPACE,
+  prepareCluster,
+  VALUES,
+} from './bring-up.ts';
+import { until } from './command.ts';
+import {
+  DEMO,
+  demonstrate,
+  fetchFrom,
+  inPod,
+  podIp,
+  routesOf,
+  startDemonstration,
+} from './demonstration.ts';
+import { netnsCluster } from './netns-cluster.ts';
+import { openProgress } from './progress.ts';
+
+const cluster = netnsCluster(3);
+const progress = openProgress((line) => console.error(line));
+const kubectl = (...args: string[]) => cluster.kubectl(args);
+const [first, last] = [cluster.nodes[0]!.name, cluster.nodes.at(-1)!.name];
+
+const policy = (name: string, spec: object): string =>
+  JSON.stringify({
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name, namespace: DEMO },
+    spec,
+  });
+
+const server = { podSelector: { matchLabels: { app: 'server' } } };
+
+async function apply(name: string, spec: object): Promise<void> {
+  await cluster.kubectl(['apply', '-f', '-'], policy(name, spec));
+}
+
+async function answered(ip: string): Promise<void> {
+  await until('the request is answered', 20, async () => (await fetchFrom(cluster, ip)).ok);
+}
+
+async function refused(ip: string): Promise<void> {
+  await until('the request is cut', 20, async () => !(await fetchFrom(cluster, ip)).ok);
+}
+
+async function etcdGet(prefix: string, ...flags: string[]): Promise<string> {
+  const { toolPath } = await import('./tools.ts');
+  return cluster.enter(first, [
+    await toolPath('etcdctl'),
+    '--endpoints=http://127.0.0.1:6666',
+    'get',
+    '--prefix',
+    prefix,
+    ...flags,
+  ]);
+}
+
+describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
+  let serverIp = '';
+  const linksBefore = new Map<string, string>();
+
+  before(async () => {
+    await prepareCluster(cluster, progress);
+    for (const { name } of cluster.nodes) linksBefore.set(name, await stateOf(name));
+    await installChart(cluster, progress);
+    await startDemonstration(cluster);
+  });
+  after(() => cluster.delete());
+
+  test('calico-etcd, calico-node 2/2 and calico-kube-controllers run, without restarts', async () => {
+    const pods = await calicoPods(cluster);
+    assert.equal(
+      pods.filter((p) => p.name.startsWith('calico-node-') && p.ready === '2/2').length,
+      3,
+    );
+    for (const pod of pods)
+      assert.equal(pod.restarts, 0, `${pod.name} restarted\n${await lastWords(cluster)}`);
+    for (const pod of pods)
+      assert.match(pod.ip, /^10\.200\.0\./, 'pod addresses are node addresses');
+  });
+
+  test('the demonstration: ping and HTTP across nodes, a NetworkPolicy cuts it', async () => {
+    const shown = await demonstrate(cluster);
+    serverIp = shown.serverIp;
+    assert.match(shown.ping, / 0% packet loss/);
+    assert.equal(shown.allowed, 'hello from server');
+    assert.notEqual(shown.denied, '');
+  });
+
+  test('the route tables have the shape of the slides', async () => {
+    for (const { name, address } of cluster.nodes) {
+      const routes = await routesOf(cluster, name);
+      for (const other of cluster.nodes.filter(
+        (n) => n.name !== name && [first, last].includes(n.name),
+      )) {
+        assert.match(
+          routes,
+          new RegExp(`^192\\.168\\.\\d+\\.\\d+/26 via ${other.address} dev eth0 proto bird`, 'm'),
+          routes,
+        );
+      }
+      if (name !== first && name !== last) continue;
+      assert.match(
+        routes,
+        /^blackhole 192\.168\.\d+\.\d+\/26 proto bird\s*$/m,
+        `${name} ${address}\n${routes}`,
+      );
+      assert.match(routes, /^192\.168\.\d+\.\d+ dev cali[0-9a-f]{11} scope link/m, routes);
+    }
+  });
+
+  test('ingress by pod selector and port; egress by ipBlock', async () => {
+    const from = [{ podSelector: { matchLabels: { app: 'client' } } }];
+    await apply('deny-server', {
+      ...server,
+      policyTypes: ['Ingress'],
+      ingress: [{ from, ports: [{ port: 8080 }] }],
+    });
+    await answered(serverIp);
+    await apply('deny-server', {
+      ...server,
+      policyTypes: ['Ingress'],
+      ingress: [{ from, ports: [{ port: 81 }] }],
+    });
+    await refused(serverIp);
+    await apply('deny-server', {
+      ...server,
+      policyTypes: ['Ingress'],
+      ingress: [
+        { from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': DEMO } } }] },
+      ],
+    });
+    await answered(serverIp);
+    const client = { podSelector: { matchLabels: { app: 'client' } }, policyTypes: ['Egress'] };
+    await apply('client', { ...client, egress: [{ to: [{ ipBlock: { cidr: '10.0.0.0/8' } }] }] });
+    await refused(serverIp);
+    await apply('client', {
+      ...client,
+      egress: [{ to: [{ ipBlock: { cidr: `${serverIp}/32` } }] }],
+    });
+    await answered(serverIp);
+    await kubectl('-n', DEMO, 'delete', 'networkpolicy', '--all');
+    await answered(serverIp);
+  });
+
+  test('a change of a pod label moves it in and out of a policy', async () => {
+    await apply('by-label', {
+      ...server,
+      policyTypes: ['Ingress'],
+      ingress: [{ from: [{ podSelector: { matchLabels: { role: 'friend' } } }] }],
+    });
+    await refused(serverIp);
+    await kubectl('-n', DEMO, 'label', 'pod', 'client', 'role=friend');
+    await answered(serverIp);
+    await kubectl('-n', DEMO, 'delete', 'networkpolicy', 'by-label');
+  });
+
+  test('a restart of calico-node loses no packet', async () => {
+    const ping = inPod(cluster, 'client', ['ping', '-c', '150', '-i', '0.1', '-W', '1', serverIp]);
+    await kubectl(
+      '-n',
+      NAMESPACE,
+      'delete',
+      'pod',
+      '-l',
+      'k8s-app=calico-node',
+      '--field-selector',
+      `spec.nodeName=${last}`,
+    );
+    await calicoReady(cluster);
+    const reply = await ping;
+    assert.match(reply.output, / 0% packet loss/);
+  });
+
+  test('deleting a pod frees its address; the datastore agrees', async () => {
+    const ip = await podIp(cluster, 'client');
+    const before = await etcdGet('/calico/ipam/v2/handle/', '--keys-only');
+    await kubectl('-n', DEMO, 'delete', 'pod', 'client', '--wait');
+    await until(
+      'the handle is gone',
+      20,
+      async () => (await etcdGet('/calico/ipam/v2/handle/', '--keys-only')) !== before,
+    );
+    const routes = await routesOf(cluster, last);
+    assert.ok(!routes.includes(`${ip} dev`), routes);
+    assert.doesNotMatch(
+      await etcdGet('/calico/resources/v3/projectcalico.org/workloadendpoints/', '--keys-only'),
+      /-k8s-client-/,
+    );
+  });
+
+  test('upgrade with a changed value: the AS number reaches the datastore, node pods stay', async () => {
+    const before = (await calicoPods(cluster))
+      .filter((p) => p.name.startsWith('calico-node-'))
+      .map((p) => p.name)
+      .sort();
+    await cluster.helm([
+      'upgrade',
+      'calico',
+      CHART,
+      '--namespace',
+      NAMESPACE,
+      '-f',
+      VALUES,
+      '--set',
+      'networking.bgp.asnumber=4200000000',
+    ]);
+    await until('the AS number is stored', 60, async () =>
+      (await etcdGet('/calico/resources/v3/projectcalico.org/bgpconfigurations/default')).includes(
+        '"asNumber":4200000000',
+      ),
+    );
+    await until('sessions are up again', 60, async () =>
+      (await routesOf(cluster, last)).includes(
+        `via ${cluster.nodes[0]!.address} dev eth0 proto bird`,
+      ),
+    );
+    const now = (await calicoPods(cluster))
+      .filter((p) => p.name.startsWith('calico-node-'))
+      .map((p) => p.name)
+      .sort();
+    assert.deepEqual(now, before);
+  });
+
+  test('uninstall leaves no chain, route, link or file', async () => {
+    await kubectl('delete', 'namespace', DEMO, '--wait');
+    await cluster.helm([
+      'uninstall',
+      'calico',
+      '--namespace',
+      NAMESPACE,
+      '--wait',
+      '--timeout',
+      '3m',
+    ]);
+    for (const { name } of cluster.nodes) {
+      await until(`${name} is clean`, 60, async () => {
+        const state = await stateOf(name);
+        if (state !== linksBefore.get(name))
+          throw new Error(`${state}\n--- before:\n${linksBefore.get(name)}`);
+        return true;
+      });
+    }
+  });
+});
+
+/** Everything of ours that a node could hold: links, routes, chains, sets, files. */
+async function stateOf(node: string): Promise<string> {
+  const script = `ip -br link | awk '{print $1}' | grep -v '^lo'; ip route; iptables-save | grep -E 'cali' ; ipset list -n | grep cali
+    ls /etc/cni/net.d /var/lib/calico /run/calico 2>/dev/null; ls /opt/cni/bin | grep -E 'calico|portmap'; true`;
+  return cluster.enter(node, ['bash', '-c', script]);
+}
