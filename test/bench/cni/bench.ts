@@ -1,0 +1,32 @@
+// CNI ADD and DEL: our shim, agent and a real etcd (with fsync) against Debian's ptp + host-local,
+// interleaved in one run, in the same namespaces. Whole processes are timed, exec to exit.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { shimPath } from '../../../images/shim.ts';
+import { ensurePackages } from '../../cluster/packages.ts';
+import { openLab } from '../../lab/lab.ts';
+
+const PEER_FOLDER = '/usr/lib/cni'; // where Debian's containernetworking-plugins lies
+
+ensurePackages(['containernetworking-plugins', 'iptables', 'ipset', 'iproute2', 'curl']);
+if (!existsSync(join(PEER_FOLDER, 'ptp'))) throw new Error(`no ptp in ${PEER_FOLDER}`);
+const lab = await openLab(1);
+try {
+  const host = lab.host(0);
+  await host.startAgent();
+  // The load runs inside the host's namespaces, so that a plugin is exactly one exec.
+  const script = `mkdir -p /run/calico && mount --bind ${host.directory}/run /run/calico && exec "$@"`;
+  const inside = ['unshare', '--mount', '--propagation', 'slave', 'sh', '-ec', script, 'sh'];
+  const load = [
+    process.execPath,
+    join(import.meta.dirname, 'load.ts'),
+    await shimPath(),
+    PEER_FOLDER,
+  ];
+  const argv = [`--net=/run/netns/${host.netns}`, ...inside, ...load];
+  const { status } = spawnSync('nsenter', argv, { stdio: 'inherit' });
+  process.exitCode = status ?? 1;
+} finally {
+  await lab.stop();
+}
