@@ -1,0 +1,196 @@
+// Image archives without a builder or a registry: a folder becomes one layer of an archive that
+// containerd, docker, podman and skopeo read. The same folder gives the same bytes: entries are
+// sorted, times and owners are zero.
+import { createHash, type Hash } from 'node:crypto';
+import {
+  closeSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  renameSync,
+  type Stats,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+
+/** The part of an image's configuration that we set (OCI image spec, `config`). */
+export interface ImageConfig {
+  readonly Entrypoint?: readonly string[];
+  readonly Cmd?: readonly string[];
+  readonly Env?: readonly string[];
+  readonly User?: string;
+  readonly WorkingDir?: string;
+}
+
+export interface ImageArchive {
+  /** Path of the archive; replaced at once when it is complete. */
+  readonly out: string;
+  /** Folder that becomes the image's root. */
+  readonly rootfs: string;
+  readonly config: ImageConfig;
+  /** Full references, e.g. `docker.io/calico-kit/etcd:0.1.0`. */
+  readonly names: readonly string[];
+}
+
+const BLOCK = 512;
+const CHUNK = 1 << 20;
+
+/** A file being written whose bytes are counted and, while asked, hashed. */
+class Output {
+  private readonly fd: number;
+  hash: Hash | undefined;
+  written = 0;
+
+  constructor(path: string) {
+    this.fd = openSync(path, 'w');
+  }
+
+  write(bytes: Uint8Array): void {
+    writeSync(this.fd, bytes);
+    this.hash?.update(bytes);
+    this.written += bytes.length;
+  }
+
+  /** Zeroes up to the next block. */
+  pad(): void {
+    const rest = this.written % BLOCK;
+    if (rest > 0) this.write(Buffer.alloc(BLOCK - rest));
+  }
+
+  writeAt(bytes: Uint8Array, position: number): void {
+    writeSync(this.fd, bytes, 0, bytes.length, position);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+interface Entry {
+  readonly name: string;
+  readonly mode: number;
+  readonly size: number;
+  /** POSIX ustar type flag: 0 file, 2 symbolic link, 5 directory, L long name. */
+  readonly type: '0' | '2' | '5' | 'L';
+  readonly target?: string;
+}
+
+const NAME_MAX = 100;
+
+// A name or target over 100 bytes goes into a GNU long-name entry before its header.
+function header(entry: Entry): Buffer {
+  const block = Buffer.alloc(BLOCK);
+  const octal = (value: number, at: number, width: number): void => {
+    block.write(`${value.toString(8).padStart(width - 1, '0')}\0`, at, 'latin1');
+  };
+  block.write(entry.name.slice(0, NAME_MAX), 0, 'utf8');
+  octal(entry.mode, 100, 8);
+  octal(0, 108, 8); // owner
+  octal(0, 116, 8); // group
+  octal(entry.size, 124, 12);
+  octal(0, 136, 12); // time
+  block.write('        ', 148, 'latin1'); // the checksum counts its own field as blanks
+  block.write(entry.type, 156, 'latin1');
+  if (entry.target !== undefined) block.write(entry.target, 157, 'utf8');
+  block.write('ustar  \0', 257, 'latin1');
+  octal(
+    block.reduce((sum, byte) => sum + byte, 0),
+    148,
+    7,
+  );
+  return block;
+}
+
+function writeEntry(out: Output, entry: Entry): void {
+  if ((entry.target?.length ?? 0) > NAME_MAX)
+    throw new Error(`link target too long: ${entry.target}`);
+  if (Buffer.byteLength(entry.name) > NAME_MAX) {
+    const long = Buffer.from(`${entry.name}\0`);
+    out.write(header({ name: '././@LongLink', mode: 0, size: long.length, type: 'L' }));
+    out.write(long);
+    out.pad();
+  }
+  out.write(header(entry));
+}
+
+function writeBytes(out: Output, name: string, bytes: Uint8Array): void {
+  writeEntry(out, { name, mode: 0o644, size: bytes.length, type: '0' });
+  out.write(bytes);
+  out.pad();
+}
+
+function writeTree(out: Output, root: string, folder: string): void {
+  for (const name of readdirSync(join(root, folder)).sort()) {
+    const path = folder === '' ? name : `${folder}/${name}`;
+    const stat = lstatSync(join(root, path));
+    writeNode(out, root, path, stat);
+    if (stat.isDirectory()) writeTree(out, root, path);
+  }
+}
+
+function writeNode(out: Output, root: string, path: string, stat: Stats): void {
+  const mode = stat.mode & 0o1777; // never a setuid or setgid bit
+  if (stat.isDirectory()) writeEntry(out, { name: `${path}/`, mode, size: 0, type: '5' });
+  else if (stat.isSymbolicLink()) {
+    writeEntry(out, {
+      name: path,
+      mode: 0o777,
+      size: 0,
+      type: '2',
+      target: readlinkSync(join(root, path)),
+    });
+  } else if (stat.isFile()) {
+    writeEntry(out, { name: path, mode, size: stat.size, type: '0' });
+    copyFile(out, join(root, path));
+    out.pad();
+  } else throw new Error(`${path} is neither file, folder nor link`);
+}
+
+function copyFile(out: Output, path: string): void {
+  const fd = openSync(path, 'r');
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  for (let n = readSync(fd, buffer); n > 0; n = readSync(fd, buffer))
+    out.write(buffer.subarray(0, n));
+  closeSync(fd);
+}
+
+const END = Buffer.alloc(2 * BLOCK);
+const LAYER = 'layer.tar';
+
+/** Packs the folder. The layer comes first and is hashed while it is written, in one pass. */
+export function writeImageArchive({ out: path, rootfs, config, names }: ImageArchive): void {
+  const unfinished = `${path}.tmp`;
+  const out = new Output(unfinished);
+  const layerHeaderAt = out.written;
+  out.write(Buffer.alloc(BLOCK)); // the layer's header, when its size is known
+  const begin = out.written;
+  out.hash = createHash('sha256');
+  writeTree(out, rootfs, '');
+  out.write(END);
+  const diffId = `sha256:${out.hash.digest('hex')}`;
+  out.hash = undefined;
+  out.writeAt(
+    header({ name: LAYER, mode: 0o644, size: out.written - begin, type: '0' }),
+    layerHeaderAt,
+  );
+  out.pad();
+  const image = Buffer.from(
+    JSON.stringify({
+      architecture: 'amd64',
+      config,
+      created: '1970-01-01T00:00:00Z',
+      history: [{ created: '1970-01-01T00:00:00Z', created_by: 'calico-kit' }],
+      os: 'linux',
+      rootfs: { diff_ids: [diffId], type: 'layers' },
+    }),
+  );
+  const configName = `${createHash('sha256').update(image).digest('hex')}.json`;
+  writeBytes(out, configName, image);
+  const manifest = [{ Config: configName, Layers: [LAYER], RepoTags: names }];
+  writeBytes(out, 'manifest.json', Buffer.from(JSON.stringify(manifest)));
+  out.write(END);
+  out.close();
+  renameSync(unfinished, path);
+}
