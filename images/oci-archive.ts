@@ -157,40 +157,82 @@ function copyFile(out: Output, path: string): void {
 }
 
 const END = Buffer.alloc(2 * BLOCK);
-const LAYER = 'layer.tar';
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const blob = (digest: string): string => `blobs/sha256/${digest}`;
+const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
-/** Packs the folder. The layer comes first and is hashed while it is written, in one pass. */
+const OCI = 'application/vnd.oci.image';
+
+interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Packs the folder as an OCI image layout (with docker's manifest.json beside it, so that
+ * `docker load` reads the same bytes). The layer is written and hashed in one pass.
+ */
 export function writeImageArchive({ out: path, rootfs, config, names }: ImageArchive): void {
   const unfinished = `${path}.tmp`;
   const out = new Output(unfinished);
-  const layerHeaderAt = out.written;
-  out.write(Buffer.alloc(BLOCK)); // the layer's header, when its size is known
-  const begin = out.written;
-  out.hash = createHash('sha256');
-  writeTree(out, rootfs, '');
-  out.write(END);
-  const diffId = `sha256:${out.hash.digest('hex')}`;
-  out.hash = undefined;
-  out.writeAt(
-    header({ name: LAYER, mode: 0o644, size: out.written - begin, type: '0' }),
-    layerHeaderAt,
-  );
-  out.pad();
-  const image = Buffer.from(
-    JSON.stringify({
+  const layer = writeLayer(out, rootfs);
+  const writeBlob = (mediaType: string, bytes: Buffer): Descriptor => {
+    writeBytes(out, blob(sha256(bytes)), bytes);
+    return { mediaType, digest: `sha256:${sha256(bytes)}`, size: bytes.length };
+  };
+  const image = writeBlob(
+    `${OCI}.config.v1+json`,
+    json({
       architecture: 'amd64',
       config,
       created: '1970-01-01T00:00:00Z',
       history: [{ created: '1970-01-01T00:00:00Z', created_by: 'calico-kit' }],
       os: 'linux',
-      rootfs: { diff_ids: [diffId], type: 'layers' },
+      rootfs: { diff_ids: [layer.digest], type: 'layers' },
     }),
   );
-  const configName = `${createHash('sha256').update(image).digest('hex')}.json`;
-  writeBytes(out, configName, image);
-  const manifest = [{ Config: configName, Layers: [LAYER], RepoTags: names }];
-  writeBytes(out, 'manifest.json', Buffer.from(JSON.stringify(manifest)));
+  const mediaType = `${OCI}.manifest.v1+json`;
+  const manifest = writeBlob(
+    mediaType,
+    json({ schemaVersion: 2, mediaType, config: image, layers: [layer] }),
+  );
+  const manifests = names.map((name) => ({ ...manifest, annotations: namedAs(name) }));
+  writeBytes(
+    out,
+    'index.json',
+    json({ schemaVersion: 2, mediaType: `${OCI}.index.v1+json`, manifests }),
+  );
+  writeBytes(out, 'oci-layout', json({ imageLayoutVersion: '1.0.0' }));
+  const pathOf = ({ digest }: Descriptor): string => blob(digest.replace('sha256:', ''));
+  writeBytes(
+    out,
+    'manifest.json',
+    json([{ Config: pathOf(image), Layers: [pathOf(layer)], RepoTags: names }]),
+  );
   out.write(END);
   out.close();
   renameSync(unfinished, path);
+}
+
+const namedAs = (name: string): Readonly<Record<string, string>> => ({
+  'io.containerd.image.name': name,
+  'org.opencontainers.image.ref.name': name.slice(name.lastIndexOf(':') + 1),
+});
+
+// The header stands before the bytes that give its name and size: it is written last.
+function writeLayer(out: Output, rootfs: string): Descriptor {
+  const headerAt = out.written;
+  out.write(Buffer.alloc(BLOCK));
+  const begin = out.written;
+  out.hash = createHash('sha256');
+  writeTree(out, rootfs, '');
+  out.write(END);
+  const digest = out.hash.digest('hex');
+  out.hash = undefined;
+  const size = out.written - begin;
+  out.writeAt(header({ name: blob(digest), mode: 0o644, size, type: '0' }), headerAt);
+  out.pad();
+  return { mediaType: `${OCI}.layer.v1.tar`, digest: `sha256:${digest}`, size };
 }
