@@ -16,12 +16,19 @@ export interface EntityRule {
   readonly serviceAccounts?: { readonly names?: readonly string[]; readonly selector?: string };
 }
 
+export interface IcmpMatch {
+  readonly type?: number;
+  readonly code?: number;
+}
+
 export interface Rule {
   readonly action: Action;
   readonly ipVersion?: 4 | 6;
   readonly protocol?: string | number;
   readonly notProtocol?: string | number;
-  readonly icmp?: { readonly type?: number; readonly code?: number };
+  readonly icmp?: IcmpMatch;
+  readonly notICMP?: IcmpMatch;
+  readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
   readonly source?: EntityRule;
   readonly destination?: EntityRule;
 }
@@ -30,6 +37,7 @@ export interface NetworkPolicySpec {
   readonly tier?: string;
   readonly order?: number;
   readonly selector?: string;
+  readonly serviceAccountSelector?: string;
   /** Absent in a stored object: Ingress and Egress. */
   readonly types?: readonly ('Ingress' | 'Egress')[];
   readonly ingress?: readonly Rule[];
@@ -39,7 +47,12 @@ export interface NetworkPolicySpec {
 export type NetworkPolicy = Resource<'NetworkPolicy', NetworkPolicySpec>;
 export type GlobalNetworkPolicy = Resource<
   'GlobalNetworkPolicy',
-  NetworkPolicySpec & { readonly namespaceSelector?: string }
+  NetworkPolicySpec & {
+    readonly namespaceSelector?: string;
+    readonly doNotTrack?: boolean;
+    readonly preDNAT?: boolean;
+    readonly applyOnForward?: boolean;
+  }
 >;
 
 export interface ProfileSpec {

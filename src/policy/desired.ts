@@ -1,0 +1,52 @@
+// What the kernel shall hold: every table's chains and every ip set, as values.
+import type { IpSetMeta, TableName } from '../kernel/tables.ts';
+import {
+  appendsOf,
+  type RenderedChain,
+  type RenderedRule,
+  type Rule,
+  renderChain,
+} from './render/rule.ts';
+import { hooksOf } from './render/static-chains.ts';
+
+export interface DesiredTable {
+  readonly chains: ReadonlyMap<string, RenderedChain>;
+  readonly inserts: ReadonlyMap<string, readonly RenderedRule[]>;
+  readonly appends: ReadonlyMap<string, readonly RenderedRule[]>;
+}
+
+export interface DesiredSet {
+  readonly meta: IpSetMeta;
+  readonly members: ReadonlySet<string>;
+}
+
+export interface Desired {
+  readonly tables: ReadonlyMap<TableName, DesiredTable>;
+  readonly ipSets: ReadonlyMap<string, DesiredSet>;
+}
+
+export const TABLES: readonly TableName[] = ['filter', 'nat', 'raw', 'mangle'];
+
+/** Our rules in the table's kernel chains, with their hashes. */
+export function renderHooks(table: TableName): Omit<DesiredTable, 'chains'> {
+  const { inserts, appends } = hooksOf(table);
+  const rendered = (
+    hooks: ReadonlyMap<string, readonly Rule[]>,
+    hashedAs: (chain: string) => string,
+  ) =>
+    new Map(
+      [...hooks].map(([chain, rules]) => [
+        chain,
+        renderChain({ name: hashedAs(chain), rules }).rules,
+      ]),
+    );
+  return { inserts: rendered(inserts, (chain) => chain), appends: rendered(appends, appendsOf) };
+}
+
+/** Nothing of ours: what an uninstall leaves. */
+export const NOTHING: Desired = {
+  tables: new Map(
+    TABLES.map((table) => [table, { chains: new Map(), inserts: new Map(), appends: new Map() }]),
+  ),
+  ipSets: new Map(),
+};

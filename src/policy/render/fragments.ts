@@ -1,0 +1,49 @@
+// The words of a rule: matches and actions in the spelling that the hashes were made over, and the
+// meaning of the mark bits.
+
+/** Bits of the packet mark, from mask 0xffff0000, lowest first. */
+export const MARK = {
+  /** Policy allowed the packet. */
+  accept: 0x10000,
+  /** Skip to the next tier. */
+  pass: 0x20000,
+  drop: 0x40000,
+  /** All blocks of a rule so far; in raw PREROUTING: came from a workload. */
+  scratch0: 0x80000,
+  /** This block of a rule. */
+  scratch1: 0x100000,
+} as const;
+
+/** Cleared before anything is decided; `drop` is never left set on a living packet. */
+export const ALL_MARKS = MARK.accept | MARK.pass | MARK.scratch0 | MARK.scratch1;
+
+const hex = (mark: number): string => `0x${mark.toString(16)}`;
+
+export const jump = (chain: string): string => `--jump ${chain}`;
+export const goto = (chain: string): string => `--goto ${chain}`;
+export const ACCEPT = '--jump ACCEPT';
+export const DROP = '--jump DROP';
+export const RETURN = '--jump RETURN';
+export const MASQUERADE = '--jump MASQUERADE --random-fully';
+export const LOG = '--jump LOG --log-prefix "calico-packet: " --log-level 5';
+export const setMark = (mark: number): string => `--jump MARK --set-mark ${hex(mark)}/${hex(mark)}`;
+export const clearMark = (mark: number): string => `--jump MARK --set-mark 0/${hex(mark)}`;
+export const setMaskedMark = (mark: number, mask: number): string =>
+  `--jump MARK --set-mark ${hex(mark)}/${hex(mask)}`;
+
+export const marked = (mark: number): string => `-m mark --mark ${hex(mark)}/${hex(mark)}`;
+export const unmarked = (mark: number): string => `-m mark --mark 0/${hex(mark)}`;
+export const anyMarked = (mark: number): string => `-m mark ! --mark 0/${hex(mark)}`;
+export const inInterface = (name: string): string => `--in-interface ${name}`;
+export const outInterface = (name: string): string => `--out-interface ${name}`;
+export const connection = (states: string): string => `-m conntrack --ctstate ${states}`;
+export const notConnection = (states: string): string => `-m conntrack ! --ctstate ${states}`;
+
+export type Side = 'src' | 'dst';
+export const inSet = (name: string, side: Side): string => `-m set --match-set ${name} ${side}`;
+export const notInSet = (name: string, side: Side): string =>
+  `-m set ! --match-set ${name} ${side}`;
+
+/** Joins what is there. */
+export const all = (...parts: readonly (string | undefined)[]): string =>
+  parts.filter((part) => part).join(' ');

@@ -1,0 +1,48 @@
+// A policy's or profile's rules in one direction as a chain. It sets the accept or pass mark, or
+// drops; a packet that leaves it unmarked met no rule.
+import type { Family } from '../../net/ip.ts';
+import type { ParsedRule } from '../parsed-rule.ts';
+import { RETURN } from './fragments.ts';
+import { type Direction, policyChainName, profileChainName } from './names.ts';
+import type { Chain, Rule } from './rule.ts';
+import { renderRule } from './rule-render.ts';
+
+export interface PolicyIdentity {
+  /** Enters the chain's name, e.g. `np/default/knp.default.web`. */
+  readonly id: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace: string | undefined;
+}
+
+/** `namespace/name`, or the name alone. */
+export const fullName = ({ namespace, name }: PolicyIdentity): string =>
+  namespace === undefined ? name : `${namespace}/${name}`;
+
+export const policyChain = (
+  policy: PolicyIdentity,
+  direction: Direction,
+  rules: readonly ParsedRule[],
+  family: Family,
+): Chain => ({
+  name: policyChainName(direction, policy.id),
+  rules: rulesOf(rules, family, `${policy.kind} ${fullName(policy)} ${direction}`),
+});
+
+export const profileChain = (
+  name: string,
+  direction: Direction,
+  rules: readonly ParsedRule[],
+  family: Family,
+): Chain => ({
+  name: profileChainName(direction, name),
+  rules: rulesOf(rules, family, `Profile ${name} ${direction}`),
+});
+
+function rulesOf(parsed: readonly ParsedRule[], family: Family, comment: string): readonly Rule[] {
+  const rules = parsed.flatMap((rule) => renderRule(rule, family));
+  // Returning at the end of a chain happens by itself.
+  while (rules.at(-1)?.action === RETURN) rules.pop();
+  const first = rules[0] ?? { match: '', action: '' };
+  return [{ ...first, comments: [...(first.comments ?? []), comment] }, ...rules.slice(1)];
+}

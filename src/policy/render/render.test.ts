@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { base64url } from '../../base/hash.ts';
+import { parseRules } from '../parsed-rule.ts';
+import { dispatchChains } from './dispatch-chains.ts';
+import { endpointChains } from './endpoint-chains.ts';
+import {
+  groupChainName,
+  limitedName,
+  namedPortSetId,
+  policyChainName,
+  profileChainName,
+  selectorSetId,
+  setName,
+} from './names.ts';
+import { hashOf, type Rule, renderChain } from './rule.ts';
+import { renderRule } from './rule-render.ts';
+import { staticChains } from './static-chains.ts';
+
+test('names of chains', () => {
+  const cases: [string, string][] = [
+    [profileChainName('ingress', 'ksa.kube-system.coredns'), 'cali-pri-_u2Tn2rSoAPffvE7JO6'],
+    [policyChainName('ingress', 'np/default/knp.default.web'), 'cali-pi-_kMZT6bzNwqeiab0D1tV'],
+    [policyChainName('ingress', 'gnp/allow-6379'), 'cali-pi-gnp/allow-6379'],
+    [limitedName('cali-pi-', 'x'.repeat(20)), `cali-pi-${'x'.repeat(20)}`],
+    [
+      limitedName('cali-pi-', `_${'x'.repeat(19)}`),
+      `cali-pi-_${base64url('sha256', `_${'x'.repeat(19)}`).slice(0, 19)}`,
+    ],
+    [limitedName('cali-pi-', 'a\n-F'), `cali-pi-_${base64url('sha256', 'a\n-F').slice(0, 19)}`],
+    [
+      groupChainName('ingress', 'host == "node1"', [
+        '{Name: default.host, Namespace: , Kind: GlobalNetworkPolicy}',
+        '{Name: default.forward, Namespace: , Kind: GlobalNetworkPolicy}',
+      ]),
+      'cali-gi-xvaX6J-Z9efXKRLUNKsv',
+    ],
+  ];
+  for (const [name, expected] of cases) assert.equal(name, expected);
+});
+
+test('names of sets', () => {
+  assert.equal(setName(4, selectorSetId('role == "frontend"')), 'cali40s:lJVGDaqTNzSq4oOWKtH8pYj');
+  const all = selectorSetId('all()');
+  assert.equal(setName(4, all), 'cali40s:5y5I3VdRZfDU01O--xXAPx2');
+  assert.equal(setName(4, namedPortSetId(all, 'tcp', 'http')), 'cali40n:cl9_Kgeu4H0OGLbhovVR3NB');
+  assert.equal(setName(6, 'this-host'), 'cali60this-host');
+});
+
+const hashes = (name: string, rules: readonly Rule[]): readonly string[] =>
+  renderChain({ name, rules }).rules.map(({ hash }) => hash);
+
+const ruleOf = (chains: ReturnType<typeof staticChains>, name: string): readonly Rule[] =>
+  chains.find((chain) => chain.name === name)!.rules;
+
+test('hashes: IPIP on, and a chain whose first rule belongs to a feature we leave out', () => {
+  const settings = { endpointToHostAction: 'DROP', ipipEnabled: true } as const;
+  const input = ruleOf(staticChains('filter', 4, settings), 'cali-INPUT');
+  assert.deepEqual(hashes('cali-INPUT', input).slice(0, 2), [
+    'PajejrV4aFdkZojI',
+    '_wjq-Yrma8Ly1Svo',
+  ]);
+  const dscp: Rule = {
+    match: [
+      '-m set --match-set cali40dscp-src-net src',
+      '-m set ! --match-set cali40network-ip-pools dst',
+      '-m set ! --match-set cali40this-host dst',
+    ].join(' '),
+    action: '--jump cali-egress-dscp',
+    comments: ['set dscp for traffic leaving cluster.'],
+  };
+  const postrouting = ruleOf(staticChains('mangle', 4, settings), 'cali-POSTROUTING');
+  assert.deepEqual(hashes('cali-POSTROUTING', [dscp, ...postrouting]), [
+    'rjggb5FqJG-Y25Bt',
+    'jjeDINEyBNIZOyCC',
+    'zNC99P5aQEt6jv4X',
+    'Zq8WVZgLnBNyn-Ed',
+    'x8FyevjrLjl7aiMw',
+  ]);
+});
+
+test('comments cannot break out of their quotes', () => {
+  const { rules } = renderChain({
+    name: 'c',
+    rules: [{ match: '', action: '', comments: [`x" -j ACCEPT\n${'y'.repeat(300)}`] }],
+  });
+  assert.match(
+    rules[0]!.text,
+    /^-m comment --comment "cali:.{16}" -m comment --comment "x_ -j ACCEPT_y{243}"$/,
+  );
+  assert.equal(hashOf(rules[0]!.text), rules[0]!.hash);
+  assert.equal(hashOf('-m comment --comment "other" -j ACCEPT'), undefined);
+});
+
+test('dispatch is a shallow tree and ends in a drop', () => {
+  const text = dispatchChains('egress', ['cali22', 'cali1', 'cali21']).map(
+    ({ name, rules }) => `${name}: ${rules.map((r) => `${r.match} ${r.action}`.trim()).join('; ')}`,
+  );
+  assert.deepEqual(text, [
+    'cali-from-wl-dispatch: --in-interface cali1 --goto cali-fw-cali1; ' +
+      '--in-interface cali2+ --goto cali-from-wl-dispatch-2; --jump DROP',
+    'cali-from-wl-dispatch-2: --in-interface cali21 --goto cali-fw-cali21; ' +
+      '--in-interface cali22 --goto cali-fw-cali22; --jump DROP',
+  ]);
+  assert.deepEqual(
+    dispatchChains('ingress', []).map(({ rules }) => rules.length),
+    [1],
+  );
+});
+
+test('policies of one selector share a chain with a return every fifth jump', () => {
+  const policies = Array.from({ length: 6 }, (_, i) => ({
+    id: `gnp/p${i}`,
+    kind: 'GlobalNetworkPolicy',
+    name: `p${i}`,
+    namespace: undefined,
+    selectorText: 'all()',
+  }));
+  const [own, group] = endpointChains({
+    interfaceName: 'cali1',
+    direction: 'ingress',
+    tiers: [{ name: 'default', policies, defaultAction: 'Pass' }],
+    profiles: [],
+  });
+  assert.match(own!.rules[4]!.action, new RegExp(`^--jump ${group!.name}$`));
+  assert.ok(!own!.rules.some(({ comments }) => comments?.[0]?.startsWith('End of tier')));
+  assert.deepEqual(
+    group!.rules.map(({ match, action }) => `${match} ${action}`.trim()),
+    [
+      '--jump cali-pi-gnp/p0',
+      ...[1, 2, 3, 4].map((i) => `-m mark --mark 0/0x30000 --jump cali-pi-gnp/p${i}`),
+      '-m mark ! --mark 0/0x30000 --jump RETURN',
+      '--jump cali-pi-gnp/p5',
+    ],
+  );
+});
+
+test('a third block does not inherit the second one’s verdict', () => {
+  const { rules, problems } = parseRules(
+    [
+      {
+        action: 'Allow',
+        protocol: 'TCP',
+        source: { nets: ['10.0.0.0/8', '11.0.0.0/8'], ports: [1, 'a'] },
+        destination: { nets: ['12.0.0.0/8', '13.0.0.0/8'], notNets: ['12.1.0.0/16'] },
+      },
+    ],
+    undefined,
+  );
+  assert.deepEqual(problems, []);
+  const rendered = renderRule(rules[0]!, 4).map((r) => `${r.match} ${r.action}`.trim());
+  assert.deepEqual(rendered.slice(3), [
+    '--source 10.0.0.0/8 --jump MARK --set-mark 0x100000/0x100000',
+    '--source 11.0.0.0/8 --jump MARK --set-mark 0x100000/0x100000',
+    '-m mark --mark 0/0x100000 --jump MARK --set-mark 0/0x80000',
+    '--jump MARK --set-mark 0/0x100000',
+    '--destination 12.0.0.0/8 --jump MARK --set-mark 0x100000/0x100000',
+    '--destination 13.0.0.0/8 --jump MARK --set-mark 0x100000/0x100000',
+    '-m mark --mark 0/0x100000 --jump MARK --set-mark 0/0x80000',
+    '-p tcp ! --destination 12.1.0.0/16 -m mark --mark 0x80000/0x80000 ' +
+      '--jump MARK --set-mark 0x10000/0x10000',
+    '-m mark --mark 0x10000/0x10000 --jump RETURN',
+  ]);
+});
+
+test('a rule of the other family or without any packet renders nothing', () => {
+  const of = (rule: Parameters<typeof parseRules>[0]) =>
+    parseRules(rule, undefined).rules.flatMap((r) => renderRule(r, 4));
+  assert.deepEqual(of([{ action: 'Allow', ipVersion: 6 }]), []);
+  assert.deepEqual(of([{ action: 'Allow', source: { nets: ['fd00::/8'] } }]), []);
+  assert.deepEqual(of([{ action: 'Allow', source: { notNets: ['0.0.0.0/0'] } }]), []);
+  assert.equal(of([{ action: 'Allow', source: { nets: ['fd00::/8', '10.0.0.0/8'] } }]).length, 2);
+});
+
+test('a rule that cannot be read fails closed', () => {
+  const bad = { protocol: 'TCP', source: { selector: 'a = b' } };
+  const { rules, problems } = parseRules(
+    [
+      { action: 'Allow', ...bad },
+      { action: 'Deny', ...bad },
+      { action: 'Allow', destination: { ports: [80] } },
+      { action: 'Allow', protocol: 'tcp -j ACCEPT' },
+      { action: 'Allow', protocol: 'TCP', destination: { ports: ['9:1'] } },
+      { action: 'Allow', source: { nets: ['10.0.0.0/40'] } },
+      { action: 'Allow', protocol: 'UDP', icmp: { type: 3 } },
+    ],
+    'default',
+  );
+  assert.deepEqual(
+    rules.map(({ action }) => action),
+    ['Deny'],
+  );
+  assert.equal(rules[0]!.source.sets.length, 0);
+  assert.equal(problems.length, 7);
+  assert.match(problems[0]!, /^rule 1: expected == at column 3 of selector "a = b"$/);
+});

@@ -1,0 +1,218 @@
+// Stored resources as the policy engine wants them: parsed once, at arrival.
+import type { Result } from '../base/result.ts';
+import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../model/ip-pool.ts';
+import { type Key, parseKey } from '../model/keys.ts';
+import type { NetworkSetSpec } from '../model/network-set.ts';
+import type { NodeSpec } from '../model/node.ts';
+import type { GlobalNetworkPolicy, ProfileSpec, TierSpec } from '../model/policy.ts';
+import { parseResource, type Resource } from '../model/resource.ts';
+import { printSelector } from '../model/selector/print.ts';
+import { ALL, type Selector } from '../model/selector/selector.ts';
+import type { WorkloadEndpointSpec } from '../model/workload-endpoint.ts';
+import { networkOf, parseInterfaceAddress } from '../net/cidr.ts';
+import type { Family, Ip } from '../net/ip.ts';
+import { NAMESPACE_LABEL, policySelector } from './entity-selector.ts';
+import type { LabelMap } from './labels.ts';
+import { type ParsedRule, parseRules } from './parsed-rule.ts';
+import type { PolicyIdentity } from './render/policy-chains.ts';
+import type { Item } from './set-index.ts';
+import { netMembers, netsOf, portMember, protocolOf } from './set-members.ts';
+
+export interface Policy extends PolicyIdentity {
+  readonly tier: string;
+  /** Infinity when absent. */
+  readonly order: number;
+  readonly selector: Selector;
+  readonly selectorText: string;
+  readonly ingress: readonly ParsedRule[] | undefined;
+  readonly egress: readonly ParsedRule[] | undefined;
+  /** What could not be read, and how it was closed. */
+  readonly problems: readonly string[];
+}
+
+export interface Profile {
+  readonly name: string;
+  readonly ingress: readonly ParsedRule[];
+  readonly egress: readonly ParsedRule[];
+  readonly labels: LabelMap;
+}
+
+export interface Endpoint extends Item {
+  readonly node: string;
+  /** Absent when it has no usable interface name. */
+  readonly interfaceName: string | undefined;
+}
+
+export interface Tier {
+  readonly order: number;
+  readonly defaultAction: 'Deny' | 'Pass';
+}
+
+/** A resource that matters here. */
+export type PolicyResource =
+  | { readonly kind: 'endpoint'; readonly value: Endpoint }
+  | { readonly kind: 'policy'; readonly value: Policy }
+  | { readonly kind: 'profile'; readonly value: Profile }
+  | { readonly kind: 'networkSet'; readonly value: Item }
+  | { readonly kind: 'tier'; readonly name: string; readonly value: Tier }
+  | { readonly kind: 'pool'; readonly value: IpPool }
+  | { readonly kind: 'node'; readonly value: Ip | undefined };
+
+/** Reads a stored value; undefined when it does not concern policy, or cannot be read at all. */
+export function parsePolicyResource(
+  path: string,
+  text: string,
+  family: Family,
+): PolicyResource | undefined {
+  const key = parseKey(path);
+  if (key?.kind !== 'resource' && key?.kind !== 'namespaced') return undefined;
+  switch (key.plural) {
+    case 'workloadendpoints':
+      return of(parseResource<string, WorkloadEndpointSpec>('WorkloadEndpoint', text), (r) => ({
+        kind: 'endpoint',
+        value: endpointOf(r, family),
+      }));
+    case 'networkpolicies':
+      return { kind: 'policy', value: policyOf('NetworkPolicy', key, text) };
+    case 'globalnetworkpolicies': {
+      const parsed = parseResource<string, PolicySpec>('GlobalNetworkPolicy', text);
+      // These are for host endpoints only and never reach a workload's chains.
+      if (parsed.ok && (parsed.value.spec.doNotTrack || parsed.value.spec.preDNAT))
+        return undefined;
+      return { kind: 'policy', value: policyOf('GlobalNetworkPolicy', key, text) };
+    }
+    case 'profiles':
+      return of(parseResource<string, ProfileSpec>('Profile', text), (r) => ({
+        kind: 'profile',
+        value: profileOf(key.name, r.spec),
+      }));
+    case 'tiers':
+      return of(parseResource<string, TierSpec>('Tier', text), ({ spec }) => ({
+        kind: 'tier',
+        name: key.name,
+        value: {
+          order: spec.order ?? Number.POSITIVE_INFINITY,
+          defaultAction: spec.defaultAction ?? 'Deny',
+        },
+      }));
+    default:
+      return parseAddresses(key, text, family);
+  }
+}
+
+function parseAddresses(
+  key: Extract<Key, { kind: 'resource' | 'namespaced' }>,
+  text: string,
+  family: Family,
+): PolicyResource | undefined {
+  switch (key.plural) {
+    case 'ippools':
+      return of(parseResource<'IPPool', IpPoolSpec>('IPPool', text, checkIpPoolSpec), (value) => ({
+        kind: 'pool',
+        value,
+      }));
+    case 'nodes':
+      return of(parseResource<string, NodeSpec>('Node', text), ({ spec }) => ({
+        kind: 'node',
+        value: nodeAddress(spec, family),
+      }));
+    case 'networksets':
+    case 'globalnetworksets': {
+      const global = key.plural === 'globalnetworksets';
+      const kind = global ? 'GlobalNetworkSet' : 'NetworkSet';
+      const namespace = key.kind === 'namespaced' ? key.namespace : undefined;
+      return of(parseResource<string, NetworkSetSpec>(kind, text), (r) => ({
+        kind: 'networkSet',
+        value: networkSetOf(r, namespace, family),
+      }));
+    }
+    default:
+      return undefined;
+  }
+}
+
+const of = <T>(
+  parsed: Result<T>,
+  make: (value: T) => PolicyResource,
+): PolicyResource | undefined => (parsed.ok ? make(parsed.value) : undefined);
+
+const nodeAddress = ({ bgp }: NodeSpec, family: Family): Ip | undefined =>
+  parseInterfaceAddress((family === 4 ? bgp?.ipv4Address : bgp?.ipv6Address) ?? '')?.ip;
+
+function endpointOf(
+  { metadata, spec }: Resource<string, WorkloadEndpointSpec>,
+  family: Family,
+): Endpoint {
+  const nets = netsOf(spec.ipNetworks, family);
+  const name = spec.interfaceName ?? '';
+  return {
+    node: spec.node,
+    interfaceName: /^[A-Za-z0-9_.-]{1,15}$/.test(name) ? name : undefined,
+    labels: metadata.labels ?? {},
+    profiles: spec.profiles ?? [],
+    members: nets.flatMap(netMembers),
+    ports: (spec.ports ?? []).map((port) => ({
+      name: port.name ?? '',
+      protocol: protocolOf(port),
+      members: nets.map((net) => portMember(networkOf(net), protocolOf(port), port.port)),
+    })),
+  };
+}
+
+const networkSetOf = (
+  { metadata, spec }: Resource<string, NetworkSetSpec>,
+  namespace: string | undefined,
+  family: Family,
+): Item => ({
+  labels: {
+    ...metadata.labels,
+    ...(namespace === undefined ? {} : { [NAMESPACE_LABEL]: namespace }),
+  },
+  profiles: namespace === undefined ? [] : [`kns.${namespace}`],
+  members: netsOf(spec.nets, family).flatMap(netMembers),
+  ports: [],
+});
+
+const profileOf = (name: string, spec: ProfileSpec): Profile => ({
+  name,
+  ingress: parseRules(spec.ingress, undefined).rules,
+  egress: parseRules(spec.egress, undefined).rules,
+  labels: spec.labelsToApply ?? {},
+});
+
+type PolicySpec = GlobalNetworkPolicy['spec'];
+type PolicyKey = Extract<Key, { kind: 'resource' | 'namespaced' }>;
+
+// A policy that cannot be read closes what it may have selected, and admits nothing.
+function policyOf(kind: 'NetworkPolicy' | 'GlobalNetworkPolicy', key: PolicyKey, text: string) {
+  const namespace = key.kind === 'namespaced' ? key.namespace : undefined;
+  const parsed = parseResource<string, PolicySpec>(kind, text);
+  const spec: PolicySpec = parsed.ok ? parsed.value.spec : {};
+  const problems = parsed.ok ? [] : [parsed.error];
+  const selector = policySelector(spec, namespace);
+  if (!selector.ok) problems.push(selector.error);
+  const fallback = policySelector({}, namespace);
+  const value = selector.ok ? selector.value : fallback.ok ? fallback.value : ALL;
+  const types = spec.types ?? ['Ingress', 'Egress'];
+  const readable = parsed.ok && selector.ok;
+  const rulesOf = (type: 'Ingress' | 'Egress', stored: PolicySpec['ingress']) => {
+    if (readable && !types.includes(type)) return undefined;
+    const { rules, problems: wrong } = parseRules(readable ? stored : [], namespace);
+    problems.push(...wrong.map((problem) => `${type} ${problem}`));
+    return rules;
+  };
+  const policy: Policy = {
+    id: namespace === undefined ? `gnp/${key.name}` : `np/${namespace}/${key.name}`,
+    kind,
+    name: key.name,
+    namespace,
+    tier: spec.tier ?? 'default',
+    order: spec.order ?? Number.POSITIVE_INFINITY,
+    selector: value,
+    selectorText: printSelector(value),
+    ingress: rulesOf('Ingress', spec.ingress),
+    egress: rulesOf('Egress', spec.egress),
+    problems,
+  };
+  return policy;
+}

@@ -1,0 +1,108 @@
+// Selector index: which addresses belong to which active ip set. Kept up to date change by change:
+// a label change touches only the sets whose selector's answer changes, and members are counted,
+// because two endpoints may share an address while one replaces the other.
+import { matches } from '../model/selector/match.ts';
+import { type LabelMap, labelsOf } from './labels.ts';
+import type { SetDefinition } from './parsed-rule.ts';
+
+/** A named port of an endpoint. */
+export interface ItemPort {
+  readonly protocol: string;
+  readonly name: string;
+  /** Members of a hash:ip,port set. */
+  readonly members: readonly string[];
+}
+
+/** What selectors can find: a workload endpoint or a network set. */
+export interface Item {
+  readonly labels: LabelMap;
+  readonly profiles: readonly string[];
+  /** Members of a hash:net set. */
+  readonly members: readonly string[];
+  readonly ports: readonly ItemPort[];
+}
+
+interface ActiveSet {
+  readonly definition: SetDefinition;
+  readonly byItem: Map<string, readonly string[]>;
+  readonly counts: Map<string, number>;
+  /** The same object until a member changes. */
+  snapshot: ReadonlySet<string> | undefined;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+export class SetIndex {
+  private readonly items = new Map<string, Item>();
+  private readonly sets = new Map<string, ActiveSet>();
+  private readonly profileLabels: (name: string) => LabelMap | undefined;
+
+  /** `profileLabels` answers what a profile hands down now. */
+  constructor(profileLabels: (name: string) => LabelMap | undefined) {
+    this.profileLabels = profileLabels;
+  }
+
+  putItem(key: string, item: Item): void {
+    this.items.set(key, item);
+    for (const set of this.sets.values()) this.evaluate(set, key, item);
+  }
+
+  removeItem(key: string): void {
+    this.items.delete(key);
+    for (const set of this.sets.values()) replace(set, key, []);
+  }
+
+  /** Evaluates anew whatever inherits from the profile. */
+  profileChanged(name: string): void {
+    for (const [key, item] of this.items)
+      if (item.profiles.includes(name))
+        for (const set of this.sets.values()) this.evaluate(set, key, item);
+  }
+
+  /** From now on exactly these sets are kept. */
+  activate(definitions: ReadonlyMap<string, SetDefinition>): void {
+    for (const id of this.sets.keys()) if (!definitions.has(id)) this.sets.delete(id);
+    for (const [id, definition] of definitions) {
+      if (this.sets.has(id)) continue;
+      const set = { definition, byItem: new Map(), counts: new Map(), snapshot: undefined };
+      this.sets.set(id, set);
+      for (const [key, item] of this.items) this.evaluate(set, key, item);
+    }
+  }
+
+  /** The members now; the same object as before when nothing has changed. */
+  members(id: string): ReadonlySet<string> {
+    const set = this.sets.get(id);
+    if (!set) return NONE;
+    set.snapshot ??= new Set(set.counts.keys());
+    return set.snapshot;
+  }
+
+  private evaluate(set: ActiveSet, key: string, item: Item): void {
+    const labels = labelsOf(item.labels, item.profiles.map(this.profileLabels));
+    const found = matches(set.definition.selector, labels);
+    replace(set, key, found ? contribution(set.definition, item) : []);
+  }
+}
+
+function contribution({ port }: SetDefinition, item: Item): readonly string[] {
+  if (!port) return item.members;
+  return item.ports
+    .filter(({ protocol, name }) => protocol === port.protocol && name === port.name)
+    .flatMap(({ members }) => members);
+}
+
+function replace(set: ActiveSet, key: string, members: readonly string[]): void {
+  const before = set.byItem.get(key) ?? [];
+  if (members.length > 0) set.byItem.set(key, members);
+  else set.byItem.delete(key);
+  for (const member of members) count(set, member, 1);
+  for (const member of before) count(set, member, -1);
+}
+
+function count(set: ActiveSet, member: string, by: 1 | -1): void {
+  const before = set.counts.get(member) ?? 0;
+  if (before + by > 0) set.counts.set(member, before + by);
+  else set.counts.delete(member);
+  if (before === 0 || before + by === 0) set.snapshot = undefined;
+}

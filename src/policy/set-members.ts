@@ -1,0 +1,32 @@
+// Members of ip sets in the kernel's own spelling, so that what is read back compares as text.
+import type { WorkloadEndpointPort } from '../model/workload-endpoint.ts';
+import { type Cidr, cidrFamily, networkOf, parseCidr, prefixLengthOf } from '../net/cidr.ts';
+import { bitsOf, type Family, type Ip } from '../net/ip.ts';
+
+/** A host prefix prints as its address; the kernel refuses a prefix of length 0, halves do. */
+export function netMembers(net: Cidr): readonly string[] {
+  if (prefixLengthOf(net) === bitsOf(cidrFamily(net))) return [networkOf(net)];
+  if (prefixLengthOf(net) > 0) return [net];
+  return cidrFamily(net) === 4 ? ['0.0.0.0/1', '128.0.0.0/1'] : ['::/1', '8000::/1'];
+}
+
+/** The prefixes of one family among texts; what is no prefix is left out. */
+export const netsOf = (texts: readonly string[] | undefined, family: Family): readonly Cidr[] =>
+  (texts ?? [])
+    .map(parseCidr)
+    .filter((net): net is Cidr => net !== undefined && cidrFamily(net) === family);
+
+export const portMember = (ip: Ip, protocol: string, port: number): string =>
+  `${ip},${protocol}:${port}`;
+
+const PROTOCOL_NUMBERS: Readonly<Record<string, string>> = {
+  '6': 'tcp',
+  '17': 'udp',
+  '132': 'sctp',
+};
+
+/** `tcp`, `udp` or `sctp` of an endpoint's port. */
+export function protocolOf(port: WorkloadEndpointPort): string {
+  const text = String(port.protocol).toLowerCase();
+  return PROTOCOL_NUMBERS[text] ?? text;
+}

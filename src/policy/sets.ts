@@ -1,0 +1,53 @@
+// Ip sets with their fixed parameters, and those that do not come from selectors.
+import type { IpSetMeta } from '../kernel/tables.ts';
+import type { IpPool } from '../model/ip-pool.ts';
+import { type Family, type Ip, ip } from '../net/ip.ts';
+import type { DesiredSet } from './desired.ts';
+import { setName } from './render/names.ts';
+import { netMembers, netsOf } from './set-members.ts';
+
+const ELEMENTS_MAX = 1048576;
+
+const makeSet =
+  (type: IpSetMeta['type']) =>
+  (family: Family, id: string, members: ReadonlySet<string>): DesiredSet => ({
+    meta: {
+      name: setName(family, id),
+      type,
+      family: family === 4 ? 'inet' : 'inet6',
+      maxElements: ELEMENTS_MAX,
+    },
+    members,
+  });
+
+export const netSet = makeSet('hash:net');
+export const portSet = makeSet('hash:ip,port');
+const ipSet = makeSet('hash:ip');
+
+export interface FixedSetsInput {
+  readonly family: Family;
+  readonly pools: readonly IpPool[];
+  /** All nodes' addresses; undefined when there is no tunnel that asks for them. */
+  readonly hosts: readonly Ip[] | undefined;
+  readonly nodeAddress: Ip | undefined;
+}
+
+/** The pools (all, and those whose packets are masqueraded outside), the host, and all hosts. */
+export function fixedSets(input: FixedSetsInput): readonly DesiredSet[] {
+  const { family, pools, hosts, nodeAddress } = input;
+  const nets = (chosen: readonly IpPool[]): ReadonlySet<string> =>
+    new Set(
+      netsOf(
+        chosen.map(({ spec }) => spec.cidr),
+        family,
+      ).flatMap(netMembers),
+    );
+  const loopback = family === 4 ? ['127.0.0.0', '127.0.0.1'] : ['::1'];
+  const own = nodeAddress ? [nodeAddress] : [];
+  return [
+    netSet(family, 'network-ip-pools', nets(pools)),
+    netSet(family, 'masq-ipam-pools', nets(pools.filter(({ spec }) => spec.natOutgoing))),
+    ipSet(family, 'this-host', new Set([...own, ...loopback.map(ip)])),
+    ...(hosts ? [netSet(family, 'all-hosts-net', new Set(hosts))] : []),
+  ];
+}

@@ -1,0 +1,151 @@
+// The datastore as far as policy is concerned, by key. A change answers what it replaced, so that
+// the calculator touches only what depends on it.
+import type { IpPool } from '../model/ip-pool.ts';
+import { parseKey } from '../model/keys.ts';
+import type { Family, Ip } from '../net/ip.ts';
+import {
+  type Endpoint,
+  type Policy,
+  type PolicyResource,
+  type Profile,
+  parsePolicyResource,
+  type Tier,
+} from './resources.ts';
+import type { Item } from './set-index.ts';
+
+export type WorldChange =
+  | { readonly kind: 'endpoint'; readonly now: Endpoint }
+  | { readonly kind: 'networkSet'; readonly now: Item }
+  | {
+      readonly kind: 'policy';
+      readonly before: Policy | undefined;
+      readonly now: Policy | undefined;
+    }
+  | { readonly kind: 'profile'; readonly name: string }
+  /** An endpoint or a network set is gone. */
+  | { readonly kind: 'itemGone' }
+  | { readonly kind: 'other' };
+
+/** The tiers that exist without being stored. */
+const BUILT_IN_TIERS: Readonly<Record<string, Tier>> = {
+  'kube-admin': { order: 1000, defaultAction: 'Pass' },
+  default: { order: 1_000_000, defaultAction: 'Deny' },
+  'kube-baseline': { order: 10_000_000, defaultAction: 'Pass' },
+};
+const UNKNOWN_TIER: Tier = { order: Number.POSITIVE_INFINITY, defaultAction: 'Deny' };
+
+export class World {
+  readonly endpoints = new Map<string, Endpoint>();
+  readonly policies = new Map<string, Policy>();
+  readonly profiles = new Map<string, Profile>();
+  readonly pools = new Map<string, IpPool>();
+  /** Addresses of all nodes, by key. */
+  readonly nodes = new Map<string, Ip>();
+  private readonly tiers = new Map<string, Tier>();
+  private readonly kinds = new Map<string, PolicyResource['kind']>();
+  private ranks: ReadonlyMap<Policy, number> | undefined;
+  private readonly family: Family;
+
+  constructor(family: Family) {
+    this.family = family;
+  }
+
+  keys(): readonly string[] {
+    return [...this.kinds.keys()];
+  }
+
+  /** Undefined: does not concern policy. A value that became unreadable counts as removed. */
+  put(key: string, text: string): WorldChange | undefined {
+    const resource = parsePolicyResource(key, text, this.family);
+    if (!resource) return this.remove(key);
+    this.kinds.set(key, resource.kind);
+    switch (resource.kind) {
+      case 'endpoint':
+        this.endpoints.set(key, resource.value);
+        return { kind: 'endpoint', now: resource.value };
+      case 'networkSet':
+        return { kind: 'networkSet', now: resource.value };
+      case 'policy': {
+        const before = this.policies.get(key);
+        this.policies.set(key, resource.value);
+        this.ranks = undefined;
+        return { kind: 'policy', before, now: resource.value };
+      }
+      case 'profile':
+        this.profiles.set(resource.value.name, resource.value);
+        return { kind: 'profile', name: resource.value.name };
+      case 'tier':
+        this.tiers.set(resource.name, resource.value);
+        this.ranks = undefined;
+        return { kind: 'other' };
+      case 'pool':
+        this.pools.set(key, resource.value);
+        return { kind: 'other' };
+      case 'node':
+        if (this.nodes.get(key) === resource.value) return undefined;
+        if (resource.value) this.nodes.set(key, resource.value);
+        else this.nodes.delete(key);
+        return { kind: 'other' };
+    }
+  }
+
+  /** Answers what was there; undefined when nothing was. */
+  remove(key: string): WorldChange | undefined {
+    const kind = this.kinds.get(key);
+    if (!kind) return undefined;
+    this.kinds.delete(key);
+    this.ranks = undefined;
+    const before = this.policies.get(key);
+    const name = nameOf(key);
+    switch (kind) {
+      case 'endpoint':
+      case 'networkSet':
+        this.endpoints.delete(key);
+        return { kind: 'itemGone' };
+      case 'policy':
+        this.policies.delete(key);
+        return { kind: 'policy', before, now: undefined };
+      case 'profile':
+        this.profiles.delete(name);
+        return { kind: 'profile', name };
+      case 'tier':
+        this.tiers.delete(name);
+        return { kind: 'other' };
+      case 'pool':
+        this.pools.delete(key);
+        return { kind: 'other' };
+      case 'node':
+        this.nodes.delete(key);
+        return { kind: 'other' };
+    }
+  }
+
+  tier(name: string): Tier {
+    return this.tiers.get(name) ?? BUILT_IN_TIERS[name] ?? UNKNOWN_TIER;
+  }
+
+  /** By tier, then by order and name. */
+  inOrder(policies: Iterable<Policy>): readonly Policy[] {
+    this.ranks ??= new Map(
+      [...this.policies.values()].sort(this.compare).map((policy, rank) => [policy, rank]),
+    );
+    const { ranks } = this;
+    return [...policies].sort((a, b) => (ranks.get(a) ?? 0) - (ranks.get(b) ?? 0));
+  }
+
+  private readonly compare = (a: Policy, b: Policy): number =>
+    compareNumbers(this.tier(a.tier).order, this.tier(b.tier).order) ||
+    compareText(a.tier, b.tier) ||
+    compareNumbers(a.order, b.order) ||
+    compareText(a.name, b.name) ||
+    compareText(a.id, b.id);
+}
+
+function nameOf(path: string): string {
+  const key = parseKey(path);
+  return key?.kind === 'resource' || key?.kind === 'namespaced' ? key.name : '';
+}
+
+// Infinity minus Infinity is no number.
+const compareNumbers = (a: number, b: number): number => (a === b ? 0 : a < b ? -1 : 1);
+const compareText = (a: string, b: string): number => (a === b ? 0 : a < b ? -1 : 1);
