@@ -1,0 +1,109 @@
+// The kernel routes that a node's blocks and learned prefixes demand. A route that cannot be built
+// is a problem in words, never a wrong route.
+
+import { ROUTE_PROTOCOL, type Route } from '../kernel/kernel.ts';
+import { type Cidr, cidrFamily, contains, containsCidr, prefixLengthOf } from '../net/cidr.ts';
+import { bitsOf, type Ip } from '../net/ip.ts';
+
+export interface LearnedPrefix {
+  readonly prefix: Cidr;
+  readonly nextHop: Ip;
+}
+
+export interface RoutePool {
+  readonly cidr: Cidr;
+  readonly ipip: 'Always' | 'CrossSubnet' | 'Never';
+  readonly vxlan: 'Always' | 'CrossSubnet' | 'Never';
+}
+
+export interface RouteInputs {
+  /** Confirmed blocks of this node. */
+  readonly ownBlocks: readonly Cidr[];
+  readonly learned: Iterable<LearnedPrefix>;
+  readonly pools: readonly RoutePool[];
+  /** The kernel's routes of the main table, ours among them. */
+  readonly actual: readonly Route[];
+  /** The node's own subnet, for CrossSubnet. */
+  readonly subnet: Cidr | undefined;
+  /** Index of tunl0 when it is there and up. */
+  readonly tunnelLink: number | undefined;
+}
+
+export interface DesiredRoutes {
+  readonly routes: ReadonlyMap<Cidr, Route>;
+  readonly problems: readonly string[];
+}
+
+export function desiredRoutes(inputs: RouteInputs): DesiredRoutes {
+  const routes = new Map<Cidr, Route>();
+  const problems: string[] = [];
+  const resolve = nextHopResolver(inputs.actual);
+  for (const { prefix, nextHop } of inputs.learned) {
+    const made = learnedRoute({ prefix, nextHop }, inputs, resolve);
+    if (typeof made === 'string') problems.push(made);
+    else routes.set(prefix, made);
+  }
+  // Set last: an own block wins over a learned prefix. Traffic to its free addresses ends here,
+  // instead of going in circles over the default route.
+  for (const block of inputs.ownBlocks) {
+    if (prefixLengthOf(block) === bitsOf(cidrFamily(block))) routes.delete(block);
+    else routes.set(block, { ...common(block), kind: 'blackhole' });
+  }
+  return { routes, problems };
+}
+
+/** The kernel gives an IPv6 route without a metric this one. */
+const IPV6_METRIC = 1024;
+
+const common = (destination: Cidr) => ({
+  destination,
+  scope: 'global' as const,
+  onlink: false,
+  protocol: ROUTE_PROTOCOL.bird,
+  metric: cidrFamily(destination) === 6 ? IPV6_METRIC : 0,
+});
+
+type Resolve = (nextHop: Ip) => { readonly gateway: Ip; readonly linkIndex: number } | undefined;
+
+function learnedRoute(
+  { prefix, nextHop }: LearnedPrefix,
+  inputs: RouteInputs,
+  resolve: Resolve,
+): Route | string {
+  const pool = inputs.pools.find(({ cidr }) => containsCidr(cidr, prefix));
+  const near = inputs.subnet !== undefined && contains(inputs.subnet, nextHop);
+  const wants = (mode: RoutePool['ipip'] | undefined): boolean =>
+    mode === 'Always' || (mode === 'CrossSubnet' && !near);
+  if (wants(pool?.vxlan)) return `${prefix}: pool ${pool?.cidr} demands VXLAN, which is not served`;
+  if (wants(pool?.ipip)) {
+    if (inputs.tunnelLink === undefined)
+      return `${prefix}: pool ${pool?.cidr} demands IPIP, but there is no tunl0 on this node`;
+    const tunnel = { gateway: nextHop, linkIndex: inputs.tunnelLink, onlink: true };
+    return { ...common(prefix), kind: 'unicast', ...tunnel };
+  }
+  const hop = resolve(nextHop);
+  if (!hop) return `${prefix}: next hop ${nextHop} is not reachable`;
+  return { ...common(prefix), kind: 'unicast', ...hop };
+}
+
+// A next hop beyond a router is reached through that router (BIRD's `gateway recursive`). Our own
+// routes do not count: a next hop must not hang on what another next hop told.
+function nextHopResolver(actual: readonly Route[]): Resolve {
+  const usable = actual
+    .filter((route) => route.protocol !== ROUTE_PROTOCOL.bird)
+    .sort(
+      (a, b) =>
+        prefixLengthOf(b.destination) - prefixLengthOf(a.destination) || a.metric - b.metric,
+    );
+  const known = new Map<Ip, ReturnType<Resolve>>();
+  return (nextHop) => {
+    if (known.has(nextHop)) return known.get(nextHop);
+    const route = usable.find(({ destination }) => contains(destination, nextHop));
+    const hop =
+      route?.kind === 'unicast' && route.linkIndex !== undefined
+        ? { gateway: route.gateway ?? nextHop, linkIndex: route.linkIndex }
+        : undefined;
+    known.set(nextHop, hop);
+    return hop;
+  };
+}
