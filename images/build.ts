@@ -1,0 +1,158 @@
+// `make images`: calico-node, kube-controllers and etcd as OCI archives, assembled from Node, one
+// bundle per program, and the distribution's packet filter tools. No builder, no registry; the same
+// inputs give the same bytes.
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { ensurePackages } from '../test/cluster/packages.ts';
+import { CACHE, toolPath } from '../test/cluster/tools.ts';
+import { type ImageConfig, writeImageArchive } from './oci-archive.ts';
+import { emptyRoot, install, installFolder, installLibraries, installProgram } from './rootfs.ts';
+import { shimPath } from './shim.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const VERSION = '0.1.0';
+const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
+
+const PACKET_FILTER = [
+  '/usr/sbin/iptables-nft-restore',
+  '/usr/sbin/iptables-nft-save',
+  '/usr/sbin/iptables-legacy-restore',
+  '/usr/sbin/iptables-legacy-save',
+  '/usr/sbin/ip6tables-nft-restore',
+  '/usr/sbin/ip6tables-nft-save',
+  '/usr/sbin/ipset',
+  '/usr/sbin/conntrack',
+  '/usr/bin/stdbuf',
+];
+
+// Some dependencies are CommonJS and ask for `require`.
+const REQUIRE =
+  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
+/** One file per program; koffi stays outside, it carries a native library. */
+async function bundle(program: string, folder: string): Promise<void> {
+  await build({
+    entryPoints: [join(ROOT, 'src', program, 'main.ts')],
+    outfile: join(folder, `${program}.mjs`),
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    external: ['koffi'],
+    banner: { js: REQUIRE },
+    minifySyntax: true,
+    legalComments: 'linked',
+    logLevel: 'error',
+  });
+}
+
+async function nodeRoot(name: string): Promise<string> {
+  const folder = join(CACHE, 'rootfs', name);
+  emptyRoot(folder);
+  const node = join(ROOT, 'node_modules/node/bin/node');
+  install(folder, node, '/usr/local/bin/node');
+  installLibraries(folder, node);
+  return folder;
+}
+
+function installKoffi(folder: string): void {
+  const modules = '/opt/calico/node_modules';
+  const from = join(ROOT, 'node_modules');
+  for (const file of [
+    'package.json',
+    'index.js',
+    'index.cjs',
+    'indirect.js',
+    'indirect.cjs',
+    'LICENSE.txt',
+  ]) {
+    install(folder, join(from, 'koffi', file), `${modules}/koffi/${file}`);
+  }
+  installFolder(folder, join(from, 'koffi/lib'), `${modules}/koffi/lib`);
+  installFolder(
+    folder,
+    join(from, '@koromix/koffi-linux-x64'),
+    `${modules}/@koromix/koffi-linux-x64`,
+  );
+  rmSync(join(folder, modules, '@koromix/koffi-linux-x64/musl_x64'), {
+    recursive: true,
+    force: true,
+  });
+}
+
+async function calicoNode(): Promise<string> {
+  ensurePackages(['iptables', 'ipset', 'conntrack']);
+  const folder = await nodeRoot('calico-node');
+  for (const program of PACKET_FILTER) if (existsSync(program)) installProgram(folder, program);
+  install(folder, '/usr/libexec/coreutils/libstdbuf.so', '/usr/libexec/coreutils/libstdbuf.so');
+  installFolder(folder, join(LIBRARIES, 'xtables'), join(LIBRARIES, 'xtables'));
+  for (const extension of readdirSync(join(LIBRARIES, 'xtables'))) {
+    installLibraries(folder, join(LIBRARIES, 'xtables', extension));
+  }
+  installFolder(folder, '/etc/protocols', '/etc/protocols'); // names such as ipencap in rules read back
+  await bundle('agent', join(folder, 'opt/calico'));
+  await bundle('speaker', join(folder, 'opt/calico'));
+  installKoffi(folder);
+  const shim = await shimPath();
+  for (const type of ['calico', 'calico-ipam']) install(folder, shim, `/opt/calico/cni/${type}`);
+  for (const plugin of ['portmap', 'loopback'])
+    install(folder, await toolPath(plugin), `/opt/calico/cni/${plugin}`);
+  return folder;
+}
+
+async function kubeControllers(): Promise<string> {
+  const folder = await nodeRoot('kube-controllers');
+  await bundle('controllers', join(folder, 'opt/calico'));
+  return folder;
+}
+
+async function etcd(): Promise<string> {
+  const folder = join(CACHE, 'rootfs/etcd');
+  emptyRoot(folder);
+  for (const name of ['etcd', 'etcdctl'])
+    install(folder, await toolPath(name), `/usr/local/bin/${name}`);
+  return folder;
+}
+
+const PATH = 'PATH=/usr/local/bin:/usr/sbin:/usr/bin';
+const COMPILE_CACHE = 'NODE_COMPILE_CACHE=/tmp/node-compile-cache';
+
+interface Image {
+  readonly name: string;
+  readonly root: () => Promise<string>;
+  readonly config: ImageConfig;
+}
+
+const node = (program: string): ImageConfig => ({
+  Entrypoint: ['/usr/local/bin/node', `/opt/calico/${program}.mjs`],
+  Env: [PATH, COMPILE_CACHE, 'NODE_ENV=production'],
+});
+
+const IMAGES: readonly Image[] = [
+  { name: 'etcd', root: etcd, config: { Entrypoint: ['/usr/local/bin/etcd'], Env: [PATH] } },
+  { name: 'kube-controllers', root: kubeControllers, config: node('controllers') },
+  { name: 'calico-node', root: calicoNode, config: node('agent') },
+];
+
+/** Builds all; answers the archives' paths. */
+export async function buildImages(): Promise<readonly string[]> {
+  const folder = join(CACHE, 'images');
+  mkdirSync(folder, { recursive: true });
+  const archives: string[] = [];
+  for (const { name, root, config } of IMAGES) {
+    const out = join(folder, `${name}.tar`);
+    writeImageArchive({
+      out,
+      rootfs: await root(),
+      config,
+      names: [`docker.io/calico-kit/${name}:${VERSION}`],
+    });
+    archives.push(out);
+  }
+  return archives;
+}
+
+if (import.meta.main) {
+  for (const archive of await buildImages()) console.log(archive);
+}

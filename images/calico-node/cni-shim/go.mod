@@ -1,0 +1,3 @@
+module calico-kit/cni-shim
+
+go 1.22
