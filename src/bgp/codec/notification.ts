@@ -30,6 +30,7 @@ export const UPDATE_ERROR = {
 export const FSM_ERROR = { inOpenSent: 1, inOpenConfirm: 2, inEstablished: 3 } as const;
 /** RFC 4486. */
 export const CEASE = {
+  maximumPrefixes: 1,
   administrativeShutdown: 2,
   peerDeconfigured: 3,
   administrativeReset: 4,

@@ -1,0 +1,56 @@
+// The speaker: BGP sessions and the routes of blocks on one node. Container `bgp` of calico-node.
+//
+//   ETCD_ENDPOINTS          comma-separated URLs
+//   NODENAME                the node's name in the datastore
+//   LOG_LEVEL               info
+//   BGP_HOLD_TIME_SECONDS   90; the lower value of both sides counts
+//   CALICO_ROUTER_ID        empty (the node's IPv4 address), an address, or `hash`
+//   BGP_HEALTH_HOST, BGP_HEALTH_PORT   127.0.0.1, 9098
+import { promises as fs } from 'node:fs';
+import { systemClock } from '../base/clock.io.ts';
+import { openLog } from '../base/log.io.ts';
+import { messageOf } from '../base/op-error.ts';
+import { openEtcdStore } from '../datastore/etcd.io.ts';
+import { openKernel } from '../kernel/netns.io.ts';
+import { parseEnvironment } from './environment.ts';
+import { serveHealth } from './health.io.ts';
+import { openSpeaker } from './speaker.io.ts';
+
+async function main(): Promise<void> {
+  // libuv's pool threads inherit the namespace of the thread that starts them: start them here.
+  await fs.readFile('/proc/self/comm');
+  const parsed = parseEnvironment(process.env);
+  if (!parsed.ok) throw new Error(parsed.error);
+  const settings = parsed.value;
+  const log = openLog('bgp', settings.logLevel);
+  const store = openEtcdStore({ endpoints: settings.etcdEndpoints, log });
+  const kernel = openKernel();
+  const speaker = openSpeaker({
+    store,
+    kernel,
+    node: settings.node,
+    clock: systemClock,
+    log,
+    holdTimeSeconds: settings.holdTimeSeconds,
+    routerId: settings.routerId,
+    random: Math.random,
+  });
+  const health = serveHealth(settings.healthHost, settings.healthPort, speaker);
+  log.info({ node: settings.node, holdTimeSeconds: settings.holdTimeSeconds }, 'the speaker runs');
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  speaker.close();
+  health.close();
+  store.close();
+  log.info('the speaker has stopped');
+}
+
+main().then(
+  () => process.exit(0),
+  (cause) => {
+    openLog('bgp').fatal({ cause: messageOf(cause) }, 'the speaker ends');
+    process.exit(1);
+  },
+);

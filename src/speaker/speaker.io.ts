@@ -1,0 +1,282 @@
+// The speaker of one node, wired: datastore watches -> demand -> sessions and kernel routes; what
+// the sessions learn -> routing table -> kernel routes and the other sessions. Stopping it says
+// nothing to anybody and leaves the kernel's routes where they are.
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.io.ts';
+import { CEASE, ERROR, notification } from '../bgp/codec/notification.ts';
+import type { Open } from '../bgp/codec/open.ts';
+import type { Update } from '../bgp/codec/update.ts';
+import type { ExportPeer } from '../bgp/export.ts';
+import { negotiatedFamilies } from '../bgp/handshake.ts';
+import type { DesiredPeer } from '../bgp/peers.ts';
+import { forget, learn, newRib, type OwnIdentity, PREFIXES_OF_PEER_MAX } from '../bgp/rib.ts';
+import type { SessionConfig } from '../bgp/session.ts';
+import type { Store } from '../datastore/store.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import { type Ip, ip } from '../net/ip.ts';
+import { type Exchange, farewell, greet, newExchange, news, retellAll } from './exchange.ts';
+import { Peering, type PeeringState } from './peering.io.ts';
+import { readinessOf, type SpeakerHealth } from './readiness.ts';
+import { openRouting, type Routing } from './routing.io.ts';
+import { listen } from './transport.io.ts';
+import {
+  type Demand,
+  demandOf,
+  isInSync,
+  newView,
+  PARTS,
+  prefixOf,
+  type SpeakerView,
+  takeChanges,
+  takeListing,
+} from './view.ts';
+
+export interface SpeakerParts {
+  readonly store: Store;
+  readonly kernel: Kernel;
+  /** The node's name in the datastore. */
+  readonly node: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly holdTimeSeconds: number;
+  /** Undefined: the node's IPv4 address. */
+  readonly routerId?: Ip | undefined;
+  /** Overrides the datastore's port, own and peers' alike. */
+  readonly listenPort?: number | undefined;
+  /** A random number of 0 to 1. */
+  readonly random: () => number;
+}
+
+export interface PeerStatus extends PeeringState {
+  readonly peer: DesiredPeer;
+}
+
+/** Peers that have not come up this long after the start no longer hold back a sweep. */
+export const SWEEP_AFTER_MS = 120_000;
+
+/** Starts; runs until `close`. */
+export const openSpeaker = (parts: SpeakerParts): Speaker => new Speaker(parts);
+
+export class Speaker {
+  private readonly parts: SpeakerParts;
+  private readonly view: SpeakerView;
+  private readonly rib = newRib();
+  private readonly exchange: Exchange = newExchange();
+  private readonly routing: Routing;
+  private readonly stopping = new AbortController();
+  private readonly peerings = new Map<Ip, { readonly key: string; readonly peering: Peering }>();
+  private readonly listeners = new Map<string, { stop: () => void; error: string | undefined }>();
+  private readonly finishedTelling = new Set<Ip>();
+  private readonly startedAt: number;
+  private demand: Demand;
+  private news: NodeJS.Immediate | undefined;
+  private sweepTimer: NodeJS.Timeout | undefined;
+
+  constructor(parts: SpeakerParts) {
+    this.parts = parts;
+    this.startedAt = parts.clock.now();
+    this.view = newView(parts.node);
+    this.demand = demandOf(this.view);
+    this.routing = openRouting(parts.kernel, parts.log, () => ({
+      ownBlocks: this.demand.ownBlocks,
+      learned: this.rib.best.values(),
+      pools: this.demand.pools,
+      address: this.demand.self?.ipv4,
+    }));
+    for (const part of PARTS) {
+      parts.store.watch(
+        prefixOf(part, parts.node),
+        {
+          snapshot: ({ items }) => this.heardOfStore(takeListing(this.view, part, items)),
+          changes: (changes) => this.heardOfStore(takeChanges(this.view, changes)),
+          connection: ({ up, error }) =>
+            up
+              ? parts.log.info({ part }, 'datastore connection is up')
+              : parts.log.warn({ part, cause: error?.message }, 'datastore connection lost'),
+        },
+        this.stopping.signal,
+      );
+    }
+  }
+
+  get peers(): readonly PeerStatus[] {
+    return [...this.peerings.values()].map(({ peering }) => ({
+      peer: peering.peer,
+      ...peering.state,
+    }));
+  }
+
+  /** What keeps wanted routes out of the kernel. */
+  get routeProblems(): readonly string[] {
+    return this.routing.problems;
+  }
+
+  get health(): SpeakerHealth {
+    return readinessOf({
+      inSync: isInSync(this.view),
+      node: this.parts.node,
+      self: this.demand.self,
+      listenErrors: [...this.listeners.values()].flatMap(({ error }) => error ?? []),
+      peers: this.peers.map(({ peer, state }) => ({ address: peer.address, state })),
+      upForMs: this.parts.clock.now() - this.startedAt,
+    });
+  }
+
+  /** The sessions end without a word; the kernel's routes stay. */
+  close(): void {
+    this.stopping.abort();
+    clearTimeout(this.sweepTimer);
+    clearImmediate(this.news);
+    this.routing.close();
+    for (const { stop } of this.listeners.values()) stop();
+    for (const { peering } of this.peerings.values()) peering.stop();
+  }
+
+  private heardOfStore(problems: readonly string[]): void {
+    for (const problem of problems) this.parts.log.error({ problem }, 'object skipped');
+    if (!isInSync(this.view)) return;
+    this.demand = demandOf(this.view);
+    this.reconcileListeners();
+    this.reconcilePeerings();
+    this.routing.changed();
+    this.tellNews();
+    this.sweepTimer ??= setTimeout(() => this.routing.sweep(), SWEEP_AFTER_MS);
+    this.considerSweep();
+  }
+
+  private reconcileListeners(): void {
+    const port = this.parts.listenPort ?? this.demand.listenPort;
+    const addresses = new Set(this.demand.peers.map(({ localAddress }) => localAddress));
+    const wanted = new Set([...addresses].map((address) => `${address} ${port}`));
+    for (const [key, { stop }] of this.listeners) {
+      if (wanted.has(key)) continue;
+      stop();
+      this.listeners.delete(key);
+    }
+    for (const address of addresses) {
+      const key = `${address} ${port}`;
+      if (this.listeners.has(key)) continue;
+      const entry = { stop: () => {}, error: undefined as string | undefined };
+      this.listeners.set(key, entry);
+      entry.stop = listen(
+        address,
+        port,
+        (socket, peer) => {
+          const known = this.peerings.get(peer)?.peering;
+          if (known && socket.localAddress === known.peer.localAddress) known.accept(socket);
+          else socket.destroy();
+        },
+        (error) => {
+          entry.error = error;
+          if (error) this.parts.log.warn({ address, port, error }, 'cannot listen');
+          else this.parts.log.info({ address, port }, 'listening');
+        },
+      );
+    }
+  }
+
+  private get identity(): OwnIdentity {
+    const { self, localAsn } = this.demand;
+    const addresses = [self?.ipv4?.ip, self?.ipv6?.ip].filter((a) => a !== undefined);
+    const routerId = this.parts.routerId ?? self?.ipv4?.ip ?? ip('0.0.0.1');
+    return { asn: localAsn, routerId, addresses };
+  }
+
+  private reconcilePeerings(): void {
+    const { routerId } = this.identity;
+    const wanted = new Map(
+      this.demand.peers.map((desired) => {
+        const peer = { ...desired, port: this.parts.listenPort ?? desired.port };
+        return [peer.address, { peer, key: JSON.stringify([peer, routerId]) }] as const;
+      }),
+    );
+    for (const [address, { key, peering }] of this.peerings) {
+      const goal = wanted.get(address);
+      if (goal?.key === key) continue;
+      const why = goal ? CEASE.otherConfigurationChange : CEASE.peerDeconfigured;
+      this.peerings.delete(address);
+      peering.stop(notification(ERROR.cease, why));
+    }
+    for (const [address, { peer, key }] of wanted) {
+      if (!this.peerings.has(address)) this.openPeering(peer, key, routerId);
+    }
+  }
+
+  private openPeering(peer: DesiredPeer, key: string, routerId: Ip): void {
+    const { clock, random, holdTimeSeconds } = this.parts;
+    const log = this.parts.log.child({ peer: peer.name, node: peer.node });
+    const config: SessionConfig = {
+      localAsn: peer.localAsn,
+      peerAsn: peer.asn,
+      routerId,
+      families: [peer.family],
+      passive: peer.passive,
+      holdTimeSeconds,
+    };
+    const facts = { ...peer, families: [peer.family] };
+    let remote: Open | undefined;
+    const listener = {
+      established: (open: Open) => {
+        remote = open;
+        log.info({ address: peer.address }, 'established');
+        this.onEstablished(peering, { ...facts, families: negotiatedFamilies(config, open) });
+      },
+      update: (update: Update) => {
+        for (const fault of update.faults ?? []) log.warn({ fault }, 'UPDATE at fault');
+        if (remote) this.onUpdate(peering, remote, update);
+      },
+      refresh: (family: 4 | 6) =>
+        peering.send(retellAll(this.exchange, peer.address, family, this.toTell)),
+      down: (error: string) => {
+        log.warn({ address: peer.address, error }, 'down');
+        farewell(this.exchange, peer.address);
+        this.learned(forget(this.rib, peer.address).length);
+      },
+    };
+    const peering = new Peering({ peer, config, clock, log, random, listener });
+    this.peerings.set(peer.address, { key, peering });
+  }
+
+  private onEstablished(peering: Peering, peer: ExportPeer): void {
+    peering.send(greet(this.exchange, peer, this.toTell));
+  }
+
+  private onUpdate(peering: Peering, remote: Open, update: Update): void {
+    const { address, asn, localAsn } = peering.peer;
+    const from = { address, routerId: remote.routerId, external: asn !== localAsn };
+    this.learned(learn(this.rib, this.identity, from, update).length);
+    if ((this.rib.counts.get(address) ?? 0) > PREFIXES_OF_PEER_MAX)
+      peering.reject(notification(ERROR.cease, CEASE.maximumPrefixes));
+    if (update.endOfRib) {
+      this.finishedTelling.add(address);
+      this.considerSweep();
+    }
+  }
+
+  private learned(count: number): void {
+    if (count === 0) return;
+    this.routing.changed();
+    this.tellNews();
+  }
+
+  /** Soon, so that what arrives together travels together. */
+  private tellNews(): void {
+    this.news ??= setImmediate(() => {
+      this.news = undefined;
+      for (const { peering } of this.peerings.values())
+        peering.send(news(this.exchange, peering.peer.address, this.toTell));
+    });
+  }
+
+  private get toTell() {
+    const { ownBlocks, pools } = this.demand;
+    return { ownBlocks, pools, best: this.rib.best };
+  }
+
+  // A route that an earlier run left is stale when every peer has told all it has.
+  private considerSweep(): void {
+    const { self, peers } = this.demand;
+    if (self && peers.every(({ address }) => this.finishedTelling.has(address)))
+      this.routing.sweep();
+  }
+}

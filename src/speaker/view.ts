@@ -1,0 +1,178 @@
+// What the speaker remembers of the datastore: nodes, BGP configurations, pools and the blocks of
+// its own node. Each kind has its own watch, so that pods never reach the speaker. Pure state; an
+// object that cannot be read is as good as absent, and is named.
+import { type DesiredPeer, desiredPeers, type MeshNode, meshNode } from '../bgp/peers.ts';
+import type { Change, KeyValue } from '../datastore/store.ts';
+import {
+  BGP_PORT,
+  type BgpConfigurationSpec,
+  DEFAULT_AS_NUMBER,
+} from '../model/bgp-configuration.ts';
+import { checkIpPoolSpec, type IpPoolSpec } from '../model/ip-pool.ts';
+import { isConfirmed, parseAffinity } from '../model/ipam.ts';
+import { affinityPrefix, parseKey, resourcePrefix } from '../model/keys.ts';
+import type { NodeSpec } from '../model/node.ts';
+import { parseResource } from '../model/resource.ts';
+import { type Asn, parseAsn } from '../net/asn.ts';
+import { type Cidr, cidr } from '../net/cidr.ts';
+
+/** The parts of the datastore that are watched, each by its prefix. */
+export const PARTS = ['nodes', 'bgpconfigurations', 'ippools', 'affinities'] as const;
+export type Part = (typeof PARTS)[number];
+
+export const prefixOf = (part: Part, node: string): string =>
+  part === 'affinities' ? affinityPrefix(node) : resourcePrefix(part);
+
+export interface SpeakerView {
+  /** The name of the own node. */
+  readonly node: string;
+  readonly nodes: Map<string, MeshNode>;
+  readonly configurations: Map<string, BgpConfigurationSpec>;
+  readonly pools: Map<string, IpPoolSpec>;
+  readonly ownBlocks: Set<Cidr>;
+  /** Parts whose first listing has arrived. */
+  readonly listed: Set<Part>;
+}
+
+export const newView = (node: string): SpeakerView => ({
+  node,
+  nodes: new Map(),
+  configurations: new Map(),
+  pools: new Map(),
+  ownBlocks: new Set(),
+  listed: new Set(),
+});
+
+export const isInSync = (view: SpeakerView): boolean => view.listed.size === PARTS.length;
+
+/** Takes in the whole of a part; answers what in it could not be read. */
+export function takeListing(
+  view: SpeakerView,
+  part: Part,
+  items: readonly KeyValue[],
+): readonly string[] {
+  const holder = {
+    nodes: view.nodes,
+    bgpconfigurations: view.configurations,
+    ippools: view.pools,
+    affinities: view.ownBlocks,
+  };
+  holder[part].clear();
+  view.listed.add(part);
+  return items.flatMap((item) => put(view, item));
+}
+
+/** Takes in changes; answers what in them could not be read. */
+export function takeChanges(view: SpeakerView, changes: readonly Change[]): readonly string[] {
+  return changes.flatMap((change) => {
+    if (change.kind === 'put') return put(view, change.item);
+    remove(view, change.key);
+    return [];
+  });
+}
+
+function remove(view: SpeakerView, path: string): void {
+  const key = parseKey(path);
+  if (key?.kind === 'affinity') view.ownBlocks.delete(key.cidr);
+  if (key?.kind !== 'resource') return;
+  if (key.plural === 'nodes') view.nodes.delete(key.name);
+  if (key.plural === 'bgpconfigurations') view.configurations.delete(key.name);
+  if (key.plural === 'ippools') view.pools.delete(key.name);
+}
+
+function put(view: SpeakerView, item: KeyValue): readonly string[] {
+  // What was there before is void, also when the new value turns out unreadable.
+  remove(view, item.key);
+  const key = parseKey(item.key);
+  if (key?.kind === 'affinity') {
+    const affinity = parseAffinity(item.value);
+    if (!affinity.ok) return [`${item.key}: ${affinity.error}`];
+    if (key.owner === 'host' && key.node === view.node && isConfirmed(affinity.value))
+      view.ownBlocks.add(key.cidr);
+    return [];
+  }
+  if (key?.kind !== 'resource') return [];
+  switch (key.plural) {
+    case 'nodes':
+      return putNode(view, key.name, item.value);
+    case 'bgpconfigurations': {
+      const parsed = parseResource<'BGPConfiguration', BgpConfigurationSpec>(
+        'BGPConfiguration',
+        item.value,
+      );
+      if (!parsed.ok) return [parsed.error];
+      view.configurations.set(key.name, parsed.value.spec);
+      return [];
+    }
+    case 'ippools': {
+      const parsed = parseResource<'IPPool', IpPoolSpec>('IPPool', item.value, checkIpPoolSpec);
+      if (!parsed.ok) return [parsed.error];
+      view.pools.set(key.name, parsed.value.spec);
+      return [];
+    }
+    default:
+      return [];
+  }
+}
+
+function putNode(view: SpeakerView, name: string, text: string): readonly string[] {
+  const parsed = parseResource<'Node', NodeSpec>('Node', text);
+  if (!parsed.ok) return [parsed.error];
+  const { node, problems } = meshNode(name, parsed.value.spec.bgp);
+  view.nodes.set(name, node);
+  return problems;
+}
+
+/** What the view demands of this node. */
+export interface Demand {
+  /** The own node; undefined until the agent has written it. */
+  readonly self: MeshNode | undefined;
+  readonly localAsn: Asn;
+  readonly listenPort: number;
+  readonly peers: readonly DesiredPeer[];
+  readonly ownBlocks: readonly Cidr[];
+  readonly pools: readonly DemandedPool[];
+}
+
+export interface DemandedPool {
+  readonly cidr: Cidr;
+  readonly disabled: boolean;
+  readonly disableBgpExport: boolean;
+  readonly ipip: 'Always' | 'CrossSubnet' | 'Never';
+  readonly vxlan: 'Always' | 'CrossSubnet' | 'Never';
+}
+
+export function demandOf(view: SpeakerView): Demand {
+  const cluster = view.configurations.get('default') ?? {};
+  const clusterAsn = parseAsn(cluster.asNumber ?? DEFAULT_AS_NUMBER) ?? (DEFAULT_AS_NUMBER as Asn);
+  const clusterPort = portOf(cluster) ?? BGP_PORT;
+  const nodes = [...view.nodes.values()].map((node) => ({
+    ...node,
+    listenPort: portOf(view.configurations.get(`node.${node.name}`)),
+  }));
+  const self = nodes.find(({ name }) => name === view.node);
+  const settings = {
+    meshEnabled: cluster.nodeToNodeMeshEnabled !== false,
+    asn: clusterAsn,
+    listenPort: clusterPort,
+  };
+  return {
+    self,
+    localAsn: self?.asn ?? clusterAsn,
+    listenPort: self?.listenPort ?? clusterPort,
+    peers: self ? desiredPeers(self, nodes, settings) : [],
+    ownBlocks: [...view.ownBlocks],
+    pools: [...view.pools.values()].map((spec) => ({
+      cidr: cidr(spec.cidr),
+      disabled: spec.disabled ?? false,
+      disableBgpExport: spec.disableBGPExport ?? false,
+      ipip: spec.ipipMode ?? 'Never',
+      vxlan: spec.vxlanMode ?? 'Never',
+    })),
+  };
+}
+
+const portOf = (spec: BgpConfigurationSpec | undefined): number | undefined => {
+  const port = spec?.listenPort;
+  return Number.isInteger(port) && port! > 0 && port! < 65536 ? port : undefined;
+};
