@@ -8,9 +8,13 @@ const SET_NAME_MAX = 31;
 
 /** Every chain of ours starts with this, and no chain of anybody else may. */
 export const CHAIN_PREFIX = 'cali-';
-/** Every ip set of ours. */
-export const SET_PREFIXES: readonly string[] = ['cali40', 'cali60', 'cali4t', 'cali6t'];
-export const setPrefix = (family: Family): string => (family === 4 ? 'cali40' : 'cali60');
+/** Ip sets of ours, and those in the making. */
+export const setPrefixes = (family: Family): readonly string[] => [
+  `cali${family}0`,
+  `cali${family}t`,
+];
+export const SET_PREFIXES: readonly string[] = [...setPrefixes(4), ...setPrefixes(6)];
+const setPrefix = (family: Family): string => (family === 4 ? 'cali40' : 'cali60');
 
 export type Direction = 'ingress' | 'egress';
 

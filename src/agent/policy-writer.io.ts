@@ -1,0 +1,95 @@
+// Writes desired policy into the kernel: sets first, then one transaction a table, then what is no
+// longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
+import type { IpSets, TableName, Tables } from '../kernel/tables.ts';
+import { type Desired, NOTHING, TABLES } from '../policy/desired.ts';
+import {
+  type KnownSets,
+  type KnownTable,
+  knownSets,
+  knownTable,
+  planSets,
+  planTable,
+  setsAfter,
+} from '../policy/plan.ts';
+import { SET_PREFIXES, setPrefixes } from '../policy/render/names.ts';
+
+export class PolicyWriter {
+  private readonly tables: Tables;
+  private readonly ipSets: IpSets;
+  private readonly prefixes: readonly string[];
+  private readonly knownTables = new Map<TableName, KnownTable>();
+  private known: KnownSets | undefined;
+
+  /** `prefixes` are the ip sets that are ours; others are never touched. */
+  constructor(tables: Tables, ipSets: IpSets, prefixes: readonly string[] = setPrefixes(4)) {
+    this.tables = tables;
+    this.ipSets = ipSets;
+    this.prefixes = prefixes;
+  }
+
+  /**
+   * Makes the kernel hold `desired`; answers how many transactions that took. Throws OpError of
+   * the first refusal after trying the other tables; what was refused is read back next time.
+   */
+  async apply(desired: Desired): Promise<number> {
+    await this.readUnknown();
+    const sets = planSets(this.known!, desired.ipSets);
+    await this.commitSets(sets.before);
+    let commits = sets.before.length > 0 ? 1 : 0;
+    const refusals: unknown[] = [];
+    for (const table of TABLES) {
+      const { lines, after } = planTable(this.knownTables.get(table)!, desired.tables.get(table)!);
+      try {
+        if (lines.length > 0) {
+          await this.tables.commit({ table, lines });
+          commits++;
+        }
+        this.knownTables.set(table, after);
+      } catch (cause) {
+        this.knownTables.delete(table);
+        refusals.push(cause);
+      }
+    }
+    if (refusals.length > 0) {
+      this.known = undefined;
+      throw refusals[0];
+    }
+    await this.commitSets(sets.after);
+    this.known = setsAfter(desired.ipSets);
+    return commits + (sets.after.length > 0 ? 1 : 0);
+  }
+
+  /** The next apply reads the table back: others may have written to it. */
+  doubtTable(table: TableName): void {
+    this.knownTables.delete(table);
+  }
+
+  doubtSets(): void {
+    this.known = undefined;
+  }
+
+  private async readUnknown(): Promise<void> {
+    const unknown = TABLES.filter((table) => !this.knownTables.has(table));
+    const read = await Promise.all(unknown.map((table) => this.tables.read(table)));
+    for (const [i, table] of unknown.entries()) this.knownTables.set(table, knownTable(read[i]!));
+    if (this.known) return;
+    const sets = await this.ipSets.read('cali');
+    const ours = ({ name }: { name: string }) => this.prefixes.some((p) => name.startsWith(p));
+    this.known = knownSets(sets.filter(ours));
+  }
+
+  private async commitSets(changes: Parameters<IpSets['commit']>[0]): Promise<void> {
+    if (changes.length === 0) return;
+    try {
+      await this.ipSets.commit(changes);
+    } catch (cause) {
+      this.known = undefined;
+      throw cause;
+    }
+  }
+}
+
+/** Removes every chain, jump and set of ours; others' rules stay. */
+export async function cleanUp(tables: Tables, ipSets: IpSets): Promise<void> {
+  await new PolicyWriter(tables, ipSets, SET_PREFIXES).apply(NOTHING);
+}

@@ -1,0 +1,167 @@
+// What must be written so that the kernel holds what is desired, and nothing more: chains compare
+// by their rules' hash comments, so a restarted agent writes nothing where nothing has changed.
+// One table's plan is one transaction; there is no moment at which half of it holds.
+import type { IpSet, IpSetChange, TableContent } from '../kernel/tables.ts';
+import type { Desired, DesiredSet, DesiredTable } from './desired.ts';
+import { CHAIN_PREFIX } from './render/names.ts';
+import { hashOf, type RenderedChain, type RenderedRule } from './render/rule.ts';
+
+/** A chain of ours as the kernel holds it. Foreign rules in it have the empty hash. */
+interface KnownChain {
+  readonly hashes: readonly string[];
+  /** What we wrote, when it was us. */
+  readonly rendered?: RenderedChain;
+}
+
+interface KnownRule {
+  readonly ours: boolean;
+  readonly hash: string;
+  readonly text: string;
+}
+
+/** A table as far as it concerns us. */
+export interface KnownTable {
+  readonly chains: ReadonlyMap<string, KnownChain>;
+  /** Others' chains that hold rules of ours, and all kernel chains. */
+  readonly hooks: ReadonlyMap<string, readonly KnownRule[]>;
+}
+
+export interface TablePlan {
+  /** Restore syntax; empty when nothing is to do. */
+  readonly lines: readonly string[];
+  /** The table once they are committed. */
+  readonly after: KnownTable;
+}
+
+const KERNEL_CHAINS = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'];
+
+/** What concerns us of a table that was read back. */
+export function knownTable(content: TableContent): KnownTable {
+  const chains = new Map<string, KnownChain>();
+  const hooks = new Map<string, readonly KnownRule[]>();
+  for (const [name, texts] of content) {
+    if (name.startsWith(CHAIN_PREFIX)) {
+      chains.set(name, { hashes: texts.map((text) => hashOf(text) ?? '') });
+      continue;
+    }
+    const rules = texts.map(knownRule);
+    if (KERNEL_CHAINS.includes(name) || rules.some(({ ours }) => ours)) hooks.set(name, rules);
+  }
+  return { chains, hooks };
+}
+
+// A jump into our chains is ours even without a hash: nobody else may hold on to them.
+function knownRule(text: string): KnownRule {
+  const hash = hashOf(text);
+  const ours = hash !== undefined || /(?:^| )(?:-j|-g|--jump|--goto) cali-/.test(text);
+  return { ours, hash: hash ?? '', text };
+}
+
+/** The difference as one transaction. */
+export function planTable(known: KnownTable, desired: DesiredTable): TablePlan {
+  const changed = [...desired.chains.values()].filter(
+    (chain) => !sameChain(known.chains.get(chain.name), chain),
+  );
+  const unused = [...known.chains.keys()].filter((name) => !desired.chains.has(name)).sort();
+  const hooks = new Map(known.hooks);
+  const hookLines: string[] = [];
+  const names = [...hooks.keys(), ...desired.inserts.keys(), ...desired.appends.keys()];
+  for (const name of new Set(names)) {
+    const inserts = desired.inserts.get(name) ?? [];
+    const appends = desired.appends.get(name) ?? [];
+    const rules = hooks.get(name) ?? [];
+    if (hooksAreRight(rules, inserts, appends)) continue;
+    hookLines.push(...hookEdits(name, rules, inserts, appends));
+    const foreign = rules.filter(({ ours }) => !ours);
+    hooks.set(name, [...inserts.map(asKnown), ...foreign, ...appends.map(asKnown)]);
+  }
+  const lines = [
+    ...[...changed.map(({ name }) => name), ...unused].map((name) => `:${name} - [0:0]`),
+    ...changed.flatMap(({ name, rules }) => rules.map(({ text }) => `-A ${name} ${text}`)),
+    ...hookLines,
+    ...unused.map((name) => `-X ${name}`),
+  ];
+  return { lines, after: { chains: afterwards(known, desired), hooks } };
+}
+
+function sameChain(known: KnownChain | undefined, chain: RenderedChain): boolean {
+  if (!known) return false;
+  if (known.rendered === chain) return true;
+  return sameHashes(known.hashes, chain.rules);
+}
+
+const sameHashes = (hashes: readonly string[], rules: readonly RenderedRule[]): boolean =>
+  hashes.length === rules.length && rules.every(({ hash }, i) => hash === hashes[i]);
+
+function afterwards(known: KnownTable, desired: DesiredTable): KnownTable['chains'] {
+  const chains = new Map<string, KnownChain>();
+  for (const [name, rendered] of desired.chains) {
+    const before = known.chains.get(name);
+    const kept = before?.rendered === rendered;
+    chains.set(name, kept ? before : { hashes: rendered.rules.map((r) => r.hash), rendered });
+  }
+  return chains;
+}
+
+const asKnown = ({ hash, text }: RenderedRule): KnownRule => ({ ours: true, hash, text });
+
+// Inserted rules must stand first; appended ones only need to be there, in order.
+function hooksAreRight(
+  rules: readonly KnownRule[],
+  inserts: readonly RenderedRule[],
+  appends: readonly RenderedRule[],
+): boolean {
+  const first = rules.slice(0, inserts.length).map(({ hash }) => hash);
+  const rest = rules.slice(inserts.length).filter(({ ours }) => ours);
+  return (
+    sameHashes(first, inserts) &&
+    sameHashes(
+      rest.map(({ hash }) => hash),
+      appends,
+    )
+  );
+}
+
+// Deleted by text, never by number: others may insert between our reading and our writing.
+const hookEdits = (
+  chain: string,
+  rules: readonly KnownRule[],
+  inserts: readonly RenderedRule[],
+  appends: readonly RenderedRule[],
+): readonly string[] => [
+  ...rules.filter(({ ours }) => ours).map(({ text }) => `-D ${chain} ${text}`),
+  ...inserts.toReversed().map(({ text }) => `-I ${chain} ${text}`),
+  ...appends.map(({ text }) => `-A ${chain} ${text}`),
+];
+
+/** What is known of a set: its members, the same object as desired when we wrote it. */
+export type KnownSets = ReadonlyMap<string, ReadonlySet<string>>;
+
+export const knownSets = (sets: readonly IpSet[]): KnownSets =>
+  new Map(sets.map(({ name, members }) => [name, members]));
+
+export interface SetsPlan {
+  /** Before the tables: a rule may not name a set that is missing or empty. */
+  readonly before: readonly IpSetChange[];
+  /** After them: nothing refers to it any more. */
+  readonly after: readonly IpSetChange[];
+}
+
+export function planSets(known: KnownSets, desired: Desired['ipSets']): SetsPlan {
+  const before: IpSetChange[] = [];
+  const after: IpSetChange[] = [];
+  for (const [name, { meta, members }] of desired) {
+    const present = known.get(name);
+    if (present === members) continue;
+    if (!present) before.push({ kind: 'create', set: meta });
+    for (const member of members)
+      if (!present?.has(member)) before.push({ kind: 'add', name, member });
+    for (const member of present ?? [])
+      if (!members.has(member)) after.push({ kind: 'delete', name, member });
+  }
+  for (const name of known.keys()) if (!desired.has(name)) after.push({ kind: 'destroy', name });
+  return { before, after };
+}
+
+export const setsAfter = (desired: ReadonlyMap<string, DesiredSet>): KnownSets =>
+  new Map([...desired].map(([name, { members }]) => [name, members]));
