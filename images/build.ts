@@ -1,7 +1,7 @@
 // `make images`: calico-node, kube-controllers and etcd as OCI archives, assembled from Node, one
 // bundle per program, and the distribution's packet filter tools. No builder, no registry; the same
 // inputs give the same bytes.
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { ensurePackages } from '../test/cluster/packages.ts';
@@ -56,29 +56,19 @@ async function nodeRoot(name: string): Promise<string> {
   return folder;
 }
 
+// koffi's loader and its native library for this machine only; its C sources stay out.
 function installKoffi(folder: string): void {
   const modules = '/opt/calico/node_modules';
   const from = join(ROOT, 'node_modules');
-  for (const file of [
-    'package.json',
-    'index.js',
-    'index.cjs',
-    'indirect.js',
-    'indirect.cjs',
-    'LICENSE.txt',
-  ]) {
-    install(folder, join(from, 'koffi', file), `${modules}/koffi/${file}`);
+  for (const part of ['', 'src/koffi', 'src/koffi/src']) {
+    for (const file of readdirSync(join(from, 'koffi', part))) {
+      if (/\.(c?js|json|txt)$/.test(file) && file !== 'cnoke.cjs')
+        install(folder, join(from, 'koffi', part, file), join(modules, 'koffi', part, file));
+    }
   }
-  installFolder(folder, join(from, 'koffi/lib'), `${modules}/koffi/lib`);
-  installFolder(
-    folder,
-    join(from, '@koromix/koffi-linux-x64'),
-    `${modules}/@koromix/koffi-linux-x64`,
-  );
-  rmSync(join(folder, modules, '@koromix/koffi-linux-x64/musl_x64'), {
-    recursive: true,
-    force: true,
-  });
+  const native = '@koromix/koffi-linux-x64';
+  for (const file of ['package.json', 'index.js', 'linux_x64/koffi.node'])
+    install(folder, join(from, native, file), join(modules, native, file));
 }
 
 async function calicoNode(): Promise<string> {
