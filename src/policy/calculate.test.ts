@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ip } from '../net/ip.ts';
+import { PolicyCalculator } from './calculate.ts';
+import type { Desired } from './desired.ts';
+import { PolicyFeed } from './feed.ts';
+import { operation, outcomeOf } from './world.cases.ts';
+
+const calculator = (): PolicyCalculator =>
+  new PolicyCalculator({
+    node: 'node1',
+    family: 4,
+    settings: { endpointToHostAction: 'RETURN', ipipEnabled: true },
+    nodeAddress: () => ip('10.9.0.1'),
+  });
+
+/** Everything as sorted text. */
+const textOf = ({ tables, ipSets }: Desired): readonly string[] =>
+  [
+    ...[...tables].flatMap(([table, { chains }]) =>
+      [...chains.values()].map(
+        ({ name, rules }) => `${table} ${name} ${rules.map(({ text }) => text).join('; ')}`,
+      ),
+    ),
+    ...[...ipSets.values()].map(
+      ({ meta, members }) => `${meta.name} ${meta.type} ${[...members].sort().join(' ')}`,
+    ),
+  ].sort();
+
+test('the result depends on the state alone, not on how it came about', () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(operation, { maxLength: 4 }), { maxLength: 8 }), (batches) => {
+      const incremental = calculator();
+      for (const batch of batches) {
+        for (const change of batch) {
+          if (change.kind === 'put') incremental.put(change.key, change.value);
+          else incremental.remove(change.key);
+        }
+        incremental.desired();
+      }
+      const fresh = calculator();
+      for (const [key, value] of outcomeOf(batches.flat())) fresh.put(key, value);
+      assert.deepEqual(textOf(incremental.desired()), textOf(fresh.desired()));
+      assert.deepEqual([...incremental.problems()].sort(), [...fresh.problems()].sort());
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('every chain that a rule names exists, and every set', () => {
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 30 }), (operations) => {
+      const one = calculator();
+      for (const [key, value] of outcomeOf(operations)) one.put(key, value);
+      const { tables, ipSets } = one.desired();
+      for (const { chains } of tables.values()) {
+        for (const { text } of [...chains.values()].flatMap(({ rules }) => rules)) {
+          const target = /--(?:jump|goto) (cali-\S+)/.exec(text)?.[1];
+          if (target) assert.ok(chains.has(target), text);
+          for (const [, set] of text.matchAll(/--match-set (\S+)/g))
+            assert.ok(ipSets.has(set!), text);
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+const R = '/calico/resources/v3/projectcalico.org/';
+const ENDPOINT = `${R}workloadendpoints/default/node1-k8s-a-eth0`;
+const endpoint = (extra: object = {}): string =>
+  JSON.stringify({
+    kind: 'WorkloadEndpoint',
+    metadata: { name: 'node1-k8s-a-eth0', namespace: 'default', labels: { 'pcns.team': 'red' } },
+    spec: { node: 'node1', interfaceName: 'cali1', ipNetworks: ['10.1.0.1/32'], ...extra },
+  });
+const chainsOf = (one: PolicyCalculator) => one.desired().tables.get('filter')!.chains;
+const texts = (one: PolicyCalculator, chain: string): readonly string[] =>
+  chainsOf(one)
+    .get(chain)!
+    .rules.map(({ text }) => text.replace(/-m comment --comment "[^"]*" ?/g, ''));
+
+test('a profile that does not exist closes the endpoint', () => {
+  const one = calculator();
+  one.put(ENDPOINT, endpoint({ profiles: ['kns.none'] }));
+  assert.deepEqual(texts(one, 'cali-pri-kns.none'), [
+    '--jump MARK --set-mark 0x40000/0x40000',
+    '-m mark --mark 0x40000/0x40000 --jump DROP',
+  ]);
+});
+
+test('an unreadable policy closes its namespace and is reported', () => {
+  const one = calculator();
+  one.put(
+    ENDPOINT,
+    endpoint().replace('"pcns.team"', '"projectcalico.org/namespace":"default","pcns.team"'),
+  );
+  one.put(`${R}networkpolicies/default/p`, '{"kind":"NetworkPolicy"');
+  assert.deepEqual(texts(one, 'cali-pi-np/default/p'), ['']);
+  assert.match(texts(one, 'cali-tw-cali1').at(-2)!, /0\/0x20000 --jump DROP/);
+  assert.match(one.problems()[0]!, /^NetworkPolicy default\/p: /);
+});
+
+test('a pod cannot give itself its namespace’s labels', () => {
+  const one = calculator();
+  one.put(ENDPOINT, endpoint());
+  one.put(
+    `${R}globalnetworkpolicies/g`,
+    JSON.stringify({
+      kind: 'GlobalNetworkPolicy',
+      metadata: { name: 'g' },
+      spec: { selector: "pcns.team == 'red'" },
+    }),
+  );
+  assert.ok(!chainsOf(one).has('cali-pi-gnp/g'));
+});
+
+test('an interface name that is more than a name is not rendered', () => {
+  const one = calculator();
+  one.put(ENDPOINT, endpoint({ interfaceName: 'c -j ACCEPT' }));
+  assert.equal(texts(one, 'cali-to-wl-dispatch').length, 1);
+});
+
+test('the feed: what CNI ADD wrote is not undone by what the watch tells late', () => {
+  const one = calculator();
+  const feed = new PolicyFeed(one);
+  const there = (): boolean => chainsOf(one).has('cali-tw-cali1');
+  const item = (value: string) => ({ key: ENDPOINT, value, revision: 1n });
+  const [older, newer] = [endpoint({ interfaceName: 'cali0' }), endpoint()];
+  feed.snapshot([]);
+  assert.ok(feed.putEndpoint(ENDPOINT, newer));
+  assert.ok(!feed.changes([{ kind: 'put', item: item(older) }]), 'an older value');
+  assert.ok(!feed.changes([{ kind: 'delete', key: ENDPOINT, revision: 1n }]), 'an older delete');
+  assert.ok(there());
+  feed.snapshot([]);
+  assert.ok(there(), 'a snapshot from before the write');
+  assert.ok(!feed.changes([{ kind: 'put', item: item(newer) }]), 'confirmed');
+  assert.ok(feed.changes([{ kind: 'delete', key: ENDPOINT, revision: 2n }]), 'a newer delete');
+  assert.ok(!there());
+  feed.putEndpoint(ENDPOINT, newer);
+  feed.snapshot([]);
+  feed.snapshot([]);
+  assert.ok(!there(), 'two snapshots do not know it');
+  feed.putEndpoint(ENDPOINT, newer);
+  assert.ok(feed.removeEndpoint(ENDPOINT));
+  assert.ok(!there());
+});

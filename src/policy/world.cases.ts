@@ -1,0 +1,173 @@
+// A small random world for property tests: keys and values of which any sequence of puts and
+// deletes is possible. Shared by the calculator's and the engine's tests.
+import fc from 'fast-check';
+
+export type Operation =
+  | { readonly kind: 'put'; readonly key: string; readonly value: string }
+  | { readonly kind: 'delete'; readonly key: string };
+
+const ROOT = '/calico/resources/v3/projectcalico.org/';
+
+const pick = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
+const labels = fc.dictionary(pick('app', 'tier', 'pcns.team'), pick('a', 'b'), { maxKeys: 2 });
+const selector = pick(
+  'all()',
+  "app == 'a'",
+  "app != 'a' && has(tier)",
+  "tier in {'a', 'b'}",
+  "pcns.team == 'a'",
+  'app = broken',
+);
+const entity = fc.record(
+  {
+    selector,
+    notSelector: pick("tier == 'b'"),
+    namespaceSelector: pick("team == 'a'", 'all()'),
+    nets: fc.subarray(['10.0.0.0/8', '0.0.0.0/0', 'fd00::/8']),
+    notNets: fc.subarray(['10.1.0.0/16', '10.2.0.0/16']),
+    ports: fc.subarray([80, 'http', '100:200']),
+  },
+  { requiredKeys: [] },
+);
+const rule = fc.record(
+  {
+    action: pick('Allow', 'Deny', 'Pass', 'Log'),
+    protocol: pick('TCP', 'UDP'),
+    source: entity,
+    destination: entity,
+  },
+  { requiredKeys: ['action'] },
+);
+const rules = fc.array(rule, { maxLength: 2 });
+
+const stored = (kind: string, name: string, spec: object, metadata: object = {}): string =>
+  JSON.stringify({
+    kind,
+    apiVersion: 'projectcalico.org/v3',
+    metadata: { name, ...metadata },
+    spec,
+  });
+
+const put = (
+  keys: readonly string[],
+  value: (key: string) => fc.Arbitrary<string>,
+): fc.Arbitrary<Operation> =>
+  pick(...keys).chain((key) => value(key).map((text) => ({ kind: 'put', key, value: text })));
+
+const ENDPOINTS = ['node1-k8s-a-eth0', 'node1-k8s-b-eth0', 'node2-k8s-c-eth0'].map(
+  (name) => `${ROOT}workloadendpoints/ns/${name}`,
+);
+const NAMESPACED = ['p', 'q'].map((name) => `${ROOT}networkpolicies/ns/${name}`);
+const GLOBAL = ['g', 'h'].map((name) => `${ROOT}globalnetworkpolicies/${name}`);
+const PROFILES = ['kns.ns', 'ksa.ns.x'].map((name) => `${ROOT}profiles/${name}`);
+const POOLS = ['one', 'two'].map((name) => `${ROOT}ippools/${name}`);
+const NODES = ['node1', 'node2'].map((name) => `${ROOT}nodes/${name}`);
+const SETS = [`${ROOT}globalnetworksets/s`, `${ROOT}networksets/ns/s`];
+const TIERS = [`${ROOT}tiers/t`];
+
+const endpoint = (key: string): fc.Arbitrary<string> => {
+  const name = key.slice(key.lastIndexOf('/') + 1);
+  const [node = '', , pod = ''] = name.split('-');
+  return fc
+    .record({
+      labels: labels.map((own) => ({ ...own, 'projectcalico.org/namespace': 'ns' })),
+      net: pick('10.1.0.1/32', '10.1.0.2/32', '10.1.0.3/32'),
+      profiles: fc.subarray(['kns.ns', 'ksa.ns.x']),
+      port: pick(8080, 9090),
+    })
+    .map(({ labels: own, net, profiles, port }) =>
+      stored(
+        'WorkloadEndpoint',
+        name,
+        {
+          orchestrator: 'k8s',
+          node,
+          pod,
+          endpoint: 'eth0',
+          ipNetworks: [net],
+          profiles,
+          interfaceName: `cali${pod}`,
+          ports: [{ name: 'http', protocol: 'TCP', port }],
+        },
+        { namespace: 'ns', labels: own },
+      ),
+    );
+};
+
+const policy =
+  (kind: string) =>
+  (key: string): fc.Arbitrary<string> =>
+    fc
+      .record(
+        {
+          tier: pick('default', 't'),
+          order: pick(10, 20),
+          selector,
+          types: fc.subarray(['Ingress', 'Egress'], { minLength: 1 }),
+          ingress: rules,
+          egress: rules,
+        },
+        { requiredKeys: ['selector'] },
+      )
+      .map((spec) => stored(kind, key.slice(key.lastIndexOf('/') + 1), spec));
+
+const profile = (key: string): fc.Arbitrary<string> =>
+  fc
+    .record(
+      {
+        ingress: rules,
+        egress: rules,
+        labelsToApply: fc.dictionary(pick('pcns.team', 'pcns.app'), pick('a', 'b')),
+      },
+      { requiredKeys: [] },
+    )
+    .map((spec) => stored('Profile', key.slice(key.lastIndexOf('/') + 1), spec));
+
+const KEYS = [
+  ...ENDPOINTS,
+  ...NAMESPACED,
+  ...GLOBAL,
+  ...PROFILES,
+  ...POOLS,
+  ...NODES,
+  ...SETS,
+  ...TIERS,
+];
+
+/** One change of the datastore. */
+export const operation: fc.Arbitrary<Operation> = fc.oneof(
+  { weight: 3, arbitrary: put(ENDPOINTS, endpoint) },
+  { weight: 2, arbitrary: put(NAMESPACED, policy('NetworkPolicy')) },
+  { weight: 2, arbitrary: put(GLOBAL, policy('GlobalNetworkPolicy')) },
+  { weight: 2, arbitrary: put(PROFILES, profile) },
+  put(POOLS, () =>
+    fc.boolean().map((natOutgoing) => stored('IPPool', 'p', { cidr: '10.1.0.0/16', natOutgoing })),
+  ),
+  put(NODES, () =>
+    pick('10.9.0.1/24', '10.9.0.2/24').map((ipv4Address) =>
+      stored('Node', 'n', { bgp: { ipv4Address } }),
+    ),
+  ),
+  put(SETS, (key) =>
+    labels.map((own) =>
+      stored(
+        key.includes('global') ? 'GlobalNetworkSet' : 'NetworkSet',
+        's',
+        { nets: ['198.51.100.0/24', '0.0.0.0/0'] },
+        { labels: own },
+      ),
+    ),
+  ),
+  put(TIERS, () => pick(5, 2_000_000).map((order) => stored('Tier', 't', { order }))),
+  pick(...KEYS).map((key): Operation => ({ kind: 'delete', key })),
+);
+
+/** What is stored after the operations. */
+export function outcomeOf(operations: readonly Operation[]): ReadonlyMap<string, string> {
+  const state = new Map<string, string>();
+  for (const change of operations) {
+    if (change.kind === 'put') state.set(change.key, change.value);
+    else state.delete(change.key);
+  }
+  return state;
+}
