@@ -99,15 +99,14 @@ export function meshNode(
     if (!parsed) problems.push(`Node ${name}: '${text}' is no address`);
     return parsed;
   };
+  const [ipv4, ipv6] = [address(bgp?.ipv4Address), address(bgp?.ipv6Address)];
   const asn = bgp?.asNumber === undefined ? undefined : parseAsn(bgp.asNumber);
-  if (bgp?.asNumber !== undefined && !asn)
+  const reflectorClusterId = bgp?.routeReflectorClusterID || undefined;
+  if (bgp?.asNumber !== undefined && !asn) {
+    // Without an address it has no session: a guessed AS number would be worse.
     problems.push(`Node ${name}: asNumber '${bgp.asNumber}' is no AS number`);
-  const node: MeshNode = {
-    name,
-    ipv4: address(bgp?.ipv4Address),
-    ipv6: address(bgp?.ipv6Address),
-    asn,
-    reflectorClusterId: bgp?.routeReflectorClusterID || undefined,
-  };
+    return { node: { name, reflectorClusterId }, problems };
+  }
+  const node: MeshNode = { name, ipv4, ipv6, asn, reflectorClusterId };
   return { node, problems };
 }

@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { affinityKey, resourceKey } from '../model/keys.ts';
+import type { Asn } from '../net/asn.ts';
+import { cidr } from '../net/cidr.ts';
+import { ip } from '../net/ip.ts';
+import { DEFAULT_HOLD_TIME_SECONDS, parseEnvironment } from './environment.ts';
+import { farewell, greet, newExchange, news, retellAll } from './exchange.ts';
+import { readinessOf } from './readiness.ts';
+import { demandOf, isInSync, newView, PARTS, takeChanges, takeListing } from './view.ts';
+
+const item = (key: string, value: string | object) => ({
+  key,
+  value: typeof value === 'string' ? value : JSON.stringify(value),
+  revision: 1n,
+});
+const resource = (
+  kind: string,
+  plural: 'nodes' | 'ippools' | 'bgpconfigurations',
+  name: string,
+  spec: object,
+) =>
+  item(resourceKey(plural, name), {
+    kind,
+    apiVersion: 'projectcalico.org/v3',
+    metadata: { name },
+    spec,
+  });
+const node = (name: string, ipv4Address: string) =>
+  resource('Node', 'nodes', name, { bgp: { ipv4Address } });
+const affinity = (owner: string, block: string, value: object | string = { state: 'confirmed' }) =>
+  item(affinityKey(owner, cidr(block)), value);
+
+function view(...items: ReturnType<typeof item>[]) {
+  const made = newView('n1');
+  for (const part of PARTS) takeListing(made, part, []);
+  const problems = takeChanges(
+    made,
+    items.map((i) => ({ kind: 'put', item: i })),
+  );
+  return { view: made, problems };
+}
+
+test('the demand: peers, own confirmed blocks, pools, AS and port', () => {
+  const { view: made, problems } = view(
+    node('n1', '10.200.0.11/24'),
+    node('n2', '10.200.0.12/24'),
+    affinity('n1', '192.168.1.0/26'),
+    affinity('n1', '192.168.2.0/26', { state: 'pending' }),
+    affinity('n1', '192.168.3.0/26', ''),
+    affinity('n2', '192.168.4.0/26'),
+    resource('IPPool', 'ippools', 'p', { cidr: '192.168.0.0/16', ipipMode: 'Always' }),
+    resource('BGPConfiguration', 'bgpconfigurations', 'default', { asNumber: 65001 }),
+    resource('BGPConfiguration', 'bgpconfigurations', 'node.n2', { listenPort: 1179 }),
+  );
+  const demand = demandOf(made);
+  assert.deepEqual(problems, []);
+  assert.equal(demand.localAsn, 65001);
+  assert.deepEqual(demand.ownBlocks, ['192.168.1.0/26', '192.168.3.0/26']);
+  assert.deepEqual(
+    demand.peers.map((p) => [p.name, p.port, p.passive]),
+    [['Mesh_10_200_0_12', 1179, true]],
+  );
+  assert.equal(demand.pools[0]?.ipip, 'Always');
+});
+
+test('what cannot be read is as good as absent, and is named', () => {
+  const { view: made, problems } = view(
+    node('n1', '10.200.0.11/24'),
+    node('n2', '10.200.0.12/24'),
+    item(resourceKey('nodes', 'n2'), '{'),
+    affinity('n1', '192.168.1.0/26', '[1]'),
+    resource('IPPool', 'ippools', 'p', { cidr: 'x' }),
+  );
+  assert.equal(problems.length, 3);
+  const demand = demandOf(made);
+  assert.deepEqual([demand.peers, demand.ownBlocks, demand.pools], [[], [], []]);
+});
+
+test('a new listing forgets what it does not hold; in sync when all parts are listed', () => {
+  const fresh = newView('n1');
+  takeListing(fresh, 'nodes', [node('n1', '10.0.0.1'), node('n2', '10.0.0.2')]);
+  assert.equal(isInSync(fresh), false);
+  for (const part of PARTS) takeListing(fresh, part, []);
+  assert.equal(isInSync(fresh), true);
+  assert.equal(demandOf(fresh).self, undefined);
+});
+
+test('the mesh can be switched off, and a deleted block is no longer demanded', () => {
+  const off = { nodeToNodeMeshEnabled: false };
+  const { view: made } = view(
+    node('n1', '10.200.0.11/24'),
+    node('n2', '10.200.0.12/24'),
+    affinity('n1', '192.168.1.0/26'),
+    resource('BGPConfiguration', 'bgpconfigurations', 'default', off),
+  );
+  assert.deepEqual(demandOf(made).peers, []);
+  const key = affinityKey('n1', cidr('192.168.1.0/26'));
+  takeChanges(made, [{ kind: 'delete', key, revision: 2n }]);
+  assert.deepEqual(demandOf(made).ownBlocks, []);
+});
+
+test('exchange: all at first, then the news, all again on request, nothing after the end', () => {
+  const exchange = newExchange();
+  const peer = {
+    address: ip('10.0.0.2'),
+    asn: 64512 as Asn,
+    localAsn: 64512 as Asn,
+    localAddress: ip('10.0.0.1'),
+    families: [4] as const,
+  };
+  const facts = (...blocks: string[]) => ({
+    ownBlocks: blocks.map(cidr),
+    best: new Map(),
+    pools: [],
+  });
+  const words = (updates: ReturnType<typeof news>): string =>
+    updates
+      .map((u) =>
+        u.endOfRib ? 'end' : `+${u.announced.flatMap((a) => a.prefixes)} -${u.withdrawn}`,
+      )
+      .join(' | ');
+  assert.equal(words(greet(exchange, peer, facts('192.168.1.0/26'))), '+192.168.1.0/26 - | end');
+  assert.equal(words(news(exchange, peer.address, facts('192.168.1.0/26'))), '');
+  const next = facts('192.168.2.0/26');
+  assert.equal(words(news(exchange, peer.address, next)), '+ -192.168.1.0/26 | +192.168.2.0/26 -');
+  assert.equal(words(retellAll(exchange, peer.address, 4, next)), '+192.168.2.0/26 - | end');
+  farewell(exchange, peer.address);
+  assert.equal(words(news(exchange, peer.address, facts('192.168.1.0/26'))), '');
+});
+
+const READY = {
+  inSync: true,
+  node: 'n1',
+  self: { name: 'n1', ipv4: { ip: ip('10.0.0.1'), prefixLength: 24 } },
+  listenErrors: [],
+  peers: [
+    { address: ip('10.0.0.2'), state: 'established' as const },
+    { address: ip('10.0.0.3'), state: 'active' as const },
+  ],
+  upForMs: 1000,
+};
+test('readiness names what is missing', () => {
+  const missing = ['BGP not established with 10.0.0.3'];
+  assert.deepEqual(readinessOf(READY), { ready: false, problems: missing });
+  assert.deepEqual(readinessOf({ ...READY, upForMs: 31_000 }), { ready: true, problems: missing });
+  assert.deepEqual(readinessOf({ ...READY, peers: [] }), { ready: true, problems: [] });
+  assert.deepEqual(readinessOf({ ...READY, self: undefined, peers: [] }), {
+    ready: false,
+    problems: ['waiting for Node n1 in the datastore'],
+  });
+  const alone = READY.peers.slice(1);
+  assert.equal(readinessOf({ ...READY, peers: alone, upForMs: 60_000 }).ready, false);
+});
+
+test('environment: defaults, and one sentence for what cannot be used', () => {
+  const good = { ETCD_ENDPOINTS: 'http://10.96.232.136:6666', NODENAME: 'n1' };
+  const parsed = parseEnvironment(good);
+  assert(parsed.ok);
+  assert.deepEqual(
+    [parsed.value.holdTimeSeconds, parsed.value.healthPort, parsed.value.routerId],
+    [DEFAULT_HOLD_TIME_SECONDS, 9098, undefined],
+  );
+  const wrong = (env: object) => {
+    const result = parseEnvironment({ ...good, ...env });
+    return result.ok ? '' : result.error;
+  };
+  assert.match(wrong({ ETCD_ENDPOINTS: '' }), /^ETCD_ENDPOINTS/);
+  assert.match(wrong({ NODENAME: '' }), /^NODENAME/);
+  assert.match(wrong({ BGP_HOLD_TIME_SECONDS: '2' }), /'2' must be a whole number from 3 to 65535/);
+  assert.match(wrong({ CALICO_ROUTER_ID: 'fd00::1' }), /^CALICO_ROUTER_ID/);
+  assert.equal(wrong({ CALICO_ROUTER_ID: 'hash' }), '');
+});
