@@ -4,7 +4,9 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,77 +17,64 @@ import (
 )
 
 const (
-	socket  = "/var/run/calico/cni.sock"
-	version = "0.1.0"
-	// CNI SPEC: 11, try again later.
-	tryAgain = 11
+	version  = "0.1.0"
+	tryAgain = 11 // CNI SPEC, well-known error codes
 	patience = 90 * time.Second
 )
 
-const versions = `["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0"]`
+var supported = strings.Fields("0.1.0 0.2.0 0.3.0 0.3.1 0.4.0 1.0.0")
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "-v" {
 		fmt.Println(version)
 		return
 	}
-	stdin, err := io.ReadAll(os.Stdin)
+	stdin, _ := io.ReadAll(os.Stdin)
+	var conf struct{ CNIVersion string }
+	if json.Unmarshal(stdin, &conf) != nil || conf.CNIVersion == "" {
+		conf.CNIVersion = "0.2.0" // what a missing version means
+	}
 	if os.Getenv("CNI_COMMAND") == "VERSION" {
-		fmt.Printf(`{"cniVersion":%q,"supportedVersions":%s}`, asked(stdin), versions)
+		print(map[string]any{"cniVersion": conf.CNIVersion, "supportedVersions": supported})
 		return
 	}
-	if err == nil {
-		err = call(stdin)
-	}
+	exit, err := call(string(stdin))
 	if err != nil {
-		msg := fmt.Sprintf("the calico-node agent on this node does not answer (%v); check that the calico-node pod is running", err)
-		text, _ := json.Marshal(msg)
-		fmt.Printf(`{"cniVersion":%q,"code":%d,"msg":%s}`, asked(stdin), tryAgain, text)
-		os.Exit(1)
+		msg := fmt.Sprintf("the calico-node agent does not answer (%v); check that its pod is running", err)
+		print(map[string]any{"cniVersion": conf.CNIVersion, "code": tryAgain, "msg": msg})
 	}
+	os.Exit(exit)
 }
 
-// call forwards the request, copies the answer to stdout and exits as the agent says.
-func call(stdin []byte) error {
+func print(value any) { json.NewEncoder(os.Stdout).Encode(value) }
+
+// call forwards the request, prints the answer and tells the exit code.
+func call(stdin string) (int, error) {
 	env := map[string]string{}
 	for _, pair := range os.Environ() {
 		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "CNI_") {
 			env[name] = value
 		}
 	}
+	socket := cmp.Or(os.Getenv("CALICO_CNI_SOCKET"), "/var/run/calico/cni.sock")
 	conn, err := net.DialTimeout("unix", socket, 5*time.Second)
 	if err != nil {
-		return err
+		return 1, err
 	}
 	conn.SetDeadline(time.Now().Add(patience))
-	request := map[string]any{"type": filepath.Base(os.Args[0]), "env": env, "stdin": string(stdin)}
-	if err := json.NewEncoder(conn).Encode(request); err != nil {
-		return err
-	}
+	request := map[string]any{"type": filepath.Base(os.Args[0]), "env": env, "stdin": stdin}
+	json.NewEncoder(conn).Encode(request) // a failure shows when no answer comes
 	conn.(*net.UnixConn).CloseWrite()
 	reader := bufio.NewReader(conn)
-	line, err := reader.ReadBytes('\n')
-	if err != nil {
-		return err
-	}
 	var head struct{ Exit int }
-	if err := json.Unmarshal(line, &head); err != nil {
-		return err
+	header, err := reader.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(header, &head)
 	}
-	answer, err := io.ReadAll(reader)
-	if err != nil {
-		return err
+	answer, broken := io.ReadAll(reader)
+	if err = errors.Join(err, broken); err != nil {
+		return 1, err
 	}
-	os.Stdout.Write(answer)
-	os.Exit(head.Exit)
-	return nil
-}
-
-// asked is the version of the configuration, for answers that the agent does not make.
-func asked(stdin []byte) string {
-	var conf struct{ CNIVersion string }
-	if json.Unmarshal(stdin, &conf) != nil || conf.CNIVersion == "" {
-		return "0.2.0"
-	}
-	return conf.CNIVersion
+	_, err = os.Stdout.Write(answer)
+	return head.Exit, err
 }

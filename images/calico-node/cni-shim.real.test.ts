@@ -1,0 +1,122 @@
+// The shim's protocol, its answers without an agent, and its cost.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { shimPath } from '../shim.ts';
+
+const CONFIG = '{"cniVersion":"0.3.0","name":"k8s-pod-network","type":"calico"}';
+const BYTES_MAX = 3 << 20;
+
+interface Outcome {
+  readonly exit: number | null;
+  readonly stdout: string;
+}
+
+let folder: string;
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'calico-kit-shim-'));
+  for (const type of ['calico', 'calico-ipam']) copyFileSync(await shimPath(), join(folder, type));
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function run(
+  type: string,
+  { stdin = CONFIG, env = {}, args = [] as string[], socket = join(folder, 'nobody.sock') },
+): Promise<Outcome> {
+  const child = spawn(join(folder, type), args, {
+    env: { ...env, CALICO_CNI_SOCKET: socket, HOME: '/root' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let stdout = '';
+  child.stdout.on('data', (text) => {
+    stdout += String(text);
+  });
+  child.stdin.end(stdin);
+  return new Promise((resolve) => child.on('close', (exit) => resolve({ exit, stdout })));
+}
+
+/** Runs the shim against an agent that answers `reply`; tells what the agent was sent. */
+async function withAgent(type: string, reply: string, env: Record<string, string>) {
+  const socket = join(folder, `${type}-${Math.random().toString(36).slice(2)}.sock`);
+  let request = '';
+  const server = createServer({ allowHalfOpen: true }, (connection) => {
+    connection.on('data', (text) => {
+      request += String(text);
+    });
+    connection.on('end', () => connection.end(reply));
+  });
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  const outcome = await run(type, { socket, env });
+  await new Promise((resolve) => server.close(resolve));
+  return { outcome, request };
+}
+
+describe('with an agent', () => {
+  test('hands over type, CNI variables and stdin, nothing else', async () => {
+    const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'c1', CNI_ARGS: 'A=1;B=2', SECRET: 'x' };
+    const { request } = await withAgent('calico', '{"exit":0}\n{"a":1}', env);
+    assert.ok(request.endsWith('\n'));
+    const { SECRET: _, ...forwarded } = env;
+    assert.deepEqual(JSON.parse(request), { type: 'calico', env: forwarded, stdin: CONFIG });
+  });
+
+  test('takes its type from its name', async () => {
+    const { request } = await withAgent('calico-ipam', '{"exit":0}\n', {});
+    assert.equal((JSON.parse(request) as { type: string }).type, 'calico-ipam');
+  });
+
+  for (const [what, reply, wanted] of [
+    ['a result', '{"exit":0}\n{"ips":[]}', { exit: 0, stdout: '{"ips":[]}' }],
+    ['no output', '{"exit":0}\n', { exit: 0, stdout: '' }],
+    ['an error', '{"exit":1}\n{"code":7}', { exit: 1, stdout: '{"code":7}' }],
+    ['lines', '{"exit":0}\n{\n"a": 1\n}\n', { exit: 0, stdout: '{\n"a": 1\n}\n' }],
+  ] as const) {
+    test(`prints the agent's answer: ${what}`, async () => {
+      const { outcome } = await withAgent('calico', reply, { CNI_COMMAND: 'ADD' });
+      assert.deepEqual(outcome, wanted);
+    });
+  }
+
+  test('an agent that dies before answering is error 11', async () => {
+    const { outcome } = await withAgent('calico', '', { CNI_COMMAND: 'ADD' });
+    assert.equal(outcome.exit, 1);
+    assert.equal((JSON.parse(outcome.stdout) as { code: number }).code, 11);
+  });
+});
+
+describe('without an agent', () => {
+  test('error 11 in the version of the configuration, exit 1', async () => {
+    for (const CNI_COMMAND of ['ADD', 'DEL', 'CHECK']) {
+      const { exit, stdout } = await run('calico', { env: { CNI_COMMAND } });
+      const error = JSON.parse(stdout) as { cniVersion: string; code: number; msg: string };
+      assert.deepEqual([exit, error.cniVersion, error.code], [1, '0.3.0', 11]);
+      assert.match(error.msg, /check that its pod is running/);
+    }
+  });
+
+  test('bad configuration still gives an error that parses', async () => {
+    const { exit, stdout } = await run('calico', { stdin: 'no json', env: { CNI_COMMAND: 'ADD' } });
+    assert.equal(exit, 1);
+    assert.equal((JSON.parse(stdout) as { cniVersion: string }).cniVersion, '0.2.0');
+  });
+
+  test('VERSION needs no agent', async () => {
+    const { exit, stdout } = await run('calico', { env: { CNI_COMMAND: 'VERSION' } });
+    const answer = JSON.parse(stdout) as { cniVersion: string; supportedVersions: string[] };
+    assert.deepEqual([exit, answer.cniVersion], [0, '0.3.0']);
+    assert.deepEqual(answer.supportedVersions.at(-1), '1.0.0');
+  });
+
+  test('-v prints the version', async () => {
+    const { version } = (await import('../../package.json', { with: { type: 'json' } })).default;
+    assert.deepEqual(await run('calico', { args: ['-v'] }), { exit: 0, stdout: `${version}\n` });
+  });
+});
+
+test('the binary is small', async () => {
+  assert.ok(statSync(await shimPath()).size < BYTES_MAX);
+});
