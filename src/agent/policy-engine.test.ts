@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
+import pino from 'pino';
+import { systemClock } from '../base/clock.io.ts';
+import { OpError } from '../base/op-error.ts';
+import type { KeyValue } from '../datastore/store.ts';
+import { ip } from '../net/ip.ts';
+import { type Operation, operation, outcomeOf } from '../policy/world.cases.ts';
+import { cleanUp, openPolicyEngine, type PolicyEngineOptions } from './policy-engine.io.ts';
+import { StrictKernel } from './policy-kernel.cases.ts';
+
+const open = (kernel: StrictKernel, extra: Partial<PolicyEngineOptions> = {}) =>
+  openPolicyEngine({
+    node: 'node1',
+    tables: kernel.tables,
+    ipSets: kernel.ipSets,
+    settings: { endpointToHostAction: 'RETURN', ipipEnabled: false },
+    nodeAddress: () => ip('10.9.0.1'),
+    log: pino({ level: 'silent' }),
+    clock: systemClock,
+    ...extra,
+  });
+
+const items = (state: ReadonlyMap<string, string>): readonly KeyValue[] =>
+  [...state].map(([key, value]) => ({ key, value, revision: 1n }));
+
+const asChange = (change: Operation) =>
+  change.kind === 'put'
+    ? ({ kind: 'put', item: { key: change.key, value: change.value, revision: 1n } } as const)
+    : ({ kind: 'delete', key: change.key, revision: 1n } as const);
+
+const endpointKey = (pod: string): string =>
+  `/calico/resources/v3/projectcalico.org/workloadendpoints/ns/node1-k8s-${pod}-eth0`;
+const endpoint = (pod: string): string =>
+  JSON.stringify({
+    kind: 'WorkloadEndpoint',
+    metadata: { name: `node1-k8s-${pod}-eth0`, namespace: 'ns' },
+    spec: { node: 'node1', interfaceName: `cali${pod}`, ipNetworks: ['10.1.0.1/32'] },
+  });
+
+test('the kernel after any changes is that of a fresh start, and never without our hooks', async () => {
+  const batches = fc.array(fc.array(operation, { maxLength: 4 }), { maxLength: 6 });
+  await fc.assert(
+    fc.asyncProperty(batches, batches, async (before, changes) => {
+      const kernel = new StrictKernel();
+      const old = open(kernel);
+      old.snapshot(items(outcomeOf(before.flat())));
+      await old.inSync();
+      await old.close();
+      kernel.onCommit = (table, chains) => {
+        if (table === 'filter') assert.match(chains.get('FORWARD')![0]!, /jump cali-FORWARD/);
+      };
+      const engine = open(kernel);
+      engine.snapshot(items(outcomeOf(before.flat())));
+      for (const batch of changes) {
+        engine.changes(batch.map(asChange));
+        await setImmediate();
+      }
+      await engine.inSync();
+      await setImmediate();
+      await engine.close();
+      const fresh = new StrictKernel();
+      const other = open(fresh);
+      other.snapshot(items(outcomeOf([...before, ...changes].flat())));
+      await other.inSync();
+      await other.close();
+      assert.deepEqual(kernel.text(), fresh.text());
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('nothing is written before the first snapshot; a restart writes nothing', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel);
+  const put = engine.putEndpoint(endpointKey('a'), endpoint('a'));
+  engine.changes([]);
+  await setImmediate();
+  assert.equal(kernel.commits, 0);
+  assert.equal(engine.state().ready, false);
+  engine.snapshot([]);
+  await put;
+  assert.ok(kernel.chains.get('filter')!.has('cali-tw-calia'));
+  assert.deepEqual(engine.state(), { ready: true, chains: 28, ipSets: 3 });
+  await engine.close();
+  const { commits } = kernel;
+  const restarted = open(kernel);
+  restarted.snapshot([{ key: endpointKey('a'), value: endpoint('a'), revision: 2n }]);
+  await restarted.inSync();
+  assert.equal(kernel.commits, commits);
+  restarted.removeEndpoint(endpointKey('a'));
+  await setImmediate();
+  assert.ok(!kernel.chains.get('filter')!.has('cali-tw-calia'));
+  assert.equal(kernel.commits, commits + 1, 'only the filter table');
+  await restarted.close();
+});
+
+test('what arrives while the kernel is written goes together', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel);
+  engine.snapshot([]);
+  await engine.inSync();
+  const before = kernel.commits;
+  const gate = Promise.withResolvers<void>();
+  kernel.hold = gate.promise;
+  const puts = ['a', 'b', 'c', 'd', 'e'].map((pod) =>
+    engine.putEndpoint(endpointKey(pod), endpoint(pod)),
+  );
+  await setImmediate();
+  gate.resolve();
+  kernel.hold = undefined;
+  await Promise.all(puts);
+  assert.ok(kernel.commits - before <= 2);
+  await engine.close();
+});
+
+test('a refusal is told, read back and tried again', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel);
+  engine.snapshot([]);
+  await engine.inSync();
+  kernel.refuse = 1;
+  const put = engine.putEndpoint(endpointKey('a'), endpoint('a'));
+  await setImmediate();
+  assert.deepEqual(engine.state().ready, false);
+  assert.match(engine.state().problem ?? '', /line 1 failed/);
+  kernel.chains.get('filter')!.set('FORWARD', []);
+  await put;
+  assert.equal(engine.state().ready, true);
+  assert.equal(kernel.chains.get('filter')!.get('FORWARD')!.length, 3);
+  await engine.close();
+});
+
+test('putEndpoint gives up in time', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel, { putTimeoutMilliseconds: 20 });
+  engine.snapshot([]);
+  await engine.inSync();
+  kernel.refuse = 1_000;
+  await assert.rejects(engine.putEndpoint(endpointKey('a'), endpoint('a')), (error) => {
+    assert.ok(error instanceof OpError);
+    assert.match(error.message, /line 1 failed/);
+    return true;
+  });
+  await engine.close();
+});
+
+test('what others flush is repaired', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel, { checkMilliseconds: 1 });
+  engine.snapshot([{ key: endpointKey('a'), value: endpoint('a'), revision: 1n }]);
+  await engine.inSync();
+  const before = kernel.text();
+  for (const chains of kernel.chains.values())
+    for (const name of chains.keys()) chains.set(name, []);
+  kernel.sets.get('cali40this-host')!.members.clear();
+  const repaired = Promise.withResolvers<void>();
+  const tables = new Set<string>();
+  kernel.onCommit = (table) => {
+    if (tables.add(table).size === 4) repaired.resolve();
+  };
+  await repaired.promise;
+  while (kernel.sets.get('cali40this-host')!.members.size === 0) await setImmediate();
+  assert.deepEqual(kernel.text(), before);
+  await engine.close();
+});
+
+test('cleanUp leaves nothing of ours and all of others', async () => {
+  const kernel = new StrictKernel();
+  kernel.chains.get('filter')!.set('FORWARD', ['-j USER']);
+  kernel.sets.set('users', {
+    name: 'users',
+    type: 'hash:ip',
+    family: 'inet',
+    maxElements: 1,
+    members: new Set(['10.0.0.1']),
+  });
+  const before = kernel.text();
+  const engine = open(kernel);
+  engine.snapshot([{ key: endpointKey('a'), value: endpoint('a'), revision: 1n }]);
+  await engine.inSync();
+  await engine.close();
+  assert.notDeepEqual(kernel.text(), before);
+  await cleanUp(kernel.tables, kernel.ipSets);
+  assert.deepEqual(kernel.text(), before);
+});
