@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import { parse } from 'yaml';
 import type { Json } from '../../base/json.ts';
 import { rules } from '../../model/settings/rules.ts';
 import { badSettings } from '../../model/settings/settings.cases.ts';
@@ -9,6 +10,7 @@ import { settingsFrom } from '../../model/settings/settings.ts';
 import { cleanupManifests, type Manifest, manifests } from '../manifests.ts';
 import { risksOf } from '../risks.ts';
 import { goodValues, nearText, RUNS } from '../values.cases.ts';
+import { examples } from './examples.ts';
 import { type Helm, openHelm } from './helm.cases.ts';
 
 let helm: Helm;
@@ -46,6 +48,16 @@ test('helm template prints what cdk8s synthesizes, on random values', () => {
     { numRuns: RUNS },
   );
 });
+
+for (const [name, text] of Object.entries(examples)) {
+  test(`ci/${name}-values.yaml: lint, and the same on both roads`, () => {
+    const values = parse(text) as Json;
+    helm.run(['lint', '--strict'], values);
+    const settings = settingsOf(values);
+    const expected = [...manifests(settings), ...cleanupManifests(settings)];
+    assert.deepStrictEqual(byKey(helm.template(values)), byKey(expected));
+  });
+}
 
 for (const { values, faults, helm: words } of badSettings) {
   test(`Helm refuses ${JSON.stringify(values)}`, () => {

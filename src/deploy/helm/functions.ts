@@ -41,7 +41,7 @@ export function join(...parts: readonly Of<string | number>[]): Of<string> {
 }
 
 /** Whether both are the same. */
-export function eq<T extends string | number>(a: Of<T>, b: T): Of<boolean> {
+export function eq<T extends string | number>(a: Of<T>, b: NoInfer<T>): Of<boolean> {
   return a instanceof Expr ? go(`(eq ${goOf(a)} ${literal(b)})`) : a === b;
 }
 

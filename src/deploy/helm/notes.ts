@@ -7,10 +7,12 @@ import { printTable } from './values-text.ts';
 
 /** NOTES.txt: the next commands, and the risks of the given values. */
 export function printNotes(settings: Settings): string {
-  const risks = risksOf(settings).map(({ present, text }) => {
-    const condition = present instanceof Expr ? goOf(present) : String(present);
-    return `{{- if ${condition} }}\n* ${text}\n{{- end }}`;
-  });
+  const risks = risksOf(settings).map(({ present, text }) => ({
+    condition: present instanceof Expr ? goOf(present) : String(present),
+    text,
+  }));
+  const present = `or ${risks.map(({ condition }) => condition).join(' ')}`;
+  const lines = risks.map(({ condition, text }) => `{{- if ${condition} }}\n* ${text}\n{{- end }}`);
   return `Calico networking {{ $.Chart.AppVersion }} is installed for {{ $.Values.networking.podSubnet }}.
 
 Watch it come up (calico-node 2/2 on every node, then the nodes turn Ready):
@@ -22,9 +24,11 @@ Watch it come up (calico-node 2/2 on every node, then the nodes turn Ready):
 Then look at the routes on any node:
 
   ip route show proto bird
+{{- if ${present} }}
 
 Worth knowing about these values:
-${risks.join('\n')}
+${lines.join('\n')}
+{{- end }}
 `;
 }
 

@@ -8,6 +8,7 @@ import { schemaPart, type Values } from '../../model/settings/schema.ts';
 import { Calico } from '../constructs/calico.ts';
 import { CalicoCleanup } from '../constructs/calico-cleanup.ts';
 import { printChecks } from './checks.ts';
+import { examples } from './examples.ts';
 import { goOf } from './expr.ts';
 import { printNotes, printReadme } from './notes.ts';
 import { expressions, Gate, Marks } from './reading.ts';
@@ -52,6 +53,10 @@ export function chartFiles(): ReadonlyMap<string, string> {
     ['templates/NOTES.txt', printNotes(settings)],
     ['templates/checks.yaml', printChecks(rules)],
     ...charts.flatMap(templatesOf),
+    ...Object.entries(examples).map(([name, text]): [string, string] => [
+      `ci/${name}-values.yaml`,
+      text,
+    ]),
   ]);
 }
 
