@@ -66,7 +66,7 @@ test('MED of different neighbours is not compared', () => {
 });
 
 test('the decision does not depend on the order of the paths', () => {
-  const any = fc
+  const anyPath = fc
     .tuple(fc.nat(2), fc.nat(2), fc.nat(2), fc.boolean(), fc.nat(3))
     .map(([pref, asn, med, external, id]) =>
       path(
@@ -76,7 +76,7 @@ test('the decision does not depend on the order of the paths', () => {
     );
   fc.assert(
     fc.property(
-      fc.uniqueArray(any, { minLength: 1, maxLength: 6, selector: (p) => p.from }),
+      fc.uniqueArray(anyPath, { minLength: 1, maxLength: 6, selector: (p) => p.from }),
       (paths) => {
         const best = bestPath(paths);
         assert.equal(bestPath(paths.toReversed()), best);

@@ -1,5 +1,6 @@
 // Keeps the kernel's routes as the blocks and the learned prefixes demand: at once when they
 // change, within a second when somebody else changes ours, and every 90 seconds in any case.
+import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import type { Kernel, KernelEvent, LinkChange, Route } from '../kernel/kernel.ts';
@@ -22,55 +23,84 @@ export interface RouteDemand {
   readonly address: InterfaceAddress | undefined;
 }
 
-export interface Routing {
-  /** The demand changed. Nothing is written before the first call. */
-  changed(): void;
-  /** Everybody had time to speak: what an earlier run left and nobody claims may go. */
-  sweep(): void;
-  /** What keeps a wanted route out of the kernel, in words. */
-  readonly problems: readonly string[];
-  close(): void;
-}
-
 const SETTLE_MS = 10;
 const RETRY_MS = 1000;
 const REFRESH_MS = 90_000;
 const TUNNEL = 'tunl0';
 
-export function openRouting(kernel: Kernel, log: Log, demand: () => RouteDemand): Routing {
-  const stop = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  let due = Number.POSITIVE_INFINITY;
-  let begun = false;
-  let problems: readonly string[] = [];
-  let desired: ReadonlyMap<Cidr, Route> = new Map();
+export interface RoutingParts {
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly demand: () => RouteDemand;
+}
+
+export class Routing {
+  /** What keeps a wanted route out of the kernel, in words. */
+  problems: readonly string[] = [];
+  private readonly parts: RoutingParts;
+  private readonly stopping = new AbortController();
+  private timer: NodeJS.Timeout | undefined;
+  private due = Number.POSITIVE_INFINITY;
+  private begun = false;
+  private desired: ReadonlyMap<Cidr, Route> = new Map();
   /** Remote routes of an earlier run that nobody has claimed yet; undefined before the first look. */
-  let adopted: Set<Cidr> | undefined;
+  private adopted: Set<Cidr> | undefined;
 
-  const schedule = (delayMs: number): void => {
-    const at = performance.now() + delayMs;
-    if (!begun || stop.signal.aborted || at >= due) return;
-    due = at;
-    clearTimeout(timer);
-    timer = setTimeout(reconcile, delayMs);
-  };
-
-  function reconcile(): void {
-    due = Number.POSITIVE_INFINITY;
-    let failed: readonly string[];
-    try {
-      failed = once();
-    } catch (cause) {
-      failed = [`routes cannot be read: ${messageOf(cause)}`];
-    }
-    if (failed.join() !== problems.join() && failed.length > 0)
-      log.warn({ problems: failed }, 'routes are missing');
-    problems = failed;
-    schedule(failed.length > 0 ? RETRY_MS : REFRESH_MS);
+  constructor(parts: RoutingParts) {
+    this.parts = parts;
+    parts.kernel.subscribe((event) => this.onEvent(event), this.stopping.signal);
   }
 
-  function once(): readonly string[] {
-    const wanted = demand();
+  /** The demand changed. Nothing is written before the first call. */
+  changed(): void {
+    this.begun = true;
+    this.schedule(SETTLE_MS);
+  }
+
+  /** Everybody had time to speak: what an earlier run left and nobody claims may go. */
+  sweep(): void {
+    if (this.adopted?.size === 0) return;
+    this.adopted = new Set();
+    this.schedule(SETTLE_MS);
+  }
+
+  /** The routes stay: pods keep their way while no speaker runs. */
+  close(): void {
+    this.stopping.abort();
+    clearTimeout(this.timer);
+  }
+
+  private onEvent(event: KernelEvent): void {
+    if (event.kind === 'route' && !concerns(event.route, event.gone, this.desired)) return;
+    this.schedule(SETTLE_MS);
+  }
+
+  private schedule(delayMs: number): void {
+    const at = this.parts.clock.now() + delayMs;
+    if (!this.begun || this.stopping.signal.aborted || at >= this.due) return;
+    this.due = at;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.reconcile(), delayMs);
+  }
+
+  private reconcile(): void {
+    this.due = Number.POSITIVE_INFINITY;
+    let problems: readonly string[];
+    try {
+      problems = this.once();
+    } catch (cause) {
+      problems = [`routes cannot be read: ${messageOf(cause)}`];
+    }
+    if (problems.length > 0 && problems.join() !== this.problems.join())
+      this.parts.log.warn({ problems }, 'routes are missing');
+    this.problems = problems;
+    this.schedule(problems.length > 0 ? RETRY_MS : REFRESH_MS);
+  }
+
+  private once(): readonly string[] {
+    const { kernel, log } = this.parts;
+    const wanted = this.parts.demand();
     const actual = kernel.routes();
     const tunnel = kernel.link(TUNNEL);
     const made = desiredRoutes({
@@ -79,14 +109,14 @@ export function openRouting(kernel: Kernel, log: Log, demand: () => RouteDemand)
       subnet: wanted.address && cidrOf(wanted.address.ip, wanted.address.prefixLength),
       tunnelLink: tunnel?.up ? tunnel.index : undefined,
     });
-    desired = made.routes;
-    adopted ??= new Set(
+    this.desired = made.routes;
+    this.adopted ??= new Set(
       actual.filter((r) => isOurs(r) && r.kind === 'unicast').map((r) => r.destination),
     );
-    for (const destination of desired.keys()) adopted.delete(destination);
-    const unclaimed = adopted;
+    const unclaimed = this.adopted;
+    for (const destination of made.routes.keys()) unclaimed.delete(destination);
     const plan = planRoutes({
-      desired,
+      desired: made.routes,
       actual,
       mayRemove: (route) => route.kind === 'blackhole' || !unclaimed.has(route.destination),
     });
@@ -96,30 +126,6 @@ export function openRouting(kernel: Kernel, log: Log, demand: () => RouteDemand)
       ...plan.changes.flatMap((change) => applyOne(kernel, change, log)),
     ];
   }
-
-  const events = (event: KernelEvent): void => {
-    if (event.kind === 'route' && !concerns(event.route, event.gone, desired)) return;
-    schedule(SETTLE_MS);
-  };
-  kernel.subscribe(events, stop.signal);
-  return {
-    changed() {
-      begun = true;
-      schedule(SETTLE_MS);
-    },
-    sweep() {
-      adopted = new Set();
-      schedule(SETTLE_MS);
-    },
-    get problems() {
-      return problems;
-    },
-    close() {
-      // The routes stay: pods keep their way while no speaker runs.
-      stop.abort();
-      clearTimeout(timer);
-    },
-  };
 }
 
 // Our own changes come back as events too; they agree with what is desired and need no look.

@@ -17,7 +17,7 @@ import { type Ip, ip } from '../net/ip.ts';
 import { type Exchange, farewell, greet, newExchange, news, retellAll } from './exchange.ts';
 import { Peering, type PeeringState } from './peering.io.ts';
 import { readinessOf, type SpeakerHealth } from './readiness.ts';
-import { openRouting, type Routing } from './routing.io.ts';
+import { Routing } from './routing.io.ts';
 import { listen } from './transport.io.ts';
 import {
   type Demand,
@@ -77,12 +77,14 @@ export class Speaker {
     this.startedAt = parts.clock.now();
     this.view = newView(parts.node);
     this.demand = demandOf(this.view);
-    this.routing = openRouting(parts.kernel, parts.log, () => ({
+    const { kernel, clock, log } = parts;
+    const demand = () => ({
       ownBlocks: this.demand.ownBlocks,
       learned: this.rib.best.values(),
       pools: this.demand.pools,
       address: this.demand.self?.ipv4,
-    }));
+    });
+    this.routing = new Routing({ kernel, clock, log, demand });
     for (const part of PARTS) {
       parts.store.watch(
         prefixOf(part, parts.node),
