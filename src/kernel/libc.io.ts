@@ -1,0 +1,57 @@
+// The one door to the C library: about ten functions. Calls are synchronous; errno is read directly
+// after a failure. `.async` runs a call on a pool thread.
+import koffi from 'koffi';
+import { OpError } from '../base/op-error.ts';
+
+const lib = koffi.load('libc.so.6');
+
+export const libc = {
+  socket: lib.func('int socket(int, int, int)'),
+  bind: lib.func('int bind(int, void *, uint32_t)'),
+  close: lib.func('int close(int)'),
+  send: lib.func('int64_t send(int, void *, size_t, int)'), // koffi does not know ssize_t
+  recv: lib.func('int64_t recv(int, void *, size_t, int)'),
+  setsockopt: lib.func('int setsockopt(int, int, int, void *, uint32_t)'),
+  socketpair: lib.func('int socketpair(int, int, int, void *)'),
+  dup2: lib.func('int dup2(int, int)'),
+  setns: lib.func('int setns(int, int)'),
+};
+
+export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
+export const SOCK = { STREAM: 1, RAW: 3, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
+
+const ERRNO_NAMES: Readonly<Record<number, string>> = {
+  1: 'operation not permitted',
+  2: 'no such file',
+  3: 'not found',
+  11: 'would block',
+  13: 'permission denied',
+  16: 'busy',
+  17: 'exists',
+  19: 'no such device',
+  22: 'invalid argument',
+  28: 'no space',
+  95: 'not supported',
+  97: 'address family not supported',
+  99: 'address not available',
+  100: 'network is down',
+  101: 'network is unreachable',
+  105: 'receive buffer overrun',
+};
+
+/** An errno in words. */
+export const errnoText = (errno: number, detail = ''): string =>
+  `${ERRNO_NAMES[errno] ?? 'failed'} (errno ${errno})${detail ? `: ${detail}` : ''}`;
+
+/** The result of a call, or an OpError with its errno. */
+export function check(op: string, result: number): number {
+  if (result >= 0) return result;
+  const errno = koffi.errno();
+  throw new OpError(op, errnoText(errno), errno);
+}
+
+export function setIntOption(fd: number, level: number, option: number, value: number): void {
+  const buffer = Buffer.alloc(4);
+  buffer.writeInt32LE(value);
+  check(`setsockopt ${level}/${option}`, libc.setsockopt(fd, level, option, buffer, 4));
+}

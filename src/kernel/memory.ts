@@ -1,0 +1,261 @@
+// The kernel's memory twin: namespaces with links, addresses, routes and sysctls, as far as callers
+// can see. Every namespace must be made first, as on a real machine.
+import { OpError } from '../base/op-error.ts';
+import { type Cidr, hostCidr } from '../net/cidr.ts';
+import { familyOf } from '../net/ip.ts';
+import { mac } from '../net/mac.ts';
+import type {
+  InterfaceAddressOfLink,
+  Kernel,
+  KernelEvent,
+  Link,
+  LinkChange,
+  Route,
+  VethPair,
+} from './kernel.ts';
+
+export interface MemoryKernel extends Kernel {
+  /** Makes an empty namespace (with a loopback) at `path`. */
+  addNetns(path: string): void;
+  /** Removes a namespace and the links inside; their other ends go too. */
+  removeNetns(path: string): void;
+  /** A physical link with an address, for tests of detection. */
+  addLink(
+    link: Omit<Link, 'index'>,
+    addresses?: readonly Omit<InterfaceAddressOfLink, 'linkIndex'>[],
+  ): Link;
+}
+
+interface Machine {
+  readonly namespaces: Map<string, Namespace>;
+  nextIndex: number;
+}
+
+interface Namespace {
+  links: Map<number, Link>;
+  addresses: InterfaceAddressOfLink[];
+  routes: Route[];
+  readonly sysctls: Map<string, string>;
+  readonly peers: Map<number, { readonly namespace: Namespace; readonly index: number }>;
+  readonly listeners: Set<(event: KernelEvent) => void>;
+}
+
+const EEXIST = 17;
+const ENODEV = 19;
+const ENETUNREACH = 101;
+
+const loopback: Link = { index: 1, name: 'lo', mtu: 65536, up: false };
+const emptyNamespace = (): Namespace => ({
+  links: new Map([[1, loopback]]),
+  addresses: [],
+  routes: [],
+  sysctls: new Map(),
+  peers: new Map(),
+  listeners: new Set(),
+});
+
+export function memoryKernel(): MemoryKernel {
+  const machine: Machine = { namespaces: new Map(), nextIndex: 2 };
+  return new Memory(machine, emptyNamespace());
+}
+
+class Memory implements MemoryKernel {
+  private readonly machine: Machine;
+  private readonly namespace: Namespace;
+
+  constructor(machine: Machine, namespace: Namespace) {
+    this.machine = machine;
+    this.namespace = namespace;
+  }
+
+  addNetns(path: string): void {
+    this.machine.namespaces.set(path, emptyNamespace());
+  }
+
+  removeNetns(path: string): void {
+    const gone = this.machine.namespaces.get(path);
+    this.machine.namespaces.delete(path);
+    for (const index of [...(gone?.links.keys() ?? [])]) if (gone) removeLink(gone, index);
+  }
+
+  addLink(
+    link: Omit<Link, 'index'>,
+    addresses: readonly Omit<InterfaceAddressOfLink, 'linkIndex'>[] = [],
+  ): Link {
+    const made = { ...link, index: this.machine.nextIndex++ };
+    this.namespace.links.set(made.index, made);
+    for (const address of addresses)
+      this.namespace.addresses.push({ ...address, linkIndex: made.index });
+    return made;
+  }
+
+  links = (): readonly Link[] => [...this.namespace.links.values()];
+  link = (name: string): Link | undefined => this.links().find((link) => link.name === name);
+  addresses = (): readonly InterfaceAddressOfLink[] => [...this.namespace.addresses];
+
+  routes(filter: Parameters<Kernel['routes']>[0] = {}): readonly Route[] {
+    return this.namespace.routes.filter(
+      (route) =>
+        (filter.protocol === undefined || route.protocol === filter.protocol) &&
+        (filter.family === undefined || (filter.family === 6) === route.destination.includes(':')),
+    );
+  }
+
+  addVeth(pair: VethPair): Link {
+    const inside = this.namespaceAt(pair.peerNetns);
+    const taken =
+      this.link(pair.name) ?? [...inside.links.values()].find((l) => l.name === pair.peer);
+    if (taken) throw new OpError(`add veth ${pair.name}`, 'exists', EEXIST);
+    const host: Link = {
+      index: this.machine.nextIndex++,
+      name: pair.name,
+      kind: 'veth',
+      mtu: pair.mtu,
+      mac: mac('02:00:00:00:00:01'),
+      up: false,
+    };
+    const peer: Link = {
+      ...host,
+      index: this.machine.nextIndex++,
+      name: pair.peer,
+      mac: pair.peerMac ?? mac('02:00:00:00:00:02'),
+    };
+    this.namespace.links.set(host.index, host);
+    inside.links.set(peer.index, peer);
+    this.namespace.peers.set(host.index, { namespace: inside, index: peer.index });
+    inside.peers.set(peer.index, { namespace: this.namespace, index: host.index });
+    return host;
+  }
+
+  apply(changes: readonly LinkChange[]): void {
+    let refused: unknown;
+    for (const change of changes) {
+      try {
+        this.applyOne(change);
+      } catch (cause) {
+        refused ??= cause;
+      }
+    }
+    if (refused) throw refused;
+  }
+
+  private applyOne(change: LinkChange): void {
+    const { namespace } = this;
+    switch (change.kind) {
+      case 'setLink': {
+        const link = this.linkAt(change.index);
+        const { up = link.up, mac: address = link.mac, mtu = link.mtu } = change;
+        namespace.links.set(link.index, { ...link, up, mac: address, mtu });
+        return;
+      }
+      case 'addAddress': {
+        this.linkAt(change.linkIndex);
+        const { linkIndex, ip, prefixLength } = change;
+        if (namespace.addresses.some((a) => a.ip === ip && a.linkIndex === linkIndex))
+          throw new OpError(`add address ${ip}`, 'exists', EEXIST);
+        namespace.addresses.push({ linkIndex, ip, prefixLength, scope: 'global' });
+        return;
+      }
+      case 'deleteAddress':
+        namespace.addresses = namespace.addresses.filter(
+          (a) => a.ip !== change.ip || a.linkIndex !== change.linkIndex,
+        );
+        return;
+      case 'addRoute':
+      case 'replaceRoute':
+        this.putRoute(change.route, change.kind === 'replaceRoute');
+        return;
+      case 'deleteRoute':
+        this.removeRoutes(
+          (route) => sameIdentity(route, change.route) && route.protocol === change.route.protocol,
+        );
+        return;
+      case 'setNeighbour':
+        this.linkAt(change.linkIndex);
+    }
+  }
+
+  private putRoute(route: Route, replace: boolean): void {
+    const link =
+      route.linkIndex === undefined ? this.linkTowards(route) : this.linkAt(route.linkIndex);
+    if (link && !link.up)
+      throw new OpError(`add route ${route.destination}`, 'network is down', 100);
+    const { routes } = this.namespace;
+    const at = routes.findIndex((present) => sameIdentity(present, route));
+    if (at >= 0 && !replace) throw new OpError(`add route ${route.destination}`, 'exists', EEXIST);
+    const stored = link && route.kind === 'unicast' ? { ...route, linkIndex: link.index } : route;
+    if (at >= 0) routes.splice(at, 1, stored);
+    else routes.push(stored);
+    this.tell({ kind: 'route', route: stored, gone: false });
+  }
+
+  // A gateway needs a link that reaches it.
+  private linkTowards({ gateway, destination }: Route): Link | undefined {
+    if (!gateway) return undefined;
+    const towards = this.namespace.addresses.find((a) => familyOf(a.ip) === familyOf(gateway));
+    if (!towards)
+      throw new OpError(`add route ${destination}`, 'network is unreachable', ENETUNREACH);
+    return this.linkAt(towards.linkIndex);
+  }
+
+  private removeRoutes(gone: (route: Route) => boolean): void {
+    const removed = this.namespace.routes.filter(gone);
+    this.namespace.routes = this.namespace.routes.filter((route) => !gone(route));
+    for (const route of removed) this.tell({ kind: 'route', route, gone: true });
+  }
+
+  async deleteLink(name: string): Promise<boolean> {
+    const link = this.link(name);
+    if (link) removeLink(this.namespace, link.index);
+    return link !== undefined;
+  }
+
+  setSysctl = (key: string, value: string): void => void this.namespace.sysctls.set(key, value);
+  getSysctl = (key: string): string => this.namespace.sysctls.get(key) ?? '0';
+
+  subscribe(listener: (event: KernelEvent) => void, signal: AbortSignal): void {
+    this.namespace.listeners.add(listener);
+    signal.addEventListener('abort', () => this.namespace.listeners.delete(listener), {
+      once: true,
+    });
+  }
+
+  enter(netnsPath: string): Kernel {
+    return new Memory(this.machine, this.namespaceAt(netnsPath));
+  }
+
+  close(): void {}
+
+  private tell(event: KernelEvent): void {
+    for (const listener of this.namespace.listeners) queueMicrotask(() => listener(event));
+  }
+
+  private linkAt(index: number): Link {
+    const link = this.namespace.links.get(index);
+    if (!link) throw new OpError(`link ${index}`, 'no such device', ENODEV);
+    return link;
+  }
+
+  private namespaceAt(path: string): Namespace {
+    const namespace = this.machine.namespaces.get(path);
+    if (!namespace) throw new OpError(`open network namespace ${path}`, 'no such file', 2);
+    return namespace;
+  }
+}
+
+const sameIdentity = (a: Route, b: Route): boolean =>
+  a.destination === b.destination && a.metric === b.metric;
+
+function removeLink(namespace: Namespace, index: number): void {
+  if (!namespace.links.delete(index)) return;
+  const own: ReadonlySet<Cidr> = new Set(
+    namespace.addresses.filter((a) => a.linkIndex === index).map((a) => hostCidr(a.ip)),
+  );
+  namespace.addresses = namespace.addresses.filter((a) => a.linkIndex !== index);
+  namespace.routes = namespace.routes.filter(
+    (r) => r.linkIndex !== index && !own.has(r.destination),
+  );
+  const peer = namespace.peers.get(index);
+  namespace.peers.delete(index);
+  if (peer) removeLink(peer.namespace, peer.index);
+}

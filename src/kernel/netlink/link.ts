@@ -1,0 +1,96 @@
+// Links (RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK; linux/if_link.h).
+import { bytesOfMac, type Mac, macFromBytes } from '../../net/mac.ts';
+import type { Link } from '../kernel.ts';
+import { attributesOf, type Message, type MessageWriter, NLM, textOf } from './message.ts';
+
+export const RTM_LINK = { NEW: 16, DELETE: 17, GET: 18 } as const;
+const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINKINFO: 18, NET_NS_FD: 28 } as const;
+const INFO = { KIND: 1, DATA: 2 } as const;
+const VETH_PEER = 1;
+const IFF_UP = 1;
+/** struct ifinfomsg. */
+const BODY_BYTES = 16;
+
+/** A change ready to be written with its sequence number. */
+export type Encoded = (writer: MessageWriter, sequence: number) => void;
+
+const ACKED = NLM.REQUEST | NLM.ACK;
+
+function linkBody(w: MessageWriter, index: number, flags = 0, change = 0): MessageWriter {
+  return w.u8(0).u8(0).u16(0).u32(index).u32(flags).u32(change);
+}
+
+export interface VethMessage {
+  readonly name: string;
+  readonly peer: string;
+  /** Open descriptor of the peer's namespace. */
+  readonly peerNetnsFd: number;
+  readonly mtu: number;
+  readonly peerMac?: Mac | undefined;
+}
+
+// IFF_UP on the peer inside this message would give ENOTCONN: it comes up afterwards.
+export const encodeVeth =
+  (veth: VethMessage): Encoded =>
+  (w, sequence) =>
+    void w.message(RTM_LINK.NEW, ACKED | NLM.CREATE | NLM.EXCL, sequence, () => {
+      linkBody(w, 0).attributeText(IFLA.IFNAME, veth.name).attribute32(IFLA.MTU, veth.mtu);
+      w.nested(IFLA.LINKINFO, () => {
+        w.attribute(INFO.KIND, Buffer.from('veth'));
+        w.nested(INFO.DATA, () =>
+          w.nested(VETH_PEER, () => {
+            linkBody(w, 0).attributeText(IFLA.IFNAME, veth.peer).attribute32(IFLA.MTU, veth.mtu);
+            if (veth.peerMac) w.attribute(IFLA.ADDRESS, bytesOfMac(veth.peerMac));
+            w.attribute32(IFLA.NET_NS_FD, veth.peerNetnsFd);
+          }),
+        );
+      });
+    });
+
+export interface LinkSetting {
+  readonly index: number;
+  readonly up?: boolean | undefined;
+  readonly mac?: Mac | undefined;
+  readonly mtu?: number | undefined;
+}
+
+export const encodeSetLink =
+  ({ index, up, mac, mtu }: LinkSetting): Encoded =>
+  (w, sequence) =>
+    void w.message(RTM_LINK.NEW, ACKED, sequence, () => {
+      linkBody(w, index, up ? IFF_UP : 0, up === undefined ? 0 : IFF_UP);
+      if (mac) w.attribute(IFLA.ADDRESS, bytesOfMac(mac));
+      if (mtu !== undefined) w.attribute32(IFLA.MTU, mtu);
+    });
+
+export const encodeDeleteLink =
+  (name: string): Encoded =>
+  (w, sequence) =>
+    void w.message(RTM_LINK.DELETE, ACKED, sequence, () =>
+      linkBody(w, 0).attributeText(IFLA.IFNAME, name),
+    );
+
+export const encodeGetLink =
+  (name: string): Encoded =>
+  (w, sequence) =>
+    void w.message(RTM_LINK.GET, NLM.REQUEST, sequence, () =>
+      linkBody(w, 0).attributeText(IFLA.IFNAME, name),
+    );
+
+export const encodeDumpLinks: Encoded = (w, sequence) =>
+  void w.message(RTM_LINK.GET, NLM.REQUEST | NLM.DUMP, sequence, () => linkBody(w, 0));
+
+export function decodeLink({ body }: Message): Link {
+  const attributes = attributesOf(body, BODY_BYTES);
+  const info = attributes.get(IFLA.LINKINFO);
+  const kind = textOf(info && attributesOf(info).get(INFO.KIND));
+  const address = attributes.get(IFLA.ADDRESS);
+  return {
+    index: body.readInt32LE(4),
+    name: textOf(attributes.get(IFLA.IFNAME)),
+    kind: kind || undefined,
+    mac: address?.length === 6 ? macFromBytes(address) : undefined,
+    mtu: attributes.get(IFLA.MTU)?.readUInt32LE(0) ?? 0,
+    up: (body.readUInt32LE(8) & IFF_UP) !== 0,
+  };
+}

@@ -1,0 +1,24 @@
+// Permanent neighbours (RTM_NEWNEIGH; linux/neighbour.h).
+import { bytesOfIp, familyOf, type Ip } from '../../net/ip.ts';
+import { bytesOfMac, type Mac } from '../../net/mac.ts';
+import type { Encoded } from './link.ts';
+import { NLM } from './message.ts';
+
+const RTM_NEWNEIGH = 28;
+const NDA = { DST: 1, LLADDR: 2 } as const;
+const PERMANENT = 0x80;
+const AF = { 4: 2, 6: 10 } as const;
+
+export interface Neighbour {
+  readonly linkIndex: number;
+  readonly ip: Ip;
+  readonly mac: Mac;
+}
+
+export const encodeSetNeighbour =
+  ({ linkIndex, ip, mac }: Neighbour): Encoded =>
+  (w, sequence) =>
+    void w.message(RTM_NEWNEIGH, NLM.REQUEST | NLM.ACK | NLM.CREATE | NLM.REPLACE, sequence, () => {
+      w.u8(AF[familyOf(ip)]).u8(0).u16(0).u32(linkIndex).u16(PERMANENT).u8(0).u8(0);
+      w.attribute(NDA.DST, bytesOfIp(ip)).attribute(NDA.LLADDR, bytesOfMac(mac));
+    });

@@ -1,0 +1,159 @@
+// The kernel port on Linux: netlink for links, addresses, routes and neighbours; /proc for sysctls.
+import { closeSync, readFileSync, writeFileSync } from 'node:fs';
+import { OpError } from '../base/op-error.ts';
+import type { Kernel, KernelEvent, Link, LinkChange, Route, VethPair } from './kernel.ts';
+import { errnoText, libc } from './libc.io.ts';
+import { inNetns, openNetns } from './namespaces.io.ts';
+import { decodeAddress, encodeDumpAddresses } from './netlink/address.ts';
+import { describeChange, encodeChange } from './netlink/change.ts';
+import {
+  decodeLink,
+  encodeDeleteLink,
+  encodeDumpLinks,
+  encodeGetLink,
+  encodeVeth,
+} from './netlink/link.ts';
+import { decodeRoute, encodeDumpRoutes } from './netlink/route.ts';
+import { applySlowly, openNetlink, Rtnetlink } from './rtnetlink.io.ts';
+import { GROUPS, subscribe } from './subscribe.io.ts';
+
+const ENOENT = 2;
+const ESRCH = 3;
+const ENODEV = 19;
+
+/** Runs work in the namespace of a kernel; the home namespace needs no switch. */
+type Within = <T>(work: () => T) => T;
+
+/** The kernel of this process's own network namespace. */
+export function openKernel(): Kernel {
+  return new LinuxKernel(
+    (work) => work(),
+    () => {},
+  );
+}
+
+/** The kernel as seen from inside the namespace at `path`. Throws OpError (ENOENT) if it is gone. */
+export function openKernelAt(path: string): Kernel {
+  const fd = openNetns(path);
+  try {
+    return new LinuxKernel(
+      (work) => inNetns(fd, work),
+      () => closeSync(fd),
+    );
+  } catch (cause) {
+    closeSync(fd);
+    throw cause;
+  }
+}
+
+class LinuxKernel implements Kernel {
+  private readonly within: Within;
+  private readonly release: () => void;
+  private readonly netlink: Rtnetlink;
+
+  constructor(within: Within, release: () => void) {
+    this.within = within;
+    this.release = release;
+    this.netlink = new Rtnetlink(within(() => openNetlink()));
+  }
+
+  links() {
+    return this.netlink.dump('list links', encodeDumpLinks, decodeLink);
+  }
+
+  link(name: string): Link | undefined {
+    return this.netlink.ask(encodeGetLink(name), decodeLink);
+  }
+
+  addresses() {
+    return this.netlink.dump('list addresses', encodeDumpAddresses, decodeAddress);
+  }
+
+  routes(filter: Parameters<Kernel['routes']>[0] = {}): readonly Route[] {
+    const families = filter.family ? [filter.family] : ([4, 6] as const);
+    const found = families.flatMap((family) =>
+      this.netlink.dump('list routes', encodeDumpRoutes(family), decodeRoute),
+    );
+    return filter.protocol === undefined
+      ? found
+      : found.filter((route) => route.protocol === filter.protocol);
+  }
+
+  addVeth(pair: VethPair): Link {
+    const what = `add veth ${pair.name}`;
+    const peerNetnsFd = openNetns(pair.peerNetns);
+    try {
+      this.netlink.apply([{ what, encode: encodeVeth({ ...pair, peerNetnsFd }) }]);
+    } finally {
+      closeSync(peerNetnsFd);
+    }
+    const link = this.link(pair.name);
+    if (!link) throw new OpError(what, 'it vanished at once', ENODEV);
+    return link;
+  }
+
+  apply(changes: readonly LinkChange[]): void {
+    const tolerant = changes.filter((change) => change.kind === 'deleteRoute');
+    const strict = changes.filter((change) => change.kind !== 'deleteRoute');
+    for (const change of tolerant) this.applyOne(change);
+    this.netlink.apply(
+      strict.map((change) => ({ what: describeChange(change), encode: encodeChange(change) })),
+    );
+  }
+
+  // A route that is already gone, alone or with its device, is what was asked for.
+  private applyOne(change: LinkChange): void {
+    try {
+      this.netlink.apply([{ what: describeChange(change), encode: encodeChange(change) }]);
+    } catch (cause) {
+      const gone = cause instanceof OpError && (cause.errno === ESRCH || cause.errno === ENODEV);
+      if (!gone) throw cause;
+    }
+  }
+
+  async deleteLink(name: string): Promise<boolean> {
+    if (!this.link(name)) return false;
+    const fd = this.within(() => openNetlink({ blocking: true }));
+    try {
+      const errno = await applySlowly(fd, encodeDeleteLink(name));
+      if (errno === ENODEV) return false;
+      if (errno !== 0) throw new OpError(`delete link ${name}`, errnoText(errno), errno);
+      return true;
+    } finally {
+      libc.close(fd);
+    }
+  }
+
+  setSysctl(key: string, value: string): void {
+    this.sysctl(key, (path) => writeFileSync(path, value));
+  }
+
+  getSysctl(key: string): string {
+    return this.sysctl(key, (path) => readFileSync(path, 'utf8')).trim();
+  }
+
+  // The path resolves in the calling thread's namespace when it is opened.
+  private sysctl<T>(key: string, work: (path: string) => T): T {
+    try {
+      return this.within(() => work(`/proc/sys/net/${key}`));
+    } catch (cause) {
+      const errno = (cause as { errno?: number }).errno;
+      throw new OpError(`sysctl ${key}`, cause, errno === undefined ? ENOENT : Math.abs(errno));
+    }
+  }
+
+  subscribe(listener: (event: KernelEvent) => void, signal: AbortSignal): void {
+    const open = (): number =>
+      this.within(() => openNetlink({ groups: GROUPS, receiveBytes: 4 << 20 }));
+    subscribe(open, listener, signal);
+  }
+
+  enter(netnsPath: string): Kernel {
+    return openKernelAt(netnsPath);
+  }
+
+  close(): void {
+    this.netlink.close();
+    this.release();
+  }
+}

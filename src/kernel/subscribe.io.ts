@@ -1,0 +1,68 @@
+// Netlink notifications on the main loop. `new net.Socket({ fd })` refuses a netlink descriptor, so
+// the stream is opened on one end of a Unix socket pair and the netlink descriptor is moved onto it
+// before any read. An overrun (ENOBUFS) ends the stream: subscribe anew and say that some were lost.
+import { Socket } from 'node:net';
+import type { KernelEvent } from './kernel.ts';
+import { AF, check, libc, SOCK } from './libc.io.ts';
+import { decodeAddress, RTM_ADDRESS } from './netlink/address.ts';
+import { decodeLink, RTM_LINK } from './netlink/link.ts';
+import { type Message, messagesIn } from './netlink/message.ts';
+import { decodeRoute, RTM_ROUTE } from './netlink/route.ts';
+
+/** RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE. */
+export const GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+
+/** `open` makes a socket that is subscribed to GROUPS, in the right namespace. */
+export function subscribe(
+  open: () => number,
+  listener: (event: KernelEvent) => void,
+  signal: AbortSignal,
+): void {
+  if (signal.aborted) return;
+  const stream = streamOf(open());
+  const stop = (): void => void stream.destroy();
+  signal.addEventListener('abort', stop, { once: true });
+  stream.on('data', (datagram: Buffer) => {
+    for (const message of messagesIn(datagram)) {
+      const event = eventOf(message);
+      if (event) listener(event);
+    }
+  });
+  stream.on('error', () => {}); // `close` follows
+  stream.on('close', () => {
+    signal.removeEventListener('abort', stop);
+    if (signal.aborted) return;
+    subscribe(open, listener, signal); // first, so that nothing is missed after the re-read
+    listener({ kind: 'lost' });
+  });
+}
+
+function streamOf(netlink: number): Socket {
+  const pair = Buffer.alloc(8);
+  check(
+    'socketpair',
+    libc.socketpair(AF.UNIX, SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC, 0, pair),
+  );
+  const fd = pair.readInt32LE(0);
+  const stream = new Socket({ fd, readable: true, writable: false });
+  check('dup2', libc.dup2(netlink, fd));
+  libc.close(netlink);
+  libc.close(pair.readInt32LE(4));
+  return stream;
+}
+
+function eventOf(message: Message): KernelEvent | undefined {
+  const { type } = message;
+  if (type === RTM_LINK.NEW || type === RTM_LINK.DELETE) {
+    return { kind: 'link', link: decodeLink(message), gone: type === RTM_LINK.DELETE };
+  }
+  if (type === RTM_ADDRESS.NEW || type === RTM_ADDRESS.DELETE) {
+    const address = decodeAddress(message);
+    return address && { kind: 'address', address, gone: type === RTM_ADDRESS.DELETE };
+  }
+  if (type === RTM_ROUTE.NEW || type === RTM_ROUTE.DELETE) {
+    const route = decodeRoute(message);
+    return route && { kind: 'route', route, gone: type === RTM_ROUTE.DELETE };
+  }
+  return undefined;
+}
