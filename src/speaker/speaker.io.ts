@@ -275,10 +275,11 @@ export class Speaker {
     return { ownBlocks, pools, best: this.rib.best };
   }
 
-  // A route that an earlier run left is stale when every peer has told all it has.
+  // A route that an earlier run left is stale when every peer has told all it has. Without a peer
+  // nobody can tell, so that only the time decides.
   private considerSweep(): void {
-    const { self, peers } = this.demand;
-    if (self && peers.every(({ address }) => this.finishedTelling.has(address)))
+    const { peers } = this.demand;
+    if (peers.length > 0 && peers.every(({ address }) => this.finishedTelling.has(address)))
       this.routing.sweep();
   }
 }
