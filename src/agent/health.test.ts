@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { serveHealth } from './health.io.ts';
+import type { HealthState } from './readiness.ts';
+
+test('the answers follow the state and name what is missing', async () => {
+  let state: HealthState = { live: true, ready: false, problems: ['waiting for x', 'policy: y'] };
+  const server = serveHealth({ host: '127.0.0.1', port: 0, state: () => state });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const get = async (path: string): Promise<[number, string]> => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    return [response.status, await response.text()];
+  };
+  try {
+    assert.deepEqual(await get('/liveness'), [200, 'live\n']);
+    assert.deepEqual(await get('/readiness'), [503, 'waiting for x\npolicy: y\n']);
+    state = { live: true, ready: true, problems: [] };
+    assert.deepEqual(await get('/readiness'), [200, 'ready\n']);
+    state = { live: false, ready: false, problems: [] };
+    assert.deepEqual(await get('/liveness'), [503, 'not live\n']);
+    assert.equal((await get('/other'))[0], 404);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});
