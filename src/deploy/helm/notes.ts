@@ -45,9 +45,21 @@ Generated from the constructs in \`src/deploy\`; change those and run \`make cha
     helm upgrade calico charts/calico --namespace kube-system --set networking.mtu=9000
     helm uninstall calico --namespace kube-system
 
-A change of \`networking.*\` restarts no node pod: the controllers write it into the datastore, and
-the running agents and speakers follow. A change of \`conf.node\`, \`images\` or \`etcd\` rolls the node
-pods one node at a time; established traffic keeps flowing meanwhile.
+A change of \`networking.*\` restarts no node pod: the controllers write it into the datastore, which
+the running agents and speakers watch. Only \`networking.mtu\` waits for the next start of the node
+pods (\`kubectl -n kube-system rollout restart daemonset/calico-node\`). A change of \`conf.node\`, \`images\` or \`etcd\` rolls the node
+pods one node at a time; the data path stays in place meanwhile.
+
+\`helm uninstall\` also takes routes, rules, links and files off every node and waits for it (Job and
+DaemonSet \`calico-node-cleanup\`, which Helm deletes afterwards). The datastore under \`/var/etcd\`
+stays. A node that is down cannot be cleaned: the command then ends with an error after four
+minutes, and everything but that node is clean.
+
+Without Helm: \`make synth\`, \`kubectl apply -f dist/\`; to uninstall, \`kubectl delete -f dist/\`, then
+\`kubectl apply -f dist/uninstall/\` until all its pods are ready, and \`kubectl delete -f
+dist/uninstall/\`.
+
+Values files to start from are in [ci/](ci).
 
 ## Values
 

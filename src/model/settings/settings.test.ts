@@ -98,6 +98,15 @@ for (const { values, faults } of badSettings) {
   });
 }
 
+test('names of the language are data', () => {
+  for (const name of ['__proto__', 'constructor', 'toString']) {
+    for (const values of [`{"${name}": {}}`, `{"networking": {"${name}": {"mtu": 5}}}`]) {
+      const result = settingsFrom(JSON.parse(values) as Json);
+      assert.match(String(result.ok || result.error), new RegExp(`"${name}" is not a setting`));
+    }
+  }
+});
+
 test('values that are no map', () => {
   for (const values of ['text', 5, [], true]) {
     const result = settingsFrom(values);

@@ -27,14 +27,16 @@ export function settingsFrom(user: Json): Result<Values, readonly string[]> {
   return checkValues(mergeOver(defaults() as unknown as Json, user ?? {}));
 }
 
+// Through a Map, so that a key such as `__proto__` stays data and is refused as unknown.
 function mergeOver(base: Json, over: Json): Json {
   if (!isObject(base) || !isObject(over)) return over;
-  const merged: Record<string, Json> = { ...base };
+  const merged = new Map(Object.entries(base));
   for (const [key, value] of Object.entries(over)) {
-    if (value === null && Object.hasOwn(base, key)) delete merged[key];
-    else merged[key] = Object.hasOwn(base, key) ? mergeOver(base[key]!, value) : value;
+    const under = merged.get(key);
+    if (value === null && under !== undefined) merged.delete(key);
+    else merged.set(key, under === undefined ? value : mergeOver(under, value));
   }
-  return merged;
+  return Object.fromEntries(merged);
 }
 
 /** Whether a switch is on. */
