@@ -2,16 +2,8 @@
 // an uninstall that leaves nothing. One cluster for the whole file.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import {
-  CHART,
-  calicoPods,
-  calicoReady,
-  installChart,
-  lastWords,
-  NAMESPACE,
-  prepareCluster,
-  VALUES,
-} from './bring-up.ts';
+import { helmArguments, installChart, prepareCluster } from './bring-up.ts';
+import { calicoPods, calicoReady, lastWords, NAMESPACE } from './calico-pods.ts';
 import { until } from './command.ts';
 import {
   DEMO,
@@ -204,13 +196,7 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
       .map((p) => p.name)
       .sort();
     await cluster.helm([
-      'upgrade',
-      'calico',
-      CHART,
-      '--namespace',
-      NAMESPACE,
-      '-f',
-      VALUES,
+      ...helmArguments('upgrade'),
       '--set',
       'networking.bgp.asnumber=4200000000',
     ]);

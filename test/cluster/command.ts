@@ -23,21 +23,30 @@ export function command(argv: readonly string[], input?: string): Promise<string
   });
 }
 
-/** Like command, but a failure is an answer. */
-export async function tryCommand(
-  argv: readonly string[],
-  input?: string,
-): Promise<{ ok: boolean; output: string }> {
+export interface Outcome {
+  readonly ok: boolean;
+  /** stdout, or what the failure said. */
+  readonly output: string;
+}
+
+/** Makes a failure an answer. */
+export async function outcomeOf(running: Promise<string>): Promise<Outcome> {
   try {
-    return { ok: true, output: await command(argv, input) };
+    return { ok: true, output: await running };
   } catch (cause) {
     return { ok: false, output: cause instanceof Error ? cause.message : String(cause) };
   }
 }
 
+/** Like command, but a failure is an answer. */
+export const tryCommand = (argv: readonly string[]): Promise<Outcome> => outcomeOf(command(argv));
+
 type Truthy<T> = Exclude<T, false | '' | 0 | null | undefined>;
 
-/** Asks again every 100 ms until `holds` answers something true; throws with `what` and the last failure. */
+/**
+ * Asks again, 200 ms after each answer, until `holds` answers something true; throws with `what`
+ * and the last failure.
+ */
 export async function until<T>(
   what: string,
   seconds: number,
@@ -52,6 +61,6 @@ export async function until<T>(
       last = `: ${cause instanceof Error ? cause.message : String(cause)}`;
     }
     if (performance.now() > end) throw new Error(`not within ${seconds} s: ${what}${last}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }

@@ -41,7 +41,15 @@ export async function kubectl(
   config = KUBECONFIG,
 ): Promise<string> {
   return command(
-    [...inNetns('cp'), await toolPath('kubectl'), '--kubeconfig', config, ...args],
+    [
+      ...inNetns('cp'),
+      await toolPath('kubectl'),
+      '--kubeconfig',
+      config,
+      '--cache-dir',
+      join(RUN, 'kubectl-cache'),
+      ...args,
+    ],
     input,
   );
 }

@@ -15,6 +15,7 @@ export const PAUSE_IMAGE = 'registry.k8s.io/pause:3.10.2';
 export const netnsOf = (machine: string): string => `${PREFIX}-${machine}`;
 export const nodeMachine = (number: number): string => `n${number}`;
 export const nodeName = (number: number): string => netnsOf(nodeMachine(number));
+export const NODE_NAME = new RegExp(`^${PREFIX}-n\\d+$`);
 export const nodeAddress = (number: number): string => `10.200.0.${10 + number}`;
 export const nodeFolder = (number: number): string => join(RUN, nodeMachine(number));
 

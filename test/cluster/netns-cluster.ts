@@ -1,4 +1,5 @@
-// The cluster whose nodes are network namespaces of this machine.
+// The cluster whose nodes are network namespaces of this machine. Its whole state is one folder;
+// whatever is in there, or was left by a crash, `delete` ends and removes.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cluster, ClusterNode } from './cluster.ts';
@@ -6,6 +7,7 @@ import { command, until } from './command.ts';
 import { KUBECONFIG, kubectl, startControlPlane } from './control-plane.ts';
 import { makeFabric, removeMachines } from './fabric.ts';
 import { inNetns, nodeAddress, nodeName, RUN } from './layout.ts';
+import { makeMountPoints, removeMountPoints } from './mount-points.ts';
 import { enterNode, removeCgroups, startNode } from './node.ts';
 import { Processes } from './processes.ts';
 import { toolPath } from './tools.ts';
@@ -25,68 +27,62 @@ export function netnsCluster(nodeCount = 3): Cluster {
       throw new Error(`no node ${node}; nodes: ${nodes.map((n) => n.name).join(', ')}`);
     return index + 1;
   };
-  const remove = async (): Promise<void> => {
-    const names = processes.names();
-    await processes.end(
-      names.filter((name) => /^n\d+$/.test(name)),
-      0,
-    );
-    await processes.end(names);
-    for (let number = 1; number <= Math.max(nodeCount, names.length); number++)
-      await removeCgroups(nodeName(number));
-    await removeMachines();
-    rmSync(RUN, { recursive: true, force: true });
-  };
   return {
     nodes,
     kubeconfig: KUBECONFIG,
     exists: () => existsSync(COMPLETE),
-    delete: remove,
-    kubectl: (args, input) => kubectl(args, input),
-    helm: async (args) =>
-      command([
-        ...inNetns('cp'),
-        'env',
-        `HOME=${RUN}`,
-        await toolPath('helm'),
-        '--kubeconfig',
-        KUBECONFIG,
-        ...args,
-      ]),
+    create: (progress) => create(processes, numbers, progress),
+    delete: () => remove(processes),
+    kubectl,
+    helm,
     enter: (node, argv) => enterNode(numberOf(node), processes, argv),
     loadImages: async (archives) => {
-      const ctr = await toolPath('ctr');
-      const load = (number: number, archive: string): Promise<string> =>
-        enterNode(number, processes, [
-          ctr,
-          '-n',
-          'k8s.io',
-          'images',
-          'import',
-          '--platform',
-          'linux/amd64',
-          archive,
-        ]);
-      await Promise.all(
-        numbers.map(async (number) => {
-          for (const archive of archives) await load(number, archive);
-        }),
-      );
-    },
-    create: async (progress) => {
-      await remove();
-      mkdirSync(RUN, { recursive: true });
-      await makeFabric();
-      await startControlPlane(processes);
-      progress('control plane');
-      await Promise.all(numbers.map((number) => startNode(number, processes)));
-      await until('all nodes are registered', 60, async () => {
-        const names = await kubectl(['get', 'nodes', '-o', 'name']);
-        return names.trim().split('\n').filter(Boolean).length === nodeCount;
-      });
-      await kubectl(['label', 'node', nodeName(1), 'node-role.kubernetes.io/control-plane=']);
-      writeFileSync(COMPLETE, '');
-      progress(`${nodeCount} nodes registered`);
+      await Promise.all(numbers.map((number) => loadImages(processes, number, archives)));
     },
   };
+}
+
+async function create(
+  processes: Processes,
+  numbers: readonly number[],
+  progress: (what: string) => void,
+): Promise<void> {
+  await remove(processes);
+  mkdirSync(RUN, { recursive: true });
+  makeMountPoints();
+  await makeFabric();
+  await startControlPlane(processes);
+  progress('control plane');
+  await Promise.all(numbers.map((number) => startNode(number, processes)));
+  await until('all nodes are registered', 60, async () => {
+    const names = await kubectl(['get', 'nodes', '-o', 'name']);
+    return names.trim().split('\n').filter(Boolean).length === numbers.length;
+  });
+  await kubectl(['label', 'node', nodeName(1), 'node-role.kubernetes.io/control-plane=']);
+  writeFileSync(COMPLETE, '');
+  progress(`${numbers.length} nodes registered`);
+}
+
+async function remove(processes: Processes): Promise<void> {
+  await processes.endAll();
+  await removeCgroups();
+  await removeMachines();
+  removeMountPoints();
+  rmSync(RUN, { recursive: true, force: true });
+}
+
+async function helm(args: readonly string[]): Promise<string> {
+  const binary = await toolPath('helm');
+  const home = ['env', `HOME=${RUN}`];
+  return command([...inNetns('cp'), ...home, binary, '--kubeconfig', KUBECONFIG, ...args]);
+}
+
+async function loadImages(
+  processes: Processes,
+  number: number,
+  archives: readonly string[],
+): Promise<void> {
+  const ctr = [await toolPath('ctr'), '-n', 'k8s.io', 'images', 'import'];
+  for (const archive of archives)
+    await enterNode(number, processes, [...ctr, '--platform', 'linux/amd64', archive]);
 }

@@ -15,6 +15,7 @@ import { makeMachine } from './fabric.ts';
 import {
   DNS_ADDRESS,
   inNetns,
+  NODE_NAME,
   nodeAddress,
   nodeFolder,
   nodeMachine,
@@ -23,24 +24,11 @@ import {
   PKI,
   POD_CIDR,
 } from './layout.ts';
-import type { Processes } from './processes.ts';
-import { toolPath } from './tools.ts';
+import { OWN_FOLDERS } from './mount-points.ts';
+import { childrenOf, type Processes } from './processes.ts';
+import { BIN, toolPath } from './tools.ts';
 
-const FOLDERS = [
-  'run',
-  'kubelet',
-  'containerd',
-  'cni-conf',
-  'cni-bin',
-  'varlog',
-  'cnicache',
-  'etc',
-  'tmp',
-  'calico',
-  'etcd',
-  'sysctl',
-  'cg',
-];
+const FOLDERS = [...Object.keys(OWN_FOLDERS), 'tmp', 'etc', 'sysctl', 'cg'];
 
 export async function startNode(number: number, processes: Processes): Promise<void> {
   const [machine, folder] = [nodeMachine(number), nodeFolder(number)];
@@ -50,8 +38,7 @@ export async function startNode(number: number, processes: Processes): Promise<v
   makeCgroups(nodeName(number));
   await command(['cp', await toolPath('loopback'), join(folder, 'cni-bin/')]);
   const binaries = ['containerd', 'containerd-shim-runc-v2', 'ctr', 'kubelet', 'kube-proxy'];
-  const paths = await Promise.all(binaries.map(toolPath));
-  const path = `${paths[0]!.replace(/\/[^/]+$/, '')}:${process.env['PATH']}`;
+  await Promise.all(binaries.map(toolPath));
   const unshare = [
     'unshare',
     '--mount',
@@ -66,8 +53,16 @@ export async function startNode(number: number, processes: Processes): Promise<v
   const init = join(import.meta.dirname, 'node-init');
   processes.start(
     machine,
-    [...inNetns(machine), ...unshare, init, nodeName(number), folder, nodeAddress(number)],
-    { ...process.env, PATH: path },
+    [
+      ...inNetns(machine),
+      ...unshare,
+      init,
+      nodeName(number),
+      folder,
+      nodeAddress(number),
+      ...Object.entries(OWN_FOLDERS).map(([own, place]) => `${own}=${place}`),
+    ],
+    { ...process.env, TMPDIR: join(folder, 'tmp'), PATH: `${BIN}:${process.env['PATH']}` },
   );
   await until(`containerd of ${nodeName(number)}`, 30, async () => {
     await enterNode(number, processes, [await toolPath('ctr'), 'version']);
@@ -83,9 +78,10 @@ export function enterNode(
 ): Promise<string> {
   const outer = processes.pidOf(nodeMachine(number));
   if (outer === undefined) throw new Error(`${nodeName(number)} does not run`);
-  const init = readFileSync(`/proc/${outer}/task/${outer}/children`, 'utf8').trim().split(' ')[0];
-  if (!init) throw new Error(`${nodeName(number)} has no init`);
-  return command(['nsenter', '-t', init, '-m', '-u', '-i', '-n', '-p', '--', ...argv]);
+  const [init] = childrenOf(outer);
+  if (init === undefined) throw new Error(`${nodeName(number)} has no init`);
+  const path = ['env', `PATH=${BIN}:${process.env['PATH']}`];
+  return command(['nsenter', '-t', String(init), '-m', '-u', '-i', '-n', '-p', ...path, ...argv]);
 }
 
 async function writeConfigurations(number: number): Promise<void> {
@@ -181,10 +177,18 @@ function makeCgroups(name: string): void {
   }
 }
 
-/** Removes a node's cgroups, once its processes are gone. */
-export async function removeCgroups(name: string): Promise<void> {
-  const roots = [join(CGROUPS, name), ...readdirSync(CGROUPS).map((h) => join(CGROUPS, h, name))];
-  for (const root of roots.filter((r) => existsSync(r))) {
+/** Removes the cgroups of every node, once the processes are gone. */
+export async function removeCgroups(): Promise<void> {
+  const isNodes = (name: string): boolean => NODE_NAME.test(name);
+  const parents = [CGROUPS, ...readdirSync(CGROUPS).map((name) => join(CGROUPS, name))];
+  const roots = parents
+    .filter((folder) => existsSync(join(folder, 'cgroup.procs')))
+    .flatMap((folder) =>
+      readdirSync(folder)
+        .filter(isNodes)
+        .map((name) => join(folder, name)),
+    );
+  for (const root of roots) {
     await until(`cgroup ${root} is empty`, 10, async () => {
       removeTree(root);
       return !existsSync(root);

@@ -1,15 +1,22 @@
 // Debian packages that the root tests and the cluster need; installs only what is missing.
 import { execFileSync } from 'node:child_process';
 
-export const PACKAGES: readonly string[] = [
+/** What the cluster and the images need. */
+export const CLUSTER_PACKAGES: readonly string[] = [
   'iptables',
   'ipset',
   'conntrack',
   'iproute2',
-  'iputils-ping',
+  'procps',
   'curl',
   'runc',
   'busybox-static',
+];
+
+/** What the tests need besides: BIRD as a peer, ping, tools of a namespace. */
+export const PACKAGES: readonly string[] = [
+  ...CLUSTER_PACKAGES,
+  'iputils-ping',
   'bird2',
   'socat',
   'ethtool',

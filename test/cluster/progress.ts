@@ -1,9 +1,9 @@
 // Progress a person can follow: what was done, how long it took, how long all took so far.
 
 export interface Progress {
-  /** Runs a step and prints its line when it is done. */
+  /** Runs a step and prints its line when it is done, or when it failed. */
   step<T>(what: string, work: () => T | Promise<T>): Promise<T>;
-  /** A line of its own under the running step. */
+  /** A line of its own within the running step. */
   note(text: string): void;
 }
 
@@ -11,15 +11,22 @@ const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFix
 
 export function openProgress(print: (line: string) => void = console.log): Progress {
   const begun = performance.now();
+  const line = (text: string): void =>
+    print(`${seconds(performance.now() - begun).padStart(8)}  ${text}`);
   return {
     async step(what, work) {
       const started = performance.now();
-      const answer = await work();
-      const now = performance.now();
-      print(`${seconds(now - begun).padStart(8)}  ${what} (${seconds(now - started)})`);
-      return answer;
+      const took = (): string => `(${seconds(performance.now() - started)})`;
+      try {
+        const answer = await work();
+        line(`${what} ${took()}`);
+        return answer;
+      } catch (cause) {
+        line(`${what}: failed ${took()}`);
+        throw cause;
+      }
     },
-    note: (text) => print(`${''.padStart(10)}${text}`),
+    note: (text) => line(`  ${text}`),
   };
 }
 

@@ -1,5 +1,5 @@
 // What a person sees of a running cluster: nodes, calico pods, routes.
-import { calicoPods } from './bring-up.ts';
+import { calicoPods } from './calico-pods.ts';
 import type { Cluster } from './cluster.ts';
 import { routesOf } from './demonstration.ts';
 import { table } from './progress.ts';

@@ -11,7 +11,7 @@ import { kubernetesModule } from './kubernetes-module.ts';
 const execute = promisify(execFile);
 
 export const CACHE = process.env['CALICO_KIT_CACHE'] || join(homedir(), '.cache/calico-kit');
-const BIN = join(CACHE, 'bin');
+export const BIN = join(CACHE, 'bin');
 export const KUBERNETES_VERSION = 'v1.36.3';
 
 interface Tool {
@@ -26,7 +26,7 @@ interface Tool {
 const ETCD = 'v3.6.8';
 const CONTAINERD = 'v2.2.1';
 const PLUGINS = 'v1.9.1';
-const HELM = 'v3';
+const HELM = 'v3.22.0';
 const CONTAINERD_PATH = 'github.com/containerd/containerd/v2';
 
 const plugin = (path: string): Tool => ({
@@ -93,6 +93,9 @@ const TOOLS: Readonly<Record<string, Tool>> = {
 };
 
 export const TOOL_NAMES: readonly string[] = Object.keys(TOOLS);
+
+/** Whether a call of toolPath would build for a while. */
+export const toolIsMissing = (name: string): boolean => !upToDate(name);
 
 const building = new Map<string, Promise<string>>();
 /** One module is prepared and built at a time: Go uses every core by itself. */
@@ -184,7 +187,8 @@ async function go(cwd: string, args: readonly string[]): Promise<void> {
   try {
     await execute('go', args, { cwd, env, maxBuffer: 1 << 26 });
   } catch (cause) {
-    const { stderr } = cause as { stderr?: string };
+    const { stderr, code } = cause as { stderr?: string; code?: unknown };
+    if (code === 'ENOENT') throw new Error('Go is not installed: put Go 1.26 or newer in PATH');
     throw new Error(`go ${args.join(' ')}: ${stderr?.slice(-2000) ?? String(cause)}`);
   }
 }

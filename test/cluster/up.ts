@@ -1,31 +1,40 @@
 // `make up`: a cluster with our chart on it and the demonstration; stays until `make down`.
-import { installChart, prepareCluster } from './bring-up.ts';
-import { demonstrate, startDemonstration } from './demonstration.ts';
+import { installChart, prepareCluster, withLastWords } from './bring-up.ts';
+import { type Demonstration, demonstrate, startDemonstration } from './demonstration.ts';
+import { inNetns } from './layout.ts';
 import { netnsCluster } from './netns-cluster.ts';
 import { openProgress, table } from './progress.ts';
 import { clusterReport } from './report.ts';
+import { toolPath } from './tools.ts';
 
 const cluster = netnsCluster();
 const progress = openProgress();
-try {
+
+async function up(): Promise<void> {
   await prepareCluster(cluster, progress);
   await installChart(cluster, progress);
-  await progress.step('demonstration pods ready', () => startDemonstration(cluster));
-  const shown = await progress.step('demonstration', () => demonstrate(cluster));
-  console.log(`\n${await clusterReport(cluster)}\n`);
-  console.log(
-    table([
-      ['client -> server', `${shown.clientIp} -> ${shown.serverIp}, on two nodes`],
-      ['ping', shown.ping],
-      ['HTTP', shown.allowed],
-      ['HTTP, after NetworkPolicy deny-server', shown.denied],
-    ]),
-  );
-  console.log('\nThe cluster is up. make status shows it, make down removes it. Try:');
-  console.log(
-    `  nsenter --net=/run/netns/ck-cp ~/.cache/calico-kit/bin/kubectl --kubeconfig ${cluster.kubeconfig} get pods -A -o wide`,
-  );
+  const shown = await withLastWords(cluster, async () => {
+    await progress.step('demonstration pods ready', () => startDemonstration(cluster));
+    return progress.step('demonstration', () => demonstrate(cluster));
+  });
+  console.log(`\n${await clusterReport(cluster)}\n\n${demonstrated(shown)}\n`);
+  const kubectl = [...inNetns('cp'), await toolPath('kubectl'), '--kubeconfig', cluster.kubeconfig];
+  console.log('The cluster stays up: `make status` shows it, `make down` removes it. Try:');
+  console.log(`  ${kubectl.join(' ')} get pods -A -o wide`);
+}
+
+const demonstrated = (shown: Demonstration): string =>
+  table([
+    ['CLIENT -> SERVER', `${shown.clientIp} -> ${shown.serverIp}, on two nodes`],
+    ['ping', shown.ping],
+    ['HTTP', shown.allowed],
+    ['HTTP after NetworkPolicy deny-server', shown.denied],
+  ]);
+
+try {
+  await up();
 } catch (cause) {
   console.error(`make up failed: ${cause instanceof Error ? cause.message : String(cause)}`);
+  console.error('What came up stays for a look; `make down` removes it.');
   process.exitCode = 1;
 }
