@@ -12,9 +12,9 @@ import type { Ip } from '../net/ip.ts';
 import { PolicyCalculator } from '../policy/calculate.ts';
 import { PolicyFeed } from '../policy/feed.ts';
 import type { PolicySettings } from '../policy/render/static-chains.ts';
-import { PolicyWriter } from './policy-writer.io.ts';
+import { PolicyWriter } from '../policy/writer.io.ts';
 
-export { cleanUp } from './policy-writer.io.ts';
+export { cleanUp } from '../policy/writer.io.ts';
 
 export interface PolicyEngine {
   /** The datastore's whole state: what is absent is gone, except endpoints put directly. */

@@ -2,19 +2,15 @@
 // it is now, never for how it came about. Equal parts come back as the same objects, so that the
 // comparison with the kernel costs little when little has changed.
 import type { TableName } from '../kernel/tables.ts';
-import { type Labels, matches } from '../model/selector/match.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { type Desired, type DesiredSet, renderHooks, TABLES } from './desired.ts';
-import { labelsOf } from './labels.ts';
-import { DENY_ALL, type ParsedRule, type SetDefinition } from './parsed-rule.ts';
-import { RenderCache } from './render/cache.ts';
-import { dispatchChains } from './render/dispatch-chains.ts';
-import { type EndpointDirection, endpointChains } from './render/endpoint-chains.ts';
-import type { Direction } from './render/names.ts';
-import { fullName, policyChain, profileChain } from './render/policy-chains.ts';
+import { type ActiveEndpoint, LocalEndpoints } from './local-endpoints.ts';
+import type { ParsedRule, SetDefinition } from './parsed-rule.ts';
+import { FilterRenderer } from './render/filter-chains.ts';
+import { fullName } from './render/policy-chains.ts';
 import { type RenderedChain, renderChain } from './render/rule.ts';
 import { type PolicySettings, staticChains } from './render/static-chains.ts';
-import type { Endpoint, Policy, Profile } from './resources.ts';
+import type { Policy, Profile } from './resources.ts';
 import { SetIndex } from './set-index.ts';
 import { fixedSets, netSet, portSet } from './sets.ts';
 import { World, type WorldChange } from './world.ts';
@@ -26,26 +22,25 @@ export interface CalculatorOptions {
   readonly nodeAddress: () => Ip | undefined;
 }
 
-const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
-
 export class PolicyCalculator {
   private readonly options: CalculatorOptions;
   private readonly world: World;
   private readonly index: SetIndex;
-  private readonly cache = new RenderCache();
-  /** Local endpoint -> policies whose selector holds for it. */
-  private readonly applying = new Map<string, Set<Policy>>();
-  private readonly fixed: ReadonlyMap<TableName, readonly RenderedChain[]>;
+  private readonly local: LocalEndpoints;
+  private readonly filter: FilterRenderer;
+  private readonly fixed: ReadonlyMap<TableName, ReadonlyMap<string, RenderedChain>>;
   private readonly hooks = new Map(TABLES.map((table) => [table, renderHooks(table)]));
 
   constructor(options: CalculatorOptions) {
     this.options = options;
     this.world = new World(options.family);
     this.index = new SetIndex((name) => this.world.profiles.get(name)?.labels);
+    this.local = new LocalEndpoints(this.world);
     const { family, settings } = options;
-    this.fixed = new Map(
-      TABLES.map((table) => [table, staticChains(table, family, settings).map(renderChain)]),
-    );
+    this.filter = new FilterRenderer(family, (tier) => this.world.tier(tier).defaultAction);
+    const fixed = (table: TableName) =>
+      staticChains(table, family, settings).map((c) => [c.name, renderChain(c)] as const);
+    this.fixed = new Map(TABLES.map((table) => [table, new Map(fixed(table))]));
   }
 
   /** Takes in a stored value; false when it changes nothing here. */
@@ -62,46 +57,27 @@ export class PolicyCalculator {
     switch (change?.kind) {
       case 'endpoint':
         this.index.putItem(key, change.now);
-        if (change.now.node === this.options.node) this.match(key, change.now);
-        else this.applying.delete(key);
+        if (change.now.node === this.options.node) this.local.put(key, change.now);
+        else this.local.remove(key);
         break;
       case 'networkSet':
         this.index.putItem(key, change.now);
         break;
       case 'itemGone':
         this.index.removeItem(key);
-        this.applying.delete(key);
+        this.local.remove(key);
         break;
       case 'policy':
-        this.policyChanged(change.before, change.now);
+        this.local.policyChanged(change.before, change.now);
         break;
       case 'profile':
         this.index.profileChanged(change.name);
-        for (const key of this.applying.keys()) {
-          const endpoint = this.world.endpoints.get(key)!;
-          if (endpoint.profiles.includes(change.name)) this.match(key, endpoint);
-        }
+        this.local.profileChanged(change.name);
+        break;
+      case 'tier':
+        this.local.tiersChanged();
     }
     return change !== undefined;
-  }
-
-  private match(key: string, endpoint: Endpoint): void {
-    const labels = this.labelsOf(endpoint);
-    const all = [...this.world.policies.values()];
-    this.applying.set(key, new Set(all.filter(({ selector }) => matches(selector, labels))));
-  }
-
-  private policyChanged(before: Policy | undefined, now: Policy | undefined): void {
-    for (const [key, policies] of this.applying) {
-      if (before) policies.delete(before);
-      const labels = now && this.labelsOf(this.world.endpoints.get(key)!);
-      if (now && labels && matches(now.selector, labels)) policies.add(now);
-    }
-  }
-
-  private labelsOf(endpoint: Endpoint): Labels {
-    const inherited = endpoint.profiles.map((name) => this.world.profiles.get(name)?.labels);
-    return labelsOf(endpoint.labels, inherited);
   }
 
   /** The keys that are held. */
@@ -118,72 +94,13 @@ export class PolicyCalculator {
 
   /** Everything that the kernel shall hold. */
   desired(): Desired {
-    const active = this.active();
-    const filter = this.endpointsFilter(active);
-    this.cache.sweep();
+    const active = this.local.active();
+    const filter = new Map([...this.fixed.get('filter')!, ...this.filter.render(active)]);
     const tables = TABLES.map((table) => {
-      const chains = [...this.fixed.get(table)!, ...(table === 'filter' ? filter : [])];
-      const byName = new Map(chains.map((chain) => [chain.name, chain]));
-      return [table, { ...this.hooks.get(table)!, chains: byName }] as const;
+      const chains = table === 'filter' ? filter : this.fixed.get(table)!;
+      return [table, { ...this.hooks.get(table)!, chains }] as const;
     });
     return { tables: new Map(tables), ipSets: this.ipSets(active) };
-  }
-
-  /** Local endpoints by interface, with what applies to them. Of two on one, the later key wins. */
-  private active(): readonly ActiveEndpoint[] {
-    const byInterface = new Map<string, ActiveEndpoint>();
-    for (const key of [...this.applying.keys()].sort()) {
-      const { interfaceName, profiles } = this.world.endpoints.get(key)!;
-      if (!interfaceName) continue;
-      byInterface.set(interfaceName, {
-        interfaceName,
-        policies: this.world.inOrder(this.applying.get(key)!),
-        profiles: profiles.map((name) => this.world.profiles.get(name) ?? missingProfile(name)),
-      });
-    }
-    return [...byInterface.values()];
-  }
-
-  private endpointsFilter(active: readonly ActiveEndpoint[]): readonly RenderedChain[] {
-    const { family } = this.options;
-    const names = active.map(({ interfaceName }) => interfaceName);
-    return DIRECTIONS.flatMap((direction) => [
-      ...this.cache.of(`${direction} ${names.join(' ')}`, () => dispatchChains(direction, names)),
-      ...active.flatMap((endpoint) => {
-        const parts = this.directionOf(endpoint, direction);
-        const own = this.cache.of(JSON.stringify(parts), () => endpointChains(parts));
-        const policies = endpoint.policies.flatMap((policy) => {
-          const rules = policy[direction];
-          const make = () => policyChain(policy, direction, rules ?? [], family);
-          return rules ? [this.cache.ofObject(policy, direction, make)] : [];
-        });
-        const profiles = endpoint.profiles.map((profile) => {
-          const make = () => profileChain(profile.name, direction, profile[direction], family);
-          return this.cache.ofObject(profile, direction, make);
-        });
-        return [...own, ...policies, ...profiles];
-      }),
-    ]);
-  }
-
-  private directionOf(endpoint: ActiveEndpoint, direction: Direction): EndpointDirection {
-    const there = endpoint.policies.filter((policy) => policy[direction] !== undefined);
-    return {
-      interfaceName: endpoint.interfaceName,
-      direction,
-      tiers: [...Map.groupBy(there, ({ tier }) => tier)].map(([name, policies]) => ({
-        name,
-        defaultAction: this.world.tier(name).defaultAction,
-        policies: policies.map(({ id, kind, name, namespace, selectorText }) => ({
-          id,
-          kind,
-          name,
-          namespace,
-          selectorText,
-        })),
-      })),
-      profiles: endpoint.profiles.map(({ name }) => name),
-    };
   }
 
   private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {
@@ -205,21 +122,10 @@ export class PolicyCalculator {
   }
 }
 
-interface ActiveEndpoint {
-  readonly interfaceName: string;
-  readonly policies: readonly Policy[];
-  readonly profiles: readonly Profile[];
-}
-
-// An endpoint that names a profile which does not exist is closed by it.
-function missingProfile(name: string): Profile {
-  return { name, ingress: [DENY_ALL], egress: [DENY_ALL], labels: {} };
-}
-
 function definitionsOf(active: readonly ActiveEndpoint[]): ReadonlyMap<string, SetDefinition> {
-  const owners = new Set<Policy | Profile>(
-    active.flatMap(({ policies, profiles }) => [...policies, ...profiles]),
-  );
+  const owners = new Set<Policy | Profile>();
+  for (const { policies, profiles } of active)
+    for (const owner of [...policies, ...profiles]) owners.add(owner);
   const definitions = new Map<string, SetDefinition>();
   for (const { ingress = [], egress = [] } of owners)
     for (const rule of [...ingress, ...egress])

@@ -24,6 +24,7 @@ export type WorldChange =
   | { readonly kind: 'profile'; readonly name: string }
   /** An endpoint or a network set is gone. */
   | { readonly kind: 'itemGone' }
+  | { readonly kind: 'tier' }
   | { readonly kind: 'other' };
 
 /** The tiers that exist without being stored. */
@@ -77,7 +78,7 @@ export class World {
       case 'tier':
         this.tiers.set(resource.name, resource.value);
         this.ranks = undefined;
-        return { kind: 'other' };
+        return { kind: 'tier' };
       case 'pool':
         this.pools.set(key, resource.value);
         return { kind: 'other' };
@@ -110,7 +111,7 @@ export class World {
         return { kind: 'profile', name };
       case 'tier':
         this.tiers.delete(name);
-        return { kind: 'other' };
+        return { kind: 'tier' };
       case 'pool':
         this.pools.delete(key);
         return { kind: 'other' };

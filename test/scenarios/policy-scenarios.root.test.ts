@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cleanUp, PolicyWriter } from '../../src/agent/policy-writer.io.ts';
 import { PolicyCalculator } from '../../src/policy/calculate.ts';
 import { TABLES } from '../../src/policy/desired.ts';
+import { cleanUp, PolicyWriter } from '../../src/policy/writer.io.ts';
 import { commandIpSets, commandTables, makeNamespace } from './policy-namespace.ts';
 import { ANY_HASH, SCENARIO_OPTIONS, scenarios } from './policy-scenario.ts';
 

@@ -17,6 +17,12 @@ export class RenderCache {
     return chains;
   }
 
+  /** Keeps what is in use without being asked for. */
+  keep(signature: string): void {
+    const known = this.former.get(signature);
+    if (known) this.used.set(signature, known);
+  }
+
   /** The chain that depends on an immutable value and a word. */
   ofObject(value: object, word: string, make: () => Chain): RenderedChain {
     const byWord = this.objects.get(value) ?? new Map<string, RenderedChain>();

@@ -5,7 +5,7 @@
 // over from the other without a gap.
 //
 // This file: a rule as match and action text, and the hash comments by which we know our own.
-import { base64url, digest } from '../../base/hash.ts';
+import { digest } from '../../base/hash.ts';
 
 /** Fragments as iptables-restore takes them. The hash covers exactly this text. */
 export interface Rule {
@@ -47,9 +47,8 @@ export function renderChain({ name, rules }: Chain): RenderedChain {
   const rendered = rules.map((rule): RenderedRule => {
     const body = bodyOf(rule);
     const text = ['-A', name, 'HASH', ...body].join(' ');
-    const input = Buffer.concat([previous, Buffer.from(text)]);
-    previous = digest('sha224', input);
-    const hash = base64url('sha224', input).slice(0, HASH_LENGTH);
+    previous = digest('sha224', Buffer.concat([previous, Buffer.from(text)]));
+    const hash = Buffer.from(previous).toString('base64url').slice(0, HASH_LENGTH);
     return { hash, text: [comment(HASH_PREFIX + hash), ...body].join(' ') };
   });
   return { name, rules: rendered };

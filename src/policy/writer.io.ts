@@ -1,7 +1,7 @@
 // Writes desired policy into the kernel: sets first, then one transaction a table, then what is no
 // longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
 import type { IpSets, TableName, Tables } from '../kernel/tables.ts';
-import { type Desired, NOTHING, TABLES } from '../policy/desired.ts';
+import { type Desired, NOTHING, TABLES } from './desired.ts';
 import {
   type KnownSets,
   type KnownTable,
@@ -10,8 +10,8 @@ import {
   planSets,
   planTable,
   setsAfter,
-} from '../policy/plan.ts';
-import { SET_PREFIXES, setPrefixes } from '../policy/render/names.ts';
+} from './plan.ts';
+import { SET_PREFIXES, setPrefixes } from './render/names.ts';
 
 export class PolicyWriter {
   private readonly tables: Tables;

@@ -1,0 +1,95 @@
+// All chains of the filter table that depend on this node's endpoints: dispatch, endpoints, their
+// policies and profiles. Only chains that some rule jumps to are rendered.
+import type { Family } from '../../net/ip.ts';
+import type { ActiveEndpoint } from '../local-endpoints.ts';
+import type { Policy } from '../resources.ts';
+import { RenderCache } from './cache.ts';
+import { dispatchChains } from './dispatch-chains.ts';
+import { type EndpointDirection, type EndpointPolicy, endpointChains } from './endpoint-chains.ts';
+import type { Direction } from './names.ts';
+import { policyChain, profileChain } from './policy-chains.ts';
+import type { RenderedChain } from './rule.ts';
+
+const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
+
+interface KnownChains {
+  readonly signature: string;
+  readonly chains: readonly RenderedChain[];
+}
+
+export class FilterRenderer {
+  private readonly family: Family;
+  private readonly defaultAction: (tier: string) => 'Deny' | 'Pass';
+  private readonly cache = new RenderCache();
+  private readonly known = new WeakMap<ActiveEndpoint, Map<Direction, KnownChains>>();
+
+  constructor(family: Family, defaultAction: (tier: string) => 'Deny' | 'Pass') {
+    this.family = family;
+    this.defaultAction = defaultAction;
+  }
+
+  /** The chains by name. */
+  render(active: readonly ActiveEndpoint[]): ReadonlyMap<string, RenderedChain> {
+    const chains = new Map<string, RenderedChain>();
+    const names = active.map(({ interfaceName }) => interfaceName);
+    for (const direction of DIRECTIONS) {
+      for (const chain of dispatchChains(direction, names)) {
+        const { name, rules } = chain;
+        const signature = `${name}: ${rules.map((rule) => rule.match).join(' ')}`;
+        chains.set(name, this.cache.of(signature, () => [chain])[0]!);
+      }
+      for (const endpoint of active)
+        for (const chain of this.endpoint(endpoint, direction)) chains.set(chain.name, chain);
+    }
+    this.cache.sweep();
+    return chains;
+  }
+
+  private endpoint(endpoint: ActiveEndpoint, direction: Direction): readonly RenderedChain[] {
+    const byDirection = this.known.get(endpoint) ?? new Map<Direction, KnownChains>();
+    this.known.set(endpoint, byDirection);
+    const known = byDirection.get(direction) ?? this.make(endpoint, direction);
+    byDirection.set(direction, known);
+    this.cache.keep(known.signature);
+    return known.chains;
+  }
+
+  private make(endpoint: ActiveEndpoint, direction: Direction): KnownChains {
+    const parts = this.partsOf(endpoint, direction);
+    const signature = JSON.stringify(parts);
+    const own = this.cache.of(signature, () => endpointChains(parts));
+    const policies = endpoint.policies.flatMap((policy) => {
+      const rules = policy[direction];
+      const make = () => policyChain(policy, direction, rules ?? [], this.family);
+      return rules ? [this.cache.ofObject(policy, direction, make)] : [];
+    });
+    const profiles = endpoint.profiles.map((profile) => {
+      const make = () => profileChain(profile.name, direction, profile[direction], this.family);
+      return this.cache.ofObject(profile, direction, make);
+    });
+    return { signature, chains: [...own, ...policies, ...profiles] };
+  }
+
+  private partsOf(endpoint: ActiveEndpoint, direction: Direction): EndpointDirection {
+    const there = endpoint.policies.filter((policy) => policy[direction] !== undefined);
+    return {
+      interfaceName: endpoint.interfaceName,
+      direction,
+      tiers: [...Map.groupBy(there, ({ tier }) => tier)].map(([name, policies]) => ({
+        name,
+        defaultAction: this.defaultAction(name),
+        policies: policies.map(namesOnly),
+      })),
+      profiles: endpoint.profiles.map(({ name }) => name),
+    };
+  }
+}
+
+// An endpoint's chain depends on its policies' names, not on their rules.
+const namesOnly = ({ id, kind, name, namespace, selectorText }: Policy): EndpointPolicy => ({
+  id,
+  kind,
+  name,
+  namespace,
+  selectorText,
+});
