@@ -19,6 +19,7 @@ import {
   onMessage,
   onStop,
   onUpdates,
+  retrySeconds,
 } from './transitions.ts';
 
 export interface SessionConfig {
@@ -209,13 +210,11 @@ function onRetryTimer(session: Session, at: Instant): Step {
     : next;
 }
 
-const RETRY_SECONDS_MAX = 5;
-
 function onConnectFailed(session: Session, error: string, at: Instant): Step {
   if (session.phase !== 'connect') return { session, effects: [] };
   const failures = session.failures + 1;
-  const wait = Math.min(2 ** (failures - 1), RETRY_SECONDS_MAX);
-  const retryAt = session.connections.length > 0 ? undefined : at.now + wait * 1000 * at.jitter;
+  const wait = retrySeconds(failures) * 1000 * at.jitter;
+  const retryAt = session.connections.length > 0 ? undefined : at.now + wait;
   return {
     session: { ...session, phase: 'active', retryAt, failures, lastError: error },
     effects: [],

@@ -17,7 +17,6 @@ import type { Connection, Instant, Session, SessionEffect, Step } from './sessio
 /** How long an OPEN is waited for: "a large value" (RFC 4271 section 8.2.2). */
 const OPEN_WAIT_SECONDS = 240;
 const IDLE_HOLD_SECONDS = { min: 5, max: 30 } as const;
-const RECONNECT_SECONDS = 1;
 const COLLISION = notification(ERROR.cease, CEASE.connectionCollision);
 
 const nothing = (session: Session): Step => ({ session, effects: [] });
@@ -73,7 +72,7 @@ export function onMessage(session: Session, id: number, message: Message, at: In
   const connection = find(session, id);
   if (!connection) return nothing(session);
   if (message.kind === 'notification') {
-    const disagreed = connection.state !== 'established' || message.code !== ERROR.cease;
+    const disagreed = message.code !== ERROR.cease;
     return end(session, connection, { error: `peer: ${notificationText(message)}`, disagreed }, at);
   }
   switch (connection.state) {
@@ -190,8 +189,7 @@ export function onMalformed(session: Session, id: number, answer: Notification, 
 
 export function onConnectionDown(session: Session, id: number, error: string, at: Instant): Step {
   const connection = find(session, id);
-  const disagreed = connection?.state !== 'established';
-  return connection ? end(session, connection, { error, disagreed }, at) : nothing(session);
+  return connection ? end(session, connection, { error, disagreed: false }, at) : nothing(session);
 }
 
 export function onStop(session: Session, reason: Notification | undefined): Step {
@@ -241,13 +239,13 @@ function end(
   return { session: retry(rest, disagreed, at), effects };
 }
 
-// A peer that went away is looked for at once and again; one that disagrees is left in peace for
-// a growing while. The passive side goes on listening: the other one keeps the pace.
+// A peer that went away is looked for soon, and less often while it stays away; one that disagrees
+// is left in peace for longer. The passive side goes on listening: the other one keeps the pace.
 function retry(session: Session, disagreed: boolean, { now, jitter }: Instant): Session {
   const failures = session.failures + 1;
   if (session.config.passive) return { ...session, phase: 'active', retryAt: undefined, failures };
   const idleHold = Math.min(IDLE_HOLD_SECONDS.min * 2 ** (failures - 1), IDLE_HOLD_SECONDS.max);
-  const seconds = disagreed ? idleHold : RECONNECT_SECONDS;
+  const seconds = disagreed ? idleHold : retrySeconds(failures);
   return {
     ...session,
     phase: disagreed ? 'idle' : 'active',
@@ -255,3 +253,9 @@ function retry(session: Session, disagreed: boolean, { now, jitter }: Instant): 
     failures,
   };
 }
+
+const RETRY_SECONDS_MAX = 5;
+
+/** The wait after so many failures in a row: 1, 2, 4, 5, 5 ... */
+export const retrySeconds = (failures: number): number =>
+  Math.min(2 ** (failures - 1), RETRY_SECONDS_MAX);

@@ -202,10 +202,13 @@ export class Peering {
     const deadline = nextDeadline(this.session);
     if (deadline === undefined) return;
     const wait = Math.max(0, deadline - this.parts.clock.now());
-    this.timer = setTimeout(() => {
-      const due = dueEvents(this.session, this.parts.clock.now());
-      for (const event of due) this.tell(event);
-      if (due.length === 0) this.arm();
-    }, Math.ceil(wait));
+    // Behind the sockets: what has arrived while the loop was busy counts before a hold timer does.
+    this.timer = setTimeout(() => setImmediate(() => this.expire()), Math.ceil(wait));
+  }
+
+  private expire(): void {
+    const due = dueEvents(this.session, this.parts.clock.now());
+    for (const event of due) this.tell(event);
+    if (due.length === 0) this.arm();
   }
 }

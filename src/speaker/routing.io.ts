@@ -120,10 +120,13 @@ export class Routing {
       actual,
       mayRemove: (route) => route.kind === 'blackhole' || !unclaimed.has(route.destination),
     });
+    const refused = plan.changes.flatMap((change) => applyOne(kernel, change, log));
+    if (plan.changes.length > refused.length)
+      log.info({ changes: plan.changes.length, refused: refused.length }, 'routes written');
     return [
       ...made.problems,
       ...plan.conflicts.map((r) => `${r.destination}: a route of protocol ${r.protocol} is there`),
-      ...plan.changes.flatMap((change) => applyOne(kernel, change, log)),
+      ...refused,
     ];
   }
 }
@@ -143,7 +146,7 @@ function applyOne(kernel: Kernel, change: LinkChange, log: Log): readonly string
   const route = 'route' in change ? change.route : undefined;
   try {
     kernel.apply([change]);
-    log.info({ change: change.kind, ...route }, 'route');
+    log.debug({ change: change.kind, ...route }, 'route');
     return [];
   } catch (cause) {
     return [`${route?.destination}: ${messageOf(cause)}`];

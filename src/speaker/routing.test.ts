@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { openLog } from '../base/log.io.ts';
+import type { Route } from '../kernel/kernel.ts';
+import { memoryKernel } from '../kernel/memory.ts';
+import { type Cidr, cidr } from '../net/cidr.ts';
+import { ip } from '../net/ip.ts';
+import { Routing } from './routing.io.ts';
+
+const base = { kind: 'unicast', scope: 'global', onlink: false, metric: 0 } as const;
+
+/** A node with one link, some routes already there, and a demand that tests change. */
+function node(t: TestContext, ...present: Partial<Route>[]) {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const kernel = memoryKernel();
+  const address = { ip: ip('10.200.0.11'), prefixLength: 24 };
+  const link = kernel.addLink({ name: 'eth0', mtu: 1500, up: true }, [
+    { ...address, scope: 'global' },
+  ]);
+  const connected = { destination: cidr('10.200.0.0/24'), scope: 'link', protocol: 2 } as const;
+  for (const route of [connected, ...present]) {
+    const destination = route.destination!;
+    const whole = { ...base, linkIndex: link.index, protocol: 12, ...route, destination };
+    kernel.apply([{ kind: 'addRoute', route: whole }]);
+  }
+  const wanted = { ownBlocks: [] as Cidr[], learned: new Map<Cidr, string>() };
+  let now = 0;
+  const routing = new Routing({
+    kernel,
+    clock: { now: () => now, date: () => new Date(0) },
+    log: openLog('test', 'fatal'),
+    demand: () => ({
+      ownBlocks: wanted.ownBlocks,
+      learned: [...wanted.learned].map(([prefix, hop]) => ({ prefix, nextHop: ip(hop) })),
+      pools: [],
+      address,
+    }),
+  });
+  const pass = (milliseconds: number): void => {
+    now += milliseconds;
+    t.mock.timers.tick(milliseconds);
+  };
+  const ours = (): string[] =>
+    kernel
+      .routes({ protocol: 12 })
+      .map((r) =>
+        r.kind === 'blackhole' ? `blackhole ${r.destination}` : `${r.destination} ${r.gateway}`,
+      )
+      .toSorted();
+  return { kernel, wanted, routing, pass, ours, link };
+}
+
+const LEFT = { destination: cidr('192.168.2.0/26'), gateway: ip('10.200.0.12') };
+const HOP = '10.200.0.12';
+
+test('nothing is written before the demand is known', (t) => {
+  const { pass, ours } = node(t, LEFT);
+  pass(200_000);
+  assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12']);
+});
+
+test('what an earlier run left stays until the sweep; blackholes of lost blocks go at once', (t) => {
+  const lost: Partial<Route> = { destination: cidr('192.168.9.0/26'), kind: 'blackhole' };
+  const { wanted, routing, pass, ours } = node(t, LEFT, lost);
+  wanted.ownBlocks.push(cidr('192.168.1.0/26'));
+  routing.changed();
+  pass(10);
+  assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12', 'blackhole 192.168.1.0/26']);
+  routing.sweep();
+  pass(10);
+  assert.deepEqual(ours(), ['blackhole 192.168.1.0/26']);
+});
+
+test('what was claimed and withdrawn goes at once, sweep or not', (t) => {
+  const { wanted, routing, pass, ours } = node(t, LEFT);
+  wanted.learned.set(LEFT.destination, HOP);
+  routing.changed();
+  pass(10);
+  wanted.learned.clear();
+  routing.changed();
+  pass(10);
+  assert.deepEqual(ours(), []);
+});
+
+test('a deleted route is put back, a changed one set right', (t) => {
+  const { kernel, wanted, routing, pass, ours } = node(t);
+  wanted.learned.set(LEFT.destination, HOP);
+  routing.changed();
+  pass(10);
+  const [route] = kernel.routes({ protocol: 12 });
+  kernel.apply([{ kind: 'deleteRoute', route: route! }]);
+  assert.deepEqual(ours(), []);
+  pass(10);
+  assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12']);
+  kernel.apply([{ kind: 'replaceRoute', route: { ...route!, gateway: ip('10.200.0.99') } }]);
+  pass(10);
+  assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12']);
+});
+
+test('a route that the kernel refuses is named and tried again', (t) => {
+  const { kernel, wanted, routing, pass, ours, link } = node(t);
+  kernel.apply([{ kind: 'setLink', index: link.index, up: false }]);
+  wanted.learned.set(LEFT.destination, HOP);
+  routing.changed();
+  pass(10);
+  assert.match(routing.problems.join(), /192\.168\.2\.0\/26: .*down/);
+  kernel.apply([{ kind: 'setLink', index: link.index, up: true }]);
+  pass(1000);
+  assert.deepEqual([ours(), routing.problems], [['192.168.2.0/26 10.200.0.12'], []]);
+});
+
+test('closing leaves the routes', (t) => {
+  const { wanted, routing, pass, ours } = node(t);
+  wanted.ownBlocks.push(cidr('192.168.1.0/26'));
+  routing.changed();
+  pass(10);
+  routing.close();
+  wanted.ownBlocks.pop();
+  routing.changed();
+  pass(200_000);
+  assert.deepEqual(ours(), ['blackhole 192.168.1.0/26']);
+});
