@@ -1,6 +1,7 @@
 // Uninstall on one node: every chain, set, route, link and file of ours goes; what is foreign
 // stays. Run by the chart's clean-up hook as `agent.mjs cleanup`.
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Log } from '../base/log.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
@@ -34,9 +35,14 @@ export async function cleanUpNode({
   const routes = kernel.routes({ protocol: ROUTE_PROTOCOL.bird });
   kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
   await cleanUpPolicy(tables, ipSets);
-  for (const path of paths) rmSync(path, { recursive: true, force: true });
+  for (const path of paths) emptyFolder(path);
   log.info(
     { routes: routes.length },
     'the node is clean: no chain, set, route, link or file is left',
   );
+}
+
+// The folders themselves are mount points of the pod.
+function emptyFolder(path: string): void {
+  for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true, force: true });
 }

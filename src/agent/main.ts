@@ -29,7 +29,7 @@ async function agent(log: Log): Promise<void> {
     settings: settings.value,
     env: process.env,
     store: openEtcdStore({ endpoints: settings.value.etcdEndpoints, log }),
-    kernel: openKernel(),
+    kernel: openKernel(process.env['CALICO_PROC_SYS_NET']),
     tables: await openTables({}),
     ipSets: await openIpSets({}),
     kubernetes: settings.value.kubernetes ? openKubernetes() : undefined,
@@ -42,7 +42,7 @@ async function agent(log: Log): Promise<void> {
 
 async function cleanup(log: Log): Promise<void> {
   await cleanUpNode({
-    kernel: openKernel(),
+    kernel: openKernel(process.env['CALICO_PROC_SYS_NET']),
     tables: await openTables({}),
     ipSets: await openIpSets({}),
     paths: STATE_PATHS,

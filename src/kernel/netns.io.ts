@@ -33,12 +33,13 @@ export function openKernel(): Kernel {
 }
 
 /** The kernel as seen from inside the namespace at `path`. Throws OpError (ENOENT) if it is gone. */
-export function openKernelAt(path: string): Kernel {
+export function openKernelAt(path: string, sysctlRoot = SYSCTL_ROOT): Kernel {
   const fd = openNetns(path);
   try {
     return new LinuxKernel(
       (work) => inNetns(fd, work),
       () => closeSync(fd),
+      sysctlRoot,
     );
   } catch (cause) {
     closeSync(fd);
@@ -49,9 +50,11 @@ export function openKernelAt(path: string): Kernel {
 class LinuxKernel implements Kernel {
   private readonly within: Within;
   private readonly release: () => void;
+  private readonly sysctlRoot: string;
   private readonly netlink: Rtnetlink;
 
-  constructor(within: Within, release: () => void) {
+  constructor(within: Within, release: () => void, sysctlRoot: string) {
+    this.sysctlRoot = sysctlRoot;
     this.within = within;
     this.release = release;
     this.netlink = new Rtnetlink(within(() => openNetlink()));
@@ -135,7 +138,7 @@ class LinuxKernel implements Kernel {
   // The path resolves in the calling thread's namespace when it is opened.
   private sysctl<T>(key: string, work: (path: string) => T): T {
     try {
-      return this.within(() => work(`/proc/sys/net/${key}`));
+      return this.within(() => work(`${this.sysctlRoot}/${key}`));
     } catch (cause) {
       const errno = (cause as { errno?: number }).errno;
       throw new OpError(`sysctl ${key}`, cause, errno === undefined ? ENOENT : Math.abs(errno));
@@ -149,7 +152,7 @@ class LinuxKernel implements Kernel {
   }
 
   enter(netnsPath: string): Kernel {
-    return openKernelAt(netnsPath);
+    return openKernelAt(netnsPath, this.sysctlRoot);
   }
 
   close(): void {

@@ -1,0 +1,44 @@
+// The text of `ipset save`: create lines with their options, add lines with a member.
+import type { IpSet, IpSetChange, IpSetMeta } from '../tables.ts';
+
+const TYPES = ['hash:net', 'hash:ip', 'hash:ip,port'] as const;
+
+/** Sets of the kinds that we use, in the order of the text. */
+export function parseIpSets(text: string): readonly IpSet[] {
+  const sets = new Map<string, IpSetMeta & { members: Set<string> }>();
+  for (const line of text.split('\n')) {
+    const [verb, name = '', third = '', ...options] = line.split(' ');
+    const type = TYPES.find((known) => known === third);
+    if (verb === 'create' && type) {
+      sets.set(name, {
+        name,
+        type,
+        family: option(options, 'family') === 'inet6' ? 'inet6' : 'inet',
+        maxElements: Number(option(options, 'maxelem') ?? 65536),
+        members: new Set(),
+      });
+    } else if (verb === 'add') sets.get(name)?.members.add(third);
+  }
+  return [...sets.values()];
+}
+
+function option(options: readonly string[], name: string): string | undefined {
+  const at = options.indexOf(name);
+  return at < 0 ? undefined : options[at + 1];
+}
+
+/** A change as a restore line. */
+export function printIpSetChange(change: IpSetChange): string {
+  switch (change.kind) {
+    case 'create': {
+      const { name, type, family, maxElements } = change.set;
+      return `create ${name} ${type} family ${family} maxelem ${maxElements}`;
+    }
+    case 'add':
+      return `add ${change.name} ${change.member}`;
+    case 'delete':
+      return `del ${change.name} ${change.member}`;
+    case 'destroy':
+      return `destroy ${change.name}`;
+  }
+}
