@@ -24,11 +24,15 @@ const ENODEV = 19;
 /** Runs work in the namespace of a kernel; the home namespace needs no switch. */
 type Within = <T>(work: () => T) => T;
 
+/** Where sysctls of the network are: a container may have the writable ones elsewhere. */
+const SYSCTL_ROOT = '/proc/sys/net';
+
 /** The kernel of this process's own network namespace. */
-export function openKernel(): Kernel {
+export function openKernel(sysctlRoot = SYSCTL_ROOT): Kernel {
   return new LinuxKernel(
     (work) => work(),
     () => {},
+    sysctlRoot,
   );
 }
 
