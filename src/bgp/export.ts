@@ -46,8 +46,10 @@ export function announcementsFor(
     peer.families.includes(cidrFamily(prefix)) &&
     cidrFamily(prefix) === familyOf(peer.localAddress);
   for (const path of best) {
-    const words = speaks(path.prefix) && insidePool(path.prefix, pools) && retell(path, peer);
-    if (words) told.set(path.prefix, words);
+    // The cheap question first: in a mesh nearly all paths end here.
+    const words = retell(path, peer);
+    if (words && speaks(path.prefix) && insidePool(path.prefix, pools))
+      told.set(path.prefix, words);
   }
   const own: Told = {
     nextHop: peer.localAddress,

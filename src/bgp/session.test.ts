@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import type { Asn } from '../net/asn.ts';
 import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
@@ -351,4 +352,41 @@ test('a stop says Cease, and the peer comes back when it starts again', () => {
   w.tell(1, { kind: 'start' });
   w.until(60_000);
   assert.deepEqual(w.states(), ['established', 'established']);
+});
+
+test('no order of events breaks a session: at most one Established, two connections, no throw', () => {
+  const anyEvent = fc.oneof(
+    fc.constantFrom(...Object.values(EVENTS)),
+    fc
+      .tuple(fc.integer({ min: 1, max: 4 }), fc.boolean())
+      .map(([id, incoming]) => up(id, incoming)),
+    fc
+      .tuple(
+        fc.constantFrom<Message>(KEEPALIVE, ourOpen(PEER), endOfRib(4)),
+        fc.integer({ min: 1, max: 4 }),
+      )
+      .map(([m, id]) => message(m, id)),
+  );
+  fc.assert(
+    fc.property(fc.boolean(), fc.array(anyEvent, { maxLength: 40 }), (passive, events) => {
+      let session = newSession({ ...CONFIG, passive });
+      let now = 0;
+      for (const event of events) {
+        now += 1000;
+        const { connections: before } = session;
+        // The shell numbers connections anew each time.
+        if (event.kind === 'connectionUp' && before.some((c) => c.id === event.connection))
+          continue;
+        session = step(session, event, at(now)).session;
+        const states = session.connections.map((c) => c.state);
+        assert(states.filter((s) => s === 'established').length <= 1);
+        assert(!states.includes('established') || states.length === 1);
+        assert(states.length <= 2);
+        // Whoever is not stopped and not listening has a timer that brings him on.
+        const waiting = session.phase !== 'idle' || states.length > 0;
+        if (waiting && !passive) assert.notEqual(nextDeadline(session), undefined);
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });

@@ -2,8 +2,15 @@
 // is a problem in words, never a wrong route.
 
 import { ROUTE_PROTOCOL, type Route } from '../kernel/kernel.ts';
-import { type Cidr, cidrFamily, contains, containsCidr, prefixLengthOf } from '../net/cidr.ts';
-import { bitsOf, type Ip } from '../net/ip.ts';
+import {
+  type Cidr,
+  cidrFamily,
+  cidrOf,
+  contains,
+  containsCidr,
+  prefixLengthOf,
+} from '../net/cidr.ts';
+import { bitsOf, familyOf, type Ip } from '../net/ip.ts';
 
 export interface LearnedPrefix {
   readonly prefix: Cidr;
@@ -89,16 +96,29 @@ function learnedRoute(
 // A next hop beyond a router is reached through that router (BIRD's `gateway recursive`). Our own
 // routes do not count: a next hop must not hang on what another next hop told.
 function nextHopResolver(actual: readonly Route[]): Resolve {
-  const usable = actual
-    .filter((route) => route.protocol !== ROUTE_PROTOCOL.bird)
-    .sort(
-      (a, b) =>
-        prefixLengthOf(b.destination) - prefixLengthOf(a.destination) || a.metric - b.metric,
-    );
+  // By length, so that a next hop asks once per length and not once per route.
+  const byLength = new Map<number, Map<Cidr, Route>>();
+  for (const route of actual) {
+    if (route.protocol === ROUTE_PROTOCOL.bird) continue;
+    const length = prefixLengthOf(route.destination);
+    const routes = byLength.get(length) ?? new Map<Cidr, Route>();
+    const rival = routes.get(route.destination);
+    if (!rival || route.metric < rival.metric) routes.set(route.destination, route);
+    byLength.set(length, routes);
+  }
+  const lengths = [...byLength.keys()].sort((a, b) => b - a);
+  const lookUp = (nextHop: Ip): Route | undefined => {
+    for (const length of lengths) {
+      if (length > bitsOf(familyOf(nextHop))) continue;
+      const route = byLength.get(length)?.get(cidrOf(nextHop, length));
+      if (route) return route;
+    }
+    return undefined;
+  };
   const known = new Map<Ip, ReturnType<Resolve>>();
   return (nextHop) => {
     if (known.has(nextHop)) return known.get(nextHop);
-    const route = usable.find(({ destination }) => contains(destination, nextHop));
+    const route = lookUp(nextHop);
     const hop =
       route?.kind === 'unicast' && route.linkIndex !== undefined
         ? { gateway: route.gateway ?? nextHop, linkIndex: route.linkIndex }

@@ -27,6 +27,8 @@ const SETTLE_MS = 10;
 const RETRY_MS = 1000;
 const REFRESH_MS = 90_000;
 const TUNNEL = 'tunl0';
+/** After a reconciliation, rest this many times as long as it took: keepalives come first. */
+const REST_FACTOR = 4;
 
 export interface RoutingParts {
   readonly kernel: Kernel;
@@ -42,6 +44,7 @@ export class Routing {
   private readonly stopping = new AbortController();
   private timer: NodeJS.Timeout | undefined;
   private due = Number.POSITIVE_INFINITY;
+  private restUntil = 0;
   private begun = false;
   private desired: ReadonlyMap<Cidr, Route> = new Map();
   /** Remote routes of an earlier run that nobody has claimed yet; undefined before the first look. */
@@ -77,15 +80,17 @@ export class Routing {
   }
 
   private schedule(delayMs: number): void {
-    const at = this.parts.clock.now() + delayMs;
+    const now = this.parts.clock.now();
+    const at = Math.max(now + delayMs, this.restUntil);
     if (!this.begun || this.stopping.signal.aborted || at >= this.due) return;
     this.due = at;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.reconcile(), delayMs);
+    this.timer = setTimeout(() => this.reconcile(), at - now);
   }
 
   private reconcile(): void {
     this.due = Number.POSITIVE_INFINITY;
+    const began = this.parts.clock.now();
     let problems: readonly string[];
     try {
       problems = this.once();
@@ -95,6 +100,8 @@ export class Routing {
     if (problems.length > 0 && problems.join() !== this.problems.join())
       this.parts.log.warn({ problems }, 'routes are missing');
     this.problems = problems;
+    const ended = this.parts.clock.now();
+    this.restUntil = ended + REST_FACTOR * (ended - began);
     this.schedule(problems.length > 0 ? RETRY_MS : REFRESH_MS);
   }
 
