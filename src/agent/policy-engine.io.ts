@@ -178,6 +178,7 @@ class Engine implements PolicyEngine {
           this.options.log.warn('rules or sets of ours were changed by others; repaired');
         retryMilliseconds = RETRY_MILLISECONDS.first;
         this.resolve(waiting);
+        if (why === 'check') await this.writer.destroyUnused();
       } catch (cause) {
         this.problem = messageOf(cause);
         this.options.log.error({ cause: this.problem }, 'policy not written; trying again');

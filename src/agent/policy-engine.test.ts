@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
 import pino from 'pino';
 import { systemClock } from '../base/clock.io.ts';
@@ -66,10 +66,29 @@ test('the kernel after any changes is that of a fresh start, and never without o
       other.snapshot(items(outcomeOf([...before, ...changes].flat())));
       await other.inSync();
       await other.close();
+      kernel.dropUnusedSets();
+      fresh.dropUnusedSets();
       assert.deepEqual(kernel.text(), fresh.text());
     }),
     { numRuns: 60 },
   );
+});
+
+test('sets that are no longer used go at the next check', async () => {
+  const kernel = new StrictKernel();
+  kernel.sets.set('cali40old', {
+    name: 'cali40old',
+    type: 'hash:net',
+    family: 'inet',
+    maxElements: 1,
+    members: new Set(),
+  });
+  const engine = open(kernel, { checkMilliseconds: 1 });
+  engine.snapshot([]);
+  await engine.inSync();
+  while (kernel.sets.has('cali40old')) await setTimeout(1);
+  await engine.close();
+  assert.deepEqual(engine.state().problem, undefined);
 });
 
 test('nothing is written before the first snapshot; a restart writes nothing', async () => {

@@ -65,6 +65,14 @@ export class StrictKernel {
     close: async () => undefined,
   };
 
+  /** Destroys sets that no rule names; the fixed ones stay. */
+  dropUnusedSets(): void {
+    const rules = this.rules();
+    for (const name of this.sets.keys())
+      if (/^cali40[ns]:/.test(name) && !rules.some((rule) => rule.includes(` ${name} `)))
+        this.sets.delete(name);
+  }
+
   /** Everything as sorted text. */
   text(): readonly string[] {
     const tables = [...this.chains].flatMap(([table, chains]) =>

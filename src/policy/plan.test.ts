@@ -80,14 +80,13 @@ test('sets grow before the tables and shrink after them', () => {
   const gone = { ...set.meta, name: 'cali40y', members: new Set<string>() };
   assert.deepEqual(planSets(knownSets([old, gone]), desired), {
     before: [{ kind: 'add', name: 'cali40x', member: '10.0.0.1' }],
-    after: [
-      { kind: 'delete', name: 'cali40x', member: '10.0.0.3' },
-      { kind: 'destroy', name: 'cali40y' },
-    ],
+    after: [{ kind: 'delete', name: 'cali40x', member: '10.0.0.3' }],
+    unused: ['cali40y'],
   });
   assert.equal(planSets(new Map(), desired).before.length, 3);
   assert.deepEqual(planSets(new Map([['cali40x', set.members]]), desired), {
     before: [],
     after: [],
+    unused: [],
   });
 });

@@ -2,7 +2,7 @@
 // by their rules' hash comments, so a restarted agent writes nothing where nothing has changed.
 // One table's plan is one transaction; there is no moment at which half of it holds.
 import type { IpSet, IpSetChange, TableContent } from '../kernel/tables.ts';
-import type { Desired, DesiredSet, DesiredTable } from './desired.ts';
+import type { Desired, DesiredTable } from './desired.ts';
 import { CHAIN_PREFIX } from './render/names.ts';
 import { hashOf, type RenderedChain, type RenderedRule } from './render/rule.ts';
 
@@ -143,8 +143,10 @@ export const knownSets = (sets: readonly IpSet[]): KnownSets =>
 export interface SetsPlan {
   /** Before the tables: a rule may not name a set that is missing or empty. */
   readonly before: readonly IpSetChange[];
-  /** After them: nothing refers to it any more. */
+  /** After them: members that no rule may count on any more. */
   readonly after: readonly IpSetChange[];
+  /** Sets that nothing refers to once the tables are written. */
+  readonly unused: readonly string[];
 }
 
 export function planSets(known: KnownSets, desired: Desired['ipSets']): SetsPlan {
@@ -159,9 +161,9 @@ export function planSets(known: KnownSets, desired: Desired['ipSets']): SetsPlan
     for (const member of present ?? [])
       if (!members.has(member)) after.push({ kind: 'delete', name, member });
   }
-  for (const name of known.keys()) if (!desired.has(name)) after.push({ kind: 'destroy', name });
-  return { before, after };
+  return { before, after, unused: [...known.keys()].filter((name) => !desired.has(name)) };
 }
 
-export const setsAfter = (desired: ReadonlyMap<string, DesiredSet>): KnownSets =>
-  new Map([...desired].map(([name, { members }]) => [name, members]));
+/** The sets once the plan is carried out; unused ones are still there. */
+export const setsAfter = (known: KnownSets, desired: Desired['ipSets']): KnownSets =>
+  new Map([...known, ...[...desired].map(([name, { members }]) => [name, members] as const)]);

@@ -1,5 +1,6 @@
 // Writes desired policy into the kernel: sets first, then one transaction a table, then what is no
 // longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
+import { OpError } from '../base/op-error.ts';
 import type { IpSets, TableName, Tables } from '../kernel/tables.ts';
 import { type Desired, NOTHING, TABLES } from './desired.ts';
 import {
@@ -19,6 +20,7 @@ export class PolicyWriter {
   private readonly prefixes: readonly string[];
   private readonly knownTables = new Map<TableName, KnownTable>();
   private known: KnownSets | undefined;
+  private unused: readonly string[] = [];
 
   /** `prefixes` are the ip sets that are ours; others are never touched. */
   constructor(tables: Tables, ipSets: IpSets, prefixes: readonly string[] = setPrefixes(4)) {
@@ -55,8 +57,29 @@ export class PolicyWriter {
       throw refusals[0];
     }
     await this.commitSets(sets.after);
-    this.known = setsAfter(desired.ipSets);
+    this.known = setsAfter(this.known ?? new Map(), desired.ipSets);
+    this.unused = sets.unused;
     return commits + (sets.after.length > 0 ? 1 : 0);
+  }
+
+  /**
+   * Destroys the sets that the last apply left unused; answers how many are still there. The
+   * kernel lets go of a set some time after the last rule that named it, so this is for later,
+   * and a refusal is no failure.
+   */
+  async destroyUnused(): Promise<number> {
+    const left: string[] = [];
+    for (const name of this.unused) {
+      try {
+        await this.ipSets.commit([{ kind: 'destroy', name }]);
+      } catch {
+        left.push(name);
+      }
+    }
+    const gone = this.unused.filter((name) => !left.includes(name));
+    this.known = this.known && new Map([...this.known].filter(([name]) => !gone.includes(name)));
+    this.unused = left;
+    return left.length;
   }
 
   /** The next apply reads the table back: others may have written to it. */
@@ -89,7 +112,15 @@ export class PolicyWriter {
   }
 }
 
-/** Removes every chain, jump and set of ours; others' rules stay. */
+const DESTROY_TRIES_MAX = 20;
+const DESTROY_PAUSE_MILLISECONDS = 100;
+
+/** Removes every chain, jump and set of ours; others' rules stay. Throws OpError if it cannot. */
 export async function cleanUp(tables: Tables, ipSets: IpSets): Promise<void> {
-  await new PolicyWriter(tables, ipSets, SET_PREFIXES).apply(NOTHING);
+  const writer = new PolicyWriter(tables, ipSets, SET_PREFIXES);
+  await writer.apply(NOTHING);
+  for (let tries = 0; (await writer.destroyUnused()) > 0; tries++) {
+    if (tries === DESTROY_TRIES_MAX) throw new OpError('destroy ip sets', 'some are still in use');
+    await new Promise((resolve) => setTimeout(resolve, DESTROY_PAUSE_MILLISECONDS));
+  }
 }
