@@ -1,0 +1,73 @@
+// Writing records so that two nodes that start together agree: create if absent, else
+// compare-and-swap, and read again after a conflict. Every step may be repeated.
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../../base/clock.ts';
+import { OpError } from '../../base/op-error.ts';
+import type { KeyValue, Store } from '../../datastore/store.ts';
+import { API_VERSION, parseResource, printResource, type Resource } from '../../model/resource.ts';
+
+const CONFLICTS_MAX = 20;
+
+export interface RecordOptions<Spec> {
+  readonly key: string;
+  readonly kind: string;
+  readonly name: string;
+  /** The wanted spec from the stored one; undefined: leave it as it is, or do not create it. */
+  readonly next: (stored: Spec | undefined) => Spec | undefined;
+  /** Kinds that Calico stores with an empty status. */
+  readonly withStatus?: boolean;
+}
+
+/** Makes the record what `next` says. Throws OpError when the datastore fails. */
+export async function writeRecord<Spec extends object>(
+  { store, clock }: { readonly store: Store; readonly clock: Clock },
+  options: RecordOptions<Spec>,
+): Promise<void> {
+  const { key, kind } = options;
+  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
+    const item = await store.get(key);
+    const stored = item && parse<Spec>(kind, item);
+    const spec = options.next(stored?.spec);
+    if (spec === undefined) return;
+    const next = stored ? { ...stored, spec } : created(options, spec, clock);
+    const value = printResource(next);
+    if (stored && value === printResource(stored)) return;
+    const outcome = await store.transaction(
+      [{ key, revision: item?.revision ?? 0n }],
+      [{ kind: 'put', key, value }],
+    );
+    if (outcome.kind === 'committed') return;
+  }
+  throw new OpError(`write ${key}`, `${CONFLICTS_MAX} conflicts with other writers`);
+}
+
+/** Puts a plain value if the key does not exist. */
+export async function putIfAbsent(store: Store, key: string, value: string): Promise<void> {
+  await store.transaction([{ key, revision: 0n }], [{ kind: 'put', key, value }]);
+}
+
+function parse<Spec>(kind: string, item: KeyValue): Resource<string, Spec> {
+  const parsed = parseResource<string, Spec>(kind, item.value);
+  if (!parsed.ok) throw new Error(`${item.key} cannot be read: ${parsed.error}; correct or delete`);
+  return parsed.value;
+}
+
+// RFC 3339 with seconds, as Calico's own clients write it.
+const created = <Spec>(
+  { kind, name, withStatus }: RecordOptions<Spec>,
+  spec: Spec,
+  clock: Clock,
+): Resource<string, Spec> => ({
+  kind,
+  apiVersion: API_VERSION,
+  metadata: {
+    name,
+    uid: randomUUID(),
+    creationTimestamp: clock
+      .date()
+      .toISOString()
+      .replace(/\.\d+Z$/, 'Z'),
+  },
+  spec,
+  ...(withStatus && { status: {} }),
+});

@@ -1,0 +1,168 @@
+// The pure parts of start-up: the plan for the address, the default pool, the node's record.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { EncapsulationMode } from '../../model/ip-pool.ts';
+import type { NodeSpec } from '../../model/node.ts';
+import { parseInterfaceAddress } from '../../net/cidr.ts';
+import { ip } from '../../net/ip.ts';
+import { defaultPool } from './default-pool.ts';
+import { encapsulationProblem } from './encapsulation.ts';
+import { decideAddress, planAddress } from './node-address.ts';
+import { asNumberOf, holderOf, nextNodeSpec } from './own-node.ts';
+
+const at = (text: string) => parseInterfaceAddress(text)!;
+
+describe('the variable IP', () => {
+  const links = [{ index: 2, name: 'eth0', mtu: 1500, up: true }];
+  const addresses = [{ linkIndex: 2, ...at('10.0.0.7/24'), scope: 'global' as const }];
+  const around = { links, addresses };
+  const none = { links: [], addresses: [] };
+  const decide = (
+    env: Record<string, string>,
+    stored?: string,
+    machine: typeof around = around,
+  ) => {
+    const plan = planAddress(env);
+    return plan.ok ? decideAddress(plan.value, stored ? at(stored) : undefined, machine) : plan;
+  };
+  const cases: [string, ReturnType<typeof decide>, string | undefined, boolean][] = [
+    ['autodetect', decide({ IP: 'autodetect' }, '10.0.0.9/24'), '10.0.0.7/24', true],
+    ['empty, nothing stored', decide({}), '10.0.0.7/24', true],
+    ['empty, stored and there', decide({}, '10.0.0.7/16'), '10.0.0.7/16', false],
+    ['empty, stored but gone', decide({}, '10.0.0.9/24'), '10.0.0.7/24', true],
+    ['none', decide({ IP: 'none' }, '10.0.0.7/24'), undefined, false],
+    ['an address', decide({ IP: '10.0.0.7' }), '10.0.0.7/24', false],
+    ['a foreign address', decide({ IP: '10.5.5.5' }), '10.5.5.5/32', false],
+    ['with a length', decide({ IP: '10.0.0.7/8' }), '10.0.0.7/8', false],
+    ['no network, stored', decide({ IP: 'autodetect' }, '10.0.0.9/24', none), '10.0.0.9/24', false],
+  ];
+  for (const [what, decision, wanted, detected] of cases) {
+    test(what, () => {
+      assert.ok(decision.ok);
+      const { address } = decision.value;
+      assert.equal(address && `${address.ip}/${address.prefixLength}`, wanted);
+      assert.equal(decision.value.detected, detected);
+    });
+  }
+
+  test('a change is told', () => {
+    const decision = decide({ IP: 'autodetect' }, '10.0.0.9/24');
+    assert.ok(decision.ok);
+    assert.equal(decision.value.warning, "the node's address changes from 10.0.0.9 to 10.0.0.7");
+  });
+
+  test('bad text and a machine without a network are refused', () => {
+    const bad = decide({ IP: '10.0.0' });
+    assert.ok(!bad.ok);
+    assert.match(bad.error, /IP: '10\.0\.0' must be autodetect, none, or an IPv4 address/);
+    assert.ok(!decide({}, undefined, none).ok);
+  });
+});
+
+describe('the default pool', () => {
+  test('as the chart asks for it', () => {
+    const env = {
+      CALICO_IPV4POOL_CIDR: '192.168.0.0/16',
+      CALICO_IPV4POOL_IPIP: 'cross-subnet',
+      CALICO_IPV4POOL_NAT_OUTGOING: 'false',
+      CALICO_IPV4POOL_DISABLED: 'true',
+      CALICO_IPV4POOL_BLOCK_SIZE: '28',
+    };
+    assert.deepEqual(defaultPool(env, []), {
+      ok: true,
+      value: {
+        cidr: '192.168.0.0/16',
+        vxlanMode: 'Never',
+        ipipMode: 'CrossSubnet',
+        natOutgoing: false,
+        disabled: true,
+        blockSize: 28,
+        nodeSelector: 'all()',
+        allowedUses: ['Workload', 'Tunnel'],
+        assignmentMode: 'Automatic',
+      },
+    });
+  });
+
+  test('another range where the node itself lives in the usual one', () => {
+    const rangeFor = (address: string): string | undefined => {
+      const pool = defaultPool({}, [ip(address)]);
+      return pool.ok ? pool.value?.cidr : undefined;
+    };
+    assert.equal(rangeFor('10.0.0.1'), '192.168.0.0/16');
+    assert.equal(rangeFor('192.168.81.101'), '172.16.0.0/16');
+  });
+
+  test('none', () => {
+    for (const env of [{ CALICO_IPV4POOL_CIDR: 'none' }, { NO_DEFAULT_POOLS: 'true' }])
+      assert.deepEqual(defaultPool(env, []), { ok: true, value: undefined });
+  });
+
+  test('refusals name the variable, its value and the fix', () => {
+    const cases: [Record<string, string>, RegExp][] = [
+      [{ CALICO_IPV4POOL_CIDR: 'fd00::/64' }, /CALICO_IPV4POOL_CIDR: 'fd00::\/64' must be an IPv4/],
+      [{ CALICO_IPV4POOL_IPIP: 'perhaps' }, /IPIP: 'perhaps' must be Always, CrossSubnet or Never/],
+      [{ CALICO_IPV4POOL_BLOCK_SIZE: '19' }, /BLOCK_SIZE: '19' must be 20 to 32/],
+      [{ CALICO_IPV4POOL_NAT_OUTGOING: 'si' }, /NAT_OUTGOING: 'si' must be true or false/],
+      [{ NO_DEFAULT_POOLS: 'true', CALICO_IPV4POOL_CIDR: '10.0.0.0/8' }, /keep one of them/],
+    ];
+    for (const [env, message] of cases) {
+      const pool = defaultPool(env, []);
+      assert.ok(!pool.ok);
+      assert.match(pool.error, message);
+    }
+  });
+});
+
+describe('the node record', () => {
+  test('the start decides address, AS number and orchestrator; the rest stays', () => {
+    const stored = {
+      bgp: { ipv4Address: '10.0.0.9/24', ipv4IPIPTunnelAddr: '192.168.1.0' },
+      orchRefs: [{ orchestrator: 'k8s', nodeName: 'old' }, { orchestrator: 'other' }],
+      unknown: 1,
+    } as NodeSpec;
+    const decided = { address: at('10.0.0.7/24'), asNumber: 65001, kubernetesNode: 'n1' };
+    const next = nextNodeSpec(stored, decided);
+    assert.deepEqual(next, {
+      bgp: { ipv4Address: '10.0.0.7/24', ipv4IPIPTunnelAddr: '192.168.1.0', asNumber: 65001 },
+      orchRefs: [{ orchestrator: 'other' }, { orchestrator: 'k8s', nodeName: 'n1' }],
+      unknown: 1,
+    });
+    assert.deepEqual(nextNodeSpec(next, decided), next);
+  });
+
+  test('AS as plain or dotted number', () => {
+    assert.deepEqual(asNumberOf({}), { ok: true, value: undefined });
+    assert.deepEqual(asNumberOf({ AS: '64512' }), { ok: true, value: 64512 });
+    assert.deepEqual(asNumberOf({ AS: '1.1' }), { ok: true, value: 65537 });
+    assert.ok(!asNumberOf({ AS: 'many' }).ok);
+  });
+
+  test('another node with our address', () => {
+    const node = (name: string, ipv4Address: string) => ({
+      kind: 'Node' as const,
+      apiVersion: 'projectcalico.org/v3',
+      metadata: { name },
+      spec: { bgp: { ipv4Address } },
+    });
+    const nodes = [node('n1', '10.0.0.7/24'), node('n2', '10.0.0.8/24')];
+    assert.equal(holderOf(at('10.0.0.8/16'), 'n1', nodes), 'n2');
+    assert.equal(holderOf(at('10.0.0.7/24'), 'n1', nodes), undefined);
+  });
+});
+
+test('what a pool asks for and the node cannot do', () => {
+  const pool = (ipipMode?: EncapsulationMode, vxlanMode?: EncapsulationMode) => ({
+    kind: 'IPPool' as const,
+    apiVersion: 'projectcalico.org/v3',
+    metadata: { name: 'p' },
+    spec: { cidr: '10.0.0.0/16', ...(ipipMode && { ipipMode }), ...(vxlanMode && { vxlanMode }) },
+  });
+  assert.equal(encapsulationProblem([pool(), pool('Never', 'Never')], { ipip: false }), undefined);
+  assert.equal(encapsulationProblem([pool('Always')], { ipip: true }), undefined);
+  assert.match(
+    encapsulationProblem([pool('Always')], { ipip: false })!,
+    /IPPool p \(10.0.0.0\/16\) asks for ipipMode Always.*networking.settings.ippool.ipip.mode: Never/,
+  );
+  assert.match(encapsulationProblem([pool('Never', 'CrossSubnet')], { ipip: true })!, /vxlanMode/);
+});
