@@ -8,7 +8,7 @@ import { until } from './command.ts';
 import {
   DEMO,
   demonstrate,
-  fetchFrom,
+  fetchUntil,
   inPod,
   podIp,
   routesOf,
@@ -36,13 +36,8 @@ async function apply(name: string, spec: object): Promise<void> {
   await cluster.kubectl(['apply', '-f', '-'], policy(name, spec));
 }
 
-async function answered(ip: string): Promise<void> {
-  await until('the request is answered', 20, async () => (await fetchFrom(cluster, ip)).ok);
-}
-
-async function refused(ip: string): Promise<void> {
-  await until('the request is cut', 20, async () => !(await fetchFrom(cluster, ip)).ok);
-}
+const answered = (ip: string): Promise<string> => fetchUntil(cluster, ip, 'answered', 20);
+const refused = (ip: string): Promise<string> => fetchUntil(cluster, ip, 'cut', 20);
 
 async function etcdGet(prefix: string, ...flags: string[]): Promise<string> {
   const { toolPath } = await import('./tools.ts');

@@ -1,9 +1,16 @@
 // Commands of the cluster rig: asynchronous, captured, failing with what they said.
 import { spawn } from 'node:child_process';
 
-/** Runs to the end; answers stdout, throws with stderr. */
-export function command(argv: readonly string[], input?: string): Promise<string> {
-  const [file, ...args] = argv as [string, ...string[]];
+/**
+ * Runs to the end; answers stdout, throws with stderr. `prefix` says where it runs and is left out
+ * of a failure's text.
+ */
+export function command(
+  argv: readonly string[],
+  input?: string,
+  prefix: readonly string[] = [],
+): Promise<string> {
+  const [file, ...args] = [...prefix, ...argv] as [string, ...string[]];
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     let [stdout, stderr] = ['', ''];

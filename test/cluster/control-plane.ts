@@ -40,35 +40,17 @@ export async function kubectl(
   input?: string,
   config = KUBECONFIG,
 ): Promise<string> {
-  return command(
-    [
-      ...inNetns('cp'),
-      await toolPath('kubectl'),
-      '--kubeconfig',
-      config,
-      '--cache-dir',
-      join(RUN, 'kubectl-cache'),
-      ...args,
-    ],
-    input,
-  );
+  const cache = join(RUN, 'kubectl-cache');
+  const options = ['--kubeconfig', config, '--cache-dir', cache];
+  return command(args, input, [...inNetns('cp'), await toolPath('kubectl'), ...options]);
 }
 
 /** A kubeconfig for a user, signed by the cluster's authority. */
 export async function userConfig(user: string, group?: string): Promise<string> {
   const org = group ? ['--org', group] : [];
   const kubeadm = await toolPath('kubeadm');
-  return command([
-    ...inNetns('cp'),
-    kubeadm,
-    'kubeconfig',
-    'user',
-    '--config',
-    CONFIG,
-    '--client-name',
-    user,
-    ...org,
-  ]);
+  const client = ['kubeconfig', 'user', '--config', CONFIG, '--client-name', user, ...org];
+  return command([kubeadm, ...client], undefined, inNetns('cp'));
 }
 
 export async function startControlPlane(processes: Processes): Promise<void> {

@@ -42,9 +42,38 @@ export const podIp = (cluster: Cluster, name: string): Promise<string> =>
 export const inPod = (cluster: Cluster, name: string, argv: readonly string[]): Promise<Outcome> =>
   outcomeOf(cluster.kubectl(['-n', DEMO, 'exec', name, '--', ...argv]));
 
-/** A page of the server, asked for by the client; gives up after 2 s. */
-export const fetchFrom = (cluster: Cluster, ip: string) =>
-  inPod(cluster, 'client', ['wget', '-q', '-T', '2', '-O', '-', `http://${ip}:8080/`]);
+export type Fetch =
+  | { readonly kind: 'answered'; readonly text: string }
+  | { readonly kind: 'cut' }
+  | { readonly kind: 'failed'; readonly cause: string };
+
+// busybox's own `wget -T` crashes in Debian 12's static build; its timeout ends wget by TERM.
+const FETCH_SECONDS = 2;
+const ENDED_BY_TERM = /exit code 143/;
+
+/** The client asks the server for its page; `cut` means no answer within 2 s. */
+export async function fetchPage(cluster: Cluster, ip: string): Promise<Fetch> {
+  const wget = ['wget', '-q', '-O', '-', `http://${ip}:8080/`];
+  const reply = await inPod(cluster, 'client', ['timeout', String(FETCH_SECONDS), ...wget]);
+  if (reply.ok) return { kind: 'answered', text: reply.output.trim() };
+  if (ENDED_BY_TERM.test(reply.output)) return { kind: 'cut' };
+  return { kind: 'failed', cause: reply.output };
+}
+
+/** Asks until the outcome is the wanted one; a request that fails otherwise is asked again. */
+export async function fetchUntil(
+  cluster: Cluster,
+  ip: string,
+  wanted: 'answered' | 'cut',
+  seconds = 30,
+): Promise<string> {
+  return until(`the request is ${wanted}`, seconds, async () => {
+    const reply = await fetchPage(cluster, ip);
+    if (reply.kind !== wanted)
+      throw new Error(reply.kind === 'failed' ? reply.cause : `it is ${reply.kind}`);
+    return reply.kind === 'answered' ? reply.text : `no answer within ${FETCH_SECONDS} s`;
+  });
+}
 
 /** Two pods on the first and the last node, ready. */
 export async function startDemonstration(cluster: Cluster): Promise<void> {
@@ -83,15 +112,9 @@ export async function demonstrate(cluster: Cluster): Promise<Demonstration> {
     ]);
     return reply.ok && (/\d+ packets transmitted.*/.exec(reply.output)?.[0] ?? 'ok');
   });
-  const allowed = await until('the request is answered', 30, async () => {
-    const reply = await fetchFrom(cluster, serverIp);
-    return reply.ok && reply.output.trim();
-  });
+  const allowed = await fetchUntil(cluster, serverIp, 'answered');
   await cluster.kubectl(['apply', '-f', '-'], DENY);
-  const denied = await until('the NetworkPolicy cuts the request', 30, async () => {
-    const reply = await fetchFrom(cluster, serverIp);
-    return !reply.ok && /wget: .*timed out/.exec(reply.output)?.[0];
-  });
+  const denied = await fetchUntil(cluster, serverIp, 'cut');
   return { serverIp, clientIp, ping, allowed, denied };
 }
 

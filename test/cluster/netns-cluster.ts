@@ -73,8 +73,8 @@ async function remove(processes: Processes): Promise<void> {
 
 async function helm(args: readonly string[]): Promise<string> {
   const binary = await toolPath('helm');
-  const home = ['env', `HOME=${RUN}`];
-  return command([...inNetns('cp'), ...home, binary, '--kubeconfig', KUBECONFIG, ...args]);
+  const inside = [...inNetns('cp'), 'env', `HOME=${RUN}`];
+  return command(args, undefined, [...inside, binary, '--kubeconfig', KUBECONFIG]);
 }
 
 async function loadImages(

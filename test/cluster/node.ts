@@ -80,8 +80,9 @@ export function enterNode(
   if (outer === undefined) throw new Error(`${nodeName(number)} does not run`);
   const [init] = childrenOf(outer);
   if (init === undefined) throw new Error(`${nodeName(number)} has no init`);
-  const path = ['env', `PATH=${BIN}:${process.env['PATH']}`];
-  return command(['nsenter', '-t', String(init), '-m', '-u', '-i', '-n', '-p', ...path, ...argv]);
+  const inside = ['nsenter', '-t', String(init), '-m', '-u', '-i', '-n', '-p'];
+  const path = `PATH=${BIN}:${process.env['PATH']}`;
+  return command(argv, undefined, [...inside, 'env', path]);
 }
 
 async function writeConfigurations(number: number): Promise<void> {
