@@ -35,7 +35,10 @@ async function main(): Promise<void> {
     routerId: settings.routerId,
     random: Math.random,
   });
-  const health = serveHealth(settings.healthHost, settings.healthPort, speaker);
+  const health = serveHealth(
+    { host: settings.healthHost, port: settings.healthPort, log },
+    speaker,
+  );
   log.info({ node: settings.node, holdTimeSeconds: settings.holdTimeSeconds }, 'the speaker runs');
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);

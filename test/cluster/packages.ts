@@ -13,11 +13,13 @@ export const CLUSTER_PACKAGES: readonly string[] = [
   'busybox-static',
 ];
 
-/** What the tests need besides: BIRD as a peer, ping, tools of a namespace. */
+/** What the tests need besides: BIRD, GoBGP and FRR as peers, ping, tools of a namespace. */
 export const PACKAGES: readonly string[] = [
   ...CLUSTER_PACKAGES,
   'iputils-ping',
   'bird2',
+  'gobgpd',
+  'frr',
   'socat',
   'ethtool',
   'kmod',
