@@ -94,7 +94,7 @@ class Engine implements PolicyEngine {
     this.options = options;
     const { node, settings, nodeAddress, checkMilliseconds = CHECK_MILLISECONDS } = options;
     this.calculator = new PolicyCalculator({ node, family: 4, settings, nodeAddress });
-    this.feed = new PolicyFeed(this.calculator);
+    this.feed = new PolicyFeed(this.calculator, node);
     this.writer = new PolicyWriter(options.tables, options.ipSets);
     this.checks = setInterval(() => this.check(), checkMilliseconds);
     this.checks.unref();
@@ -123,7 +123,10 @@ class Engine implements PolicyEngine {
     }, limit);
     this.waiters.add(waiter);
     this.wake();
-    return promise.finally(() => clearTimeout(timer));
+    const done = promise.finally(() => clearTimeout(timer));
+    // A caller that has failed meanwhile does not look at it any more.
+    done.catch(() => undefined);
+    return done;
   }
 
   removeEndpoint(key: string): void {

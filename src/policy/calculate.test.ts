@@ -124,7 +124,7 @@ test('an interface name that is more than a name is not rendered', () => {
 
 test('the feed: what CNI ADD wrote is not undone by what the watch tells late', () => {
   const one = calculator();
-  const feed = new PolicyFeed(one);
+  const feed = new PolicyFeed(one, 'node1');
   const there = (): boolean => chainsOf(one).has('cali-tw-cali1');
   const item = (value: string) => ({ key: ENDPOINT, value, revision: 1n });
   const [older, newer] = [endpoint({ interfaceName: 'cali0' }), endpoint()];

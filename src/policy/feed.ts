@@ -2,6 +2,8 @@
 // over directly because it just wrote them. The watch brings those a moment later; until then what
 // it says of their keys is older than what we know.
 import type { Change, KeyValue } from '../datastore/store.ts';
+import { parseKey } from '../model/keys.ts';
+import { parseWorkloadEndpointName } from '../model/workload-endpoint.ts';
 import type { PolicyCalculator } from './calculate.ts';
 
 interface Ahead {
@@ -10,17 +12,24 @@ interface Ahead {
   readonly doubtful: boolean;
 }
 
-const isEndpoint = (key: string): boolean => key.includes('/workloadendpoints/');
+/** Whether the key is that of an endpoint on the node. */
+function isLocalEndpoint(path: string, node: string): boolean {
+  const key = parseKey(path);
+  if (key?.kind !== 'namespaced' || key.plural !== 'workloadendpoints') return false;
+  return parseWorkloadEndpointName(key.name)?.node === node;
+}
 
 export class PolicyFeed {
   private readonly calculator: PolicyCalculator;
+  private readonly node: string;
   /** Endpoints of which the watch has not told yet. */
   private readonly ahead = new Map<string, Ahead>();
   /** Texts of this node's endpoints, to see at once that nothing has changed. */
   private readonly texts = new Map<string, string>();
 
-  constructor(calculator: PolicyCalculator) {
+  constructor(calculator: PolicyCalculator, node: string) {
     this.calculator = calculator;
+    this.node = node;
   }
 
   /** The whole state: what is absent is gone. */
@@ -72,7 +81,7 @@ export class PolicyFeed {
 
   private put(key: string, value: string): boolean {
     if (this.texts.get(key) === value) return false;
-    if (isEndpoint(key)) this.texts.set(key, value);
+    if (isLocalEndpoint(key, this.node)) this.texts.set(key, value);
     return this.calculator.put(key, value);
   }
 
