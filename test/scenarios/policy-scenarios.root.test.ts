@@ -11,11 +11,15 @@ import { ANY_HASH, SCENARIO_OPTIONS, type Scenario, scenarios } from './policy-s
 
 const HASH_COMMENT = /-m comment --comment "cali:([^"]{16})" ?/;
 
-for (const [i, scenario] of scenarios().entries()) {
-  test(`${scenario.name}: the kernel shows what it shows of Felix`, async () => {
+const RUNS = (['nft', 'legacy'] as const).flatMap((backend) =>
+  scenarios().map((scenario) => ({ backend, scenario })),
+);
+
+for (const [i, { backend, scenario }] of RUNS.entries()) {
+  test(`${scenario.name}, ${backend}: the kernel shows what it shows of Felix`, async () => {
     const [namespace] = withNetns(`ckt-policy-${process.pid}`, [`s${i}`]);
     const place = { netnsPath: netnsPath(namespace!.name) };
-    const tables = await openTables(place);
+    const tables = await openTables({ ...place, backend });
     const ipSets = await openIpSets(place);
     try {
       const calculator = new PolicyCalculator(SCENARIO_OPTIONS);
