@@ -35,14 +35,19 @@ networking: {serviceSubnet: ${SERVICE_CIDR}, podSubnet: ${POD_CIDR}}
 apiServer: {certSANs: [127.0.0.1, localhost]}
 `;
 
+/** kubectl as an administrator, ready for arguments. */
+export async function kubectlCommand(config = KUBECONFIG): Promise<readonly string[]> {
+  const cache = join(RUN, 'kubectl-cache');
+  const options = ['--kubeconfig', config, '--cache-dir', cache];
+  return [...inNetns('cp'), await toolPath('kubectl'), ...options];
+}
+
 export async function kubectl(
   args: readonly string[],
   input?: string,
   config = KUBECONFIG,
 ): Promise<string> {
-  const cache = join(RUN, 'kubectl-cache');
-  const options = ['--kubeconfig', config, '--cache-dir', cache];
-  return command(args, input, [...inNetns('cp'), await toolPath('kubectl'), ...options]);
+  return command(args, input, await kubectlCommand(config));
 }
 
 /** A kubeconfig for a user, signed by the cluster's authority. */

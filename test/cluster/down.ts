@@ -1,5 +1,11 @@
 // `make down`: ends the cluster; processes, namespaces, mounts, cgroups and state are gone after it.
-import { netnsCluster } from './netns-cluster.ts';
+import { mustBeRoot, netnsCluster } from './netns-cluster.ts';
 import { openProgress } from './progress.ts';
 
-await openProgress().step('cluster removed', () => netnsCluster().delete());
+try {
+  mustBeRoot();
+  await openProgress().step('cluster removed', () => netnsCluster().delete());
+} catch (cause) {
+  console.error(`make down failed: ${cause instanceof Error ? cause.message : String(cause)}`);
+  process.exitCode = 1;
+}

@@ -10,6 +10,7 @@ import { inNetns, nodeAddress, nodeName, RUN } from './layout.ts';
 import { makeMountPoints, removeMountPoints } from './mount-points.ts';
 import { enterNode, removeCgroups, startNode } from './node.ts';
 import { Processes } from './processes.ts';
+import { writeShortcuts } from './shortcuts.ts';
 import { toolPath } from './tools.ts';
 
 const COMPLETE = join(RUN, 'complete');
@@ -42,6 +43,12 @@ export function netnsCluster(nodeCount = 3): Cluster {
   };
 }
 
+/** Says early what would fail late. */
+export function mustBeRoot(): void {
+  if (process.getuid?.() !== 0)
+    throw new Error('a cluster of network namespaces needs root: run it with sudo');
+}
+
 async function create(
   processes: Processes,
   numbers: readonly number[],
@@ -59,6 +66,7 @@ async function create(
     return names.trim().split('\n').filter(Boolean).length === numbers.length;
   });
   await kubectl(['label', 'node', nodeName(1), 'node-role.kubernetes.io/control-plane=']);
+  await writeShortcuts(numbers);
   writeFileSync(COMPLETE, '');
   progress(`${numbers.length} nodes registered`);
 }

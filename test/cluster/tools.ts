@@ -7,6 +7,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { kubernetesModule } from './kubernetes-module.ts';
+import { locked } from './lock.ts';
 
 const execute = promisify(execFile);
 
@@ -131,9 +132,16 @@ function upToDate(name: string): boolean {
 }
 
 async function build(name: string): Promise<string> {
+  mkdirSync(BIN, { recursive: true });
+  await locked(join(BIN, '.lock'), async () => {
+    if (!upToDate(name)) await compile(name); // else another process built it meanwhile
+  });
+  return join(BIN, name);
+}
+
+async function compile(name: string): Promise<void> {
   const tool = toolOf(name);
   const folder = join(CACHE, 'mod', tool.module);
-  mkdirSync(BIN, { recursive: true });
   await prepare(tool, folder);
   const out = join(BIN, name);
   const unfinished = `${out}.${process.pid}`;
@@ -155,7 +163,6 @@ async function build(name: string): Promise<string> {
     rmSync(unfinished, { force: true });
   }
   writeFileSync(join(BIN, `.${name}.stamp`), stampOf(name));
-  return out;
 }
 
 // A module of our own that requires the tool's module: Go builds its main packages from there.

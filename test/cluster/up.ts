@@ -1,16 +1,16 @@
 // `make up`: a cluster with our chart on it and the demonstration; stays until `make down`.
 import { installChart, prepareCluster, withLastWords } from './bring-up.ts';
 import { type Demonstration, demonstrate, startDemonstration } from './demonstration.ts';
-import { inNetns } from './layout.ts';
-import { netnsCluster } from './netns-cluster.ts';
+import { mustBeRoot, netnsCluster } from './netns-cluster.ts';
 import { openProgress, table } from './progress.ts';
 import { clusterReport } from './report.ts';
-import { toolPath } from './tools.ts';
+import { shortcut } from './shortcuts.ts';
 
 const cluster = netnsCluster();
 const progress = openProgress();
 
 async function up(): Promise<void> {
+  mustBeRoot();
   await prepareCluster(cluster, progress);
   await installChart(cluster, progress);
   const shown = await withLastWords(cluster, async () => {
@@ -18,9 +18,9 @@ async function up(): Promise<void> {
     return progress.step('demonstration', () => demonstrate(cluster));
   });
   console.log(`\n${await clusterReport(cluster)}\n\n${demonstrated(shown)}\n`);
-  const kubectl = [...inNetns('cp'), await toolPath('kubectl'), '--kubeconfig', cluster.kubeconfig];
   console.log('The cluster stays up: `make status` shows it, `make down` removes it. Try:');
-  console.log(`  ${kubectl.join(' ')} get pods -A -o wide`);
+  console.log(`  ${shortcut('kubectl')} get pods -A -o wide`);
+  console.log(`  ${shortcut(cluster.nodes[0]!.name)} ip route`);
 }
 
 const demonstrated = (shown: Demonstration): string =>
