@@ -1,11 +1,11 @@
 // `make images`: calico-node, kube-controllers and etcd as OCI archives, assembled from Node, one
 // bundle per program, and the distribution's packet filter tools. No builder, no registry; the same
 // inputs give the same bytes.
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { ensurePackages } from '../test/cluster/packages.ts';
 import { CACHE, toolPath } from '../test/cluster/tools.ts';
+import { bundle, installKoffi } from './bundle.ts';
 import { type ImageConfig, writeImageArchive } from './oci-archive.ts';
 import { emptyRoot, install, installFolder, installLibraries, installProgram } from './rootfs.ts';
 import { shimPath } from './shim.ts';
@@ -26,27 +26,6 @@ const PACKET_FILTER = [
   '/usr/bin/stdbuf',
 ];
 
-// Some dependencies are CommonJS and ask for `require`.
-const REQUIRE =
-  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
-
-/** One file per program; koffi stays outside, it carries a native library. */
-async function bundle(program: string, folder: string): Promise<void> {
-  await build({
-    entryPoints: [join(ROOT, 'src', program, 'main.ts')],
-    outfile: join(folder, `${program}.mjs`),
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    external: ['koffi'],
-    banner: { js: REQUIRE },
-    minifySyntax: true,
-    legalComments: 'linked',
-    logLevel: 'error',
-  });
-}
-
 async function nodeRoot(name: string): Promise<string> {
   const folder = join(CACHE, 'rootfs', name);
   emptyRoot(folder);
@@ -56,25 +35,10 @@ async function nodeRoot(name: string): Promise<string> {
   return folder;
 }
 
-// koffi's loader and its native library for this machine only; its C sources stay out.
-function installKoffi(folder: string): void {
-  const modules = '/opt/calico/node_modules';
-  const from = join(ROOT, 'node_modules');
-  for (const part of ['', 'src/koffi', 'src/koffi/src']) {
-    for (const file of readdirSync(join(from, 'koffi', part))) {
-      if (/\.(c?js|json|txt)$/.test(file) && file !== 'cnoke.cjs')
-        install(folder, join(from, 'koffi', part, file), join(modules, 'koffi', part, file));
-    }
-  }
-  const native = '@koromix/koffi-linux-x64';
-  for (const file of ['package.json', 'index.js', 'linux_x64/koffi.node'])
-    install(folder, join(from, native, file), join(modules, native, file));
-}
-
 async function calicoNode(): Promise<string> {
-  ensurePackages(['iptables', 'ipset', 'conntrack']);
+  ensurePackages(['iptables', 'ipset', 'conntrack', 'netbase']);
   const folder = await nodeRoot('calico-node');
-  for (const program of PACKET_FILTER) if (existsSync(program)) installProgram(folder, program);
+  for (const program of PACKET_FILTER) installProgram(folder, program);
   install(folder, '/usr/libexec/coreutils/libstdbuf.so', '/usr/libexec/coreutils/libstdbuf.so');
   installFolder(folder, join(LIBRARIES, 'xtables'), join(LIBRARIES, 'xtables'));
   for (const extension of readdirSync(join(LIBRARIES, 'xtables'))) {
@@ -83,7 +47,7 @@ async function calicoNode(): Promise<string> {
   installFolder(folder, '/etc/protocols', '/etc/protocols'); // names such as ipencap in rules read back
   await bundle('agent', join(folder, 'opt/calico'));
   await bundle('speaker', join(folder, 'opt/calico'));
-  installKoffi(folder);
+  installKoffi(join(folder, 'opt/calico'));
   const shim = await shimPath();
   for (const type of ['calico', 'calico-ipam']) install(folder, shim, `/opt/calico/cni/${type}`);
   for (const plugin of ['portmap', 'loopback'])

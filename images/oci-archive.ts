@@ -85,7 +85,7 @@ function header(entry: Entry): Buffer {
   const octal = (value: number, at: number, width: number): void => {
     block.write(`${value.toString(8).padStart(width - 1, '0')}\0`, at, 'latin1');
   };
-  block.write(entry.name.slice(0, NAME_MAX), 0, 'utf8');
+  block.write(entry.name, 0, NAME_MAX, 'utf8');
   octal(entry.mode, 100, 8);
   octal(0, 108, 8); // owner
   octal(0, 116, 8); // group
@@ -131,7 +131,7 @@ function writeTree(out: Output, root: string, folder: string): void {
 }
 
 function writeNode(out: Output, root: string, path: string, stat: Stats): void {
-  const mode = stat.mode & 0o1777; // never a setuid or setgid bit
+  const mode = modeOf(stat);
   if (stat.isDirectory()) writeEntry(out, { name: `${path}/`, mode, size: 0, type: '5' });
   else if (stat.isSymbolicLink()) {
     writeEntry(out, {
@@ -146,6 +146,12 @@ function writeNode(out: Output, root: string, path: string, stat: Stats): void {
     copyFile(out, join(root, path));
     out.pad();
   } else throw new Error(`${path} is neither file, folder nor link`);
+}
+
+// Nothing of the builder's umask, and never a setuid bit.
+function modeOf(stat: Stats): number {
+  if (stat.isDirectory()) return stat.mode & 0o1000 ? 0o1777 : 0o755;
+  return stat.mode & 0o111 ? 0o755 : 0o644;
 }
 
 function copyFile(out: Output, path: string): void {

@@ -1,0 +1,50 @@
+// Programs as single files: `node images/bundle.ts FOLDER PROGRAM...`, as the Dockerfiles call it.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { install } from './rootfs.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+
+// Some dependencies are CommonJS and ask for `require`.
+const REQUIRE =
+  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
+/** One file per program; koffi stays outside, it carries a native library. */
+export async function bundle(program: string, folder: string): Promise<void> {
+  await build({
+    entryPoints: [join(ROOT, 'src', program, 'main.ts')],
+    outfile: join(folder, `${program}.mjs`),
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    external: ['koffi'],
+    banner: { js: REQUIRE },
+    minifySyntax: true,
+    legalComments: 'linked',
+    logLevel: 'error',
+  });
+}
+
+/** koffi's loader and its native library for Linux on x64 into `folder`; its C sources stay out. */
+export function installKoffi(folder: string): void {
+  const from = join(ROOT, 'node_modules');
+  for (const part of ['', 'src/koffi', 'src/koffi/src']) {
+    for (const file of readdirSync(join(from, 'koffi', part))) {
+      if (/\.(c?js|json|txt)$/.test(file) && file !== 'cnoke.cjs')
+        install(folder, join(from, 'koffi', part, file), join('node_modules', 'koffi', part, file));
+    }
+  }
+  const native = '@koromix/koffi-linux-x64';
+  for (const file of ['package.json', 'index.js', 'linux_x64/koffi.node'])
+    install(folder, join(from, native, file), join('node_modules', native, file));
+}
+
+if (import.meta.main) {
+  const [folder, ...programs] = process.argv.slice(2);
+  if (folder === undefined || programs.length === 0)
+    throw new Error('usage: node images/bundle.ts FOLDER PROGRAM...');
+  for (const program of programs) await bundle(program, folder);
+  if (programs.includes('agent')) installKoffi(folder);
+}
