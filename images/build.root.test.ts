@@ -22,7 +22,7 @@ function inside(image: string, argv: readonly string[], input = ''): string {
   return execFileSync('unshare', ['--net', 'chroot', rootOf(image), ...argv], {
     encoding: 'utf8',
     input,
-    env: {},
+    env: { PATH: '/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
 }
