@@ -14,7 +14,7 @@ import {
   routesOf,
   startDemonstration,
 } from './demonstration.ts';
-import { netnsCluster } from './netns-cluster.ts';
+import { netnsCluster } from './netns/netns-cluster.ts';
 import { openProgress } from './progress.ts';
 
 const cluster = netnsCluster(3);

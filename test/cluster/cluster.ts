@@ -1,5 +1,5 @@
 // A Kubernetes cluster for tests and demonstrations, behind a small interface: network namespaces
-// are the first implementation (netns-cluster.ts), kind could be a second.
+// are the first implementation (netns/), kind could be a second.
 
 export interface ClusterNode {
   readonly name: string;

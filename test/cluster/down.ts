@@ -1,5 +1,5 @@
 // `make down`: ends the cluster; processes, namespaces, mounts, cgroups and state are gone after it.
-import { mustBeRoot, netnsCluster } from './netns-cluster.ts';
+import { mustBeRoot, netnsCluster } from './netns/netns-cluster.ts';
 import { openProgress } from './progress.ts';
 
 try {

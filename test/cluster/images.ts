@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import { writeImageArchive } from '../../images/oci-archive.ts';
 import { command } from './command.ts';
-import { PAUSE_IMAGE } from './layout.ts';
+import { PAUSE_IMAGE } from './netns/layout.ts';
 import { CACHE } from './tools.ts';
 
 export const PROBE_IMAGE = 'docker.io/calico-kit/probe:0.1.0';

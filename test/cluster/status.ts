@@ -1,5 +1,5 @@
 // `make status`: what runs on the cluster.
-import { netnsCluster } from './netns-cluster.ts';
+import { netnsCluster } from './netns/netns-cluster.ts';
 import { clusterReport } from './report.ts';
 
 const cluster = netnsCluster();

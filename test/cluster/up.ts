@@ -1,10 +1,10 @@
 // `make up`: a cluster with our chart on it and the demonstration; stays until `make down`.
 import { installChart, prepareCluster, withLastWords } from './bring-up.ts';
 import { type Demonstration, demonstrate, startDemonstration } from './demonstration.ts';
-import { mustBeRoot, netnsCluster } from './netns-cluster.ts';
+import { mustBeRoot, netnsCluster } from './netns/netns-cluster.ts';
+import { shortcut } from './netns/shortcuts.ts';
 import { openProgress, table } from './progress.ts';
 import { clusterReport } from './report.ts';
-import { shortcut } from './shortcuts.ts';
 
 const cluster = netnsCluster();
 const progress = openProgress();

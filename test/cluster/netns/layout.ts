@@ -1,6 +1,6 @@
 // Names, addresses and folders of the namespace cluster.
 import { join } from 'node:path';
-import { CACHE } from './tools.ts';
+import { CACHE } from '../tools.ts';
 
 export const PREFIX = 'ck';
 export const RUN = join(CACHE, 'run');

@@ -1,6 +1,6 @@
 // The network between the machines: one namespace with a bridge, and a namespace per machine whose
 // eth0 hangs on it. Both ends of every veth are made inside namespaces; the fabric forwards nothing.
-import { command, tryCommand } from './command.ts';
+import { command, tryCommand } from '../command.ts';
 import { FABRIC_ADDRESS, inNetns, netnsOf, PREFIX } from './layout.ts';
 
 const ip = (machine: string, ...args: string[]): Promise<string> =>

@@ -2,8 +2,9 @@
 // whatever is in there, or was left by a crash, `delete` ends and removes.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Cluster, ClusterNode } from './cluster.ts';
-import { command, until } from './command.ts';
+import type { Cluster, ClusterNode } from '../cluster.ts';
+import { command, until } from '../command.ts';
+import { toolPath } from '../tools.ts';
 import { KUBECONFIG, kubectl, startControlPlane } from './control-plane.ts';
 import { makeFabric, removeMachines } from './fabric.ts';
 import { inNetns, nodeAddress, nodeName, RUN } from './layout.ts';
@@ -11,7 +12,6 @@ import { makeMountPoints, removeMountPoints } from './mount-points.ts';
 import { enterNode, removeCgroups, startNode } from './node.ts';
 import { Processes } from './processes.ts';
 import { writeShortcuts } from './shortcuts.ts';
-import { toolPath } from './tools.ts';
 
 const COMPLETE = join(RUN, 'complete');
 

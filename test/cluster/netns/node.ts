@@ -9,7 +9,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { command, until } from './command.ts';
+import { command, until } from '../command.ts';
+import { BIN, toolPath } from '../tools.ts';
 import { userConfig } from './control-plane.ts';
 import { makeMachine } from './fabric.ts';
 import {
@@ -26,7 +27,6 @@ import {
 } from './layout.ts';
 import { OWN_FOLDERS } from './mount-points.ts';
 import { childrenOf, type Processes } from './processes.ts';
-import { BIN, toolPath } from './tools.ts';
 
 const FOLDERS = [...Object.keys(OWN_FOLDERS), 'tmp', 'etc', 'sysctl', 'cg'];
 

@@ -2,7 +2,8 @@
 // manager, scheduler. Certificates and kubeconfigs come from kubeadm's phases.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { command, until } from './command.ts';
+import { command, until } from '../command.ts';
+import { KUBERNETES_VERSION, toolPath } from '../tools.ts';
 import { makeMachine } from './fabric.ts';
 import {
   CONTROL_PLANE_ADDRESS as ADDRESS,
@@ -14,7 +15,6 @@ import {
   SERVICE_CIDR,
 } from './layout.ts';
 import type { Processes } from './processes.ts';
-import { KUBERNETES_VERSION, toolPath } from './tools.ts';
 
 const CONFIG = join(RUN, 'kubeadm.yaml');
 export const KUBECONFIG = join(PKI, 'admin.conf');

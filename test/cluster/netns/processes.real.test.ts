@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { until } from './command.ts';
+import { until } from '../command.ts';
 import { Processes } from './processes.ts';
 
 let run: string;

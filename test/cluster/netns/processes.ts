@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { until } from './command.ts';
+import { until } from '../command.ts';
 
 /** Field 22 of /proc/<pid>/stat: ticks since boot; undefined when the process has ended. */
 function startTimeOf(pid: number): string | undefined {
