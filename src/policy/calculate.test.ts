@@ -146,3 +146,87 @@ test('the feed: what CNI ADD wrote is not undone by what the watch tells late', 
   assert.ok(feed.removeEndpoint(ENDPOINT));
   assert.ok(!there());
 });
+
+test('a match that we do not know admits nothing', () => {
+  const one = calculator();
+  one.put(ENDPOINT, endpoint());
+  const spec = {
+    selector: 'all()',
+    ingress: [
+      { action: 'Allow', source: { services: { name: 'web' } } },
+      { action: 'Allow', http: { methods: ['GET'] } },
+      { action: 'Deny', source: { nets: 7 } },
+    ],
+  };
+  one.put(
+    `${R}globalnetworkpolicies/g`,
+    JSON.stringify({ kind: 'GlobalNetworkPolicy', metadata: { name: 'g' }, spec }),
+  );
+  assert.deepEqual(texts(one, 'cali-pi-gnp/g'), [
+    '--jump MARK --set-mark 0x40000/0x40000',
+    '-m mark --mark 0x40000/0x40000 --jump DROP',
+  ]);
+  assert.equal(one.problems().length, 3);
+});
+
+const KINDS = {
+  'workloadendpoints/ns/node1-k8s-a-eth0': 'WorkloadEndpoint',
+  'networkpolicies/ns/p': 'NetworkPolicy',
+  'globalnetworkpolicies/g': 'GlobalNetworkPolicy',
+  'profiles/kns.ns': 'Profile',
+  'tiers/t': 'Tier',
+  'nodes/n': 'Node',
+  'globalnetworksets/s': 'GlobalNetworkSet',
+  'networksets/ns/s': 'NetworkSet',
+};
+const WORDS = [
+  ...['node', 'interfaceName', 'ipNetworks', 'profiles', 'ports', 'name', 'protocol', 'port'],
+  ...['tier', 'order', 'selector', 'types', 'ingress', 'egress', 'action', 'source', 'nets'],
+  ...['destination', 'labelsToApply', 'bgp', 'ipv4Address', 'icmp', 'type', 'serviceAccounts'],
+];
+const VALUES = [
+  'Allow',
+  'Deny',
+  'TCP',
+  'all()',
+  'node1',
+  'cali1',
+  '10.0.0.1/32',
+  'a\n-F',
+  'Ingress',
+];
+const { json } = fc.letrec((tie) => ({
+  json: fc.oneof(
+    { maxDepth: 4 },
+    fc.constantFrom<unknown>(...VALUES, null, 0, -1, 80, 1e9, true),
+    fc.array(tie('json'), { maxLength: 3 }),
+    fc.dictionary(fc.constantFrom(...WORDS), tie('json'), { maxKeys: 5 }),
+  ),
+}));
+
+test('whatever is stored, nothing throws and every rule is one line of known words', () => {
+  const object = fc.dictionary(fc.constantFrom(...WORDS), json, { maxKeys: 8 });
+  fc.assert(
+    fc.property(
+      fc.record(Object.fromEntries(Object.keys(KINDS).map((k) => [k, object]))),
+      (all) => {
+        const one = calculator();
+        const wep = 'workloadendpoints/ns/node1-k8s-a-eth0';
+        for (const [path, spec] of Object.entries(all)) {
+          const kind = KINDS[path as keyof typeof KINDS];
+          const more =
+            path === wep ? { node: 'node1', interfaceName: 'cali1', profiles: ['kns.ns'] } : {};
+          const metadata = { name: 'x', labels: { a: spec['port'], b: spec['name'] } };
+          one.put(R + path, JSON.stringify({ kind, metadata, spec: { ...spec, ...more } }));
+        }
+        const { tables, ipSets } = one.desired();
+        for (const { chains } of tables.values())
+          for (const { name, rules } of chains.values())
+            for (const { text } of rules) assert.match(`${name} ${text}`, /^[ -~]+$/);
+        for (const { members } of ipSets.values())
+          for (const member of members) assert.match(member, /^[0-9a-f.:/]+(,[a-z]+:\d+)?$/);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});

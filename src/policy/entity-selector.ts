@@ -36,8 +36,10 @@ export function entitySelectors(
   const endpoints = parseOptional(entity.selector);
   const not = parseOptional(entity.notSelector);
   const accounts = serviceAccounts(entity.serviceAccounts);
-  for (const part of [namespaces, endpoints, not, accounts]) if (!part.ok) return part;
-  if (!namespaces.ok || !endpoints.ok || !not.ok || !accounts.ok) return fail('unreachable');
+  if (!namespaces.ok) return namespaces;
+  if (!endpoints.ok) return endpoints;
+  if (!not.ok) return not;
+  if (!accounts.ok) return accounts;
   const where = namespaces.value
     ? overNamespaces(withLabelPrefix(namespaces.value, 'pcns.'))
     : namespace === undefined
@@ -59,8 +61,9 @@ export function policySelector(
   const own = parseOptional(spec.selector);
   const namespaces = parseOptional(spec.namespaceSelector);
   const accounts = parseOptional(spec.serviceAccountSelector);
-  for (const part of [own, namespaces, accounts]) if (!part.ok) return part;
-  if (!own.ok || !namespaces.ok || !accounts.ok) return fail('unreachable');
+  if (!own.ok) return own;
+  if (!namespaces.ok) return namespaces;
+  if (!accounts.ok) return accounts;
   const prefixed = both(
     namespaces.value && overNamespaces(withLabelPrefix(namespaces.value, 'pcns.')),
     accounts.value && withLabelPrefix(accounts.value, 'pcsa.'),

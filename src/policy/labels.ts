@@ -15,3 +15,7 @@ export function labelsOf(own: LabelMap, inherited: readonly (LabelMap | undefine
     return undefined;
   };
 }
+
+/** What of a stored object's labels are labels. */
+export const stringLabels = (labels: LabelMap | undefined): LabelMap =>
+  Object.fromEntries(Object.entries(labels ?? {}).filter(([, value]) => typeof value === 'string'));

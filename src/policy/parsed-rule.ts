@@ -1,6 +1,7 @@
 // A stored rule made ready for rendering: selectors and named ports become ip sets, ports become
 // ranges, everything is checked. A rule that cannot be read fails closed: an Allow (or Pass, or
 // Log) is left out, a Deny denies whatever it may have meant.
+import type { Json } from '../base/json.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { Action, EntityRule, IcmpMatch, Rule } from '../model/policy.ts';
 import { printSelector } from '../model/selector/print.ts';
@@ -9,6 +10,7 @@ import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
 import type { Family } from '../net/ip.ts';
 import { entitySelectors } from './entity-selector.ts';
 import { namedPortSetId, selectorSetId } from './render/names.ts';
+import { checkRule } from './shape.ts';
 
 /** What an ip set holds: the addresses, or address and port pairs, of a selector's endpoints. */
 export interface SetDefinition {
@@ -89,17 +91,19 @@ export function parseRules(
     if (parsed.ok) good.push(parsed.value);
     else {
       problems.push(`rule ${i + 1}: ${parsed.error}`);
-      if (rule.action === 'Deny') good.push(DENY_ALL);
+      if (rule?.action === 'Deny') good.push(DENY_ALL);
     }
   }
   return { rules: good, problems };
 }
 
 function parseRule(rule: Rule, namespace: string | undefined): Result<ParsedRule> {
+  const misshapen = checkRule(rule as unknown as Json);
+  if (misshapen) return fail(misshapen);
   if (!['Allow', 'Deny', 'Log', 'Pass'].includes(rule.action))
     return fail(`unknown action ${JSON.stringify(rule.action)}`);
-  const protocol = parseProtocol(rule.protocol);
-  const notProtocol = parseProtocol(rule.notProtocol);
+  const protocol = parseProtocol(rule.protocol ?? undefined);
+  const notProtocol = parseProtocol(rule.notProtocol ?? undefined);
   if (!protocol.ok) return protocol;
   if (!notProtocol.ok) return notProtocol;
   const source = parseSide(rule.source ?? {}, namespace, protocol.value);
@@ -111,11 +115,11 @@ function parseRule(rule: Rule, namespace: string | undefined): Result<ParsedRule
   const annotations = Object.entries(rule.metadata?.annotations ?? {});
   return ok({
     action: rule.action,
-    family: rule.ipVersion,
+    family: rule.ipVersion ?? undefined,
     protocol: protocol.value,
     notProtocol: notProtocol.value,
-    icmp: rule.icmp,
-    notIcmp: rule.notICMP,
+    icmp: rule.icmp ?? undefined,
+    notIcmp: rule.notICMP ?? undefined,
     source: source.value,
     destination: destination.value,
     annotations: annotations.map(([key, value]) => `${key}=${value}`).sort(),
@@ -143,8 +147,8 @@ function checkIcmp({ icmp, notICMP }: Rule, protocol: string | undefined): strin
     if (!match) continue;
     if (protocol !== 'icmp' && protocol !== 'icmpv6') return 'icmp needs protocol ICMP or ICMPv6';
     for (const part of [match.type, match.code])
-      if (part !== undefined && !(Number.isInteger(part) && part >= 0 && part <= 255))
-        return `icmp type or code ${part} is not 0 to 255`;
+      if (part !== undefined && !(Number.isInteger(part) && part >= 0 && part < 255))
+        return `icmp type or code ${part} is not 0 to 254`;
     if (match.type === undefined && match.code !== undefined) return 'icmp code without type';
   }
   return undefined;

@@ -12,11 +12,19 @@ import type { WorkloadEndpointSpec } from '../model/workload-endpoint.ts';
 import { networkOf, parseInterfaceAddress } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { NAMESPACE_LABEL, policySelector } from './entity-selector.ts';
-import type { LabelMap } from './labels.ts';
+import { type LabelMap, stringLabels } from './labels.ts';
 import { type ParsedRule, parseRules } from './parsed-rule.ts';
 import type { PolicyIdentity } from './render/policy-chains.ts';
 import type { Item } from './set-index.ts';
-import { netMembers, netsOf, portMember, protocolOf } from './set-members.ts';
+import { netMembers, netsOf, portMember, portProtocol } from './set-members.ts';
+import {
+  checkEndpointSpec,
+  checkNetworkSetSpec,
+  checkNodeSpec,
+  checkPolicySpec,
+  checkProfileSpec,
+  checkTierSpec,
+} from './shape.ts';
 
 export interface Policy extends PolicyIdentity {
   readonly tier: string;
@@ -68,31 +76,38 @@ export function parsePolicyResource(
   if (key?.kind !== 'resource' && key?.kind !== 'namespaced') return undefined;
   switch (key.plural) {
     case 'workloadendpoints':
-      return of(parseResource<string, WorkloadEndpointSpec>('WorkloadEndpoint', text), (r) => ({
-        kind: 'endpoint',
-        value: endpointOf(r, family),
-      }));
+      return of(
+        parseResource<string, WorkloadEndpointSpec>('WorkloadEndpoint', text, checkEndpointSpec),
+        (r) => ({
+          kind: 'endpoint',
+          value: endpointOf(r, family),
+        }),
+      );
     case 'networkpolicies':
       return { kind: 'policy', value: policyOf('NetworkPolicy', key, text) };
     case 'globalnetworkpolicies': {
-      const parsed = parseResource<string, PolicySpec>('GlobalNetworkPolicy', text);
+      const parsed = parseResource<string, PolicySpec>(
+        'GlobalNetworkPolicy',
+        text,
+        checkPolicySpec,
+      );
       // These are for host endpoints only and never reach a workload's chains.
       if (parsed.ok && (parsed.value.spec.doNotTrack || parsed.value.spec.preDNAT))
         return undefined;
       return { kind: 'policy', value: policyOf('GlobalNetworkPolicy', key, text) };
     }
     case 'profiles':
-      return of(parseResource<string, ProfileSpec>('Profile', text), (r) => ({
+      return of(parseResource<string, ProfileSpec>('Profile', text, checkProfileSpec), (r) => ({
         kind: 'profile',
         value: profileOf(key.name, r.spec),
       }));
     case 'tiers':
-      return of(parseResource<string, TierSpec>('Tier', text), ({ spec }) => ({
+      return of(parseResource<string, TierSpec>('Tier', text, checkTierSpec), ({ spec }) => ({
         kind: 'tier',
         name: key.name,
         value: {
           order: spec.order ?? Number.POSITIVE_INFINITY,
-          defaultAction: spec.defaultAction ?? 'Deny',
+          defaultAction: spec.defaultAction === 'Pass' ? 'Pass' : 'Deny',
         },
       }));
     default:
@@ -112,7 +127,7 @@ function parseAddresses(
         value,
       }));
     case 'nodes':
-      return of(parseResource<string, NodeSpec>('Node', text), ({ spec }) => ({
+      return of(parseResource<string, NodeSpec>('Node', text, checkNodeSpec), ({ spec }) => ({
         kind: 'node',
         value: nodeAddress(spec, family),
       }));
@@ -121,7 +136,7 @@ function parseAddresses(
       const global = key.plural === 'globalnetworksets';
       const kind = global ? 'GlobalNetworkSet' : 'NetworkSet';
       const namespace = key.kind === 'namespaced' ? key.namespace : undefined;
-      return of(parseResource<string, NetworkSetSpec>(kind, text), (r) => ({
+      return of(parseResource<string, NetworkSetSpec>(kind, text, checkNetworkSetSpec), (r) => ({
         kind: 'networkSet',
         value: networkSetOf(r, namespace, family),
       }));
@@ -148,14 +163,14 @@ function endpointOf(
   return {
     node: spec.node,
     interfaceName: /^[A-Za-z0-9_.-]{1,15}$/.test(name) ? name : undefined,
-    labels: metadata.labels ?? {},
+    labels: stringLabels(metadata.labels),
     profiles: spec.profiles ?? [],
     members: nets.flatMap(netMembers),
-    ports: (spec.ports ?? []).map((port) => ({
-      name: port.name ?? '',
-      protocol: protocolOf(port),
-      members: nets.map((net) => portMember(networkOf(net), protocolOf(port), port.port)),
-    })),
+    ports: (spec.ports ?? []).flatMap((port) => {
+      const protocol = portProtocol(port);
+      const members = nets.map((net) => portMember(networkOf(net), protocol ?? '', port.port));
+      return protocol ? [{ name: port.name ?? '', protocol, members }] : [];
+    }),
   };
 }
 
@@ -165,7 +180,7 @@ const networkSetOf = (
   family: Family,
 ): Item => ({
   labels: {
-    ...metadata.labels,
+    ...stringLabels(metadata.labels),
     ...(namespace === undefined ? {} : { [NAMESPACE_LABEL]: namespace }),
   },
   profiles: namespace === undefined ? [] : [`kns.${namespace}`],
@@ -186,7 +201,7 @@ type PolicyKey = Extract<Key, { kind: 'resource' | 'namespaced' }>;
 // A policy that cannot be read closes what it may have selected, and admits nothing.
 function policyOf(kind: 'NetworkPolicy' | 'GlobalNetworkPolicy', key: PolicyKey, text: string) {
   const namespace = key.kind === 'namespaced' ? key.namespace : undefined;
-  const parsed = parseResource<string, PolicySpec>(kind, text);
+  const parsed = parseResource<string, PolicySpec>(kind, text, checkPolicySpec);
   const spec: PolicySpec = parsed.ok ? parsed.value.spec : {};
   const problems = parsed.ok ? [] : [parsed.error];
   const selector = policySelector(spec, namespace);

@@ -19,14 +19,18 @@ export const netsOf = (texts: readonly string[] | undefined, family: Family): re
 export const portMember = (ip: Ip, protocol: string, port: number): string =>
   `${ip},${protocol}:${port}`;
 
-const PROTOCOL_NUMBERS: Readonly<Record<string, string>> = {
+const PROTOCOLS: Readonly<Record<string, string>> = {
+  tcp: 'tcp',
+  udp: 'udp',
+  sctp: 'sctp',
   '6': 'tcp',
   '17': 'udp',
   '132': 'sctp',
 };
 
-/** `tcp`, `udp` or `sctp` of an endpoint's port. */
-export function protocolOf(port: WorkloadEndpointPort): string {
-  const text = String(port.protocol).toLowerCase();
-  return PROTOCOL_NUMBERS[text] ?? text;
+/** The protocol of an endpoint's port in a set; undefined when no set can hold the port. */
+export function portProtocol({ protocol, port }: WorkloadEndpointPort): string | undefined {
+  if (!Number.isInteger(port) || port < 1 || port > 65535) return undefined;
+  const name = String(protocol).toLowerCase();
+  return Object.hasOwn(PROTOCOLS, name) ? PROTOCOLS[name] : undefined;
 }

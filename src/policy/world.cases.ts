@@ -25,14 +25,22 @@ const entity = fc.record(
     namespaceSelector: pick("team == 'a'", 'all()'),
     nets: fc.subarray(['10.0.0.0/8', '0.0.0.0/0', 'fd00::/8']),
     notNets: fc.subarray(['10.1.0.0/16', '10.2.0.0/16']),
-    ports: fc.subarray([80, 'http', '100:200']),
+    ports: fc.subarray([80, 'http', '100:200', ...Array.from({ length: 20 }, (_, i) => 1000 + i)]),
+    notPorts: fc.subarray([81, 'http', '300:400', 65535]),
+    serviceAccounts: pick({ names: ['a', 'b'] }, { selector: "x == 'y'" }),
   },
   { requiredKeys: [] },
 );
+const icmp = fc.record({ type: pick(0, 8, 254), code: pick(0, 3) }, { requiredKeys: ['type'] });
 const rule = fc.record(
   {
     action: pick('Allow', 'Deny', 'Pass', 'Log'),
-    protocol: pick('TCP', 'UDP'),
+    ipVersion: pick(4, 6),
+    protocol: pick<string | number>('TCP', 'UDP', 'SCTP', 'UDPLite', 'ICMP', 'ICMPv6', 47, 6),
+    notProtocol: pick<string | number>('UDP', 'TCP', 47),
+    icmp,
+    notICMP: icmp,
+    metadata: pick({ annotations: { why: 'because', long: 'x'.repeat(300) } }),
     source: entity,
     destination: entity,
   },

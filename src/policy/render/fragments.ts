@@ -45,5 +45,5 @@ export const notInSet = (name: string, side: Side): string =>
   `-m set ! --match-set ${name} ${side}`;
 
 /** Joins what is there. */
-export const all = (...parts: readonly (string | undefined)[]): string =>
+export const all = (...parts: readonly (string | undefined | false)[]): string =>
   parts.filter((part) => part).join(' ');

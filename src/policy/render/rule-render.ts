@@ -37,7 +37,8 @@ export function renderRule(rule: ParsedRule, family: Family): readonly Rule[] {
     source.match,
     destination.match,
     icmp(filtered.icmp, family, ''),
-    filtered.notProtocol && `! -p ${filtered.notProtocol}`,
+    // iptables takes one -p; another protocol is excluded by the positive match already.
+    !filtered.protocol && filtered.notProtocol && `! -p ${filtered.notProtocol}`,
     source.notMatch,
     destination.notMatch,
     icmp(filtered.notIcmp, family, '! '),
@@ -61,6 +62,7 @@ function ofFamily(rule: ParsedRule, family: Family): ParsedRule | undefined {
   if (rule.family !== undefined && rule.family !== family) return undefined;
   const wrongIcmp = family === 4 ? 'icmpv6' : 'icmp';
   if (rule.protocol === wrongIcmp && (rule.icmp || rule.notIcmp)) return undefined;
+  if (rule.protocol !== undefined && rule.protocol === rule.notProtocol) return undefined;
   const source = sideOfFamily(rule.source, family);
   const destination = sideOfFamily(rule.destination, family);
   return source && destination && { ...rule, source, destination };
