@@ -8,6 +8,8 @@ export function assignError(outcome: Exclude<AssignOutcome, { kind: 'assigned' }
   switch (outcome.kind) {
     case 'exhausted':
       return cniError('poolExhausted', outcome.message);
+    case 'refused':
+      return cniError('addressInUse', outcome.message);
     case 'conflict':
       return cniError('tryAgain', 'the endpoint was changed by another writer; try again');
     case 'unavailable':

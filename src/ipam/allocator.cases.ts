@@ -1,0 +1,181 @@
+// The allocator's behaviour on any datastore: run on the memory twin and on a real etcd.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { systemClock } from '../base/clock.io.ts';
+import type { Store } from '../datastore/store.ts';
+import { ROOT, resourceKey } from '../model/keys.ts';
+import { API_VERSION, printResource } from '../model/resource.ts';
+import {
+  type Allocator,
+  type AllocatorOptions,
+  type AssignRequest,
+  openAllocator,
+} from './allocator.io.ts';
+import { auditIpam } from './audit.ts';
+
+export const noMore = { compares: [], writes: [] };
+
+export const request = (handleId: string, more: Partial<AssignRequest> = {}): AssignRequest => ({
+  handleId,
+  attributes: { node: 'n', timestamp: 't' },
+  count4: 1,
+  count6: 0,
+  alongside: () => noMore,
+  ...more,
+});
+
+export async function addPool(
+  store: Store,
+  cidr: string,
+  more: object = {},
+  name = 'default-ipv4-ippool',
+): Promise<void> {
+  const value = printResource({
+    kind: 'IPPool',
+    apiVersion: API_VERSION,
+    metadata: { name },
+    spec: { cidr, ...more },
+  });
+  await store.transaction([], [{ kind: 'put', key: resourceKey('ippools', name), value }]);
+}
+
+export async function open(
+  store: Store,
+  node: string,
+  more: Partial<AllocatorOptions> = {},
+): Promise<Allocator> {
+  const allocator = openAllocator({ store, node, clock: systemClock, ...more });
+  await allocator.ready();
+  return allocator;
+}
+
+export async function audited(store: Store): Promise<void> {
+  assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
+}
+
+async function assigned(
+  allocator: Allocator,
+  handle: string,
+  more: Partial<AssignRequest> = {},
+): Promise<string> {
+  const outcome = await allocator.assign(request(handle, more));
+  assert.equal(
+    outcome.kind,
+    'assigned',
+    JSON.stringify(outcome, (_k, v) => (v instanceof Error ? v.message : v)),
+  );
+  return outcome.kind === 'assigned' ? outcome.ips.join() : '';
+}
+
+/** `fresh` gives an empty store. */
+export function allocatorCases(name: string, fresh: () => Promise<Store>): void {
+  const scenario = (what: string, work: (store: Store) => Promise<void>): void => {
+    test(`${name}: ${what}`, async () => {
+      const store = await fresh();
+      await work(store);
+      await audited(store);
+    });
+  };
+
+  scenario('addresses are given once, freed by handle, and come back last', async (store) => {
+    await addPool(store, '10.0.0.0/24', { blockSize: 30 });
+    const a = await open(store, 'a');
+    const ips = [await assigned(a, 'n.1'), await assigned(a, 'n.2')];
+    assert.equal(new Set(ips).size, 2);
+    assert.equal(await assigned(a, 'n.1'), ips[0], 'a repeated ADD keeps its address');
+    assert.deepEqual(await a.release({ handleId: 'n.1' }), { kind: 'released', ips: [ips[0]] });
+    assert.deepEqual(await a.release({ handleId: 'n.1' }), { kind: 'released', ips: [] });
+    assert.notEqual(await assigned(a, 'n.3'), ips[0]);
+    a.close();
+  });
+
+  scenario('many at once share transactions; nodes take different blocks', async (store) => {
+    await addPool(store, '10.1.0.0/16');
+    const nodes = [await open(store, 'a'), await open(store, 'b')];
+    const all = await Promise.all(
+      nodes.flatMap((node, n) =>
+        Array.from({ length: 100 }, (_, i) => assigned(node, `n.${n}x${i}`)),
+      ),
+    );
+    assert.equal(new Set(all).size, 200);
+    for (const node of nodes) node.close();
+  });
+
+  scenario(
+    'two nodes race to the last address of a tiny pool, borrowing included',
+    async (store) => {
+      await addPool(store, '10.2.0.0/28', { blockSize: 30 });
+      const nodes = await Promise.all(['a', 'b', 'c'].map((node) => open(store, node)));
+      const outcomes = await Promise.all(
+        nodes.flatMap((node, n) =>
+          Array.from({ length: 8 }, (_, i) => node.assign(request(`n.${n}x${i}`))),
+        ),
+      );
+      const ips = outcomes.flatMap((o) => (o.kind === 'assigned' ? o.ips : []));
+      assert.equal(ips.length, 16);
+      assert.equal(new Set(ips).size, 16);
+      const refused = outcomes.find((o) => o.kind === 'exhausted');
+      assert.match(
+        refused?.kind === 'exhausted' ? refused.message : '',
+        /No IPs available in pools: \[10\.2\.0\.0\/28\].*claimed and full/,
+      );
+      for (const node of nodes) node.close();
+    },
+  );
+
+  scenario('why no pool fits is said by name', async (store) => {
+    await addPool(store, '10.3.0.0/24', { disabled: true }, 'off');
+    await addPool(store, '10.4.0.0/24', { nodeSelector: 'rack == "1"' }, 'elsewhere');
+    const a = await open(store, 'a');
+    const outcome = await a.assign(request('n.1'));
+    assert.deepEqual(outcome, {
+      kind: 'exhausted',
+      message:
+        'no configured Calico pools for node a (IPv4); elsewhere: nodeSelector rack == "1" does not select this node; off: disabled',
+    });
+    a.close();
+  });
+
+  scenario(
+    "writes alongside are in the same transaction; a refused compare is the caller's",
+    async (store) => {
+      await addPool(store, '10.5.0.0/24');
+      const a = await open(store, 'a');
+      const write = (revision: bigint) => ({
+        compares: [{ key: '/calico/x', revision }],
+        writes: [{ kind: 'put', key: '/calico/x', value: 'v' } as const],
+      });
+      assert.deepEqual(await a.assign(request('n.1', { alongside: () => write(99n) })), {
+        kind: 'conflict',
+        index: 0,
+      });
+      assert.equal(await store.get('/calico/x'), undefined);
+      await assigned(a, 'n.1', { alongside: () => write(0n) });
+      assert.equal((await store.get('/calico/x'))?.value, 'v');
+      a.close();
+    },
+  );
+
+  scenario('a requested address: given, and refused when taken or outside', async (store) => {
+    await addPool(store, '10.6.0.0/24');
+    const a = await open(store, 'a');
+    const ask = (ip: string, handle: string) =>
+      a.assign(request(handle, { requested: ip as never }));
+    assert.deepEqual(await ask('10.6.0.77', 'n.1'), { kind: 'assigned', ips: ['10.6.0.77'] });
+    assert.equal((await ask('10.6.0.77', 'n.2')).kind, 'refused');
+    assert.equal((await ask('10.9.0.1', 'n.3')).kind, 'refused');
+    a.close();
+  });
+
+  scenario('IPv4 and IPv6 together: both or nothing', async (store) => {
+    await addPool(store, '10.7.0.0/24');
+    const a = await open(store, 'a');
+    assert.equal((await a.assign(request('n.1', { count6: 1 }))).kind, 'exhausted');
+    assert.deepEqual(a.handles(), new Map());
+    await addPool(store, 'fd00:7::/64', {}, 'six');
+    const b = await open(store, 'b');
+    assert.match(await assigned(b, 'n.2', { count6: 1 }), /^10\.7\.0\.\d+,fd00:7::/);
+    a.close();
+    b.close();
+  });
+}

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type MemoryStore, memoryStore } from '../datastore/memory.ts';
+import { HANDLE_PREFIX } from '../model/keys.ts';
+import { addPool, allocatorCases, audited, open, request } from './allocator.cases.ts';
+
+allocatorCases('memory', async () => memoryStore());
+
+test('a common ADD is one transaction; waiting ones share the next', async () => {
+  const store = memoryStore();
+  await addPool(store, '10.0.0.0/16');
+  const a = await open(store, 'a');
+  await a.assign(request('n.first'));
+  const before = store.calls.transaction;
+  await a.assign(request('n.second'));
+  assert.equal(store.calls.transaction, before + 1);
+  await Promise.all(Array.from({ length: 20 }, (_, i) => a.assign(request(`n.${i}`))));
+  assert.ok(
+    store.calls.transaction <= before + 3,
+    `${store.calls.transaction - before} transactions`,
+  );
+});
+
+test('a lost reply: the effect is exactly once', async () => {
+  const store = memoryStore();
+  await addPool(store, '10.0.0.0/24');
+  const a = await open(store, 'a');
+  store.failNext('transaction', 'lostReply'); // the claim
+  assert.equal((await a.assign(request('n.1'))).kind, 'assigned');
+  store.failNext('transaction', 'lostReply'); // the assignment
+  assert.equal((await a.assign(request('n.2'))).kind, 'assigned');
+  store.failNext('transaction', 'lostReply'); // the release
+  assert.equal((await a.release({ handleId: 'n.1' })).kind, 'released');
+  store.failNext('transaction');
+  assert.equal((await a.assign(request('n.3'))).kind, 'unavailable');
+  assert.deepEqual(
+    (await store.list(HANDLE_PREFIX)).items.map((i) => i.key),
+    [`${HANDLE_PREFIX}n.2`],
+  );
+  await audited(store);
+});
+
+class Crash extends Error {}
+
+test('a crash at any store call: no duplicate, nothing leaks after release', async () => {
+  for (let crashAt = 0; crashAt < 6; crashAt++) {
+    const store: MemoryStore = memoryStore();
+    await addPool(store, '10.0.0.0/28', { blockSize: 30 });
+    let calls = 0;
+    const dying = await open(store, 'a', {
+      failpoint: () => {
+        if (calls++ === crashAt) throw new Crash();
+      },
+    });
+    await dying.assign(request('n.dead'));
+    dying.close();
+    const next = await open(store, 'a');
+    const living = await next.assign(request('n.live'));
+    const dead = next.addressesOf('n.dead');
+    assert.ok(living.kind === 'assigned' && !dead.includes(living.ips[0]!), `crash at ${crashAt}`);
+    assert.equal((await next.release({ handleId: 'n.dead' })).kind, 'released');
+    assert.deepEqual(
+      [...next.handles().keys()].filter((h) => h === 'n.dead'),
+      [],
+    );
+    await audited(store);
+    next.close();
+  }
+});
+
+test('random operations of three nodes with lost replies keep every invariant', async () => {
+  const operation = fc.record({
+    node: fc.integer({ min: 0, max: 2 }),
+    handle: fc.integer({ min: 0, max: 11 }),
+    release: fc.boolean(),
+    fault: fc.constantFrom('none', 'none', 'none', 'lostReply', 'unreachable'),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(operation, { minLength: 1, maxLength: 40 }), async (operations) => {
+      const store = memoryStore();
+      await addPool(store, '10.0.0.0/27', { blockSize: 30 });
+      const nodes = await Promise.all(['a', 'b', 'c'].map((node) => open(store, node)));
+      for (let at = 0; at < operations.length; at += 4) {
+        await Promise.all(
+          operations.slice(at, at + 4).map(async ({ node, handle, release, fault }) => {
+            if (fault === 'lostReply' || fault === 'unreachable')
+              store.failNext('transaction', fault);
+            const handleId = `n.${node}x${handle}`;
+            await (release
+              ? nodes[node]!.release({ handleId })
+              : nodes[node]!.assign(request(handleId)));
+          }),
+        );
+        await audited(store);
+      }
+      for (const node of nodes) node.close();
+    }),
+    { numRuns: 60 },
+  );
+});

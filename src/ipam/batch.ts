@@ -1,0 +1,140 @@
+// A batch of requests as one transaction, pure: working copies of the touched blocks and handles,
+// the compares that guard them and the writes that store them.
+import { defined } from '../base/assert.ts';
+import type { Compare, Write } from '../datastore/store.ts';
+import { type IpamBlock, type IpamHandle, printIpam } from '../model/ipam.ts';
+import { blockKey, handleKey } from '../model/keys.ts';
+import { type Cidr, ipAt } from '../net/cidr.ts';
+import type { Ip } from '../net/ip.ts';
+import { assignOne, releaseHandle } from './block.ts';
+import type { IpamView } from './ipam-view.ts';
+import type { AlongsideWrites } from './request.ts';
+
+/** Compares of a transaction with what each one guards. */
+export interface Guard {
+  readonly compare: Compare;
+  /** Member whose `alongside` this is, and the place in it; undefined for IPAM's own. */
+  readonly alongside: { readonly member: number; readonly index: number } | undefined;
+}
+
+/**
+ * A working copy with the revision it was taken at: the view may learn of newer ones before the
+ * batch is sent, and the compare must be against what was copied.
+ */
+interface Copy<T> {
+  readonly value: T;
+  readonly revision: bigint;
+}
+
+/** One address for a handle. */
+export interface Assignment {
+  readonly cidr: Cidr;
+  readonly handleId: string;
+  readonly secondary: Readonly<Record<string, string>>;
+  /** Absent: the ordinal that has been free longest. */
+  readonly ordinal?: number | undefined;
+}
+
+/** Collects what several requests do to blocks and handles. */
+export class Batch {
+  private readonly view: IpamView;
+  private readonly blocks = new Map<Cidr, Copy<IpamBlock>>();
+  private readonly handles = new Map<string, Copy<IpamHandle | undefined>>();
+  private readonly others: { readonly member: number; readonly alongside: AlongsideWrites }[] = [];
+  private readonly written = new Set<string>();
+
+  constructor(view: IpamView) {
+    this.view = view;
+  }
+
+  /** A copy that can be thrown away when a member does not fit. */
+  fork(): Batch {
+    const copy = new Batch(this.view);
+    for (const [cidr, block] of this.blocks) copy.blocks.set(cidr, block);
+    for (const [id, handle] of this.handles) copy.handles.set(id, handle);
+    copy.others.push(...this.others);
+    for (const key of this.written) copy.written.add(key);
+    return copy;
+  }
+
+  /** The block as this batch will leave it. */
+  block(cidr: Cidr): IpamBlock | undefined {
+    return this.copyOf(cidr)?.value;
+  }
+
+  private copyOf(cidr: Cidr): Copy<IpamBlock> | undefined {
+    return this.blocks.get(cidr) ?? this.view.blocks.get(cidr);
+  }
+
+  private handle(id: string): Copy<IpamHandle | undefined> {
+    return this.handles.get(id) ?? this.view.handles.get(id) ?? { value: undefined, revision: 0n };
+  }
+
+  /** Whether the handle is touched already: a handle may appear only once in a transaction. */
+  touches(handleId: string): boolean {
+    return this.handles.has(handleId);
+  }
+
+  assign({ cidr, handleId, secondary, ordinal }: Assignment): Ip {
+    const copy = defined(this.copyOf(cidr), `block ${cidr}`);
+    const assigned = assignOne(copy.value, { handle_id: handleId, secondary }, ordinal);
+    this.blocks.set(cidr, { value: assigned.block, revision: copy.revision });
+    const { value: handle, revision } = this.handle(handleId);
+    const counts = { ...handle?.block, [cidr]: (handle?.block[cidr] ?? 0) + 1 };
+    this.handles.set(handleId, { value: { ...handle, block: counts, deleted: false }, revision });
+    return ipAt(cidr, assigned.ordinal);
+  }
+
+  /** Frees everything of the handle; answers the addresses. */
+  release(handleId: string): readonly Ip[] {
+    const ips: Ip[] = [];
+    for (const { value } of this.view.blocksOf(handleId)) {
+      const copy = defined(this.copyOf(value.cidr), value.cidr);
+      const released = releaseHandle(copy.value, handleId);
+      if (!released) continue;
+      this.blocks.set(value.cidr, { value: released.block, revision: copy.revision });
+      ips.push(...released.ordinals.map((ordinal) => ipAt(value.cidr, ordinal)));
+    }
+    const { value: handle, revision } = this.handle(handleId);
+    if (handle) this.handles.set(handleId, { value: undefined, revision });
+    return ips;
+  }
+
+  /** False: an earlier member writes such a key; this member must wait for the next batch. */
+  addAlongside(member: number, alongside: AlongsideWrites): boolean {
+    const keys = alongside.writes.map((write) => write.key);
+    if (keys.some((key) => this.written.has(key))) return false;
+    for (const key of keys) this.written.add(key);
+    this.others.push({ member, alongside });
+    return true;
+  }
+
+  guards(): readonly Guard[] {
+    const own = (key: string, revision: bigint): Guard => ({
+      compare: { key, revision },
+      alongside: undefined,
+    });
+    const others = this.others.flatMap(({ member, alongside }) =>
+      alongside.compares.map((compare, index) => ({ compare, alongside: { member, index } })),
+    );
+    return [
+      ...[...this.blocks].map(([cidr, { revision }]) => own(blockKey(cidr), revision)),
+      ...[...this.handles].map(([id, { revision }]) => own(handleKey(id), revision)),
+      ...others,
+    ];
+  }
+
+  writes(): readonly Write[] {
+    const put = (key: string, value: IpamBlock | IpamHandle): Write => ({
+      kind: 'put',
+      key,
+      value: printIpam(value),
+    });
+    const blocks = [...this.blocks].map(([cidr, { value }]) => put(blockKey(cidr), value));
+    const handles = [...this.handles].map(
+      ([id, { value }]): Write =>
+        value ? put(handleKey(id), value) : { kind: 'delete', key: handleKey(id) },
+    );
+    return [...blocks, ...handles, ...this.others.flatMap(({ alongside }) => alongside.writes)];
+  }
+}

@@ -1,0 +1,46 @@
+// What callers ask of the allocator and what they get.
+import type { OpError } from '../base/op-error.ts';
+import type { Compare, Write } from '../datastore/store.ts';
+import type { Ip } from '../net/ip.ts';
+
+/** Writes that must happen in the same transaction, e.g. the WorkloadEndpoint. */
+export interface AlongsideWrites {
+  readonly compares: readonly Compare[];
+  readonly writes: readonly Write[];
+}
+
+export interface AssignRequest {
+  /** `<network>.<containerId>`: the name under which the addresses are released. */
+  readonly handleId: string;
+  /** Facts about the owner: node, pod, namespace, timestamp. */
+  readonly attributes: Readonly<Record<string, string>>;
+  /** All or nothing over both families. */
+  readonly count4: 0 | 1;
+  readonly count6: 0 | 1;
+  /** Pool names or CIDRs; empty: any pool that selects the node. */
+  readonly pools?: readonly string[];
+  /** One address by name instead of any. */
+  readonly requested?: Ip;
+  /** Called again on every retry. */
+  alongside(ips: readonly Ip[]): AlongsideWrites;
+}
+
+export interface ReleaseRequest {
+  readonly handleId: string;
+  readonly alongside?: AlongsideWrites;
+}
+
+export type AssignOutcome =
+  | { readonly kind: 'assigned'; readonly ips: readonly Ip[] }
+  /** `message` says which pools were looked at and why none had an address. */
+  | { readonly kind: 'exhausted'; readonly message: string }
+  /** The asked address belongs to somebody else, or to no pool. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** A compare of `alongside` did not hold: the caller decides. */
+  | { readonly kind: 'conflict'; readonly index: number }
+  | { readonly kind: 'unavailable'; readonly error: OpError };
+
+export type ReleaseOutcome =
+  | { readonly kind: 'released'; readonly ips: readonly Ip[] }
+  | { readonly kind: 'conflict'; readonly index: number }
+  | { readonly kind: 'unavailable'; readonly error: OpError };
