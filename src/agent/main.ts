@@ -32,7 +32,7 @@ async function agent(log: Log): Promise<void> {
     kernel: openKernel(process.env['CALICO_PROC_SYS_NET']),
     tables: await openTables({}),
     ipSets: await openIpSets({}),
-    kubernetes: settings.value.kubernetes ? openKubernetes() : undefined,
+    kubernetes: settings.value.kubernetes ? await openKubernetes() : undefined,
     clock: systemClock,
     log,
     registry,

@@ -1,0 +1,155 @@
+// List, then watch from there, for ever: resume at the last resource version, bookmarks keep it
+// fresh, a version that is gone (410) lists anew. Silence ends a watch, so that a dead connection is
+// noticed.
+import { messageOf } from '../base/op-error.ts';
+import type { KindWatcher, Metadata } from './api.ts';
+import { type Credentials, openResponse, readBody, StatusError } from './connection.io.ts';
+
+const PAGE = 500;
+const WATCH_SECONDS = 240;
+const SILENCE_MILLISECONDS = (WATCH_SECONDS + 15) * 1000;
+const RETRY_FIRST_MILLISECONDS = 200;
+const RETRY_MAX_MILLISECONDS = 10_000;
+const GONE = 410;
+
+interface Identified {
+  readonly metadata: Metadata;
+}
+
+interface ListPage<T> {
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+  readonly items?: readonly T[];
+}
+
+interface WatchEvent<T> {
+  readonly type: string;
+  readonly object: T & { readonly code?: number; readonly message?: string };
+}
+
+export interface Followed<T> {
+  readonly credentials: Credentials;
+  /** e.g. `/api/v1/pods`. */
+  readonly path: string;
+  readonly fieldSelector: string | undefined;
+  readonly watcher: KindWatcher<T>;
+  readonly signal: AbortSignal;
+}
+
+/** Follows a kind until the signal fires. */
+export async function followKind<T extends Identified>(followed: Followed<T>): Promise<void> {
+  const { watcher, signal } = followed;
+  let version = '';
+  let wait = RETRY_FIRST_MILLISECONDS;
+  let up = false;
+  while (!signal.aborted) {
+    try {
+      if (version === '') {
+        const { items, resourceVersion } = await listAll(followed);
+        watcher.snapshot(items);
+        version = resourceVersion;
+      }
+      if (!up) watcher.connection?.(true);
+      up = true;
+      await watchFrom(followed, version, (seen) => {
+        version = seen;
+        wait = RETRY_FIRST_MILLISECONDS;
+      });
+    } catch (cause) {
+      if (signal.aborted) return;
+      if (cause instanceof StatusError && cause.status === GONE) {
+        version = '';
+        continue;
+      }
+      if (up) watcher.connection?.(false, new Error(messageOf(cause)));
+      up = false;
+      await pause(wait, signal);
+      wait = Math.min(wait * 2, RETRY_MAX_MILLISECONDS);
+    }
+  }
+}
+
+function query(
+  followed: { readonly path: string; readonly fieldSelector: string | undefined },
+  more: Record<string, string>,
+): string {
+  const parameters = new URLSearchParams(more);
+  if (followed.fieldSelector) parameters.set('fieldSelector', followed.fieldSelector);
+  return `${followed.path}?${parameters}`;
+}
+
+async function listAll<T extends Identified>(
+  followed: Followed<T>,
+): Promise<{ items: readonly T[]; resourceVersion: string }> {
+  const { credentials, signal } = followed;
+  const items: T[] = [];
+  for (let token = ''; ; ) {
+    const path = query(followed, { limit: String(PAGE), ...(token ? { continue: token } : {}) });
+    const page = JSON.parse(
+      await readBody(await openResponse(credentials, { method: 'GET', path, signal })),
+    ) as ListPage<T>;
+    items.push(...(page.items ?? []));
+    token = page.metadata?.continue ?? '';
+    if (!token) return { items, resourceVersion: page.metadata?.resourceVersion ?? '' };
+  }
+}
+
+/** Resolves when the server ends the watch in good order; rejects on a break. */
+async function watchFrom<T extends Identified>(
+  followed: Followed<T>,
+  version: string,
+  seen: (version: string) => void,
+): Promise<void> {
+  const { credentials, signal, watcher } = followed;
+  const path = query(followed, {
+    watch: 'true',
+    allowWatchBookmarks: 'true',
+    resourceVersion: version,
+    timeoutSeconds: String(WATCH_SECONDS),
+  });
+  const response = await openResponse(credentials, {
+    method: 'GET',
+    path,
+    signal,
+    idleMilliseconds: SILENCE_MILLISECONDS,
+  });
+  let rest = '';
+  response.setEncoding('utf8');
+  for await (const chunk of response as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (line === '') continue;
+      const event = JSON.parse(line) as WatchEvent<T>;
+      deliver(event, watcher);
+      if (event.object.metadata.resourceVersion) seen(event.object.metadata.resourceVersion);
+    }
+  }
+}
+
+function deliver<T extends Identified>(
+  { type, object }: WatchEvent<T>,
+  watcher: KindWatcher<T>,
+): void {
+  switch (type) {
+    case 'ADDED':
+    case 'MODIFIED':
+      watcher.put(object);
+      return;
+    case 'DELETED':
+      watcher.gone(object);
+      return;
+    case 'ERROR':
+      throw new StatusError('watch', object.code ?? 0, object.message ?? '');
+  }
+}
+
+const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(done, milliseconds);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+  });

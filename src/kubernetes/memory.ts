@@ -1,0 +1,90 @@
+// The Kubernetes port's memory twin: objects that tests put and delete, watches that hear of them.
+import type { Kinds, KindWatcher, KubernetesApi, Metadata, Node, Pod } from './api.ts';
+
+export interface MemoryKubernetes extends KubernetesApi {
+  put<K extends keyof Kinds>(kind: K, object: Kinds[K]): void;
+  remove<K extends keyof Kinds>(kind: K, name: string, namespace?: string): void;
+  /** Conditions that were set, by node. */
+  readonly conditions: ReadonlyMap<
+    string,
+    { readonly unavailable: boolean; readonly reason: string }
+  >;
+  /** Reads fail until called with false. */
+  setUnreachable(unreachable: boolean): void;
+}
+
+interface Watching {
+  readonly kind: keyof Kinds;
+  readonly watcher: KindWatcher<Kinds[keyof Kinds]>;
+  readonly selects: (object: Kinds[keyof Kinds]) => boolean;
+  readonly signal: AbortSignal;
+}
+
+const idOf = (metadata: Metadata): string => `${metadata.namespace ?? ''}/${metadata.name}`;
+
+/** `spec.nodeName=x` and `metadata.name=x`: the selectors that we use. */
+function selectorOf(text: string | undefined): (object: Kinds[keyof Kinds]) => boolean {
+  const [field, wanted] = (text ?? '').split('=');
+  if (field === 'spec.nodeName') return (object) => (object as Pod).spec.nodeName === wanted;
+  if (field === 'metadata.name') return (object) => object.metadata.name === wanted;
+  return () => true;
+}
+
+export function memoryKubernetes(): MemoryKubernetes {
+  const kinds = new Map<keyof Kinds, Map<string, Kinds[keyof Kinds]>>();
+  const watches = new Set<Watching>();
+  const conditions = new Map<string, { unavailable: boolean; reason: string }>();
+  let unreachable = false;
+  const objectsOf = (kind: keyof Kinds): Map<string, Kinds[keyof Kinds]> => {
+    const objects = kinds.get(kind) ?? new Map<string, Kinds[keyof Kinds]>();
+    kinds.set(kind, objects);
+    return objects;
+  };
+  const find = async <T>(kind: keyof Kinds, id: string): Promise<T | undefined> => {
+    if (unreachable) throw new Error('the API server cannot be reached');
+    return objectsOf(kind).get(id) as T | undefined;
+  };
+  const tell = (kind: keyof Kinds, object: Kinds[keyof Kinds], gone: boolean): void => {
+    for (const watch of watches) {
+      if (watch.kind !== kind || !watch.selects(object)) continue;
+      queueMicrotask(() => {
+        if (watch.signal.aborted) return;
+        if (gone) watch.watcher.gone(object);
+        else watch.watcher.put(object);
+      });
+    }
+  };
+  return {
+    conditions,
+    setUnreachable: (now) => {
+      unreachable = now;
+    },
+    put: (kind, object) => {
+      objectsOf(kind).set(idOf(object.metadata), object);
+      tell(kind, object, false);
+    },
+    remove: (kind, name, namespace) => {
+      const id = `${namespace ?? ''}/${name}`;
+      const object = objectsOf(kind).get(id);
+      objectsOf(kind).delete(id);
+      if (object) tell(kind, object, true);
+    },
+    getPod: (namespace, name) => find<Pod>('pods', `${namespace}/${name}`),
+    getNode: (name) => find<Node>('nodes', `/${name}`),
+    getNamespace: (name) => find('namespaces', `/${name}`),
+    watch: (kind, watcher, { fieldSelector, signal }) => {
+      const selects = selectorOf(fieldSelector);
+      // One watch hears only of its own kind.
+      const any = watcher as unknown as KindWatcher<Kinds[keyof Kinds]>;
+      queueMicrotask(() => {
+        if (signal.aborted) return;
+        any.snapshot([...objectsOf(kind).values()].filter(selects));
+        any.connection?.(true);
+        watches.add({ kind, watcher: any, selects, signal });
+      });
+    },
+    setNetworkUnavailable: async (node, { unavailable, reason }) => {
+      conditions.set(node, { unavailable, reason });
+    },
+  };
+}
