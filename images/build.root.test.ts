@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync } from 'node:fs';
+import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { before, describe, test } from 'node:test';
@@ -30,17 +30,25 @@ function inside(image: string, argv: readonly string[], input = ''): string {
 describe('images', () => {
   let first: readonly string[];
   before(async () => {
-    const archives = await buildImages();
+    const archives = await buildImages({ anew: true });
     first = await Promise.all(archives.map(digestOf));
   });
 
   test('are the same bytes when built again', async () => {
-    const archives = await buildImages();
+    const archives = await buildImages({ anew: true });
     assert.deepEqual(
       archives.map((path) => basename(path)),
       ['etcd.tar', 'kube-controllers.tar', 'calico-node.tar'],
     );
     assert.deepEqual(await Promise.all(archives.map(digestOf)), first);
+  });
+
+  test('are left alone while nothing changed', async () => {
+    const written = (await buildImages()).map((path) => statSync(path).mtimeMs);
+    assert.deepEqual(
+      (await buildImages()).map((path) => statSync(path).mtimeMs),
+      written,
+    );
   });
 
   const versions: [string, readonly string[], RegExp][] = [

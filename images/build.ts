@@ -1,7 +1,16 @@
 // `make images`: calico-node, kube-controllers and etcd as OCI archives, assembled from Node, one
 // bundle per program, and the distribution's packet filter tools. No builder, no registry; the same
 // inputs give the same bytes.
-import { mkdirSync, readdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { ensurePackages } from '../test/cluster/packages.ts';
 import { CACHE, toolPath } from '../test/cluster/tools.ts';
@@ -12,6 +21,9 @@ import { shimPath } from './shim.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const VERSION = '0.1.0';
+const NODE = join(ROOT, 'node_modules/node/bin/node');
+const ETCD = ['etcd', 'etcdctl'];
+const PLUGINS = ['portmap', 'loopback'];
 const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
 
 const PACKET_FILTER = [
@@ -29,9 +41,8 @@ const PACKET_FILTER = [
 async function nodeRoot(name: string): Promise<string> {
   const folder = join(CACHE, 'rootfs', name);
   emptyRoot(folder);
-  const node = join(ROOT, 'node_modules/node/bin/node');
-  install(folder, node, '/usr/local/bin/node');
-  installLibraries(folder, node);
+  install(folder, NODE, '/usr/local/bin/node');
+  installLibraries(folder, NODE);
   return folder;
 }
 
@@ -50,7 +61,7 @@ async function calicoNode(): Promise<string> {
   installKoffi(join(folder, 'opt/calico'));
   const shim = await shimPath();
   for (const type of ['calico', 'calico-ipam']) install(folder, shim, `/opt/calico/cni/${type}`);
-  for (const plugin of ['portmap', 'loopback'])
+  for (const plugin of PLUGINS)
     install(folder, await toolPath(plugin), `/opt/calico/cni/${plugin}`);
   return folder;
 }
@@ -64,8 +75,7 @@ async function kubeControllers(): Promise<string> {
 async function etcd(): Promise<string> {
   const folder = join(CACHE, 'rootfs/etcd');
   emptyRoot(folder);
-  for (const name of ['etcd', 'etcdctl'])
-    install(folder, await toolPath(name), `/usr/local/bin/${name}`);
+  for (const name of ETCD) install(folder, await toolPath(name), `/usr/local/bin/${name}`);
   return folder;
 }
 
@@ -76,6 +86,10 @@ interface Image {
   readonly name: string;
   readonly root: () => Promise<string>;
   readonly config: ImageConfig;
+  /** Programs of ours inside. */
+  readonly programs: readonly string[];
+  /** Binaries from Go modules inside. */
+  readonly tools: readonly string[];
 }
 
 const node = (program: string): ImageConfig => ({
@@ -84,28 +98,73 @@ const node = (program: string): ImageConfig => ({
 });
 
 const IMAGES: readonly Image[] = [
-  { name: 'etcd', root: etcd, config: { Entrypoint: ['/usr/local/bin/etcd'], Env: [PATH] } },
-  { name: 'kube-controllers', root: kubeControllers, config: node('controllers') },
-  { name: 'calico-node', root: calicoNode, config: node('agent') },
+  {
+    name: 'etcd',
+    root: etcd,
+    config: { Entrypoint: ['/usr/local/bin/etcd'], Env: [PATH] },
+    programs: [],
+    tools: ETCD,
+  },
+  {
+    name: 'kube-controllers',
+    root: kubeControllers,
+    config: node('controllers'),
+    programs: ['controllers'],
+    tools: [],
+  },
+  {
+    name: 'calico-node',
+    root: calicoNode,
+    config: node('agent'),
+    programs: ['agent', 'speaker'],
+    tools: PLUGINS,
+  },
 ];
 
-/** Builds all; answers the archives' paths. */
-export async function buildImages(): Promise<readonly string[]> {
+/** Builds what changed; answers the archives' paths. `anew`: builds everything. */
+export async function buildImages({ anew = false } = {}): Promise<readonly string[]> {
   const folder = join(CACHE, 'images');
   mkdirSync(folder, { recursive: true });
   const archives: string[] = [];
-  for (const { name, root, config } of IMAGES) {
-    const out = join(folder, `${name}.tar`);
-    writeImageArchive({
-      out,
-      rootfs: await root(),
-      config,
-      names: [`docker.io/calico-kit/${name}:${VERSION}`],
-    });
+  for (const image of IMAGES) {
+    const out = join(folder, `${image.name}.tar`);
+    const stamp = join(folder, `.${image.name}.inputs`);
+    const inputs = await inputsOf(image);
+    if (anew || !existsSync(out) || readIfThere(stamp) !== inputs) {
+      const names = [`docker.io/calico-kit/${image.name}:${VERSION}`];
+      rmSync(stamp, { force: true });
+      writeImageArchive({ out, rootfs: await image.root(), config: image.config, names });
+      writeFileSync(stamp, inputs);
+    }
     archives.push(out);
   }
   return archives;
 }
+
+/** Digest of everything that decides an image's bytes; machine files count by size and time. */
+async function inputsOf({ programs, tools, config }: Image): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify(config));
+  const scripts = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.ts'));
+  for (const name of scripts.sort()) hash.update(readFileSync(join(import.meta.dirname, name)));
+  const files = await Promise.all(tools.map(toolPath));
+  if (programs.length > 0) files.push(NODE, join(ROOT, 'node_modules/koffi/package.json'));
+  if (programs.includes('agent')) {
+    files.push('/var/lib/dpkg/status');
+    hash.update(readFileSync(await shimPath()));
+  }
+  for (const file of files) {
+    const { size, mtimeMs } = statSync(file);
+    hash.update(`${file} ${size} ${mtimeMs}\n`);
+  }
+  for (const program of programs) {
+    const folder = join(CACHE, 'bundles');
+    await bundle(program, folder);
+    hash.update(readFileSync(join(folder, `${program}.mjs`)));
+  }
+  return hash.digest('hex');
+}
+
+const readIfThere = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 
 if (import.meta.main) {
   for (const archive of await buildImages()) console.log(archive);

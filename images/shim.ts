@@ -1,6 +1,6 @@
 // The CNI shim's binary, built from images/calico-node/cni-shim.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE } from '../test/cluster/tools.ts';
 
@@ -9,7 +9,9 @@ export async function shimPath(): Promise<string> {
   const out = join(CACHE, 'bin/cni-shim');
   mkdirSync(join(CACHE, 'bin'), { recursive: true });
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOWORK: 'off' };
-  const args = ['build', '-trimpath', '-ldflags', '-s -w -buildid=', '-o', out, '.'];
+  const unfinished = `${out}.${process.pid}`;
+  const args = ['build', '-trimpath', '-ldflags', '-s -w -buildid=', '-o', unfinished, '.'];
   execFileSync('go', args, { cwd: join(import.meta.dirname, 'calico-node/cni-shim'), env });
+  renameSync(unfinished, out);
   return out;
 }
