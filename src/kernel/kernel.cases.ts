@@ -82,6 +82,94 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
     assert.deepEqual(kernel.routes({ protocol: ROUTE_PROTOCOL.bird }), []);
   });
 
+  scenario('a batch keeps its order, and a refusal does not stop it', ({ kernel }) => {
+    const other: Route = { ...blackhole, destination: cidr('192.168.8.0/26') };
+    kernel.apply([
+      { kind: 'addRoute', route: blackhole },
+      { kind: 'deleteRoute', route: blackhole },
+    ]);
+    assert.deepEqual(kernel.routes({ protocol: ROUTE_PROTOCOL.bird }), []);
+    kernel.apply([{ kind: 'addRoute', route: blackhole }]);
+    assert.throws(
+      () =>
+        kernel.apply([
+          { kind: 'addRoute', route: blackhole },
+          { kind: 'addRoute', route: other },
+        ]),
+      (cause: OpError) => cause.errno === 17 && cause.op === 'add route 192.168.7.0/26',
+    );
+    const left = kernel.routes({ protocol: ROUTE_PROTOCOL.bird }).map((r) => r.destination);
+    assert.deepEqual(left.sort(), ['192.168.7.0/26', '192.168.8.0/26']);
+  });
+
+  scenario(
+    'a deletion names protocol, kind and link, whatever the scope',
+    ({ kernel, podNetns }) => {
+      const { index } = kernel.addVeth(pair(podNetns));
+      kernel.apply([{ kind: 'setLink', index, up: true }]);
+      const route: Route = {
+        ...blackhole,
+        kind: 'unicast',
+        scope: 'link',
+        linkIndex: index,
+        protocol: ROUTE_PROTOCOL.boot,
+      };
+      const remaining = (named: Route): number => {
+        kernel.apply([{ kind: 'deleteRoute', route: named }]);
+        return kernel.routes({ protocol: ROUTE_PROTOCOL.boot, family: 4 }).length;
+      };
+      kernel.apply([{ kind: 'addRoute', route }]);
+      assert.equal(remaining({ ...route, protocol: ROUTE_PROTOCOL.bird }), 1);
+      assert.equal(remaining({ ...route, linkIndex: 1 }), 1);
+      assert.equal(remaining({ ...blackhole, protocol: ROUTE_PROTOCOL.boot }), 1);
+      assert.equal(remaining({ ...route, scope: 'global' }), 0);
+    },
+  );
+
+  scenario(
+    'IPv6: address, link route and blackhole read back as written',
+    ({ kernel, podNetns }) => {
+      const { index } = kernel.addVeth(pair(podNetns));
+      const route: Route = {
+        destination: cidr('fd00:7::5/128'),
+        kind: 'unicast',
+        linkIndex: index,
+        scope: 'link',
+        onlink: false,
+        protocol: ROUTE_PROTOCOL.bird,
+        metric: 0,
+      };
+      const block: Route = { ...blackhole, destination: cidr('fd00:7::/122') };
+      const address = { linkIndex: index, ip: ip('fd00:9::1'), prefixLength: 128 };
+      kernel.apply([
+        { kind: 'setLink', index, up: true },
+        { kind: 'addAddress', ...address },
+        { kind: 'addRoute', route },
+        { kind: 'addRoute', route: block },
+      ]);
+      const ours = kernel.routes({ protocol: ROUTE_PROTOCOL.bird, family: 6 });
+      assert.deepEqual(
+        [...ours].sort((a, b) => (a.destination < b.destination ? -1 : 1)),
+        [block, route],
+      );
+      assert.throws(() => kernel.apply([{ kind: 'addRoute', route: block }]), hasErrno(17));
+      assert.ok(kernel.addresses().some((a) => a.ip === 'fd00:9::1' && a.prefixLength === 128));
+      kernel.apply([
+        { kind: 'deleteRoute', route },
+        { kind: 'deleteRoute', route: block },
+        { kind: 'deleteAddress', ...address },
+      ]);
+      assert.deepEqual(kernel.routes({ protocol: ROUTE_PROTOCOL.bird, family: 6 }), []);
+    },
+  );
+
+  scenario('what is not there: link, address, device', ({ kernel }) => {
+    const none = { linkIndex: 1, ip: ip('10.9.9.9'), prefixLength: 32 };
+    assert.equal(kernel.link('calinone'), undefined);
+    assert.throws(() => kernel.apply([{ kind: 'deleteAddress', ...none }]), hasErrno(99));
+    assert.throws(() => kernel.apply([{ kind: 'setLink', index: 9999, up: true }]), hasErrno(19));
+  });
+
   scenario(
     'a pod: address, gateway, default route, host route; all go with the link',
     async ({ kernel, podNetns }) => {

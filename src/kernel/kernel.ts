@@ -22,7 +22,8 @@ export interface InterfaceAddressOfLink {
   readonly scope: 'global' | 'link' | 'host';
 }
 
-/** A route of the main table. Identity: destination and metric. */
+/** A route of the main table. Identity: destination and metric. IPv6 knows no scope: what has no
+ *  gateway reads as `link`. */
 export interface Route {
   readonly destination: Cidr;
   readonly kind: 'unicast' | 'blackhole';
@@ -70,7 +71,7 @@ export type LinkChange =
   /** Fails with EEXIST (17) when the destination and metric are taken. */
   | { readonly kind: 'addRoute'; readonly route: Route }
   | { readonly kind: 'replaceRoute'; readonly route: Route }
-  /** Absent is fine. */
+  /** Removes a route that agrees in all that is named but the scope; absent is fine. */
   | { readonly kind: 'deleteRoute'; readonly route: Route }
   | {
       readonly kind: 'setNeighbour';
@@ -94,7 +95,8 @@ export interface Kernel {
   routes(filter?: { readonly protocol?: number; readonly family?: Family }): readonly Route[];
   /** Makes the pair; the peer stands in its namespace, down. Answers the host end. */
   addVeth(pair: VethPair): Link;
-  /** Sends all changes at once; throws OpError (with errno) of the first refusal. */
+  /** In order, many in one send; a refusal does not keep the others from happening. Throws
+   *  OpError (with errno) of the first refusal. */
   apply(changes: readonly LinkChange[]): void;
   /** False: there was none. Takes about 15 ms of kernel time, off the main thread. */
   deleteLink(name: string): Promise<boolean>;

@@ -31,8 +31,10 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   19: 'no such device',
   22: 'invalid argument',
   28: 'no space',
+  34: 'out of range',
   95: 'not supported',
   97: 'address family not supported',
+  98: 'address in use',
   99: 'address not available',
   100: 'network is down',
   101: 'network is unreachable',
@@ -42,6 +44,9 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
 /** An errno in words. */
 export const errnoText = (errno: number, detail = ''): string =>
   `${ERRNO_NAMES[errno] ?? 'failed'} (errno ${errno})${detail ? `: ${detail}` : ''}`;
+
+/** Of the call before, which failed. */
+export const lastErrno = (): number => koffi.errno();
 
 /** The result of a call, or an OpError with its errno. */
 export function check(op: string, result: number): number {

@@ -42,6 +42,7 @@ interface Namespace {
 
 const EEXIST = 17;
 const ENODEV = 19;
+const EADDRNOTAVAIL = 99;
 const ENETUNREACH = 101;
 
 const loopback: Link = { index: 1, name: 'lo', mtu: 65536, up: false };
@@ -156,19 +157,19 @@ class Memory implements MemoryKernel {
         namespace.addresses.push({ linkIndex, ip, prefixLength, scope: 'global' });
         return;
       }
-      case 'deleteAddress':
-        namespace.addresses = namespace.addresses.filter(
-          (a) => a.ip !== change.ip || a.linkIndex !== change.linkIndex,
-        );
+      case 'deleteAddress': {
+        const { linkIndex, ip } = change;
+        const at = namespace.addresses.findIndex((a) => a.ip === ip && a.linkIndex === linkIndex);
+        if (at < 0) throw new OpError(`delete address ${ip}`, 'not available', EADDRNOTAVAIL);
+        namespace.addresses.splice(at, 1);
         return;
+      }
       case 'addRoute':
       case 'replaceRoute':
         this.putRoute(change.route, change.kind === 'replaceRoute');
         return;
       case 'deleteRoute':
-        this.removeRoutes(
-          (route) => sameIdentity(route, change.route) && route.protocol === change.route.protocol,
-        );
+        this.removeRoutes((route) => agrees(route, change.route));
         return;
       case 'setNeighbour':
         this.linkAt(change.linkIndex);
@@ -183,7 +184,7 @@ class Memory implements MemoryKernel {
     const { routes } = this.namespace;
     const at = routes.findIndex((present) => sameIdentity(present, route));
     if (at >= 0 && !replace) throw new OpError(`add route ${route.destination}`, 'exists', EEXIST);
-    const stored = link && route.kind === 'unicast' ? { ...route, linkIndex: link.index } : route;
+    const stored = storedAs(route, link);
     if (at >= 0) routes.splice(at, 1, stored);
     else routes.push(stored);
     this.tell({ kind: 'route', route: stored, gone: false });
@@ -242,6 +243,22 @@ class Memory implements MemoryKernel {
     return namespace;
   }
 }
+
+// As the kernel reads it back: the link that the gateway needs; IPv6 routes have no scope.
+function storedAs(route: Route, link: Link | undefined): Route {
+  const { kind, gateway, destination } = route;
+  const linked = link && kind === 'unicast' ? { ...route, linkIndex: link.index } : route;
+  if (!destination.includes(':')) return linked;
+  return { ...linked, scope: kind === 'unicast' && !gateway ? 'link' : 'global' };
+}
+
+/** Whether a present route is the one that a deletion names; the scope does not matter. */
+const agrees = (present: Route, named: Route): boolean =>
+  sameIdentity(present, named) &&
+  present.protocol === named.protocol &&
+  present.kind === named.kind &&
+  (named.gateway === undefined || present.gateway === named.gateway) &&
+  (named.linkIndex === undefined || present.linkIndex === named.linkIndex);
 
 const sameIdentity = (a: Route, b: Route): boolean =>
   a.destination === b.destination && a.metric === b.metric;

@@ -20,6 +20,8 @@ import { GROUPS, subscribe } from './subscribe.io.ts';
 const ENOENT = 2;
 const ESRCH = 3;
 const ENODEV = 19;
+/** A route that is already gone, alone or with its device, is what a deletion asks for. */
+const ROUTE_IS_GONE = [ESRCH, ENODEV];
 
 /** Runs work in the namespace of a kernel; the home namespace needs no switch. */
 type Within = <T>(work: () => T) => T;
@@ -69,7 +71,7 @@ class LinuxKernel implements Kernel {
   }
 
   link(name: string): Link | undefined {
-    return this.netlink.ask(encodeGetLink(name), decodeLink);
+    return this.netlink.ask(`get link ${name}`, encodeGetLink(name), decodeLink);
   }
 
   addresses() {
@@ -100,27 +102,18 @@ class LinuxKernel implements Kernel {
   }
 
   apply(changes: readonly LinkChange[]): void {
-    const tolerant = changes.filter((change) => change.kind === 'deleteRoute');
-    const strict = changes.filter((change) => change.kind !== 'deleteRoute');
-    for (const change of tolerant) this.applyOne(change);
     this.netlink.apply(
-      strict.map((change) => ({ what: describeChange(change), encode: encodeChange(change) })),
+      changes.map((change) => ({
+        what: describeChange(change),
+        encode: encodeChange(change),
+        ...(change.kind === 'deleteRoute' ? { tolerated: ROUTE_IS_GONE } : {}),
+      })),
     );
-  }
-
-  // A route that is already gone, alone or with its device, is what was asked for.
-  private applyOne(change: LinkChange): void {
-    try {
-      this.netlink.apply([{ what: describeChange(change), encode: encodeChange(change) }]);
-    } catch (cause) {
-      const gone = cause instanceof OpError && (cause.errno === ESRCH || cause.errno === ENODEV);
-      if (!gone) throw cause;
-    }
   }
 
   async deleteLink(name: string): Promise<boolean> {
     if (!this.link(name)) return false;
-    const fd = this.within(() => openNetlink({ blocking: true }));
+    const fd = this.within(() => openNetlink());
     try {
       const errno = await applySlowly(fd, encodeDeleteLink(name));
       if (errno === ENODEV) return false;

@@ -1,10 +1,16 @@
 // One netlink socket, used synchronously: many changes in one send, one ACK each.
-import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { OpError } from '../base/op-error.ts';
 import { AF, check, errnoText, libc, SOCK, setIntOption } from './libc.io.ts';
 import type { Encoded } from './netlink/link.ts';
-import { ackOf, type Message, MessageWriter, messagesIn, NLMSG } from './netlink/message.ts';
+import {
+  ackOf,
+  DUMP_INTERRUPTED,
+  type Message,
+  MessageWriter,
+  messagesIn,
+  NLMSG,
+} from './netlink/message.ts';
 
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
@@ -13,12 +19,19 @@ const SOL_NETLINK = 270;
 const NETLINK_OPTIONS = [11, 10, 12];
 const RECEIVE_BYTES = 1 << 17;
 const MESSAGE_BYTES_MAX = 512;
+/** What one send carries: the messages fit the send buffer, their ACKs the receive buffer. */
+const REQUESTS_PER_SEND_MAX = 500;
+/** A dump that others disturb is asked again this often. */
+const DUMP_TRIES_MAX = 10;
+const SEQUENCE_MAX = 0x7fff_ffff;
+const MSG_DONTWAIT = 0x40;
+const EIO = 5;
+const ENODEV = 19;
+const EINTR = 4;
 
 /** Opens a NETLINK_ROUTE socket in this thread's namespace, subscribed to the groups' bit mask. */
-export function openNetlink(
-  options: { groups?: number; receiveBytes?: number; blocking?: boolean } = {},
-): number {
-  const mode = SOCK.RAW | SOCK.CLOEXEC | (options.blocking ? 0 : SOCK.NONBLOCK);
+export function openNetlink(options: { groups?: number; receiveBytes?: number } = {}): number {
+  const mode = SOCK.RAW | SOCK.CLOEXEC | SOCK.NONBLOCK;
   const fd = check('netlink socket', libc.socket(AF.NETLINK, mode, 0));
   for (const option of NETLINK_OPTIONS) setIntOption(fd, SOL_NETLINK, option, 1);
   setIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBytes ?? 1 << 20);
@@ -33,6 +46,8 @@ export function openNetlink(
 export interface Request {
   readonly what: string;
   readonly encode: Encoded;
+  /** Refusals that are as good as done. */
+  readonly tolerated?: readonly number[];
 }
 
 export class Rtnetlink {
@@ -48,52 +63,72 @@ export class Rtnetlink {
     libc.close(this.fd);
   }
 
-  /** All requests in one send; throws the first refusal after every ACK has arrived. */
+  /** In order, many in one send; throws the first refusal after every ACK has arrived. */
   apply(requests: readonly Request[]): void {
-    if (requests.length === 0) return;
-    const first = this.sequence;
-    const writer = new MessageWriter(requests.length * MESSAGE_BYTES_MAX);
-    for (const { encode } of requests) encode(writer, this.sequence++);
-    this.send(writer);
     let refused: OpError | undefined;
-    for (let acks = 0; acks < requests.length; ) {
-      for (const message of messagesIn(this.receive())) {
-        if (message.type !== NLMSG.ERROR || message.sequence < first) continue;
-        acks++;
-        const { errno, text } = ackOf(message);
-        const what = requests[message.sequence - first]?.what ?? 'netlink';
-        if (errno !== 0) refused ??= new OpError(what, errnoText(errno, text), errno);
-      }
+    for (let at = 0; at < requests.length; at += REQUESTS_PER_SEND_MAX) {
+      const refusal = this.applySome(requests.slice(at, at + REQUESTS_PER_SEND_MAX));
+      refused ??= refusal;
     }
     if (refused) throw refused;
   }
 
-  /** One request, one reply; undefined when there is no such thing (ENODEV). */
-  ask<T>(encode: Encoded, read: (message: Message) => T): T | undefined {
-    const sequence = this.sequence++;
-    const writer = new MessageWriter(MESSAGE_BYTES_MAX);
-    encode(writer, sequence);
+  private applySome(requests: readonly Request[]): OpError | undefined {
+    const first = this.numbers(requests.length);
+    const writer = new MessageWriter(requests.length * MESSAGE_BYTES_MAX);
+    for (const [i, { encode }] of requests.entries()) encode(writer, first + i);
     this.send(writer);
+    let refused: OpError | undefined;
+    for (let acks = 0; acks < requests.length; ) {
+      for (const message of messagesIn(this.receive())) {
+        const request = requests[message.sequence - first];
+        if (message.type !== NLMSG.ERROR || !request) continue;
+        acks++;
+        const { errno, text } = ackOf(message);
+        if (errno === 0 || request.tolerated?.includes(errno)) continue;
+        refused ??= new OpError(request.what, errnoText(errno, text), errno);
+      }
+    }
+    return refused;
+  }
+
+  /** One request, one reply; undefined when there is no such device. */
+  ask<T>(what: string, encode: Encoded, read: (message: Message) => T | undefined): T | undefined {
+    const sequence = this.request(encode);
     for (;;) {
       for (const message of messagesIn(this.receive())) {
         if (message.sequence !== sequence) continue;
-        if (message.type === NLMSG.ERROR) return undefined;
-        return read(message);
+        if (message.type !== NLMSG.ERROR) return read(message);
+        const { errno, text } = ackOf(message);
+        if (errno === ENODEV) return undefined;
+        throw new OpError(what, errnoText(errno, text), errno);
       }
     }
   }
 
   /** A dump; entries that `read` does not know are left out. */
   dump<T>(what: string, encode: Encoded, read: (message: Message) => T | undefined): readonly T[] {
-    const sequence = this.sequence++;
-    const writer = new MessageWriter(MESSAGE_BYTES_MAX);
-    encode(writer, sequence);
-    this.send(writer);
+    for (let tries = 0; tries < DUMP_TRIES_MAX; tries++) {
+      const found = this.dumpOnce(what, encode, read);
+      if (found) return found;
+    }
+    throw new OpError(what, 'the table kept changing while it was read', EINTR);
+  }
+
+  // Undefined: the table changed between two parts, so that entries may be missing or double.
+  private dumpOnce<T>(
+    what: string,
+    encode: Encoded,
+    read: (message: Message) => T | undefined,
+  ): readonly T[] | undefined {
+    const sequence = this.request(encode);
     const found: T[] = [];
+    let interrupted = false;
     for (;;) {
       for (const message of messagesIn(this.receive())) {
         if (message.sequence !== sequence) continue;
-        if (message.type === NLMSG.DONE) return found;
+        if (message.flags & DUMP_INTERRUPTED) interrupted = true;
+        if (message.type === NLMSG.DONE) return interrupted ? undefined : found;
         if (message.type === NLMSG.ERROR) {
           const { errno, text } = ackOf(message);
           throw new OpError(what, errnoText(errno, text), errno);
@@ -102,6 +137,22 @@ export class Rtnetlink {
         if (entry !== undefined) found.push(entry);
       }
     }
+  }
+
+  private request(encode: Encoded): number {
+    const sequence = this.numbers(1);
+    const writer = new MessageWriter(MESSAGE_BYTES_MAX);
+    encode(writer, sequence);
+    this.send(writer);
+    return sequence;
+  }
+
+  /** The first of `count` sequence numbers. */
+  private numbers(count: number): number {
+    if (this.sequence + count > SEQUENCE_MAX) this.sequence = 1;
+    const first = this.sequence;
+    this.sequence += count;
+    return first;
   }
 
   private send(writer: MessageWriter): void {
@@ -121,17 +172,16 @@ const sendAsync = promisify(libc.send.async) as (
   length: number,
   flags: number,
 ) => Promise<bigint>;
-const receiveAsync = promisify(libc.recv.async) as typeof sendAsync;
 
-/** One request on a socket of its own whose kernel work is long; answers the errno. */
+/** One request whose kernel work is long, on a socket of its own; answers the errno. */
 export async function applySlowly(fd: number, encode: Encoded): Promise<number> {
   const writer = new MessageWriter(MESSAGE_BYTES_MAX);
   encode(writer, 1);
   const bytes = writer.finish();
-  await setImmediate(); // let what is ready run before a pool thread is taken
-  await sendAsync(fd, bytes, bytes.length, 0);
+  // The kernel does the work inside send(): when that returns, the ACK is there.
+  if (Number(await sendAsync(fd, bytes, bytes.length, 0)) < 0) return EIO;
   const reply = Buffer.alloc(4096);
-  const length = Number(await receiveAsync(fd, reply, reply.length, 0));
+  const length = Number(libc.recv(fd, reply, reply.length, MSG_DONTWAIT));
   const [message] = messagesIn(reply.subarray(0, Math.max(length, 0)));
-  return message ? ackOf(message).errno : 5;
+  return message ? ackOf(message).errno : EIO;
 }

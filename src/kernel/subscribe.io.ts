@@ -54,7 +54,8 @@ function streamOf(netlink: number): Socket {
 function eventOf(message: Message): KernelEvent | undefined {
   const { type } = message;
   if (type === RTM_LINK.NEW || type === RTM_LINK.DELETE) {
-    return { kind: 'link', link: decodeLink(message), gone: type === RTM_LINK.DELETE };
+    const link = decodeLink(message);
+    return link && { kind: 'link', link, gone: type === RTM_LINK.DELETE };
   }
   if (type === RTM_ADDRESS.NEW || type === RTM_ADDRESS.DELETE) {
     const address = decodeAddress(message);

@@ -80,7 +80,9 @@ export const encodeGetLink =
 export const encodeDumpLinks: Encoded = (w, sequence) =>
   void w.message(RTM_LINK.GET, NLM.REQUEST | NLM.DUMP, sequence, () => linkBody(w, 0));
 
-export function decodeLink({ body }: Message): Link {
+/** Undefined for what is said of a bridge's port: there "deleted" means that it left the bridge. */
+export function decodeLink({ body }: Message): Link | undefined {
+  if (body.readUInt8(0) !== 0) return undefined;
   const attributes = attributesOf(body, BODY_BYTES);
   const info = attributes.get(IFLA.LINKINFO);
   const kind = textOf(info && attributesOf(info).get(INFO.KIND));

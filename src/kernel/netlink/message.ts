@@ -13,6 +13,8 @@ export const NLM = {
   APPEND: 0x800,
   DUMP: 0x300,
 } as const;
+/** Flag of a dump's message: the table changed meanwhile, ask again (NLM_F_DUMP_INTR). */
+export const DUMP_INTERRUPTED = 0x10;
 /** Length, type, flags, sequence, port. */
 export const HEADER_BYTES = 16;
 /** Header flag of an ACK that carries attributes (an error text). */

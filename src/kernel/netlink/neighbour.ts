@@ -1,12 +1,14 @@
 // Permanent neighbours (RTM_NEWNEIGH; linux/neighbour.h).
-import { bytesOfIp, familyOf, type Ip } from '../../net/ip.ts';
-import { bytesOfMac, type Mac } from '../../net/mac.ts';
+import { bytesOfIp, familyOf, type Ip, ipFromBytes } from '../../net/ip.ts';
+import { bytesOfMac, type Mac, macFromBytes } from '../../net/mac.ts';
 import type { Encoded } from './link.ts';
-import { NLM } from './message.ts';
+import { attributesOf, type Message, NLM } from './message.ts';
 
 const RTM_NEWNEIGH = 28;
 const NDA = { DST: 1, LLADDR: 2 } as const;
 const PERMANENT = 0x80;
+/** struct ndmsg. */
+const BODY_BYTES = 12;
 const AF = { 4: 2, 6: 10 } as const;
 
 export interface Neighbour {
@@ -22,3 +24,12 @@ export const encodeSetNeighbour =
       w.u8(AF[familyOf(ip)]).u8(0).u16(0).u32(linkIndex).u16(PERMANENT).u8(0).u8(0);
       w.attribute(NDA.DST, bytesOfIp(ip)).attribute(NDA.LLADDR, bytesOfMac(mac));
     });
+
+/** Undefined where there is no address or no hardware address of six bytes, and when not permanent. */
+export function decodeNeighbour({ body }: Message): Neighbour | undefined {
+  const attributes = attributesOf(body, BODY_BYTES);
+  const [ip, mac] = [attributes.get(NDA.DST), attributes.get(NDA.LLADDR)];
+  if ((ip?.length !== 4 && ip?.length !== 16) || mac?.length !== 6) return undefined;
+  if (!(body.readUInt16LE(8) & PERMANENT)) return undefined;
+  return { linkIndex: body.readUInt32LE(4), ip: ipFromBytes(ip), mac: macFromBytes(mac) };
+}

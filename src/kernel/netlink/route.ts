@@ -19,13 +19,12 @@ const AF: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 /** The kernel's own metric of IPv6 routes that were added with metric 0. */
 const IPV6_DEFAULT_METRIC = 1024;
 
-function routeBody(w: MessageWriter, route: Route): void {
+function routeBody(w: MessageWriter, route: Route, scope: number): void {
   const family = cidrFamily(route.destination);
   const length = prefixLengthOf(route.destination);
   w.u8(AF[family]).u8(length).u8(0).u8(0).u8(MAIN_TABLE).u8(route.protocol);
-  w.u8(SCOPE[route.scope])
-    .u8(TYPE[route.kind])
-    .u32(route.onlink ? RTNH_F_ONLINK : 0);
+  w.u8(scope).u8(TYPE[route.kind]);
+  w.u32(route.onlink ? RTNH_F_ONLINK : 0);
   if (length > 0) w.attribute(RTA.DST, bytesOfIp(networkOf(route.destination)));
   if (route.gateway) w.attribute(RTA.GATEWAY, bytesOfIp(route.gateway));
   if (route.linkIndex) w.attribute32(RTA.OIF, route.linkIndex);
@@ -34,17 +33,18 @@ function routeBody(w: MessageWriter, route: Route): void {
 
 const ACKED = NLM.REQUEST | NLM.ACK;
 const message =
-  (type: number, flags: number, route: Route): Encoded =>
+  (type: number, flags: number, route: Route, scope: number = SCOPE[route.scope]): Encoded =>
   (w, sequence) =>
-    void w.message(type, flags, sequence, () => routeBody(w, route));
+    void w.message(type, flags, sequence, () => routeBody(w, route, scope));
 
 export const encodeAddRoute = (route: Route): Encoded =>
   message(RTM_ROUTE.NEW, ACKED | NLM.CREATE | NLM.EXCL, route);
 export const encodeReplaceRoute = (route: Route): Encoded =>
   message(RTM_ROUTE.NEW, ACKED | NLM.CREATE | NLM.REPLACE, route);
 
-// A deletion that does not name the scope matches any: the kernel keeps "nowhere" for that.
-export const encodeDeleteRoute = (route: Route): Encoded => message(RTM_ROUTE.DELETE, ACKED, route);
+// RT_SCOPE_NOWHERE matches any scope: a wrong one would be "no such route", and the route would stay.
+export const encodeDeleteRoute = (route: Route): Encoded =>
+  message(RTM_ROUTE.DELETE, ACKED, route, SCOPE.nowhere);
 
 export const encodeDumpRoutes =
   (family: Family): Encoded =>
@@ -69,13 +69,16 @@ export function decodeRoute({ body }: Message): Route | undefined {
   const gateway = attributes.get(RTA.GATEWAY);
   const oif = attributes.get(RTA.OIF);
   const metric = attributes.get(RTA.PRIORITY)?.readUInt32LE(0) ?? 0;
+  // IPv6 routes have no scope: what has no gateway is on the link.
+  const isLink =
+    family === 4 ? body.readUInt8(6) === SCOPE.link : kind === 'unicast' && !gateway && oif;
   return {
     destination: destinationOf(attributes.get(RTA.DST), body.readUInt8(1), family),
     kind,
     ...(gateway ? { gateway: ipFromBytes(gateway) } : {}),
     // The kernel names the loopback as the device of an IPv6 blackhole.
     ...(oif && kind === 'unicast' ? { linkIndex: oif.readUInt32LE(0) } : {}),
-    scope: body.readUInt8(6) === SCOPE.link ? 'link' : 'global',
+    scope: isLink ? 'link' : 'global',
     onlink: (flags & RTNH_F_ONLINK) !== 0,
     protocol: body.readUInt8(5),
     metric: family === 6 && metric === IPV6_DEFAULT_METRIC ? 0 : metric,
