@@ -15,17 +15,16 @@ const lab = await openLab(1);
 try {
   const host = lab.host(0);
   await host.startAgent();
-  // The load runs inside the host's namespaces, so that a plugin is exactly one exec.
-  const script = `mkdir -p /run/calico && mount --bind ${host.directory}/run /run/calico && exec "$@"`;
-  const inside = ['unshare', '--mount', '--propagation', 'slave', 'sh', '-ec', script, 'sh'];
+  // The load runs inside the host's network namespace, so that a plugin is exactly one exec.
   const load = [
     process.execPath,
     join(import.meta.dirname, 'load.ts'),
     await shimPath(),
     PEER_FOLDER,
   ];
-  const argv = [`--net=/run/netns/${host.netns}`, ...inside, ...load];
-  const { status } = spawnSync('nsenter', argv, { stdio: 'inherit' });
+  const env = { ...process.env, CALICO_CNI_SOCKET: host.socket };
+  const argv = [`--net=/run/netns/${host.netns}`, ...load];
+  const { status } = spawnSync('nsenter', argv, { env, stdio: 'inherit' });
   process.exitCode = status ?? 1;
 } finally {
   await lab.stop();

@@ -1,5 +1,6 @@
 // The load of the CNI bench: run inside the host's namespaces as `load.ts SHIM PEER_FOLDER`.
 import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,8 +49,10 @@ const PEER: Plugin = {
 function call(plugin: Plugin, command: string, id: string): Promise<number> {
   const env = {
     PATH: process.env['PATH'] ?? '',
+    CALICO_CNI_SOCKET: process.env['CALICO_CNI_SOCKET'] ?? '',
     CNI_COMMAND: command,
-    CNI_CONTAINERID: id,
+    CNI_CONTAINERID: createHash('sha256').update(id).digest('hex'),
+    CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${id}`,
     CNI_NETNS: `/run/netns/${id}`,
     CNI_IFNAME: 'eth0',
     CNI_PATH: peerFolder,
