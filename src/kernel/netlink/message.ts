@@ -126,7 +126,7 @@ export const textOf = (bytes: Buffer | undefined): string =>
 
 /** An ACK: errno (0 is success), and the kernel's words where it has some. */
 export function ackOf({ flags, body }: Message): { readonly errno: number; readonly text: string } {
-  const errno = body.length >= 4 ? -body.readInt32LE(0) : 5;
+  const errno = body.length >= 4 ? 0 - body.readInt32LE(0) : 5;
   const text = flags & ACK_TLVS ? textOf(attributesOf(body, 4 + HEADER_BYTES).get(1)) : '';
   return { errno, text };
 }
