@@ -2,6 +2,7 @@
 // write the node's own records, follow the datastore, sweep what a crash left, then serve.
 
 import type { Clock } from '../base/clock.ts';
+import { serveHealth } from '../base/health.io.ts';
 import type { Log } from '../base/log.io.ts';
 import type { Registry } from '../base/metrics.io.ts';
 import { fail, type Result } from '../base/result.ts';
@@ -21,7 +22,6 @@ import { deletePod } from './cni-del.io.ts';
 import { serveCni } from './cni-server.io.ts';
 import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
-import { serveHealth } from './health.io.ts';
 import { measureAgent } from './metrics.io.ts';
 import { followLocalPods } from './pods.io.ts';
 import { openPolicyEngine, type PolicyEngine } from './policy-engine.io.ts';

@@ -1,4 +1,5 @@
 // What the readiness probe says: every problem by name, so that "not ready" is never the whole text.
+import type { HealthState } from '../base/health.io.ts';
 
 export interface Readiness {
   readonly stage: string;
@@ -6,12 +7,6 @@ export interface Readiness {
   readonly policyProblem: string | undefined;
   readonly settingsProblem: string | undefined;
   readonly datastoreLocked: boolean;
-}
-
-export interface HealthState {
-  readonly live: boolean;
-  readonly ready: boolean;
-  readonly problems: readonly string[];
 }
 
 export function readinessOf(facts: Readiness): HealthState {

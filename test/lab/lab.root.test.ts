@@ -59,7 +59,9 @@ describe('two hosts', { timeout: 180_000 }, () => {
     });
     await ended(host.agent!, 'SIGTERM');
     await host.startAgent();
-    await ended(ping, 'SIGINT');
+    const closed = new Promise((resolve) => ping.once('close', resolve));
+    ping.kill('SIGINT');
+    await closed;
     assert.match(output, / 0% packet loss/);
   });
 

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { serveHealth } from './health.io.ts';
-import type { HealthState } from './readiness.ts';
+import { type HealthState, serveHealth } from './health.io.ts';
 
 test('the answers follow the state and name what is missing', async () => {
   let state: HealthState = { live: true, ready: false, problems: ['waiting for x', 'policy: y'] };

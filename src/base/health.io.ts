@@ -1,7 +1,13 @@
-// The agent's health over HTTP: /liveness and /readiness; the text names every missing part.
+// A program's health over HTTP: /liveness and /readiness; the text names every missing part.
 import { createServer, type Server } from 'node:http';
-import { OpError } from '../base/op-error.ts';
-import type { HealthState } from './readiness.ts';
+import { OpError } from './op-error.ts';
+
+/** What the probes are told; the text names every missing part. */
+export interface HealthState {
+  readonly live: boolean;
+  readonly ready: boolean;
+  readonly problems: readonly string[];
+}
 
 export interface HealthServerOptions {
   readonly host: string;
@@ -24,7 +30,7 @@ export function serveHealth({ host, port, state }: HealthServerOptions): Server 
     response.end(answer ? `${text}\n` : 'one of /liveness /readiness\n');
   });
   server.on('error', (cause) => {
-    throw new OpError(`health server on ${host}:${port} (FELIX_HEALTHPORT)`, cause);
+    throw new OpError(`health server on ${host}:${port}`, cause);
   });
   return server.listen(port, host);
 }

@@ -1,0 +1,171 @@
+// Kubernetes NetworkPolicy -> Calico NetworkPolicy `knp.default.<name>`, rule for rule as Calico's own
+// controller stores it. A rule that cannot be converted is left out and reported; since policies
+// only allow, that closes.
+
+import type {
+  LabelSelector,
+  NetworkPolicy,
+  NetworkPolicyPeer,
+  NetworkPolicyPort,
+} from '../kubernetes/api.ts';
+import type { EntityRule, NetworkPolicySpec, Port, Rule } from '../model/policy.ts';
+import { parseInterfaceAddress } from '../net/cidr.ts';
+
+export const POLICY_PREFIX = 'knp.default.';
+const ORDER = 1000;
+const PODS_ONLY = "projectcalico.org/orchestrator == 'k8s'";
+
+export interface Converted {
+  readonly spec: NetworkPolicySpec;
+  /** Rules that were left out, and why. */
+  readonly problems: readonly string[];
+}
+
+export function convertNetworkPolicy({ spec }: NetworkPolicy): Converted {
+  const problems: string[] = [];
+  const types = (spec.policyTypes ?? ['Ingress']).flatMap((type): ('Ingress' | 'Egress')[] =>
+    type === 'Ingress' || type === 'Egress' ? [type] : [],
+  );
+  const ingress = (spec.ingress ?? []).flatMap((rule) =>
+    rulesOf(rule.from, rule.ports, 'source', problems),
+  );
+  const egress = (spec.egress ?? []).flatMap((rule) =>
+    rulesOf(rule.to, rule.ports, 'destination', problems),
+  );
+  return {
+    problems,
+    spec: {
+      tier: 'default',
+      order: ORDER,
+      selector: selectorOf(spec.podSelector, PODS_ONLY),
+      types,
+      ...(types.includes('Ingress') && ingress.length > 0 ? { ingress } : {}),
+      ...(types.includes('Egress') && egress.length > 0 ? { egress } : {}),
+    },
+  };
+}
+
+type Side = 'source' | 'destination';
+
+/** One rule per protocol and peer; no peers: any; no ports: any protocol. */
+function rulesOf(
+  peers: readonly NetworkPolicyPeer[] | undefined,
+  ports: readonly NetworkPolicyPort[] | undefined,
+  side: Side,
+  problems: string[],
+): readonly Rule[] {
+  try {
+    const entities = peers && peers.length > 0 ? peers.map(entityOf) : [{}];
+    const protocols = protocolsOf(ports ?? []);
+    return protocols.flatMap(({ protocol, ports: numbers }) =>
+      entities.map((entity) => ruleOf(protocol, numbers, entity, side)),
+    );
+  } catch (cause) {
+    problems.push(cause instanceof Error ? cause.message : String(cause));
+    return [];
+  }
+}
+
+function ruleOf(
+  protocol: string | undefined,
+  ports: readonly Port[],
+  entity: EntityRule,
+  side: Side,
+): Rule {
+  const destination: EntityRule = {
+    ...(side === 'destination' ? entity : {}),
+    ...(ports.length > 0 ? { ports } : {}),
+  };
+  return {
+    action: 'Allow',
+    ...(protocol ? { protocol } : {}),
+    source: side === 'source' ? entity : {},
+    destination,
+  };
+}
+
+interface ProtocolPorts {
+  readonly protocol: string | undefined;
+  /** Empty: every port. */
+  readonly ports: readonly Port[];
+}
+
+function protocolsOf(ports: readonly NetworkPolicyPort[]): readonly ProtocolPorts[] {
+  if (ports.length === 0) return [{ protocol: undefined, ports: [] }];
+  const grouped = new Map<string, NetworkPolicyPort[]>();
+  for (const port of ports) {
+    const protocol = port.protocol ?? 'TCP';
+    grouped.set(protocol, [...(grouped.get(protocol) ?? []), port]);
+  }
+  return [...grouped]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([protocol, entries]) => ({
+      protocol,
+      ports: entries.some((entry) => entry.port === undefined) ? [] : mergedPorts(entries),
+    }));
+}
+
+/** Numeric ports merged into ranges, named ones kept. */
+function mergedPorts(entries: readonly NetworkPolicyPort[]): readonly Port[] {
+  const ranges: [number, number][] = [];
+  const names: string[] = [];
+  for (const { port, endPort } of entries) {
+    if (typeof port === 'string' && !/^\d+$/.test(port)) names.push(port);
+    else ranges.push([Number(port), endPort ?? Number(port)]);
+  }
+  const merged: [number, number][] = [];
+  for (const [first, last] of ranges.sort((a, b) => a[0] - b[0])) {
+    const open = merged.at(-1);
+    if (open && first <= open[1] + 1) open[1] = Math.max(open[1], last);
+    else merged.push([first, last]);
+  }
+  return [
+    ...merged.map(([first, last]) => (first === last ? first : `${first}:${last}`)),
+    ...names,
+  ];
+}
+
+function entityOf(peer: NetworkPolicyPeer): EntityRule {
+  if (peer.ipBlock) {
+    for (const cidr of [peer.ipBlock.cidr, ...(peer.ipBlock.except ?? [])]) {
+      if (!parseInterfaceAddress(cidr)) throw new Error(`ipBlock ${cidr} is no CIDR`);
+    }
+    const { cidr, except } = peer.ipBlock;
+    return { nets: [cidr], ...(except && except.length > 0 ? { notNets: except } : {}) };
+  }
+  return {
+    selector: selectorOf(peer.podSelector, PODS_ONLY),
+    ...(peer.namespaceSelector
+      ? { namespaceSelector: selectorOf(peer.namespaceSelector, '') || 'all()' }
+      : {}),
+  };
+}
+
+/** Calico's selector text of a label selector, after `first`. */
+function selectorOf(selector: LabelSelector | undefined, first: string): string {
+  const labels = Object.entries(selector?.matchLabels ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  const terms = [
+    ...(first ? [first] : []),
+    ...labels.map(([key, value]) => `${key} == '${value}'`),
+    ...(selector?.matchExpressions ?? []).map(({ key, operator, values = [] }) =>
+      expressionOf(key, operator, values),
+    ),
+  ];
+  return terms.join(' && ');
+}
+
+function expressionOf(key: string, operator: string, values: readonly string[]): string {
+  const list = values.map((value) => `'${value}'`).join(', ');
+  switch (operator) {
+    case 'In':
+      return `${key} in { ${list} }`;
+    case 'NotIn':
+      return `${key} not in { ${list} }`;
+    case 'Exists':
+      return `has(${key})`;
+    case 'DoesNotExist':
+      return `! has(${key})`;
+    default:
+      throw new Error(`operator ${operator} of label ${key} is unknown`);
+  }
+}

@@ -1,0 +1,56 @@
+// Settings of kube-controllers from its environment.
+import { fail, ok, type Result } from '../base/result.ts';
+
+export const CONTROLLERS = [
+  'policy',
+  'namespace',
+  'serviceaccount',
+  'workloadendpoint',
+  'node',
+  'settings',
+] as const;
+export type ControllerName = (typeof CONTROLLERS)[number];
+
+export interface ControllersSettings {
+  readonly etcdEndpoints: readonly string[];
+  readonly enabled: ReadonlySet<ControllerName>;
+  readonly logLevel: string;
+  readonly healthHost: string;
+  readonly healthPort: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Names of 2018: `profile` is today's `namespace`. */
+const OLD_NAMES: Readonly<Record<string, ControllerName>> = { profile: 'namespace' };
+
+/** Errors: the first variable that cannot be used. */
+export function controllersSettings(env: Environment): Result<ControllersSettings> {
+  const endpoints = (env['ETCD_ENDPOINTS'] ?? '')
+    .split(',')
+    .map((e) => e.trim())
+    .filter(Boolean);
+  if (endpoints.length === 0)
+    return fail('ETCD_ENDPOINTS: empty; give e.g. http://10.96.232.136:6666');
+  const asked = (env['ENABLED_CONTROLLERS'] || CONTROLLERS.join(','))
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean);
+  const enabled = new Set<ControllerName>();
+  for (const name of asked) {
+    const known = OLD_NAMES[name] ?? CONTROLLERS.find((controller) => controller === name);
+    if (!known)
+      return fail(`ENABLED_CONTROLLERS: '${name}' is unknown; use ${CONTROLLERS.join(', ')}`);
+    enabled.add(known);
+  }
+  const port = Number(env['HEALTH_PORT'] || 9097);
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    return fail(`HEALTH_PORT: '${env['HEALTH_PORT']}' is no port (1 to 65535)`);
+  return ok({
+    etcdEndpoints: endpoints,
+    enabled,
+    logLevel: env['LOG_LEVEL'] || 'info',
+    healthHost: env['HEALTH_HOST'] || '127.0.0.1',
+    healthPort: port,
+  });
+}

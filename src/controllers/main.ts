@@ -1,0 +1,90 @@
+// calico-kube-controllers: Kubernetes objects and the chart's settings become Calico resources in the
+// datastore. One replica; every write is a compare-and-swap, so a second one would do no harm.
+import { systemClock } from '../base/clock.io.ts';
+import { serveHealth } from '../base/health.io.ts';
+import { type Log, openLog } from '../base/log.io.ts';
+import { messageOf } from '../base/op-error.ts';
+import { openEtcdStore } from '../datastore/etcd.io.ts';
+import { openKubernetes } from '../kubernetes/client.io.ts';
+import { DatastoreMirror } from './datastore-mirror.io.ts';
+import { type ControllerName, controllersSettings } from './environment.ts';
+import { nodeController } from './nodes.io.ts';
+import {
+  namespaceController,
+  policyController,
+  serviceAccountController,
+} from './profiles-and-policies.io.ts';
+import { settingsController } from './settings.io.ts';
+import { clusterSettings } from './settings.ts';
+import { workloadEndpointController } from './workload-endpoints.io.ts';
+
+/** What every controller tells about itself. */
+interface Running {
+  readonly inSync: boolean;
+  readonly failing: readonly string[];
+}
+
+async function main(log: Log): Promise<void> {
+  const settings = controllersSettings(process.env);
+  if (!settings.ok) throw new Error(settings.error);
+  const cluster = clusterSettings(process.env);
+  if (!cluster.ok) throw new Error(cluster.error);
+  const stop = new AbortController();
+  process.once('SIGTERM', () => stop.abort());
+  process.once('SIGINT', () => stop.abort());
+  const mirror = new DatastoreMirror();
+  const running = new Map<ControllerName, Running>();
+  const health = serveHealth({
+    host: settings.value.healthHost,
+    port: settings.value.healthPort,
+    state: () => stateOf(mirror, running),
+  });
+  const store = openEtcdStore({ endpoints: settings.value.etcdEndpoints, log });
+  const parts = {
+    store,
+    mirror,
+    clock: systemClock,
+    log,
+    signal: stop.signal,
+    kubernetes: await openKubernetes(),
+  };
+  const controllers: Readonly<Record<ControllerName, () => Running>> = {
+    namespace: () => namespaceController(parts),
+    serviceaccount: () => serviceAccountController(parts),
+    policy: () => policyController(parts),
+    workloadendpoint: () => workloadEndpointController(parts),
+    node: () => nodeController(parts),
+    settings: () => settingsController(parts, cluster.value),
+  };
+  for (const name of settings.value.enabled) running.set(name, controllers[name]());
+  mirror.follow(store, log, stop.signal);
+  log.info({ controllers: [...settings.value.enabled] }, 'started');
+  await new Promise<void>((resolve) =>
+    stop.signal.addEventListener('abort', () => resolve(), { once: true }),
+  );
+  health.close();
+  store.close();
+  log.info('stopped');
+}
+
+function stateOf(mirror: DatastoreMirror, running: ReadonlyMap<ControllerName, Running>) {
+  const problems = [
+    ...(mirror.inSync && mirror.connected ? [] : ['waiting for the datastore']),
+    ...[...running]
+      .filter(([, { inSync }]) => !inSync)
+      .map(([name]) => `${name}: waiting for the first list`),
+    ...[...running].flatMap(([name, { failing }]) =>
+      failing.slice(0, 3).map((key) => `${name}: ${key} cannot be written yet`),
+    ),
+  ];
+  return { live: true, ready: problems.length === 0, problems };
+}
+
+const log = openLog('kube-controllers', process.env['LOG_LEVEL'] ?? 'info');
+main(log).then(
+  () => process.exit(0),
+  (cause) => {
+    log.fatal({ cause: messageOf(cause) }, 'kube-controllers ends');
+    process.exit(1);
+  },
+);

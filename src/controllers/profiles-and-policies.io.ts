@@ -1,0 +1,70 @@
+// The controllers whose wanted objects follow one to one from Kubernetes objects: namespaces,
+// service accounts and network policies.
+import type { Kinds, KubernetesApi } from '../kubernetes/api.ts';
+import { parseKey } from '../model/keys.ts';
+import { POLICY_PREFIX } from './convert-network-policy.ts';
+import { type ControllerParts, openReconciler, type Reconciler } from './reconcile.io.ts';
+import {
+  calicoPolicy,
+  NAMESPACE_PREFIX,
+  namespaceProfile,
+  SERVICE_ACCOUNT_PREFIX,
+  serviceAccountProfile,
+  type Wanted,
+} from './wanted.ts';
+
+const ownsProfile =
+  (prefix: string) =>
+  (path: string): boolean => {
+    const key = parseKey(path);
+    return key?.kind === 'resource' && key.plural === 'profiles' && key.name.startsWith(prefix);
+  };
+
+const ownsPolicy = (path: string): boolean => {
+  const key = parseKey(path);
+  return (
+    key?.kind === 'namespaced' &&
+    key.plural === 'networkpolicies' &&
+    key.name.startsWith(POLICY_PREFIX)
+  );
+};
+
+function follow<K extends keyof Kinds>(
+  parts: ControllerParts & { readonly kubernetes: KubernetesApi },
+  kind: K,
+  owns: (key: string) => boolean,
+  wantedOf: (object: Kinds[K]) => Wanted,
+): Reconciler {
+  const reconciler = openReconciler(parts, owns);
+  parts.kubernetes.watch(
+    kind,
+    {
+      snapshot: (objects) => reconciler.replace(objects.map(wantedOf)),
+      put: (object) => reconciler.put(wantedOf(object)),
+      gone: (object) => reconciler.remove(wantedOf(object).key),
+      connection: (up, error) =>
+        parts.log[up ? 'debug' : 'warn'](
+          { kind, cause: error?.message },
+          up ? 'watching' : 'watch lost',
+        ),
+    },
+    { signal: parts.signal },
+  );
+  return reconciler;
+}
+
+type Parts = ControllerParts & { readonly kubernetes: KubernetesApi };
+
+export const namespaceController = (parts: Parts): Reconciler =>
+  follow(parts, 'namespaces', ownsProfile(NAMESPACE_PREFIX), namespaceProfile);
+
+export const serviceAccountController = (parts: Parts): Reconciler =>
+  follow(parts, 'serviceaccounts', ownsProfile(SERVICE_ACCOUNT_PREFIX), serviceAccountProfile);
+
+export const policyController = (parts: Parts): Reconciler =>
+  follow(parts, 'networkpolicies', ownsPolicy, (policy) => {
+    const { wanted, problems } = calicoPolicy(policy);
+    for (const problem of problems)
+      parts.log.error({ policy: wanted.metadata.name, problem }, 'a rule was left out');
+    return wanted;
+  });
