@@ -24,9 +24,10 @@ export function follow(following: Following): void {
   void run(following);
 }
 
-async function run({ rpc, list, prefix, watcher, signal, log }: Following): Promise<void> {
-  let next = 0n; // 0: list first
-  let up = false;
+async function run(following: Following): Promise<void> {
+  const { list, prefix, watcher, signal, log } = following;
+  let position: Position | undefined; // undefined: list first
+  let up: boolean | undefined;
   let wait = RETRY_FIRST_MILLISECONDS;
   const connected = (): void => {
     wait = RETRY_FIRST_MILLISECONDS;
@@ -35,23 +36,22 @@ async function run({ rpc, list, prefix, watcher, signal, log }: Following): Prom
   };
   while (!signal.aborted) {
     try {
-      if (next === 0n) {
+      if (!position) {
         const listing = await list();
         if (signal.aborted) return;
-        watcher.snapshot(listing);
-        next = listing.revision + 1n;
+        uncaught(() => watcher.snapshot(listing));
+        position = { next: listing.revision + 1n };
         connected();
       }
-      const outcome = await stream(rpc, prefix, next, signal, (changes, revision) => {
-        connected();
-        if (revision >= next) next = revision + 1n;
-        if (changes.length > 0) watcher.changes(changes, revision);
-      });
-      if (outcome !== 'aborted')
-        log?.warn({ prefix, outcome }, 'watch: history is gone, listing anew');
-      next = 0n;
+      const outcome = await stream(following, position, connected);
+      if (outcome === 'aborted') return;
+      log?.warn({ prefix, outcome }, 'watch: history is gone, listing anew');
+      position = undefined;
     } catch (cause) {
-      if (up) watcher.connection?.({ up: false, error: new OpError(`watch ${prefix}`, cause) });
+      if (signal.aborted) return;
+      if (up !== false) {
+        watcher.connection?.({ up: false, error: new OpError(`watch ${prefix}`, cause) });
+      }
       up = false;
       await pause(wait, signal);
       wait = Math.min(wait * 2, RETRY_MAX_MILLISECONDS);
@@ -59,53 +59,99 @@ async function run({ rpc, list, prefix, watcher, signal, log }: Following): Prom
   }
 }
 
-type Deliver = (changes: readonly Change[], revision: bigint) => void;
-type Outcome = 'aborted' | 'compacted' | 'revision went back';
+// A watcher that throws is a programmer's error: it ends the process and is no broken connection.
+function uncaught(call: () => void): void {
+  try {
+    call();
+  } catch (cause) {
+    queueMicrotask(() => {
+      throw cause;
+    });
+  }
+}
 
-/** One stream. Rejects on a break. */
+/** Where a watch stands, kept over breaks. */
+interface Position {
+  /** The first revision that was not delivered. */
+  next: bigint;
+  clusterId?: bigint;
+}
+
+type Outcome = 'aborted' | 'compacted' | 'revision went back' | 'another cluster';
+
+/** One stream, from the position on. Rejects on a break. */
 function stream(
-  rpc: Rpc,
-  prefix: string,
-  from: bigint,
-  signal: AbortSignal,
-  deliver: Deliver,
+  { rpc, prefix, watcher, signal }: Following,
+  position: Position,
+  connected: () => void,
 ): Promise<Outcome> {
   const watch = rpc.watch();
+  let abort = (): void => {};
   return new Promise<Outcome>((resolve, reject) => {
-    const abort = (): void => resolve('aborted');
+    abort = () => resolve('aborted');
     if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, { once: true });
     let pending: Change[] = []; // a revision may come in fragments
     watch.on({
       data: (reply) => {
         if (signal.aborted) return;
-        if (reply.compactRevision > 0n) return resolve('compacted');
+        const lost = lostHistory(reply, position);
+        if (lost) return resolve(lost);
         if (reply.canceled)
           return reject(new Error(reply.cancelReason || 'the watch was cancelled'));
-        const revision = reply.header?.revision ?? 0n;
-        if (revision < from - 1n) return resolve('revision went back');
+        connected();
         for (const event of reply.events) pending.push(changeOf(event));
         if (reply.fragment) return;
         const changes = pending;
         pending = [];
-        deliver(changes, reply.created ? from - 1n : revision);
+        const revision = deliveredUpTo(reply, changes);
+        if (revision !== undefined && revision >= position.next) position.next = revision + 1n;
+        if (changes.length > 0) uncaught(() => watcher.changes(changes, position.next - 1n));
       },
       end: (cause) => (signal.aborted ? abort() : reject(cause)),
     });
-    watch.send({
-      requestUnion: {
-        case: 'createRequest',
-        value: {
-          key: bytesOfKey(prefix),
-          rangeEnd: endOfPrefix(prefix),
-          startRevision: from,
-          progressNotify: true,
-          fragment: true,
-        },
-      },
-    });
-  }).finally(() => watch.cancel());
+    watch.send(createRequest(prefix, position.next));
+  }).finally(() => {
+    signal.removeEventListener('abort', abort);
+    watch.cancel();
+  });
 }
+
+/** Why the position means nothing to this server; also notes whose position it is. */
+function lostHistory(reply: pb.WatchResponse, position: Position): Outcome | undefined {
+  if (reply.compactRevision > 0n) return 'compacted';
+  const { revision = 0n, clusterId = 0n } = reply.header ?? {};
+  if (position.clusterId !== undefined && position.clusterId !== clusterId)
+    return 'another cluster';
+  if (revision < position.next - 1n) return 'revision went back';
+  position.clusterId = clusterId;
+  return undefined;
+}
+
+/**
+ * Up to which revision everything is delivered. While the server catches up, its header runs ahead
+ * of the events in the message: then the last event counts. Without events only a progress
+ * notification says something, not the answer to the creation.
+ */
+function deliveredUpTo(reply: pb.WatchResponse, changes: readonly Change[]): bigint | undefined {
+  const last = changes.at(-1);
+  if (last) return last.kind === 'put' ? last.item.revision : last.revision;
+  return reply.created ? undefined : reply.header?.revision;
+}
+
+const createRequest = (prefix: string, startRevision: bigint) =>
+  ({
+    requestUnion: {
+      case: 'createRequest',
+      value: {
+        key: bytesOfKey(prefix),
+        rangeEnd: endOfPrefix(prefix),
+        startRevision,
+        progressNotify: true,
+        fragment: true,
+      },
+    },
+  }) as const;
 
 function changeOf(event: pb.Event): Change {
   const item = keyValueOf(event.kv!); // etcd sends the key with every event

@@ -13,6 +13,8 @@ export interface EtcdServer {
   kill(): Promise<void>;
   /** Starts again on the same data and ports. */
   restart(): Promise<void>;
+  /** kill -9, forgets all data, starts again on the same ports: revisions begin anew. */
+  wipe(): Promise<void>;
   /** Ends it and removes its data. */
   stop(): Promise<void>;
 }
@@ -73,6 +75,11 @@ export async function startEtcd(options: { readonly fsync?: boolean } = {}): Pro
     endpoints: [client],
     kill,
     restart: start,
+    wipe: async () => {
+      await kill();
+      rmSync(data, { recursive: true, force: true });
+      await start();
+    },
     stop: async () => {
       await kill();
       rmSync(data, { recursive: true, force: true });
