@@ -2,8 +2,9 @@
 import { join } from 'node:path';
 import { CACHE } from '../tools.ts';
 
-export const PREFIX = 'ck';
-export const RUN = join(CACHE, 'run');
+/** One cluster of this name a machine; another name, another cluster beside it. */
+export const PREFIX = process.env['CALICO_KIT_CLUSTER'] || 'ck';
+export const RUN = join(CACHE, 'run', PREFIX);
 export const PKI = join(RUN, 'pki');
 export const FABRIC_ADDRESS = '10.200.0.1';
 export const CONTROL_PLANE_ADDRESS = '10.200.0.10';
