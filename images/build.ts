@@ -1,4 +1,4 @@
-// `make images`: calico-node, kube-controllers and etcd as OCI archives, assembled from Node, one
+// `make images`: calico-node, kube-controllers and etcd as OCI archives, assembled from Node, a
 // bundle per program, and the distribution's packet filter tools. No builder, no registry; the same
 // inputs give the same bytes.
 import { createHash } from 'node:crypto';

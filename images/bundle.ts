@@ -10,11 +10,17 @@ const ROOT = join(import.meta.dirname, '..');
 const REQUIRE =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
-/** One file per program; koffi stays outside, it carries a native library. */
+/**
+ * One file per program, and one for what it loads on demand only (the Kubernetes client, which is
+ * large and needed for a kubeconfig alone). koffi stays outside, it carries a native library.
+ */
 export async function bundle(program: string, folder: string): Promise<void> {
   await build({
-    entryPoints: [join(ROOT, 'src', program, 'main.ts')],
-    outfile: join(folder, `${program}.mjs`),
+    entryPoints: [{ in: join(ROOT, 'src', program, 'main.ts'), out: program }],
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
+    chunkNames: `on-demand/${program}-[hash]`,
+    splitting: true,
     bundle: true,
     platform: 'node',
     format: 'esm',
