@@ -1,7 +1,7 @@
 // What a crash may have left on this node: endpoints whose pod and interface are both gone, pod
 // interfaces that no endpoint names, and addresses without an endpoint. Run once after the first
 // in-sync, so that nothing leaks and nothing that lives is touched.
-import type { CniContext } from './cni-context.ts';
+import type { CniContext } from './cni/context.ts';
 import type { StoredEndpoint } from './view.ts';
 
 export interface Swept {

@@ -10,6 +10,7 @@ import type { Cidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import { Batch, type Guard } from './batch.ts';
 import { planClaim, settleClaim } from './claim.ts';
+import { learnConflict, refusedMembers } from './conflict.ts';
 import { IpamView } from './ipam-view.ts';
 import { type Pick, pickAny, pickRequested } from './pick.ts';
 import { readBack } from './read-back.io.ts';
@@ -272,41 +273,16 @@ class NodeAllocator implements Allocator {
       for (const { member, success } of served) member.answer(success);
       return;
     }
-    this.learn(guards, result.current);
+    learnConflict(this.view, guards, result.current);
+    const refused = refusedMembers(guards, result.current);
     this.retry(
-      guards,
-      result.current,
+      refused,
       served.map(({ member }) => member),
     );
   }
 
-  private learn(
-    guards: readonly Guard[],
-    current: readonly (
-      | { readonly key: string; readonly value: string; readonly revision: bigint }
-      | undefined
-    )[],
-  ): void {
-    for (const [i, { compare, alongside }] of guards.entries()) {
-      if (alongside) continue;
-      const item = current[i];
-      if (item) this.view.put(item);
-      else if (compare.revision !== 0n) this.view.remove(compare.key, compare.revision);
-    }
-  }
-
   // A member whose own compare failed is told; the others try again.
-  private retry(
-    guards: readonly Guard[],
-    current: readonly ({ readonly revision: bigint } | undefined)[],
-    members: readonly Member[],
-  ): void {
-    const refused = new Map<number, number>();
-    for (const [i, { compare, alongside }] of guards.entries()) {
-      if (alongside && (current[i]?.revision ?? 0n) !== compare.revision) {
-        refused.set(alongside.member, alongside.index);
-      }
-    }
+  private retry(refused: ReadonlyMap<number, number>, members: readonly Member[]): void {
     const again: Member[] = [];
     for (const [i, member] of members.entries()) {
       const index = refused.get(i);

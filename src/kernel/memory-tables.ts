@@ -66,12 +66,13 @@ export function memoryTables(): MemoryTables {
   };
 }
 
-function applyLine(chains: Chains, line: string, table: string): void {
+function applyLine(chains: Chains, line: string, table: TableName): void {
   const refuse: (why: string) => never = (why) => {
     throw new OpError(`iptables ${table}`, `${why}: ${line}`);
   };
   if (line.startsWith(':')) {
-    chains.set(line.slice(1).split(' ', 1)[0]!, []);
+    const name = line.slice(1).split(' ', 1)[0]!;
+    if (!KERNEL_CHAINS[table].includes(name)) chains.set(name, []);
     return;
   }
   const match = /^-(A|I|D|X|F|R)(?: |--\w+ )(\S+)(?: (\d+))?(?: (.*))?$/.exec(line);

@@ -3,6 +3,7 @@
 // next call. It works in the network namespace in which it was started.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { OpError } from '../base/op-error.ts';
+import { refusalText } from './refusal.ts';
 
 /** A lock held by others or a hung command must not hold us for ever. */
 const COMMIT_MILLISECONDS_MAX = 30_000;
@@ -10,8 +11,6 @@ const ERROR_BYTES_MAX = 4096;
 
 export interface RestoreCommand {
   readonly argv: readonly string[];
-  /** Lines written once, when a child starts. */
-  readonly opening: readonly string[];
   /** Lines that make the child print the acknowledgement of transaction `id`. */
   ack(id: number): readonly string[];
   /** Whether a line of output acknowledges transaction `id`. */
@@ -22,6 +21,8 @@ interface Running {
   readonly id: number;
   readonly what: string;
   readonly lines: readonly string[];
+  /** How many lines the child had been sent before. */
+  readonly linesBefore: number;
   readonly resolve: () => void;
   readonly reject: (error: OpError) => void;
   readonly timer: NodeJS.Timeout;
@@ -33,6 +34,8 @@ export class RestoreChild {
   private running: Running | undefined;
   private queue: Promise<void> = Promise.resolve();
   private nextId = 1;
+  private linesSent = 0;
+  private closed = false;
   private output = '';
   private errors = '';
 
@@ -42,6 +45,7 @@ export class RestoreChild {
 
   /** Resolves when the kernel has the lines; throws OpError with the refused line. */
   commit(what: string, lines: readonly string[]): Promise<void> {
+    if (this.closed) return Promise.reject(new OpError(what, 'it is closed'));
     const done = this.queue.then(() => this.send(what, lines));
     this.queue = done.catch(() => {});
     return done;
@@ -49,6 +53,7 @@ export class RestoreChild {
 
   /** Ends the child after what was committed. */
   async close(closing: readonly string[] = []): Promise<void> {
+    this.closed = true;
     await this.queue;
     const { child } = this;
     if (!child) return;
@@ -60,10 +65,16 @@ export class RestoreChild {
   private send(what: string, lines: readonly string[]): Promise<void> {
     const child = this.child ?? this.start();
     const id = this.nextId++;
+    const linesBefore = this.linesSent;
+    const sent = [...lines, ...this.command.ack(id)];
+    this.linesSent += sent.length;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => child.kill('SIGKILL'), COMMIT_MILLISECONDS_MAX);
-      this.running = { id, what, lines, resolve, reject, timer };
-      child.stdin.write(`${[...lines, ...this.command.ack(id)].join('\n')}\n`);
+      const timer = setTimeout(() => {
+        this.errors += `\nno answer within ${COMMIT_MILLISECONDS_MAX} ms`;
+        child.kill('SIGKILL');
+      }, COMMIT_MILLISECONDS_MAX);
+      this.running = { id, what, lines, linesBefore, resolve, reject, timer };
+      child.stdin.write(`${sent.join('\n')}\n`);
     });
   }
 
@@ -73,6 +84,7 @@ export class RestoreChild {
     this.child = child;
     this.output = '';
     this.errors = '';
+    this.linesSent = 0;
     child.stdin.on('error', () => {}); // the exit tells why
     child.stderr.on('data', (text) => {
       this.errors = (this.errors + String(text)).slice(-ERROR_BYTES_MAX);
@@ -80,9 +92,8 @@ export class RestoreChild {
     child.stdout.on('data', (text) => this.read(String(text)));
     child.on('error', (error) => this.ended(child, error.message));
     child.on('close', (code, signal) =>
-      this.ended(child, this.errors.trim() || `ended with ${signal ?? `code ${code}`}`),
+      this.ended(child, `ended with ${signal ?? `code ${code}`}`),
     );
-    for (const line of this.command.opening) child.stdin.write(`${line}\n`);
     return child;
   }
 
@@ -109,12 +120,8 @@ export class RestoreChild {
     const { running } = this;
     if (!running) return;
     this.finish(running);
-    running.reject(new OpError(running.what, `${why}${this.refusedLine(running, why)}`));
-  }
-
-  // "line N failed" counts every line that the child read; only the last transaction can fail.
-  private refusedLine(running: Running, why: string): string {
-    return /line/i.test(why) && running.lines.length === 1 ? `: ${running.lines[0]}` : '';
+    const said = refusalText(this.errors, running.linesBefore, running.lines);
+    running.reject(new OpError(running.what, said ?? why));
   }
 }
 

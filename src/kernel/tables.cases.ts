@@ -61,6 +61,56 @@ export function tablesCases(name: string, open: () => Promise<TablesFixture>): v
     assert.equal((await tables.read('nat')).has('cali-A'), false);
   });
 
+  scenario('a kernel chain keeps its rules when it is named', async ({ tables }) => {
+    const lines = [':cali-A - [0:0]', '-A FORWARD -j cali-A'];
+    await tables.commit({ table: 'filter', lines });
+    await tables.commit({ table: 'filter', lines: [':FORWARD ACCEPT [0:0]'] });
+    assert.deepEqual((await tables.read('filter')).get('FORWARD'), ['-j cali-A']);
+  });
+
+  scenario('comments and quotes read back as written', async ({ tables }) => {
+    const rules = [
+      '-m comment --comment "cali:abc-_1" -j RETURN',
+      '-m comment --comment "two words, \\"quoted\\"" -j RETURN',
+      '-s 10.0.0.0/8 -m comment --comment plain -j RETURN',
+    ];
+    const lines = [':cali-A - [0:0]', ...rules.map((rule) => `-A cali-A ${rule}`)];
+    await tables.commit({ table: 'filter', lines });
+    assert.deepEqual((await tables.read('filter')).get('cali-A'), rules);
+  });
+
+  scenario('a refusal names its line, also late in the life of the child', async ({ tables }) => {
+    const commit = (...lines: string[]) => tables.commit({ table: 'filter', lines });
+    await commit(':cali-A - [0:0]');
+    await commit('-A cali-A -j RETURN', '-A cali-A -p tcp -j DROP');
+    await assert.rejects(commit('-A cali-A -p udp -j DROP', '-D cali-A -p icmp -j DROP'), {
+      name: 'OpError',
+      op: 'iptables filter',
+      message: /-D cali-A -p icmp -j DROP/,
+    });
+    const rules = ['-j RETURN', '-p tcp -j DROP'];
+    assert.deepEqual((await tables.read('filter')).get('cali-A'), rules);
+  });
+
+  scenario(
+    'commits at once go one after the other; each has its own outcome',
+    async ({ tables }) => {
+      const commit = (line: string) => tables.commit({ table: 'filter', lines: [line] });
+      await commit(':cali-A - [0:0]');
+      const outcomes = await Promise.allSettled([
+        commit('-A cali-A -p tcp -j DROP'),
+        commit('-A cali-none -p tcp -j DROP'),
+        commit('-A cali-A -p udp -j DROP'),
+      ]);
+      assert.deepEqual(
+        outcomes.map(({ status }) => status),
+        ['fulfilled', 'rejected', 'fulfilled'],
+      );
+      const rules = ['-p tcp -j DROP', '-p udp -j DROP'];
+      assert.deepEqual((await tables.read('filter')).get('cali-A'), rules);
+    },
+  );
+
   scenario('a refused transaction changes nothing, the next one works', async ({ tables }) => {
     const bad = {
       table: 'filter',
@@ -89,12 +139,29 @@ export function tablesCases(name: string, open: () => Promise<TablesFixture>): v
     assert.deepEqual(await ipSets.read('cali40'), []);
   });
 
-  scenario('sets: a refusal is an OpError, the next commit works', async ({ ipSets }) => {
+  scenario('sets: IPv6, ports; only those of the prefix', async ({ ipSets }) => {
+    const six: IpSetMeta = { ...SET, name: 'cali60s:six', family: 'inet6' };
+    const ports: IpSetMeta = { ...SET, name: 'cali40n:ports', type: 'hash:ip,port' };
+    await ipSets.commit([
+      { kind: 'create', set: six },
+      { kind: 'create', set: ports },
+      { kind: 'add', name: six.name, member: 'fd00:7::/64' },
+      { kind: 'add', name: ports.name, member: '10.0.0.1,tcp:80' },
+    ]);
+    const read = async (prefix: string) => (await ipSets.read(prefix))[0];
+    assert.deepEqual(await read('cali60'), { ...six, members: new Set(['fd00:7::/64']) });
+    assert.deepEqual(await read('cali40'), { ...ports, members: new Set(['10.0.0.1,tcp:80']) });
+  });
+
+  scenario('sets: a refusal names its line, the next commit works', async ({ ipSets }) => {
+    await ipSets.commit([{ kind: 'create', set: { ...SET, name: 'cali40s:other' } }]);
+    await ipSets.commit([{ kind: 'destroy', name: 'cali40s:other' }]);
     await assert.rejects(
       ipSets.commit([{ kind: 'add', name: 'cali40s:none', member: '10.0.0.1' }]),
-      { name: 'OpError' },
+      { name: 'OpError', op: 'ipset', message: /add cali40s:none/ },
     );
     await ipSets.commit([{ kind: 'create', set: SET }]);
+    await assert.rejects(ipSets.commit([{ kind: 'create', set: SET }]), { name: 'OpError' });
     assert.equal((await ipSets.read('cali40')).length, 1);
   });
 }

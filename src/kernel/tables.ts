@@ -12,7 +12,7 @@ export type TableContent = ReadonlyMap<string, ChainRules>;
 /** One transaction on one table, in restore syntax without `*table` and `COMMIT`. */
 export interface TableTransaction {
   readonly table: TableName;
-  /** e.g. `:cali-FORWARD - [0:0]` (makes or flushes), `-A ...`, `-I ...`, `-D ...`, `-X ...`. */
+  /** e.g. `:cali-FORWARD - [0:0]` (makes or flushes; a kernel chain keeps its rules), `-A ...`, `-I ...`, `-D ...`, `-X ...`. */
   readonly lines: readonly string[];
 }
 
@@ -44,7 +44,8 @@ export type IpSetChange =
 export interface IpSets {
   /** Every set whose name starts with `prefix`, with members. */
   read(prefix: string): Promise<readonly IpSet[]>;
-  /** In order; resolves when the kernel has them. Throws OpError on the first refusal. */
+  /** In order; resolves when the kernel has them. Throws OpError on the first refusal; of what came
+   *  before in the same call, nothing, some or all is there: read anew. */
   commit(changes: readonly IpSetChange[]): Promise<void>;
   close(): Promise<void>;
 }

@@ -8,41 +8,44 @@ import {
   readBody,
   StatusError,
 } from './connection.io.ts';
+import { PATHS, TRIM } from './kinds.ts';
 import { followKind } from './list-watch.io.ts';
-
-const PATHS: Readonly<Record<keyof Kinds, string>> = {
-  pods: '/api/v1/pods',
-  namespaces: '/api/v1/namespaces',
-  serviceaccounts: '/api/v1/serviceaccounts',
-  nodes: '/api/v1/nodes',
-  networkpolicies: '/apis/networking.k8s.io/v1/networkpolicies',
-};
 
 const NOT_FOUND = 404;
 
 /** With the pod's service account, or with the file that KUBECONFIG names. */
 export async function openKubernetes(env: NodeJS.ProcessEnv = process.env): Promise<KubernetesApi> {
   const file = env['KUBECONFIG'];
-  return apiOf(file ? await kubeconfigCredentials(file) : inClusterCredentials(env));
+  return kubernetesApi(file ? await kubeconfigCredentials(file) : inClusterCredentials(env));
 }
 
-function apiOf(credentials: Credentials): KubernetesApi {
-  const get = async <T>(path: string): Promise<T | undefined> => {
+/** The port on these credentials. */
+export function kubernetesApi(credentials: Credentials): KubernetesApi {
+  const get = async <K extends keyof Kinds>(
+    kind: K,
+    path: string,
+  ): Promise<Kinds[K] | undefined> => {
     try {
-      return JSON.parse(
-        await readBody(await openResponse(credentials, { method: 'GET', path })),
-      ) as T;
+      const text = await readBody(await openResponse(credentials, { method: 'GET', path }));
+      return TRIM[kind](JSON.parse(text) as Kinds[K]);
     } catch (cause) {
       if (cause instanceof StatusError && cause.status === NOT_FOUND) return undefined;
       throw cause;
     }
   };
   return {
-    getPod: (namespace, name) => get(`/api/v1/namespaces/${namespace}/pods/${name}`),
-    getNode: (name) => get(`/api/v1/nodes/${name}`),
-    getNamespace: (name) => get(`/api/v1/namespaces/${name}`),
+    getPod: (namespace, name) => get('pods', `/api/v1/namespaces/${namespace}/pods/${name}`),
+    getNode: (name) => get('nodes', `/api/v1/nodes/${name}`),
+    getNamespace: (name) => get('namespaces', `/api/v1/namespaces/${name}`),
     watch: (kind, watcher, { fieldSelector, signal }) =>
-      void followKind({ credentials, path: PATHS[kind], fieldSelector, watcher, signal }),
+      void followKind({
+        credentials,
+        path: PATHS[kind],
+        fieldSelector,
+        trim: TRIM[kind],
+        watcher,
+        signal,
+      }),
     setNetworkUnavailable: async (node, { unavailable, reason, message }) => {
       const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
       const condition = {

@@ -8,6 +8,7 @@ import { OpError } from '../base/op-error.ts';
 const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 const TOKEN_MILLISECONDS = 60_000;
 const REQUEST_MILLISECONDS = 10_000;
+const UNAUTHORIZED = 401;
 const BODY_BYTES_MAX = 256 << 20;
 
 export interface Credentials {
@@ -15,25 +16,33 @@ export interface Credentials {
   readonly agent: Agent;
   /** Bearer token; empty with client certificates. */
   token(): string;
+  /** The server refused the token (401): read it anew next time. */
+  refused(): void;
 }
 
 /** The pod's own account. Throws OpError when this is no pod. */
-export function inClusterCredentials(env: NodeJS.ProcessEnv = process.env): Credentials {
+export function inClusterCredentials(
+  env: NodeJS.ProcessEnv = process.env,
+  account = ACCOUNT,
+): Credentials {
   const [host, port] = [env['KUBERNETES_SERVICE_HOST'], env['KUBERNETES_SERVICE_PORT'] ?? '443'];
   if (!host) throw new OpError('find the API server', 'KUBERNETES_SERVICE_HOST is not set');
   const bracketed = host.includes(':') ? `[${host}]` : host;
   let cached = { text: '', readAt: Number.NEGATIVE_INFINITY };
   return {
     server: new URL(`https://${bracketed}:${port}`),
-    agent: new Agent({ keepAlive: true, ca: readFileSync(`${ACCOUNT}/ca.crt`) }),
+    agent: new Agent({ keepAlive: true, ca: readFileSync(`${account}/ca.crt`) }),
     token: () => {
       if (performance.now() - cached.readAt > TOKEN_MILLISECONDS) {
         cached = {
-          text: readFileSync(`${ACCOUNT}/token`, 'utf8').trim(),
+          text: readFileSync(`${account}/token`, 'utf8').trim(),
           readAt: performance.now(),
         };
       }
       return cached.text;
+    },
+    refused: () => {
+      cached.readAt = Number.NEGATIVE_INFINITY;
     },
   };
 }
@@ -55,6 +64,7 @@ export async function kubeconfigCredentials(path: string): Promise<Credentials> 
     server: new URL(server),
     agent: new Agent({ keepAlive: true, ...tls }),
     token: () => token,
+    refused: () => {},
   };
 }
 
@@ -102,6 +112,7 @@ export function openResponse(
       (response) => {
         const status = response.statusCode ?? 0;
         if (status < 300) return resolve(response);
+        if (status === UNAUTHORIZED) credentials.refused();
         readBody(response).then(
           (text) => reject(new StatusError(op, status, messageIn(text))),
           (cause) => reject(new OpError(op, cause)),

@@ -1,7 +1,7 @@
 // List, then watch from there, for ever: resume at the last resource version, bookmarks keep it
 // fresh, a version that is gone (410) lists anew. Silence ends a watch, so that a dead connection is
 // noticed.
-import { messageOf } from '../base/op-error.ts';
+import { messageOf, OpError } from '../base/op-error.ts';
 import type { KindWatcher, Metadata } from './api.ts';
 import { type Credentials, openResponse, readBody, StatusError } from './connection.io.ts';
 
@@ -10,6 +10,8 @@ const WATCH_SECONDS = 240;
 const SILENCE_MILLISECONDS = (WATCH_SECONDS + 15) * 1000;
 const RETRY_FIRST_MILLISECONDS = 200;
 const RETRY_MAX_MILLISECONDS = 10_000;
+/** A watch that ends sooner counts as a failure: the next one waits. */
+const WATCH_MILLISECONDS_MIN = 1000;
 const GONE = 410;
 
 interface Identified {
@@ -31,6 +33,8 @@ export interface Followed<T> {
   /** e.g. `/api/v1/pods`. */
   readonly path: string;
   readonly fieldSelector: string | undefined;
+  /** Keeps what is used of an object. */
+  readonly trim: (object: T) => T;
   readonly watcher: KindWatcher<T>;
   readonly signal: AbortSignal;
 }
@@ -40,31 +44,44 @@ export async function followKind<T extends Identified>(followed: Followed<T>): P
   const { watcher, signal } = followed;
   let version = '';
   let wait = RETRY_FIRST_MILLISECONDS;
-  let up = false;
+  let up: boolean | undefined;
   while (!signal.aborted) {
     try {
       if (version === '') {
         const { items, resourceVersion } = await listAll(followed);
-        watcher.snapshot(items);
+        if (signal.aborted) return;
+        uncaught(() => watcher.snapshot(items));
         version = resourceVersion;
       }
       if (!up) watcher.connection?.(true);
       up = true;
+      const started = performance.now();
       await watchFrom(followed, version, (seen) => {
         version = seen;
         wait = RETRY_FIRST_MILLISECONDS;
       });
+      if (performance.now() - started > WATCH_MILLISECONDS_MIN) continue;
     } catch (cause) {
       if (signal.aborted) return;
-      if (cause instanceof StatusError && cause.status === GONE) {
-        version = '';
-        continue;
+      if (cause instanceof StatusError && cause.status === GONE) version = '';
+      else {
+        if (up !== false) watcher.connection?.(false, new Error(messageOf(cause)));
+        up = false;
       }
-      if (up) watcher.connection?.(false, new Error(messageOf(cause)));
-      up = false;
-      await pause(wait, signal);
-      wait = Math.min(wait * 2, RETRY_MAX_MILLISECONDS);
     }
+    await pause(wait, signal);
+    wait = Math.min(wait * 2, RETRY_MAX_MILLISECONDS);
+  }
+}
+
+// A watcher that throws is a programmer's error: it ends the process and is no broken connection.
+function uncaught(call: () => void): void {
+  try {
+    call();
+  } catch (cause) {
+    queueMicrotask(() => {
+      throw cause;
+    });
   }
 }
 
@@ -80,16 +97,19 @@ function query(
 async function listAll<T extends Identified>(
   followed: Followed<T>,
 ): Promise<{ items: readonly T[]; resourceVersion: string }> {
-  const { credentials, signal } = followed;
+  const { credentials, signal, trim } = followed;
   const items: T[] = [];
   for (let token = ''; ; ) {
     const path = query(followed, { limit: String(PAGE), ...(token ? { continue: token } : {}) });
     const page = JSON.parse(
       await readBody(await openResponse(credentials, { method: 'GET', path, signal })),
     ) as ListPage<T>;
-    items.push(...(page.items ?? []));
-    token = page.metadata?.continue ?? '';
-    if (!token) return { items, resourceVersion: page.metadata?.resourceVersion ?? '' };
+    // An answer that is no list must never pass for an empty one: owners would delete everything.
+    if (!page.metadata?.resourceVersion || !Array.isArray(page.items ?? []))
+      throw new OpError(`GET ${followed.path}`, 'the answer is no list');
+    for (const item of page.items ?? []) items.push(trim(item));
+    token = page.metadata.continue ?? '';
+    if (!token) return { items, resourceVersion: page.metadata.resourceVersion };
   }
 }
 
@@ -99,7 +119,7 @@ async function watchFrom<T extends Identified>(
   version: string,
   seen: (version: string) => void,
 ): Promise<void> {
-  const { credentials, signal, watcher } = followed;
+  const { credentials, signal } = followed;
   const path = query(followed, {
     watch: 'true',
     allowWatchBookmarks: 'true',
@@ -119,8 +139,9 @@ async function watchFrom<T extends Identified>(
     rest = lines.pop() ?? '';
     for (const line of lines) {
       if (line === '') continue;
+      if (signal.aborted) return;
       const event = JSON.parse(line) as WatchEvent<T>;
-      deliver(event, watcher);
+      deliver(event, followed);
       if (event.object.metadata.resourceVersion) seen(event.object.metadata.resourceVersion);
     }
   }
@@ -128,15 +149,15 @@ async function watchFrom<T extends Identified>(
 
 function deliver<T extends Identified>(
   { type, object }: WatchEvent<T>,
-  watcher: KindWatcher<T>,
+  { watcher, trim }: Followed<T>,
 ): void {
   switch (type) {
     case 'ADDED':
     case 'MODIFIED':
-      watcher.put(object);
+      uncaught(() => watcher.put(trim(object)));
       return;
     case 'DELETED':
-      watcher.gone(object);
+      uncaught(() => watcher.gone(trim(object)));
       return;
     case 'ERROR':
       throw new StatusError('watch', object.code ?? 0, object.message ?? '');

@@ -75,12 +75,12 @@ export function memoryKubernetes(): MemoryKubernetes {
     watch: (kind, watcher, { fieldSelector, signal }) => {
       const selects = selectorOf(fieldSelector);
       // One watch hears only of its own kind.
-      const any = watcher as unknown as KindWatcher<Kinds[keyof Kinds]>;
+      const heard = watcher as unknown as KindWatcher<Kinds[keyof Kinds]>;
       queueMicrotask(() => {
         if (signal.aborted) return;
-        any.snapshot([...objectsOf(kind).values()].filter(selects));
-        any.connection?.(true);
-        watches.add({ kind, watcher: any, selects, signal });
+        heard.snapshot([...objectsOf(kind).values()].filter(selects));
+        heard.connection?.(true);
+        watches.add({ kind, watcher: heard, selects, signal });
       });
     },
     setNetworkUnavailable: async (node, { unavailable, reason }) => {

@@ -36,11 +36,11 @@ export interface WorkloadEndpointId {
   readonly endpoint: string;
 }
 
-const escape = (part: string): string => part.replaceAll('-', '--');
+const doubled = (part: string): string => part.replaceAll('-', '--');
 
 /** `<node>-<orchestrator>-<workload>-<endpoint>`, every `-` inside a part doubled. */
 export const workloadEndpointName = (id: WorkloadEndpointId): string =>
-  [id.node, id.orchestrator, id.workload, id.endpoint].map(escape).join('-');
+  [id.node, id.orchestrator, id.workload, id.endpoint].map(doubled).join('-');
 
 /** The parts of a name; undefined when it has not four parts. */
 export function parseWorkloadEndpointName(name: string): WorkloadEndpointId | undefined {

@@ -2,142 +2,20 @@
 // as processes, and a real etcd; no Kubernetes. Everything lives in namespaces of its own and is
 // removed at the end, also on failure.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toolPath } from '../cluster/tools.ts';
 import { attempt, eventually, run } from './command.ts';
+import { type CniReply, LabHost } from './host.ts';
 
-const NODE = process.execPath;
-const ROOT = join(import.meta.dirname, '../..');
 const FABRIC_ADDRESS = '10.201.0.1';
-
-export interface CniReply {
-  readonly exit: number;
-  readonly stdout: string;
-}
 
 export interface LabPod {
   readonly name: string;
   readonly containerId: string;
   readonly netns: string;
   readonly ip: string;
-}
-
-/** One machine: a namespace with the agent and the speaker. */
-export class LabHost {
-  readonly name: string;
-  readonly netns: string;
-  readonly address: string;
-  readonly directory: string;
-  readonly etcdEndpoint: string;
-  agent: ChildProcess | undefined;
-  speaker: ChildProcess | undefined;
-
-  constructor(facts: Pick<LabHost, 'name' | 'netns' | 'address' | 'directory' | 'etcdEndpoint'>) {
-    this.name = facts.name;
-    this.netns = facts.netns;
-    this.address = facts.address;
-    this.directory = facts.directory;
-    this.etcdEndpoint = facts.etcdEndpoint;
-  }
-
-  get socket(): string {
-    return join(this.directory, 'run/cni.sock');
-  }
-
-  exec(argv: readonly string[]): string {
-    return run(['ip', 'netns', 'exec', this.netns, ...argv]);
-  }
-
-  routes(): string {
-    return this.exec(['ip', 'route']);
-  }
-
-  log(program: string): string {
-    return readFileSync(join(this.directory, `${program}.log`), 'utf8');
-  }
-
-  /** Starts a program of ours in this host's namespaces, with state directories of its own. */
-  private program(name: 'agent' | 'speaker', env: Readonly<Record<string, string>>): ChildProcess {
-    const log = openSync(join(this.directory, `${name}.log`), 'a');
-    // Slave propagation: namespaces made later appear inside, mounts made inside stay inside.
-    const script = `mkdir -p /var/lib/calico /run/calico && mount --bind ${this.directory}/lib /var/lib/calico
-      mount --bind ${this.directory}/run /run/calico && exec "$@"`;
-    const inside = ['unshare', '--mount', '--propagation', 'slave', 'sh', '-ec', script, 'sh'];
-    const argv = [
-      'nsenter',
-      `--net=/run/netns/${this.netns}`,
-      ...inside,
-      NODE,
-      join(ROOT, `src/${name}/main.ts`),
-    ];
-    return spawn(argv[0]!, argv.slice(1), {
-      stdio: ['ignore', log, log],
-      env: {
-        PATH: process.env['PATH'],
-        NODENAME: this.name,
-        ETCD_ENDPOINTS: this.etcdEndpoint,
-        IP_AUTODETECTION_METHOD: 'first-found',
-        CALICO_IPV4POOL_CIDR: '192.168.0.0/16',
-        CALICO_IPV4POOL_IPIP: 'Never',
-        CALICO_CNI_SOCKET: '/run/calico/cni.sock',
-        FELIX_HEALTHPORT: '9099',
-        LOG_LEVEL: 'info',
-        ...env,
-      },
-    });
-  }
-
-  async startAgent(env: Readonly<Record<string, string>> = {}): Promise<void> {
-    this.agent = this.program('agent', env);
-    await this.healthy(9099, 'agent');
-  }
-
-  async startSpeaker(env: Readonly<Record<string, string>> = {}): Promise<void> {
-    this.speaker = this.program('speaker', env);
-    await eventually(
-      `${this.name}: speaker is live`,
-      () => this.http(9098, '/liveness').ok,
-      15_000,
-    );
-  }
-
-  private async healthy(port: number, program: string): Promise<void> {
-    await eventually(
-      `${this.name}: ${program} is ready`,
-      () => this.http(port, '/readiness').ok,
-      15_000,
-    ).catch((cause: unknown) => {
-      throw new Error(
-        `${String(cause)}\n${this.http(port, '/readiness').output}\n${this.log(program)}`,
-      );
-    });
-  }
-
-  http(port: number, path: string): { readonly ok: boolean; readonly output: string } {
-    const argv = ['ip', 'netns', 'exec', this.netns, 'curl', '-sS', '-f', '--max-time', '2'];
-    return attempt([...argv, `http://127.0.0.1:${port}${path}`]);
-  }
-
-  /** One CNI call over the agent's socket, as the shim makes it. */
-  cni(env: Readonly<Record<string, string>>, config: object, type = 'calico'): Promise<CniReply> {
-    return new Promise((resolve, reject) => {
-      const socket = connect(this.socket);
-      const chunks: Buffer[] = [];
-      socket.on('data', (chunk) => chunks.push(chunk));
-      socket.on('error', reject);
-      socket.on('close', () => {
-        const text = Buffer.concat(chunks).toString();
-        const end = text.indexOf('\n');
-        if (end < 0) return reject(new Error('the agent closed the socket without an answer'));
-        const { exit } = JSON.parse(text.slice(0, end)) as { exit: number };
-        resolve({ exit, stdout: text.slice(end + 1) });
-      });
-      socket.end(`${JSON.stringify({ type, env, stdin: JSON.stringify(config) })}\n`);
-    });
-  }
 }
 
 export const CONFIG = {

@@ -18,8 +18,8 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
   const inside = inNamespace(options.netnsPath);
   const child = new RestoreChild({
     argv: [...inside, 'stdbuf', '-oL', 'ipset', 'restore'],
-    opening: [`create ${ACK_SET} hash:ip maxelem 1 -exist`, 'COMMIT'],
-    ack: () => ['COMMIT', `save ${ACK_SET}`],
+    // Made each time: whoever removes it (another of us that starts) does no harm.
+    ack: () => ['COMMIT', `create ${ACK_SET} hash:ip maxelem 1 -exist`, `save ${ACK_SET}`],
     acknowledges: (line) => line.startsWith(`create ${ACK_SET} `),
   });
   const run = async (args: readonly string[]): Promise<string> => {
@@ -39,14 +39,14 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
         await child.commit('ipset', changes.slice(at, at + LINES_MAX).map(printIpSetChange));
       }
     },
-    close: () => child.close([`destroy ${ACK_SET}`, 'COMMIT']),
+    close: () => child.close([`destroy ${ACK_SET}`]),
   };
 }
 
-// A killed program leaves its acknowledgement set behind; a restarted child of ours finds its own.
+// A killed program leaves its acknowledgement set behind.
 async function removeStale(run: (args: readonly string[]) => Promise<string>): Promise<void> {
   const names = (await run(['list', '-n']))
     .split('\n')
     .filter((name) => name.startsWith('calico-kit-ack-'));
-  for (const name of names) await run(['destroy', name]).catch(() => {}); // in use by another process
+  for (const name of names) await run(['destroy', name]).catch(() => {}); // gone already
 }

@@ -1,5 +1,8 @@
-// The text of iptables-save: parse and print are inverse for what we keep (chains and rules).
+// The text of iptables-save: parse and print are inverse for what we keep, chains and the text of
+// their rules. A rule's text stays as it is, with its quotes: it is compared and replayed, not read.
 import type { ChainRules, TableContent } from '../tables.ts';
+
+const KERNEL_CHAINS = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'];
 
 /** Chains and their rules of one table; counters and comments are dropped. */
 export function parseSave(text: string, table: string): TableContent {
@@ -18,9 +21,8 @@ export function parseSave(text: string, table: string): TableContent {
 
 /** The text that parseSave reads. Kernel chains print policy ACCEPT. */
 export function printSave(table: string, content: TableContent): string {
-  const isKernelChain = (name: string): boolean => /^[A-Z]+$/.test(name);
   const chains = [...content.keys()].map(
-    (name) => `:${name} ${isKernelChain(name) ? 'ACCEPT' : '-'} [0:0]`,
+    (name) => `:${name} ${KERNEL_CHAINS.includes(name) ? 'ACCEPT' : '-'} [0:0]`,
   );
   const rules = [...content].flatMap(([name, list]: [string, ChainRules]) =>
     list.map((rule) => `-A ${name} ${rule}`),
@@ -28,6 +30,20 @@ export function printSave(table: string, content: TableContent): string {
   return [`*${table}`, ...chains, ...rules, 'COMMIT', ''].join('\n');
 }
 
-/** How many rules of Kubernetes' and ours a save holds: tells which backend is in use. */
-export const knownRules = (save: string): number =>
-  (save.match(/^-A (KUBE-|cali-)/gm) ?? []).length;
+export type Backend = 'nft' | 'legacy';
+
+/** Since Kubernetes 1.17 and 1.24, kubelet makes one of these chains where it works. */
+const KUBELET_CHAIN = /^:(KUBE-IPTABLES-HINT|KUBE-KUBELET-CANARY) /m;
+const chainsAndRules = (save: string): number =>
+  (save.match(/^(:|-A )(KUBE-|cali-)/gm) ?? []).length;
+
+/**
+ * The backend of a machine by what both hold, as Felix and kube-proxy's wrapper decide: kubelet's
+ * chain in nft, then in legacy, then the one with more of Kubernetes' and our chains and rules; nft
+ * when equal.
+ */
+export function chooseBackend(nftSave: string, legacySave: string): Backend {
+  if (KUBELET_CHAIN.test(nftSave)) return 'nft';
+  if (KUBELET_CHAIN.test(legacySave)) return 'legacy';
+  return chainsAndRules(legacySave) > chainsAndRules(nftSave) ? 'legacy' : 'nft';
+}

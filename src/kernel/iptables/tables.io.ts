@@ -6,16 +6,14 @@ import { OpError } from '../../base/op-error.ts';
 import type { Family } from '../../net/ip.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
 import type { Tables } from '../tables.ts';
-import { knownRules, parseSave } from './save.ts';
+import { type Backend, chooseBackend, parseSave } from './save.ts';
 
 const execute = promisify(execFile);
 const SAVE_BYTES_MAX = 256 << 20;
 
-export type Backend = 'nft' | 'legacy';
-
 export interface TablesOptions {
   readonly netnsPath?: string;
-  /** Absent: the one that holds more of Kubernetes' and our rules; nft when in doubt. */
+  /** Absent: the one that kubelet and we use already (chooseBackend). */
   readonly backend?: Backend;
   readonly family?: Family;
 }
@@ -36,7 +34,6 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
   const backend = options.backend ?? (await detectBackend(save));
   const child = new RestoreChild({
     argv: [...inside, 'stdbuf', '-oL', program(backend, 'restore'), '--noflush', '-v', '-w'],
-    opening: [],
     ack: (id) => [`# ack ${id}`],
     acknowledges: (line, id) => line === `# ack ${id}`,
   });
@@ -48,9 +45,8 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
   };
 }
 
-// The rule that Felix and kube-proxy's wrapper use: whoever came first has chosen.
+// A backend that is not there, or not in the kernel, holds nothing.
 async function detectBackend(save: (backend: Backend) => Promise<string>): Promise<Backend> {
-  const count = (backend: Backend): Promise<number> => save(backend).then(knownRules, () => 0);
-  const [nft, legacy] = await Promise.all([count('nft'), count('legacy')]);
-  return legacy > nft ? 'legacy' : 'nft';
+  const text = (backend: Backend): Promise<string> => save(backend).catch(() => '');
+  return chooseBackend(await text('nft'), await text('legacy'));
 }

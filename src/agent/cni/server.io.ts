@@ -3,10 +3,10 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import type { Log } from '../base/log.io.ts';
-import { fail, type Result } from '../base/result.ts';
-import { type CniError, cniError, printCniError } from '../cni/errors.ts';
-import { type CniRequest, parseRequest } from '../cni/request.ts';
+import type { Log } from '../../base/log.io.ts';
+import { fail, type Result } from '../../base/result.ts';
+import { type CniError, cniError, printCniError } from '../../cni/errors.ts';
+import { type CniRequest, parseRequest } from '../../cni/request.ts';
 
 /** Bound on one request: configuration and environment are a few kilobytes. */
 const REQUEST_BYTES_MAX = 1 << 20;

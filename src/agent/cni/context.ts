@@ -1,12 +1,12 @@
 // What the CNI commands work with; built once in main.ts.
-import type { Clock } from '../base/clock.ts';
-import type { Log } from '../base/log.io.ts';
-import type { Store } from '../datastore/store.ts';
-import type { Allocator } from '../ipam/allocator.io.ts';
-import type { Kernel } from '../kernel/kernel.ts';
-import type { LocalPods } from './pods.io.ts';
-import type { PolicyEngine } from './policy-engine.io.ts';
-import type { DatastoreView } from './view.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.io.ts';
+import type { Store } from '../../datastore/store.ts';
+import type { Allocator } from '../../ipam/allocator.io.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
+import type { LocalPods } from '../pods.io.ts';
+import type { PolicyEngine } from '../policy-engine.io.ts';
+import type { DatastoreView } from '../view.ts';
 
 export interface CniContext {
   readonly node: string;

@@ -1,7 +1,7 @@
 // Failures of a CNI call as CNI error values.
-import { OpError } from '../base/op-error.ts';
-import { type CniError, cniError } from '../cni/errors.ts';
-import type { AssignOutcome } from '../ipam/allocator.io.ts';
+import { OpError } from '../../base/op-error.ts';
+import { type CniError, cniError } from '../../cni/errors.ts';
+import type { AssignOutcome } from '../../ipam/allocator.io.ts';
 
 /** What a refused assignment means for the runtime. */
 export function assignError(outcome: Exclude<AssignOutcome, { kind: 'assigned' }>): CniError {

@@ -1,11 +1,11 @@
 // CNI CHECK: is what ADD made still there: interface, addresses, host route, record, allocation.
-import { OpError } from '../base/op-error.ts';
-import { fail, ok, type Result } from '../base/result.ts';
-import { endpointIdentity } from '../cni/endpoint.ts';
-import { type CniError, cniError } from '../cni/errors.ts';
-import { type CniRequest, handleIdOf } from '../cni/request.ts';
-import { hostCidr } from '../net/cidr.ts';
-import type { CniContext } from './cni-context.ts';
+import { OpError } from '../../base/op-error.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { endpointIdentity } from '../../cni/endpoint.ts';
+import { type CniError, cniError } from '../../cni/errors.ts';
+import { type CniRequest, handleIdOf } from '../../cni/request.ts';
+import { hostCidr } from '../../net/cidr.ts';
+import type { CniContext } from './context.ts';
 
 /** Answers an empty stdout, or the first thing that is missing. */
 export function checkPod(context: CniContext, request: CniRequest): Result<string, CniError> {

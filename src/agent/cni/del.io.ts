@@ -1,14 +1,14 @@
 // CNI DEL: idempotent, needs no finished ADD. The address is freed durably before the answer; the
 // WorkloadEndpoint is kept when it already belongs to a newer sandbox of the same pod.
-import { OpError } from '../base/op-error.ts';
-import { fail, ok, type Result } from '../base/result.ts';
-import { endpointIdentity } from '../cni/endpoint.ts';
-import { type CniError, cniError } from '../cni/errors.ts';
-import { type CniRequest, handleIdOf } from '../cni/request.ts';
-import type { AlongsideWrites } from '../ipam/allocator.io.ts';
-import { refreshEndpoint } from './cni-assign.io.ts';
-import type { CniContext } from './cni-context.ts';
-import type { StoredEndpoint } from './view.ts';
+import { OpError } from '../../base/op-error.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { endpointIdentity } from '../../cni/endpoint.ts';
+import { type CniError, cniError } from '../../cni/errors.ts';
+import { type CniRequest, handleIdOf } from '../../cni/request.ts';
+import type { AlongsideWrites } from '../../ipam/allocator.io.ts';
+import type { StoredEndpoint } from '../view.ts';
+import { refreshEndpoint } from './assign.io.ts';
+import type { CniContext } from './context.ts';
 
 const CONFLICTS_MAX = 5;
 

@@ -1,0 +1,76 @@
+// Each kind's path, and its objects trimmed to the fields of api.ts: a pod as the API server sends it
+// is some ten times as large as what we keep of it, for every pod of the cluster.
+import type {
+  Kinds,
+  Metadata,
+  Namespace,
+  NetworkPolicy,
+  Node,
+  Pod,
+  ServiceAccount,
+} from './api.ts';
+
+export const PATHS: Readonly<Record<keyof Kinds, string>> = {
+  pods: '/api/v1/pods',
+  namespaces: '/api/v1/namespaces',
+  serviceaccounts: '/api/v1/serviceaccounts',
+  nodes: '/api/v1/nodes',
+  networkpolicies: '/apis/networking.k8s.io/v1/networkpolicies',
+};
+
+/** What `kubectl apply` remembers is as large as the object. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** The named fields that are there. */
+function pick<T extends object, K extends keyof T>(object: T, keys: readonly K[]): Pick<T, K> {
+  const entries = keys.flatMap((key) =>
+    object[key] === undefined || object[key] === null ? [] : [[key, object[key]]],
+  );
+  return Object.fromEntries(entries) as Pick<T, K>;
+}
+
+function metadataOf(metadata: Metadata): Metadata {
+  const kept = pick(metadata, [
+    'name',
+    'namespace',
+    'uid',
+    'resourceVersion',
+    'labels',
+    'deletionTimestamp',
+  ]);
+  const { [LAST_APPLIED]: _applied, ...annotations } = metadata.annotations ?? {};
+  return Object.keys(annotations).length > 0 ? { ...kept, annotations } : kept;
+}
+
+const podOf = ({ metadata, spec, status }: Pod): Pod => ({
+  metadata: metadataOf(metadata),
+  spec: {
+    ...pick(spec, ['nodeName', 'hostNetwork', 'serviceAccountName']),
+    containers: spec.containers.map((container) => pick(container, ['name', 'ports'])),
+  },
+  ...(status ? { status: pick(status, ['phase', 'podIP', 'podIPs']) } : {}),
+});
+
+const nodeOf = ({ metadata, spec, status }: Node): Node => ({
+  metadata: metadataOf(metadata),
+  ...(spec ? { spec: pick(spec, ['podCIDR']) } : {}),
+  ...(status ? { status: pick(status, ['addresses']) } : {}),
+});
+
+const onlyMetadata = ({ metadata }: Namespace | ServiceAccount): { metadata: Metadata } => ({
+  metadata: metadataOf(metadata),
+});
+
+const policyOf = ({ metadata, spec }: NetworkPolicy): NetworkPolicy => ({
+  metadata: metadataOf(metadata),
+  spec,
+});
+
+/** An object as the API server sends it -> the fields that we use. */
+export const TRIM: { readonly [K in keyof Kinds]: (object: Kinds[K]) => Kinds[K] } = {
+  pods: podOf,
+  nodes: nodeOf,
+  namespaces: onlyMetadata,
+  serviceaccounts: onlyMetadata,
+  networkpolicies: policyOf,
+};
