@@ -41,14 +41,18 @@ async function agent(log: Log): Promise<void> {
 }
 
 async function cleanup(log: Log): Promise<void> {
+  const tables = await openTables({});
+  const ipSets = await openIpSets({});
   await cleanUpNode({
     kernel: openKernel(process.env['CALICO_PROC_SYS_NET']),
-    tables: await openTables({}),
-    ipSets: await openIpSets({}),
+    tables,
+    ipSets,
     paths: STATE_PATHS,
     removeCni: () => uninstallCni(process.env),
     log,
   });
+  await tables.close();
+  await ipSets.close(); // with its own small set
 }
 
 async function main(): Promise<void> {
