@@ -54,6 +54,7 @@ const APPLETS = [
   'env',
   'date',
   'kill',
+  'tail',
   'timeout',
 ];
 

@@ -88,22 +88,27 @@ async function makeCertificates(): Promise<void> {
 }
 
 // What `kubeadm init` binds and its phases do not: the administrators' group, the API server's own
-// client certificate towards kubelets, kube-proxy.
+// client certificate towards kubelets, kube-proxy. Applied, since a busy server may make the client
+// ask twice.
 async function grantRights(): Promise<void> {
-  const bind = (name: string, role: string, who: string): Promise<string> =>
-    kubectl(
-      ['create', 'clusterrolebinding', name, `--clusterrole=${role}`, who],
-      undefined,
-      pki('super-admin.conf'),
-    );
-  await bind('kubeadm:cluster-admins', 'cluster-admin', '--group=kubeadm:cluster-admins');
-  await bind(
-    'kubeadm:apiserver-kubelet-client',
-    'system:kubelet-api-admin',
-    '--user=kube-apiserver-kubelet-client',
-  );
-  await bind('rig:node-proxier', 'system:node-proxier', '--user=system:kube-proxy');
+  const bindings = [
+    clusterRoleBinding('kubeadm:cluster-admins', 'cluster-admin', 'Group'),
+    clusterRoleBinding('kube-apiserver-kubelet-client', 'system:kubelet-api-admin', 'User'),
+    clusterRoleBinding('system:kube-proxy', 'system:node-proxier', 'User'),
+  ];
+  const list = { apiVersion: 'v1', kind: 'List', items: bindings };
+  await kubectl(['apply', '-f', '-'], JSON.stringify(list), pki('super-admin.conf'));
 }
+
+const RBAC = 'rbac.authorization.k8s.io';
+
+const clusterRoleBinding = (who: string, role: string, kind: 'Group' | 'User'): object => ({
+  apiVersion: `${RBAC}/v1`,
+  kind: 'ClusterRoleBinding',
+  metadata: { name: `rig:${who}` },
+  roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: role },
+  subjects: [{ apiGroup: RBAC, kind, name: who }],
+});
 
 async function etcdCommand(): Promise<readonly string[]> {
   const client = 'https://127.0.0.1:2379';
