@@ -181,7 +181,7 @@ interface Descriptor {
  * `docker load` reads the same bytes). The layer is written and hashed in one pass.
  */
 export function writeImageArchive({ out: path, rootfs, config, names }: ImageArchive): void {
-  const unfinished = `${path}.tmp`;
+  const unfinished = `${path}.${process.pid}`;
   const out = new Output(unfinished);
   const layer = writeLayer(out, rootfs);
   const writeBlob = (mediaType: string, bytes: Buffer): Descriptor => {
