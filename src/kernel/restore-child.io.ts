@@ -3,7 +3,7 @@
 // next call. It works in the network namespace in which it was started.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { OpError } from '../base/op-error.ts';
-import { refusalText } from './refusal.ts';
+import { refusalText, refusedIndex } from './refusal.ts';
 
 /** A lock held by others or a hung command must not hold us for ever. */
 const COMMIT_MILLISECONDS_MAX = 30_000;
@@ -11,6 +11,8 @@ const ERROR_BYTES_MAX = 4096;
 
 export interface RestoreCommand {
   readonly argv: readonly string[];
+  /** What must be there before a child starts. */
+  prepare?(): Promise<void>;
   /** Lines that make the child print the acknowledgement of transaction `id`. */
   ack(id: number): readonly string[];
   /** Whether a line of output acknowledges transaction `id`. */
@@ -52,23 +54,24 @@ export class RestoreChild {
   }
 
   /** Ends the child after what was committed. */
-  async close(closing: readonly string[] = []): Promise<void> {
+  async close(): Promise<void> {
     this.closed = true;
     await this.queue;
     const { child } = this;
     if (!child) return;
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-    child.stdin.end(closing.map((line) => `${line}\n`).join(''));
+    child.stdin.end();
     await ended;
   }
 
-  private send(what: string, lines: readonly string[]): Promise<void> {
+  private async send(what: string, lines: readonly string[]): Promise<void> {
+    if (!this.child) await this.command.prepare?.();
     const child = this.child ?? this.start();
     const id = this.nextId++;
     const linesBefore = this.linesSent;
     const sent = [...lines, ...this.command.ack(id)];
     this.linesSent += sent.length;
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.errors += `\nno answer within ${COMMIT_MILLISECONDS_MAX} ms`;
         child.kill('SIGKILL');
@@ -120,8 +123,10 @@ export class RestoreChild {
     const { running } = this;
     if (!running) return;
     this.finish(running);
-    const said = refusalText(this.errors, running.linesBefore, running.lines);
-    running.reject(new OpError(running.what, said ?? why));
+    const { what, lines, linesBefore } = running;
+    // When only the acknowledgement was refused, all lines before it hold.
+    if ((refusedIndex(this.errors, linesBefore) ?? -1) >= lines.length) running.resolve();
+    else running.reject(new OpError(what, refusalText(this.errors, linesBefore, lines) ?? why));
   }
 }
 

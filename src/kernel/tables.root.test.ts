@@ -1,17 +1,19 @@
 // The real packet filter commands, in a namespace of their own, for both backends.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { netnsPath, withNetns } from '../../test/lab/netns.ts';
+import { run } from '../../test/lab/command.ts';
+import { inFreshNetns, netnsPath, withNetns } from '../../test/lab/netns.ts';
 import { openIpSets } from './ipset/ipsets.io.ts';
 import { openTables } from './iptables/tables.io.ts';
 import { tablesCases } from './tables.cases.ts';
+import type { IpSetChange, IpSetMeta } from './tables.ts';
 
 let number = 0;
-const namespace = () => withNetns(`ckt-tables-${process.pid}-${++number}`, ['h'])[0]!;
+const prefix = (): string => `ckt-tables-${process.pid}-${++number}`;
 
 for (const backend of ['nft', 'legacy'] as const) {
   tablesCases(backend, async () => {
-    const { name, remove } = namespace();
+    const { name, remove } = withNetns(prefix(), ['h'])[0]!;
     const place = { netnsPath: netnsPath(name) };
     return {
       tables: await openTables({ ...place, backend }),
@@ -21,21 +23,107 @@ for (const backend of ['nft', 'legacy'] as const) {
   });
 }
 
-test('nft: 200 commits through one child', async () => {
-  const { name, remove } = namespace();
-  const tables = await openTables({ netnsPath: netnsPath(name) });
-  try {
-    await tables.commit({ table: 'filter', lines: [':cali-A - [0:0]'] });
+const SET: IpSetMeta = { name: 'cali40s:a', type: 'hash:ip', family: 'inet', maxElements: 65536 };
+const add = (member: string): IpSetChange => ({ kind: 'add', name: SET.name, member });
+
+/** Runs `work` 200 times and prints what one takes. */
+async function timed(what: string, work: (i: number) => Promise<void>): Promise<void> {
+  const times: number[] = [];
+  for (let i = 0; i < 200; i++) {
     const started = performance.now();
-    for (let i = 0; i < 200; i++)
-      await tables.commit({
+    await work(i);
+    times.push(performance.now() - started);
+  }
+  times.sort((a, b) => a - b);
+  console.log(`${what}: ${times[100]!.toFixed(2)} ms, p95 ${times[190]!.toFixed(2)} ms`);
+}
+
+test('nft: 200 commits through one child', () =>
+  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+    const tables = await openTables({ netnsPath: path! });
+    await tables.commit({ table: 'filter', lines: [':cali-A - [0:0]'] });
+    await timed('one chain', (i) =>
+      tables.commit({
         table: 'filter',
         lines: [':cali-A - [0:0]', `-A cali-A -s 10.0.0.${i}/32 -j DROP`],
-      });
-    console.log(`one commit: ${((performance.now() - started) / 200).toFixed(2)} ms`);
+      }),
+    );
     assert.deepEqual((await tables.read('filter')).get('cali-A'), ['-s 10.0.0.199/32 -j DROP']);
-  } finally {
     await tables.close();
-    remove();
-  }
-});
+    await assert.rejects(tables.commit({ table: 'filter', lines: [] }), /it is closed/);
+  }));
+
+test('ipset: 200 commits through one child, with 500 other sets', () =>
+  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+    const ipSets = await openIpSets({ netnsPath: path! });
+    const others = Array.from({ length: 500 }, (_, i) => `cali40s:${i}`);
+    await ipSets.commit(others.map((name) => ({ kind: 'create', set: { ...SET, name } })));
+    await ipSets.commit([{ kind: 'create', set: SET }]);
+    await timed('one member', (i) => ipSets.commit([add(`10.0.0.${i}`)]));
+    assert.equal((await ipSets.read(SET.name))[0]!.members.size, 200);
+    await ipSets.close();
+  }));
+
+test('ipset: a large commit is in the kernel when it resolves', () =>
+  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+    const ipSets = await openIpSets({ netnsPath: path! });
+    const members = Array.from({ length: 25_000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`);
+    await ipSets.commit([{ kind: 'create', set: SET }, ...members.map(add)]);
+    assert.equal((await ipSets.read(SET.name))[0]!.members.size, 25_000);
+    await ipSets.close();
+  }));
+
+test('ipset: two of us do not disturb each other, and leave no set behind', () =>
+  inFreshNetns(prefix(), 1, async ([name], [path]) => {
+    const one = await openIpSets({ netnsPath: path! });
+    await one.commit([{ kind: 'create', set: SET }, add('10.0.0.1')]);
+    const two = await openIpSets({ netnsPath: path! });
+    await two.commit([add('10.0.0.2')]);
+    await two.close();
+    await one.commit([add('10.0.0.3')]); // its acknowledgement set is gone, its work is done
+    await assert.rejects(one.commit([add('10.0.0.3')]), /refused: add cali40s:a 10.0.0.3/);
+    await one.commit([add('10.0.0.4')]);
+    assert.equal((await one.read(SET.name))[0]!.members.size, 4);
+    await one.commit([{ kind: 'destroy', name: SET.name }]);
+    await one.close();
+    assert.equal(run(['ip', 'netns', 'exec', name!, 'ipset', 'list', '-n']), '');
+  }));
+
+test('the backend is found, and another writer is not shut out', () =>
+  inFreshNetns(prefix(), 1, async ([name], [path]) => {
+    const other = (command: string): string =>
+      run(['ip', 'netns', 'exec', name!, ...command.split(' ')]);
+    other('iptables-legacy -t mangle -N KUBE-KUBELET-CANARY');
+    const tables = await openTables({ netnsPath: path! });
+    await tables.commit({ table: 'filter', lines: [':cali-A - [0:0]'] });
+    other('iptables-legacy -A cali-A -j RETURN');
+    await tables.commit({ table: 'filter', lines: ['-A cali-A -j DROP'] });
+    assert.deepEqual((await tables.read('filter')).get('cali-A'), ['-j RETURN', '-j DROP']);
+    assert.doesNotMatch(other('iptables-nft-save'), /cali-/);
+    await tables.close();
+  }));
+
+test('IPv6 rules have tables of their own', () =>
+  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+    const six = await openTables({ netnsPath: path!, family: 6 });
+    await six.commit({
+      table: 'filter',
+      lines: [':cali-A - [0:0]', '-A cali-A -s fd00:7::/64 -j DROP'],
+    });
+    assert.deepEqual((await six.read('filter')).get('cali-A'), ['-s fd00:7::/64 -j DROP']);
+    await six.close();
+  }));
+
+test('a command that is not there is an OpError', () =>
+  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+    const tables = await openTables({ netnsPath: path!, backend: 'nft' });
+    const commands = process.env['PATH'];
+    process.env['PATH'] = '/nonexistent';
+    try {
+      await assert.rejects(tables.commit({ table: 'filter', lines: [] }), { name: 'OpError' });
+      await assert.rejects(tables.read('filter'), { name: 'OpError' });
+    } finally {
+      process.env['PATH'] = commands;
+    }
+    await tables.close();
+  }));
