@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { locked } from '../test/cluster/lock.ts';
 import { ensurePackages } from '../test/cluster/packages.ts';
 import { CACHE, toolPath } from '../test/cluster/tools.ts';
 import { bundle, installKoffi } from './bundle.ts';
@@ -122,9 +123,13 @@ const IMAGES: readonly Image[] = [
 ];
 
 /** Builds what changed; answers the archives' paths. `anew`: builds everything. */
-export async function buildImages({ anew = false } = {}): Promise<readonly string[]> {
+export function buildImages({ anew = false } = {}): Promise<readonly string[]> {
   const folder = join(CACHE, 'images');
   mkdirSync(folder, { recursive: true });
+  return locked(join(folder, '.lock'), () => buildInto(folder, anew));
+}
+
+async function buildInto(folder: string, anew: boolean): Promise<readonly string[]> {
   const archives: string[] = [];
   for (const image of IMAGES) {
     const out = join(folder, `${image.name}.tar`);
