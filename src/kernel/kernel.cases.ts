@@ -29,7 +29,7 @@ const hasErrno =
 
 export function kernelCases(name: string, open: () => KernelFixture): void {
   const scenario = (what: string, work: (fixture: KernelFixture) => void | Promise<void>): void => {
-    test(`${name}: ${what}`, async () => {
+    test(`${name}: ${what}`, { timeout: 30_000 }, async () => {
       const fixture = open();
       try {
         await work(fixture);
@@ -261,5 +261,34 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
       [false, true],
     );
     stop.abort();
+  });
+
+  scenario('a subscription tells of links and addresses', async ({ kernel, podNetns }) => {
+    const stop = new AbortController();
+    const told: string[] = [];
+    const gone = new Promise<void>((resolve) => {
+      kernel.subscribe((event) => {
+        const sign = 'gone' in event && event.gone ? '-' : '+';
+        if (event.kind === 'address' && event.address.ip === '10.1.1.1')
+          told.push(`${sign}address`);
+        if (event.kind !== 'link' || event.link.name !== 'calitest') return;
+        told.push(`${sign}link${event.link.up ? ' up' : ''}`);
+        if (event.gone) resolve();
+      }, stop.signal);
+    });
+    const { index } = kernel.addVeth(pair(podNetns));
+    const address = { linkIndex: index, ip: ip('10.1.1.1'), prefixLength: 32 };
+    kernel.apply([
+      { kind: 'setLink', index, up: true },
+      { kind: 'addAddress', ...address },
+      { kind: 'deleteAddress', ...address },
+      { kind: 'addAddress', ...address },
+    ]);
+    await kernel.deleteLink('calitest');
+    await gone;
+    stop.abort();
+    for (const what of ['+link', '+link up', '+address', '-address'])
+      assert.ok(told.includes(what), `${what} in ${told}`);
+    assert.match(told.at(-1)!, /^-link/);
   });
 }

@@ -121,8 +121,8 @@ class Memory implements MemoryKernel {
       name: pair.peer,
       mac: pair.peerMac ?? mac('02:00:00:00:00:02'),
     };
-    this.namespace.links.set(host.index, host);
-    inside.links.set(peer.index, peer);
+    putLink(this.namespace, host);
+    putLink(inside, peer);
     this.namespace.peers.set(host.index, { namespace: inside, index: peer.index });
     inside.peers.set(peer.index, { namespace: this.namespace, index: host.index });
     return host;
@@ -146,7 +146,7 @@ class Memory implements MemoryKernel {
       case 'setLink': {
         const link = this.linkAt(change.index);
         const { up = link.up, mac: address = link.mac, mtu = link.mtu } = change;
-        namespace.links.set(link.index, { ...link, up, mac: address, mtu });
+        putLink(namespace, { ...link, up, mac: address, mtu });
         return;
       }
       case 'addAddress': {
@@ -154,14 +154,17 @@ class Memory implements MemoryKernel {
         const { linkIndex, ip, prefixLength } = change;
         if (namespace.addresses.some((a) => a.ip === ip && a.linkIndex === linkIndex))
           throw new OpError(`add address ${ip}`, 'exists', EEXIST);
-        namespace.addresses.push({ linkIndex, ip, prefixLength, scope: 'global' });
+        const address = { linkIndex, ip, prefixLength, scope: 'global' } as const;
+        namespace.addresses.push(address);
+        tell(namespace, { kind: 'address', address, gone: false });
         return;
       }
       case 'deleteAddress': {
         const { linkIndex, ip } = change;
         const at = namespace.addresses.findIndex((a) => a.ip === ip && a.linkIndex === linkIndex);
         if (at < 0) throw new OpError(`delete address ${ip}`, 'not available', EADDRNOTAVAIL);
-        namespace.addresses.splice(at, 1);
+        const [address] = namespace.addresses.splice(at, 1);
+        if (address) tell(namespace, { kind: 'address', address, gone: true });
         return;
       }
       case 'addRoute':
@@ -187,7 +190,7 @@ class Memory implements MemoryKernel {
     const stored = storedAs(route, link);
     if (at >= 0) routes.splice(at, 1, stored);
     else routes.push(stored);
-    this.tell({ kind: 'route', route: stored, gone: false });
+    tell(this.namespace, { kind: 'route', route: stored, gone: false });
   }
 
   // A gateway needs a link that reaches it.
@@ -202,7 +205,7 @@ class Memory implements MemoryKernel {
   private removeRoutes(gone: (route: Route) => boolean): void {
     const removed = this.namespace.routes.filter(gone);
     this.namespace.routes = this.namespace.routes.filter((route) => !gone(route));
-    for (const route of removed) this.tell({ kind: 'route', route, gone: true });
+    for (const route of removed) tell(this.namespace, { kind: 'route', route, gone: true });
   }
 
   async deleteLink(name: string): Promise<boolean> {
@@ -226,10 +229,6 @@ class Memory implements MemoryKernel {
   }
 
   close(): void {}
-
-  private tell(event: KernelEvent): void {
-    for (const listener of this.namespace.listeners) queueMicrotask(() => listener(event));
-  }
 
   private linkAt(index: number): Link {
     const link = this.namespace.links.get(index);
@@ -263,8 +262,23 @@ const agrees = (present: Route, named: Route): boolean =>
 const sameIdentity = (a: Route, b: Route): boolean =>
   a.destination === b.destination && a.metric === b.metric;
 
+function tell(namespace: Namespace, event: KernelEvent): void {
+  for (const listener of namespace.listeners) queueMicrotask(() => listener(event));
+}
+
+function putLink(namespace: Namespace, link: Link): void {
+  namespace.links.set(link.index, link);
+  tell(namespace, { kind: 'link', link, gone: false });
+}
+
+// Like Linux, which tells of the link and its addresses but not of the routes that go with it.
 function removeLink(namespace: Namespace, index: number): void {
-  if (!namespace.links.delete(index)) return;
+  const link = namespace.links.get(index);
+  if (!link) return;
+  namespace.links.delete(index);
+  for (const address of namespace.addresses.filter((a) => a.linkIndex === index))
+    tell(namespace, { kind: 'address', address, gone: true });
+  tell(namespace, { kind: 'link', link, gone: true });
   const own: ReadonlySet<Cidr> = new Set(
     namespace.addresses.filter((a) => a.linkIndex === index).map((a) => hostCidr(a.ip)),
   );

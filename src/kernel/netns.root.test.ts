@@ -38,7 +38,7 @@ const linux = (
   what: string,
   work: (kernel: Kernel, podNetns: string, netns: string) => void | Promise<void>,
 ): void =>
-  void test(`linux: ${what}`, () =>
+  void test(`linux: ${what}`, { timeout: 30_000 }, () =>
     inFreshNetns(prefix(), 2, async (_names, [netns, podNetns]) => {
       const kernel = openKernelAt(netns!);
       try {
@@ -46,7 +46,8 @@ const linux = (
       } finally {
         kernel.close();
       }
-    }));
+    }),
+  );
 
 const blackhole = (destination: Cidr): Route => ({
   destination,

@@ -18,7 +18,7 @@ const SET: IpSetMeta = {
 
 export function tablesCases(name: string, open: () => Promise<TablesFixture>): void {
   const scenario = (what: string, work: (fixture: TablesFixture) => Promise<void>): void => {
-    test(`${name}: ${what}`, async () => {
+    test(`${name}: ${what}`, { timeout: 30_000 }, async () => {
       const fixture = await open();
       try {
         await work(fixture);
