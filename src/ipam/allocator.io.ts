@@ -4,16 +4,16 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { messageOf, OpError } from '../base/op-error.ts';
-import type { Store, TransactionResult } from '../datastore/store.ts';
+import type { Store, TransactionResult, Write } from '../datastore/store.ts';
 import { IPAM, resourcePrefix } from '../model/keys.ts';
 import type { Cidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import { Batch, type Guard } from './batch.ts';
-import { planClaim, settleClaim } from './claim.ts';
+import { claimBlock } from './claim.io.ts';
 import { learnConflict, refusedMembers } from './conflict.ts';
 import { IpamView } from './ipam-view.ts';
 import { type Pick, pickAny, pickRequested } from './pick.ts';
-import { readBack } from './read-back.io.ts';
+import { type ReadBack, readBack } from './read-back.io.ts';
 import type { AssignOutcome, AssignRequest, ReleaseOutcome, ReleaseRequest } from './request.ts';
 
 export type {
@@ -77,7 +77,7 @@ class NodeAllocator implements Allocator {
   private readonly inSync: Promise<void>;
   private waiting: Member[] = [];
   private working = false;
-  private readonly avoid = new Set<Cidr>();
+  private readonly unreadable = new Set<Cidr>();
 
   constructor(options: AllocatorOptions) {
     this.options = options;
@@ -163,13 +163,8 @@ class NodeAllocator implements Allocator {
         served.push({ member, success: placed });
       } else member.answer(placed);
     }
+    if (served.length > 0) await this.commit(batch, batch.guards(), served);
     this.waiting.unshift(...later);
-    const guards = batch.guards();
-    if (guards.length === 0 && batch.writes().length === 0) {
-      for (const { member, success } of served) member.answer(success);
-      return;
-    }
-    await this.commit(batch, guards, served);
   }
 
   private placeRelease(batch: Batch, request: ReleaseRequest, index: number): Success | 'later' {
@@ -185,6 +180,7 @@ class NodeAllocator implements Allocator {
     index: number,
   ): Promise<AssignOutcome | 'later'> {
     if (batch.touches(request.handleId)) return 'later';
+    batch.hold(request.handleId);
     const present = this.view.addressesOf(request.handleId);
     const ips: Ip[] = [...present]; // a repeated ADD keeps what it has
     for (const family of [4, 6] as const) {
@@ -210,7 +206,8 @@ class NodeAllocator implements Allocator {
         return batch.assign({ cidr: pick.cidr, handleId, secondary, ordinal: pick.ordinal });
       }
       if (pick.kind !== 'claim') return pick;
-      await this.claim(pick.cidr);
+      const claimed = await claimBlock(this.options, this.view, pick.cidr);
+      if (claimed === 'unreadable') this.unreadable.add(pick.cidr);
     }
     return {
       kind: 'unavailable',
@@ -221,28 +218,10 @@ class NodeAllocator implements Allocator {
   private pick(batch: Batch, request: AssignRequest, family: Family): Pick {
     const { node, selectsNode = (selector: string) => /^(all\(\))?$/.test(selector.trim()) } =
       this.options;
-    const about = { node, family, pools: request.pools ?? [], selectsNode, avoid: this.avoid };
+    const about = { node, family, pools: request.pools ?? [], selectsNode, avoid: this.unreadable };
     return request.requested && familyOf(request.requested) === family
       ? pickRequested(this.view, batch, request.requested, about)
       : pickAny(this.view, batch, about);
-  }
-
-  private async claim(cidr: Cidr): Promise<void> {
-    const { store, node, clock, log } = this.options;
-    await this.options.failpoint?.('ipam:before-claim');
-    const claim = planClaim(this.view, node, cidr, clock.date());
-    let result: TransactionResult;
-    try {
-      result = await store.transaction(claim.compares, claim.writes);
-    } catch (cause) {
-      // Unknown outcome: what is stored now decides, whoever wrote it.
-      log?.warn({ cidr, cause: messageOf(cause) }, 'claim: reply lost, reading back');
-      const current = await Promise.all(claim.compares.map(({ key }) => store.get(key)));
-      result = { kind: 'conflict', current };
-    }
-    await this.options.failpoint?.('ipam:after-claim');
-    if (settleClaim(this.view, claim, result)) log?.info({ cidr }, 'block claimed');
-    else if (!this.view.blocks.has(cidr)) this.avoid.add(cidr);
   }
 
   private async commit(
@@ -250,19 +229,10 @@ class NodeAllocator implements Allocator {
     guards: readonly Guard[],
     served: readonly { readonly member: Member; readonly success: Success }[],
   ): Promise<void> {
-    const { store, failpoint, log } = this.options;
+    const { failpoint } = this.options;
     await failpoint?.('ipam:before-commit');
     const writes = batch.writes();
-    let result: TransactionResult;
-    try {
-      result = await store.transaction(
-        guards.map(({ compare }) => compare),
-        writes,
-      );
-    } catch (cause) {
-      log?.warn({ cause: messageOf(cause) }, 'ipam: reply lost, reading back');
-      result = await readBack(store, guards, writes, cause);
-    }
+    const result = await this.send(guards, writes);
     await failpoint?.('ipam:after-commit');
     if (result.kind === 'committed') {
       const { revision } = result;
@@ -270,15 +240,30 @@ class NodeAllocator implements Allocator {
         if (write.kind === 'put') this.view.put({ key: write.key, value: write.value, revision });
         else this.view.removed(write.key, revision);
       }
+    } else learnConflict(this.view, guards, result.current);
+    if (result.kind !== 'conflict') {
       for (const { member, success } of served) member.answer(success);
       return;
     }
-    learnConflict(this.view, guards, result.current);
     const refused = refusedMembers(guards, result.current);
     this.retry(
       refused,
       served.map(({ member }) => member),
     );
+  }
+
+  private async send(
+    guards: readonly Guard[],
+    writes: readonly Write[],
+  ): Promise<TransactionResult | ReadBack> {
+    const { store, log } = this.options;
+    const compares = guards.map(({ compare }) => compare);
+    try {
+      return await store.transaction(compares, writes);
+    } catch (cause) {
+      log?.warn({ cause: messageOf(cause) }, 'ipam: reply lost, reading back');
+      return readBack(store, guards, writes, cause);
+    }
   }
 
   // A member whose own compare failed is told; the others try again.

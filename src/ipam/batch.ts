@@ -24,6 +24,8 @@ export interface Guard {
 interface Copy<T> {
   readonly value: T;
   readonly revision: bigint;
+  /** False: only compared, because a decision rests on it. */
+  readonly changed: boolean;
 }
 
 /** One address for a handle. */
@@ -40,6 +42,8 @@ export class Batch {
   private readonly view: IpamView;
   private readonly blocks = new Map<Cidr, Copy<IpamBlock>>();
   private readonly handles = new Map<string, Copy<IpamHandle | undefined>>();
+  /** Blocks that a handle names and that must not exist. */
+  private readonly absent = new Set<Cidr>();
   private readonly others: { readonly member: number; readonly alongside: AlongsideWrites }[] = [];
   private readonly written = new Set<string>();
 
@@ -52,6 +56,7 @@ export class Batch {
     const copy = new Batch(this.view);
     for (const [cidr, block] of this.blocks) copy.blocks.set(cidr, block);
     for (const [id, handle] of this.handles) copy.handles.set(id, handle);
+    for (const cidr of this.absent) copy.absent.add(cidr);
     copy.others.push(...this.others);
     for (const key of this.written) copy.written.add(key);
     return copy;
@@ -63,11 +68,26 @@ export class Batch {
   }
 
   private copyOf(cidr: Cidr): Copy<IpamBlock> | undefined {
-    return this.blocks.get(cidr) ?? this.view.blocks.get(cidr);
+    const known = this.view.blocks.get(cidr);
+    return this.blocks.get(cidr) ?? (known && { ...known, changed: false });
   }
 
   private handle(id: string): Copy<IpamHandle | undefined> {
-    return this.handles.get(id) ?? this.view.handles.get(id) ?? { value: undefined, revision: 0n };
+    const known = this.view.handles.get(id) ?? { value: undefined, revision: 0n };
+    return this.handles.get(id) ?? { ...known, changed: false };
+  }
+
+  /**
+   * Makes the transaction depend on everything that is known of a handle: the view may be behind,
+   * and neither an address nor its absence may be answered from memory alone.
+   */
+  hold(handleId: string): void {
+    this.handles.set(handleId, this.handle(handleId));
+    for (const cidr of this.view.blockNamesOf(handleId)) {
+      const copy = this.copyOf(cidr);
+      if (copy) this.blocks.set(cidr, copy);
+      else this.absent.add(cidr);
+    }
   }
 
   /** Whether the handle is touched already: a handle may appear only once in a transaction. */
@@ -78,25 +98,27 @@ export class Batch {
   assign({ cidr, handleId, secondary, ordinal }: Assignment): Ip {
     const copy = defined(this.copyOf(cidr), `block ${cidr}`);
     const assigned = assignOne(copy.value, { handle_id: handleId, secondary }, ordinal);
-    this.blocks.set(cidr, { value: assigned.block, revision: copy.revision });
+    this.blocks.set(cidr, { ...copy, value: assigned.block, changed: true });
     const { value: handle, revision } = this.handle(handleId);
     const counts = { ...handle?.block, [cidr]: (handle?.block[cidr] ?? 0) + 1 };
-    this.handles.set(handleId, { value: { ...handle, block: counts, deleted: false }, revision });
+    const value = { ...handle, block: counts, deleted: false };
+    this.handles.set(handleId, { value, revision, changed: true });
     return ipAt(cidr, assigned.ordinal);
   }
 
   /** Frees everything of the handle; answers the addresses. */
   release(handleId: string): readonly Ip[] {
+    this.hold(handleId);
     const ips: Ip[] = [];
     for (const { value } of this.view.blocksOf(handleId)) {
       const copy = defined(this.copyOf(value.cidr), value.cidr);
       const released = releaseHandle(copy.value, handleId);
       if (!released) continue;
-      this.blocks.set(value.cidr, { value: released.block, revision: copy.revision });
+      this.blocks.set(value.cidr, { ...copy, value: released.block, changed: true });
       ips.push(...released.ordinals.map((ordinal) => ipAt(value.cidr, ordinal)));
     }
     const { value: handle, revision } = this.handle(handleId);
-    if (handle) this.handles.set(handleId, { value: undefined, revision });
+    if (handle) this.handles.set(handleId, { value: undefined, revision, changed: true });
     return ips;
   }
 
@@ -119,6 +141,7 @@ export class Batch {
     );
     return [
       ...[...this.blocks].map(([cidr, { revision }]) => own(blockKey(cidr), revision)),
+      ...[...this.absent].map((cidr) => own(blockKey(cidr), 0n)),
       ...[...this.handles].map(([id, { revision }]) => own(handleKey(id), revision)),
       ...others,
     ];
@@ -130,11 +153,13 @@ export class Batch {
       key,
       value: printIpam(value),
     });
-    const blocks = [...this.blocks].map(([cidr, { value }]) => put(blockKey(cidr), value));
-    const handles = [...this.handles].map(
-      ([id, { value }]): Write =>
-        value ? put(handleKey(id), value) : { kind: 'delete', key: handleKey(id) },
+    const blocks = [...this.blocks].flatMap(([cidr, { value, changed }]) =>
+      changed ? [put(blockKey(cidr), value)] : [],
     );
+    const handles = [...this.handles].flatMap(([id, { value, changed }]): Write[] => {
+      if (!changed) return [];
+      return [value ? put(handleKey(id), value) : { kind: 'delete', key: handleKey(id) }];
+    });
     return [...blocks, ...handles, ...this.others.flatMap(({ alongside }) => alongside.writes)];
   }
 }

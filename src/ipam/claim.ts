@@ -1,36 +1,29 @@
 // Claiming a block: affinity and block in one transaction, so that no half-claimed state of ours can
-// exist. Half-claimed states of other writers (pending affinities) are completed the same way.
-import type { Compare, TransactionResult, Write } from '../datastore/store.ts';
+// exist. Half-claimed states of other writers (an affinity without block, a block of ours without
+// confirmed affinity) are completed by the same transaction.
+import type { Compare, KeyValue, Write } from '../datastore/store.ts';
 import { type IpamBlock, printIpam } from '../model/ipam.ts';
 import { affinityKey, blockKey } from '../model/keys.ts';
 import type { Cidr } from '../net/cidr.ts';
 import { emptyBlock, ownerOf } from './block.ts';
-import type { IpamView } from './ipam-view.ts';
+import type { IpamView, Stored } from './ipam-view.ts';
 
 export interface Claim {
   readonly cidr: Cidr;
-  readonly node: string;
-  readonly block: IpamBlock;
   readonly compares: readonly Compare[];
   readonly writes: readonly Write[];
 }
 
 /** `now` is wall-clock time: it dates the claim and starts the sequence numbers. */
 export function planClaim(view: IpamView, node: string, cidr: Cidr, now: Date): Claim {
-  const block = emptyBlock({
-    cidr,
-    owner: ownerOf(node),
-    claimedAt: now.toISOString(),
-    sequenceNumber: BigInt(now.getTime()) * 1_000_000n,
-  });
   const affinity = affinityKey(node, cidr);
+  const present = view.blocks.get(cidr);
+  const block = present ? fenced(present) : newBlock(cidr, node, now);
   return {
     cidr,
-    node,
-    block,
     compares: [
       { key: affinity, revision: view.affinities.get(cidr)?.revision ?? 0n },
-      { key: blockKey(cidr), revision: 0n },
+      { key: blockKey(cidr), revision: present?.revision ?? 0n },
     ],
     writes: [
       { kind: 'put', key: affinity, value: printIpam({ state: 'confirmed', deleted: false }) },
@@ -39,15 +32,29 @@ export function planClaim(view: IpamView, node: string, cidr: Cidr, now: Date): 
   };
 }
 
-/** Takes the outcome into the view; false when somebody else was first. */
-export function settleClaim(view: IpamView, claim: Claim, result: TransactionResult): boolean {
-  if (result.kind === 'committed') {
-    for (const write of claim.writes) {
-      if (write.kind === 'put')
-        view.put({ key: write.key, value: write.value, revision: result.revision });
-    }
-    return true;
+const newBlock = (cidr: Cidr, node: string, now: Date): IpamBlock =>
+  emptyBlock({
+    cidr,
+    owner: ownerOf(node),
+    claimedAt: now.toISOString(),
+    sequenceNumber: BigInt(now.getTime()) * 1_000_000n,
+  });
+
+// Writing the block anew makes everybody fail who still holds the half-claimed one.
+const fenced = ({ value }: Stored<IpamBlock>): IpamBlock => ({
+  ...value,
+  sequenceNumber: BigInt(value.sequenceNumber) + 1n,
+});
+
+/** Takes what is stored, in the order of the claim's compares, into the view. */
+export function learnClaim(
+  view: IpamView,
+  claim: Claim,
+  current: readonly (KeyValue | undefined)[],
+): void {
+  for (const [i, { key, revision }] of claim.compares.entries()) {
+    const item = current[i];
+    if (item) view.put(item);
+    else view.remove(key, revision);
   }
-  for (const item of result.current) if (item) view.put(item);
-  return false;
 }

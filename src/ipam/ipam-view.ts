@@ -31,7 +31,8 @@ export class IpamView {
   readonly affinities = new Map<Cidr, Stored<BlockAffinity>>();
   readonly handles = new Map<string, Stored<IpamHandle>>();
   readonly pools = new Map<string, IpPool>();
-  config: IpamConfig = {};
+  /** Undefined while the store holds none: that differs from an empty one. */
+  config: IpamConfig | undefined;
   private readonly node: string;
   /** Keys deleted by us whose older puts may still be on their way. */
   private readonly deleted = new Map<string, bigint>();
@@ -50,10 +51,23 @@ export class IpamView {
     });
   }
 
+  /** Blocks that name this node while its affinity is missing or unconfirmed: a claim cut short. */
+  halfClaimed(): readonly Stored<IpamBlock>[] {
+    const owner = ownerOf(this.node);
+    return [...this.blocks.values()].filter(({ value: { affinity, cidr } }) => {
+      const mine = this.affinities.get(cidr);
+      return affinity === owner && !(mine && isConfirmed(mine.value));
+    });
+  }
+
+  /** Blocks that a handle names, whether or not they are known. */
+  blockNamesOf(handleId: string): readonly Cidr[] {
+    return Object.keys(this.handles.get(handleId)?.value.block ?? {}) as Cidr[];
+  }
+
   /** Blocks in which a handle has addresses, by what the handle says. */
   blocksOf(handleId: string): readonly Stored<IpamBlock>[] {
-    const named = Object.keys(this.handles.get(handleId)?.value.block ?? {}) as Cidr[];
-    return named.flatMap((cidr) => this.blocks.get(cidr) ?? []);
+    return this.blockNamesOf(handleId).flatMap((cidr) => this.blocks.get(cidr) ?? []);
   }
 
   addressesOf(handleId: string): readonly Ip[] {
@@ -82,7 +96,7 @@ export class IpamView {
       this.affinities.clear();
       this.handles.clear();
       this.deleted.clear();
-      this.config = {};
+      this.config = undefined;
     }
     for (const item of items) this.put(item);
   }
@@ -117,7 +131,7 @@ export class IpamView {
     else if (key.kind === 'handle') forget(this.handles, key.id, revision);
     else if (key.kind === 'affinity' && key.owner === 'host' && key.node === this.node)
       forget(this.affinities, key.cidr, revision);
-    else if (key.kind === 'ipamConfig') this.config = {};
+    else if (key.kind === 'ipamConfig') this.config = undefined;
     else if (key.kind === 'resource') this.pools.delete(key.name);
   }
 

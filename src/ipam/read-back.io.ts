@@ -1,28 +1,66 @@
 // After a lost reply: did the transaction happen? What is stored now decides; nothing is repeated
 // blindly.
-import type { Store, TransactionResult, Write } from '../datastore/store.ts';
-import { HANDLE_PREFIX } from '../model/keys.ts';
+import type { KeyValue, Store, TransactionResult, Write } from '../datastore/store.ts';
+import { parseBlock, parseHandle } from '../model/ipam.ts';
+import { blockKey, parseKey } from '../model/keys.ts';
+import type { Cidr } from '../net/cidr.ts';
 import type { Guard } from './batch.ts';
+import { ordinalsOf } from './block.ts';
+
+type Texts = ReadonlyMap<string, string>;
+
+export interface ReadBack {
+  readonly kind: 'happened' | 'conflict';
+  /** What is stored now, by guard. */
+  readonly current: Extract<TransactionResult, { kind: 'conflict' }>['current'];
+}
 
 /**
- * Looks at a handle of the batch: only this batch writes that value. Throws `cause` when nothing
- * was changed, or when the store cannot be asked.
+ * `happened`: every effect of the writes is there; `conflict`: something else is. Throws `cause` when
+ * nothing changed at all, and OpError when the store cannot be asked.
  */
 export async function readBack(
   store: Store,
   guards: readonly Guard[],
   writes: readonly Write[],
   cause: unknown,
-): Promise<TransactionResult> {
+): Promise<ReadBack> {
   const current = await Promise.all(guards.map(({ compare }) => store.get(compare.key)));
-  const handle = writes.find((write) => write.key.startsWith(HANDLE_PREFIX));
-  if (!handle) throw cause;
-  const at = guards.findIndex(({ compare }) => compare.key === handle.key);
-  const before = guards[at]?.compare.revision ?? 0n;
-  const now = current[at];
-  if ((now?.revision ?? 0n) === before) throw cause; // it did not happen: the caller may ask again
-  const happened = handle.kind === 'put' ? now?.value === handle.value : now === undefined;
-  return happened
-    ? { kind: 'committed', revision: now?.revision ?? before + 1n }
-    : { kind: 'conflict', current };
+  const moved = guards.filter(
+    ({ compare }, i) => (current[i]?.revision ?? 0n) !== compare.revision,
+  );
+  if (moved.length === 0) throw cause; // it did not happen: the caller may ask again
+  const now = textsOf(current.flatMap((item) => item ?? []));
+  const sent = textsOf(writes.flatMap((write) => (write.kind === 'put' ? [write] : [])));
+  const movedKeys = new Set(moved.map(({ compare }) => compare.key));
+  const guarded = new Set(guards.map(({ compare }) => compare.key));
+  const effects = writes.filter(({ key }) => guarded.has(key));
+  const done =
+    effects.length > 0 &&
+    effects.every((write) => movedKeys.has(write.key) && inEffect(write, sent, now));
+  return { kind: done ? 'happened' : 'conflict', current };
+}
+
+const textsOf = (items: readonly Pick<KeyValue, 'key' | 'value'>[]): Texts =>
+  new Map(items.map(({ key, value }) => [key, value]));
+
+// A block may have moved on since (other nodes borrow): the handles tell. A handle's text does not
+// say which addresses it has: they must be those that were sent.
+function inEffect(write: Write, sent: Texts, now: Texts): boolean {
+  const key = parseKey(write.key);
+  if (key?.kind === 'block') return true;
+  if (write.kind === 'delete') return !now.has(write.key);
+  if (now.get(write.key) !== write.value) return false;
+  if (key?.kind !== 'handle') return true;
+  const handle = parseHandle(write.value);
+  if (!handle.ok) return false;
+  return Object.keys(handle.value.block).every((cidr) => {
+    const path = blockKey(cidr as Cidr);
+    return !sent.has(path) || held(sent.get(path), key.id) === held(now.get(path), key.id);
+  });
+}
+
+function held(text: string | undefined, handleId: string): string {
+  const block = text === undefined ? undefined : parseBlock(text);
+  return block?.ok ? ordinalsOf(block.value, handleId).join() : 'none';
 }
