@@ -52,7 +52,7 @@ async function buildTools(progress: Progress): Promise<void> {
 export async function installChart(cluster: Cluster, progress: Progress): Promise<void> {
   await progress.step('helm install', () => cluster.helm(helmArguments('install')));
   await withLastWords(cluster, async () => {
-    await progress.step('calico pods ready', () => calicoReady(cluster));
+    await progress.step('calico pods ready', () => calicoReady(cluster, { note: progress.note }));
     await progress.step('nodes Ready', () => nodesReady(cluster));
   });
 }

@@ -1,6 +1,6 @@
 // The calico pods of a cluster: their rows, when they are ready, and what they said last.
 import type { Cluster } from './cluster.ts';
-import { until } from './command.ts';
+import { outcomeOf, until } from './command.ts';
 
 export const NAMESPACE = 'kube-system';
 
@@ -55,23 +55,55 @@ const expected = (nodes: number): readonly (readonly [string, string, number])[]
   ['calico-kube-controllers-', '1/1', 1],
 ];
 
-export async function calicoReady(cluster: Cluster, seconds = 120): Promise<void> {
-  await until(
-    'calico-etcd 1/1, calico-node 2/2 on every node, calico-kube-controllers 1/1',
-    seconds,
-    async () => {
-      const pods = await calicoPods(cluster);
-      return expected(cluster.nodes.length).every(([prefix, ready, count]) => {
-        const mine = pods.filter(
-          (pod) => pod.name.startsWith(prefix) && !pod.name.includes('cleanup'),
-        );
-        return (
-          mine.length === count &&
-          mine.every((pod) => pod.ready === ready && pod.status === 'Running')
-        );
-      });
-    },
-  );
+const FIRST_TELL_SECONDS = 15;
+
+export interface Waiting {
+  readonly seconds?: number;
+  /** Hears, once each, what keeps the nodes from being ready. */
+  readonly note?: (text: string) => void;
+}
+
+export async function calicoReady(
+  cluster: Cluster,
+  { seconds = 120, note = () => {} }: Waiting = {},
+): Promise<void> {
+  const tellAfter = performance.now() + FIRST_TELL_SECONDS * 1000;
+  const told = new Set<string>();
+  const what = 'calico-etcd 1/1, calico-node 2/2 on every node, calico-kube-controllers 1/1';
+  await until(what, seconds, async () => {
+    const pods = await calicoPods(cluster);
+    if (allReady(pods, cluster.nodes.length)) return true;
+    for (const reason of performance.now() > tellAfter ? await whyNotReady(cluster) : []) {
+      if (!told.has(reason)) note(reason);
+      told.add(reason);
+    }
+    return false;
+  });
+}
+
+const allReady = (pods: readonly PodRow[], nodes: number): boolean =>
+  expected(nodes).every(([prefix, ready, count]) => {
+    const mine = pods.filter((pod) => pod.name.startsWith(prefix) && !pod.name.includes('cleanup'));
+    const up = mine.filter((pod) => pod.ready === ready && pod.status === 'Running');
+    return mine.length === count && up.length === count;
+  });
+
+const PROGRAMS = { agent: 9099, speaker: 9098 };
+
+/** What the agents and speakers themselves say is missing, with the nodes where it is. */
+export async function whyNotReady(cluster: Cluster): Promise<readonly string[]> {
+  const nodesOf = new Map<string, string[]>();
+  for (const node of cluster.nodes) {
+    for (const [program, port] of Object.entries(PROGRAMS)) {
+      const url = `http://127.0.0.1:${port}/readiness`;
+      const ask = ['curl', '-s', '-m', '2', '-w', '%{http_code}', url];
+      const { ok, output } = await outcomeOf(cluster.enter(node.name, ask));
+      if (ok && output.endsWith('200')) continue;
+      const reason = `${program}: ${ok ? output.slice(0, -3).trim() : 'does not answer'}`;
+      nodesOf.set(reason, [...(nodesOf.get(reason) ?? []), node.name]);
+    }
+  }
+  return [...nodesOf].map(([reason, nodes]) => `${nodes.join(' ')}: ${reason}`);
 }
 
 export async function nodesReady(cluster: Cluster, seconds = 60): Promise<void> {
@@ -96,13 +128,9 @@ export async function lastWords(cluster: Cluster): Promise<string> {
   ];
   for (const pod of await calicoPods(cluster).catch(() => [])) {
     parts.push(await kubectl('logs', pod.name, '--all-containers', '--tail=8', '--prefix'));
-    for (const port of pod.name.startsWith('calico-node-') && pod.node ? [9099, 9098] : []) {
-      const url = `http://127.0.0.1:${port}/readiness`;
-      const asked = cluster.enter(pod.node, ['curl', '-s', '-m', '2', url]);
-      parts.push(await tell(`${pod.node}: ${url}`, asked));
-    }
   }
-  return parts.join('\n');
+  const reasons = await whyNotReady(cluster).catch((cause: unknown) => [messageOf(cause)]);
+  return [...parts, '--- not ready', ...reasons].join('\n');
 }
 
 const messageOf = (cause: unknown): string =>

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { helmArguments, installChart, prepareCluster } from './bring-up.ts';
-import { calicoPods, calicoReady, lastWords, NAMESPACE } from './calico-pods.ts';
-import { until } from './command.ts';
+import { calicoPods, calicoReady, lastWords, NAMESPACE, whyNotReady } from './calico-pods.ts';
+import { outcomeOf, until } from './command.ts';
 import {
   DEMO,
   demonstrate,
@@ -223,6 +223,22 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
       .map((p) => p.name)
       .sort();
     assert.deepEqual(now, before);
+  });
+
+  test('a setting that the machine cannot serve is said plainly, with the way out', async (t) => {
+    const tunnel = await outcomeOf(cluster.enter(first, ['ip', 'link', 'show', 'tunl0']));
+    if (tunnel.ok) return t.skip('this kernel has IP-in-IP');
+    const mode = 'networking.settings.ippool.ipip.mode';
+    await cluster.helm([...helmArguments('upgrade'), '--set', `${mode}=Always`]);
+    const reason = await until('every agent objects', 30, async () => {
+      const reasons = await whyNotReady(cluster);
+      return reasons.find((r) => cluster.nodes.every(({ name }) => r.includes(name)));
+    });
+    assert.match(reason, /agent: .*ipipMode Always.* no IP-in-IP/);
+    assert.match(reason, new RegExp(`set ${mode}: Never`));
+    await cluster.helm(helmArguments('upgrade'));
+    await calicoReady(cluster);
+    return undefined;
   });
 
   test('uninstall leaves no chain, route, link or file', async () => {
