@@ -22,8 +22,8 @@ export interface InterfaceAddressOfLink {
   readonly scope: 'global' | 'link' | 'host';
 }
 
-/** A route of the main table. Identity: destination and metric. IPv6 knows no scope: what has no
- *  gateway reads as `link`. */
+/** A route of the main table. Identity: destination and metric. An IPv6 route reads back with
+ *  metric 1024 where it was added with 0, and as `link` where it has no gateway. */
 export interface Route {
   readonly destination: Cidr;
   readonly kind: 'unicast' | 'blackhole';

@@ -16,8 +16,6 @@ const RTM_F_CLONED = 0x200;
 /** struct rtmsg. */
 const BODY_BYTES = 12;
 const AF: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
-/** The kernel's own metric of IPv6 routes that were added with metric 0. */
-const IPV6_DEFAULT_METRIC = 1024;
 
 function routeBody(w: MessageWriter, route: Route, scope: number): void {
   const family = cidrFamily(route.destination);
@@ -68,7 +66,6 @@ export function decodeRoute({ body }: Message): Route | undefined {
   if (!family || !kind || table !== MAIN_TABLE || flags & RTM_F_CLONED) return undefined;
   const gateway = attributes.get(RTA.GATEWAY);
   const oif = attributes.get(RTA.OIF);
-  const metric = attributes.get(RTA.PRIORITY)?.readUInt32LE(0) ?? 0;
   // IPv6 routes have no scope: what has no gateway is on the link.
   const isLink =
     family === 4 ? body.readUInt8(6) === SCOPE.link : kind === 'unicast' && !gateway && oif;
@@ -81,7 +78,7 @@ export function decodeRoute({ body }: Message): Route | undefined {
     scope: isLink ? 'link' : 'global',
     onlink: (flags & RTNH_F_ONLINK) !== 0,
     protocol: body.readUInt8(5),
-    metric: family === 6 && metric === IPV6_DEFAULT_METRIC ? 0 : metric,
+    metric: attributes.get(RTA.PRIORITY)?.readUInt32LE(0) ?? 0,
   };
 }
 
