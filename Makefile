@@ -1,8 +1,8 @@
 # The only commands. `make help` lists them; each does its own set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
 .PHONY: help up down status test test-unit test-real test-cluster lint synth charts images bench clean
 
@@ -10,7 +10,7 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 node_modules/.installed: package.json package-lock.json
-	@command -v npm >/dev/null || { apt-get -qq update && apt-get -qq install -y nodejs npm; }
+	@test/set-up
 	@npm ci --no-fund --no-audit --loglevel=error
 	@touch $@
 
