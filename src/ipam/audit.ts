@@ -1,16 +1,18 @@
 // The invariants of IPAM, checked from outside on what is stored: used by tests and by operators.
 import {
+  type AllocationAttribute,
   type IpamBlock,
   type IpamHandle,
   isConfirmed,
   parseAffinity,
   parseBlock,
   parseHandle,
+  parseIpamConfig,
 } from '../model/ipam.ts';
 import { parseKey } from '../model/keys.ts';
 import { parseResource } from '../model/resource.ts';
 import type { WorkloadEndpointSpec } from '../model/workload-endpoint.ts';
-import { ipAt } from '../net/cidr.ts';
+import { cidrOf, ipAt, networkOf, prefixLengthOf } from '../net/cidr.ts';
 import { handleOf, ownerOf, structureProblems } from './block.ts';
 
 interface Item {
@@ -18,68 +20,150 @@ interface Item {
   readonly value: string;
 }
 
+interface Endpoint {
+  readonly key: string;
+  readonly containerId: string | undefined;
+}
+
 interface World {
   readonly blocks: IpamBlock[];
   readonly handles: Map<string, IpamHandle>;
   readonly owners: Map<string, string[]>;
   /** Address -> endpoints that claim it. */
-  readonly endpoints: Map<string, string[]>;
+  readonly endpoints: Map<string, Endpoint[]>;
+  readonly unreadable: string[];
+  strict: boolean;
+}
+
+/** An allocated address. */
+interface Allocation {
+  readonly ip: string;
+  readonly block: IpamBlock;
+  readonly attribute: AllocationAttribute;
 }
 
 /** Violations, each in a sentence; empty when all holds. `items` is everything under /calico/. */
 export function auditIpam(items: readonly Item[]): readonly string[] {
   const world = read(items);
-  return [...structure(world), ...addresses(world), ...ownership(world), ...counts(world)];
+  return [
+    ...world.unreadable.map((key) => `${key} cannot be read`),
+    ...structure(world),
+    ...overlaps(world),
+    ...addresses(world),
+    ...ownership(world),
+    ...counts(world),
+    ...strictness(world),
+  ];
+}
+
+/**
+ * I3: addresses of pods that no endpoint has, with their handles. Wrong only when it lasts: an ADD
+ * or a clean-up may be under way.
+ */
+export function leakedAddresses(items: readonly Item[]): readonly string[] {
+  const world = read(items);
+  return allocationsOf(world).flatMap(({ ip, attribute }) => {
+    // Tunnel and service addresses have a type and no endpoint.
+    const ofPod = attribute.handle_id !== undefined && attribute.secondary?.['type'] === undefined;
+    return ofPod && !world.endpoints.has(ip) ? [`I3: ${ip} of ${handleOf(attribute)}`] : [];
+  });
 }
 
 function read(items: readonly Item[]): World {
-  const world: World = { blocks: [], handles: new Map(), owners: new Map(), endpoints: new Map() };
-  for (const { key: path, value } of items) {
-    const key = parseKey(path);
-    if (key?.kind === 'block') {
-      const block = parseBlock(value);
-      if (block.ok) world.blocks.push(block.value);
-    } else if (key?.kind === 'handle') {
-      const handle = parseHandle(value);
-      if (handle.ok) world.handles.set(key.id, handle.value);
-    } else if (key?.kind === 'affinity') {
-      const affinity = parseAffinity(value);
-      if (affinity.ok && isConfirmed(affinity.value))
-        append(world.owners, key.cidr, ownerOf(key.node));
-    } else if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints') {
-      const endpoint = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>(
-        'WorkloadEndpoint',
-        value,
-      );
-      const networks = endpoint.ok ? (endpoint.value.spec.ipNetworks ?? []) : [];
-      for (const network of networks) append(world.endpoints, network.split('/')[0]!, path);
-    }
-  }
+  const world: World = {
+    blocks: [],
+    handles: new Map(),
+    owners: new Map(),
+    endpoints: new Map(),
+    unreadable: [],
+    strict: false,
+  };
+  for (const item of items) if (!readItem(world, item)) world.unreadable.push(item.key);
   return world;
 }
 
-function append(map: Map<string, string[]>, key: string, value: string): void {
+function readItem(world: World, { key: path, value }: Item): boolean {
+  const key = parseKey(path);
+  if (key?.kind === 'block') {
+    const block = parseBlock(value);
+    if (block.ok) world.blocks.push(block.value);
+    return block.ok;
+  }
+  if (key?.kind === 'handle') {
+    const handle = parseHandle(value);
+    if (handle.ok) world.handles.set(key.id, handle.value);
+    return handle.ok;
+  }
+  if (key?.kind === 'affinity') {
+    const affinity = parseAffinity(value);
+    if (affinity.ok && isConfirmed(affinity.value))
+      append(world.owners, key.cidr, `${key.owner}:${key.node}`);
+    return affinity.ok;
+  }
+  if (key?.kind === 'ipamConfig') {
+    const config = parseIpamConfig(value);
+    world.strict = config.ok && config.value.strict_affinity === true;
+    return config.ok;
+  }
+  return (
+    key?.kind !== 'namespaced' || key.plural !== 'workloadendpoints' || endpoint(world, path, value)
+  );
+}
+
+function endpoint(world: World, key: string, value: string): boolean {
+  const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>('WorkloadEndpoint', value);
+  if (!parsed.ok) return false;
+  const { ipNetworks = [], containerID: containerId } = parsed.value.spec;
+  for (const network of ipNetworks)
+    append(world.endpoints, network.split('/')[0]!, { key, containerId });
+  return true;
+}
+
+function append<T>(map: Map<string, T[]>, key: string, value: T): void {
   map.set(key, [...(map.get(key) ?? []), value]);
 }
+
+const allocationsOf = ({ blocks }: World): readonly Allocation[] =>
+  blocks.flatMap((block) =>
+    block.allocations.flatMap((index, ordinal) =>
+      index === null
+        ? []
+        : [{ ip: ipAt(block.cidr, ordinal), block, attribute: block.attributes[index] ?? {} }],
+    ),
+  );
 
 const structure = ({ blocks }: World): readonly string[] =>
   blocks.flatMap((block) =>
     structureProblems(block).map((problem) => `block ${block.cidr}: ${problem}`),
   );
 
-// I1: one live endpoint an address. I2: a live endpoint's address is allocated.
-function addresses({ blocks, endpoints }: World): readonly string[] {
-  const allocated = new Set(
-    blocks.flatMap((block) =>
-      block.allocations.flatMap((index, ordinal) =>
-        index === null ? [] : [ipAt(block.cidr, ordinal) as string],
-      ),
-    ),
+// Two blocks that share addresses could give one twice.
+function overlaps({ blocks }: World): readonly string[] {
+  const known = new Set(blocks.map(({ cidr }) => cidr));
+  const lengths = [...new Set([...known].map(prefixLengthOf))];
+  return [...known].flatMap((inner) =>
+    lengths
+      .filter((length) => length < prefixLengthOf(inner))
+      .map((length) => cidrOf(networkOf(inner), length))
+      .filter((outer) => known.has(outer))
+      .map((outer) => `block ${inner} lies in block ${outer}`),
   );
-  return [...endpoints].flatMap(([ip, owners]) => [
-    ...(owners.length > 1 ? [`I1: ${ip} belongs to ${owners.join(' and ')}`] : []),
-    ...(allocated.has(ip) ? [] : [`I2: ${ip} of ${owners[0]} is not allocated`]),
-  ]);
+}
+
+// I1: one live endpoint an address. I2: a live endpoint's address is allocated to its container.
+function addresses(world: World): readonly string[] {
+  const allocated = new Map(allocationsOf(world).map(({ ip, attribute }) => [ip, attribute]));
+  return [...world.endpoints].flatMap(([ip, owners]) => {
+    const keys = owners.map(({ key }) => key).join(' and ');
+    const twice = owners.length > 1 ? [`I1: ${ip} belongs to ${keys}`] : [];
+    const attribute = allocated.get(ip);
+    if (!attribute) return [...twice, `I2: ${ip} of ${keys} is not allocated`];
+    const handle = handleOf(attribute);
+    const strangers = owners.filter(
+      ({ containerId }) => containerId !== undefined && !handle?.endsWith(`.${containerId}`),
+    );
+    return [...twice, ...strangers.map(({ key }) => `I2: ${ip} of ${key} is held by ${handle}`)];
+  });
 }
 
 // I4: a block has at most one owner, and block and affinity agree.
@@ -117,3 +201,11 @@ function counts({ blocks, handles }: World): readonly string[] {
         `I5: handle and block ${key}: counted ${counted.get(key) ?? 0}, held ${held.get(key) ?? 0}`,
     );
 }
+
+// I7: with strict affinity every address is the block owner's.
+const strictness = (world: World): readonly string[] =>
+  allocationsOf(world).flatMap(({ ip, block, attribute }) => {
+    const node = attribute.secondary?.['node'];
+    const foreign = world.strict && node !== undefined && block.affinity !== ownerOf(node);
+    return foreign ? [`I7: ${ip} of node ${node} is in a block of ${block.affinity}`] : [];
+  });
