@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
+import { auditIpam } from '../../src/ipam/audit.ts';
+import { toolPath } from '../cluster/tools.ts';
 import { attempt, eventually, run } from './command.ts';
 import { CONFIG, ended, type Lab, type LabPod, openLab } from './lab.ts';
 
@@ -24,7 +26,14 @@ describe('two hosts', { timeout: 180_000 }, () => {
     assert.ok(lab.pings(b, a.ip));
   });
 
-  test('the route tables have the shape of the slides', () => {
+  test('the route tables have the shape of the slides', async () => {
+    const blackhole = /^blackhole 192\.168\.\d+\.\d+\/26 proto bird\s*$/m;
+    for (const { name, ...host } of lab.hosts.map((h) => ({
+      name: h.name,
+      routes: () => h.routes(),
+    }))) {
+      await eventually(`${name} has its blackhole`, () => blackhole.test(host.routes()));
+    }
     for (const [here, there, pod] of [
       [0, 1, a],
       [1, 0, b],
@@ -114,9 +123,16 @@ describe('two hosts', { timeout: 180_000 }, () => {
   });
 });
 
-describe('kill -9 between any two steps of ADD', { timeout: 180_000 }, () => {
+describe('kill -9 between any two steps of ADD, beside a second agent', {
+  timeout: 240_000,
+}, () => {
   let lab: Lab;
+  // The claim comes first: only a node without a block claims one.
   const POINTS = [
+    'ipam:before-claim',
+    'ipam:after-claim',
+    'ipam:before-commit',
+    'ipam:after-commit',
     'add:start',
     'add:veth',
     'add:assigned',
@@ -126,41 +142,96 @@ describe('kill -9 between any two steps of ADD', { timeout: 180_000 }, () => {
   ];
 
   before(async () => {
-    lab = await openLab(1);
+    lab = await openLab(2);
   });
   after(() => lab?.stop());
 
   test('nothing leaks, no address is given twice', async () => {
-    const host = lab.host(0);
-    await host.startAgent();
-    const first = await lab.addPod(host, 'first');
+    const [dying, steady] = [lab.host(0), lab.host(1)];
+    await steady.startAgent();
+    const living: LabPod[] = [];
     for (const [i, point] of POINTS.entries()) {
-      await ended(host.agent!, 'SIGTERM');
-      await host.startAgent({ CALICO_FAILPOINT: point });
+      await dying.startAgent({ CALICO_FAILPOINT: point });
       const pod = lab.newPod(`crash${i}`);
-      await host.cni(lab.environment('ADD', pod), CONFIG).catch(() => {});
-      await eventually(`${point}: the agent died`, () => host.agent!.signalCode === 'SIGKILL');
-      await host.startAgent();
+      const call = dying.cni(lab.environment('ADD', pod), CONFIG).catch(() => {});
+      living.push(await lab.addPod(steady, `steady${i}`));
+      await call;
+      await eventually(`${point}: the agent died`, () => dying.agent!.signalCode === 'SIGKILL');
+      await dying.startAgent();
       // The runtime tears the failed sandbox down, then makes it anew.
-      assert.equal((await lab.deletePod(host, pod)).exit, 0, point);
+      assert.equal((await lab.deletePod(dying, pod)).exit, 0, point);
       run(['ip', 'netns', 'delete', pod.netns]);
+      // Before the first claim is done there must be nothing that makes one needless.
+      if (point !== 'ipam:before-claim') living.push(await lab.addPod(dying, `again${i}`));
+      await ended(dying.agent!, 'SIGTERM');
     }
-    const second = await lab.addPod(host, 'second');
-    assert.notEqual(second.ip, first.ip);
-    const calis = host
+    await dying.startAgent();
+    assert.equal(
+      new Set(living.map(({ ip }) => ip)).size,
+      living.length,
+      'an address was given twice',
+    );
+    const interfaces = dying
       .exec(['ip', '-br', 'link'])
       .split('\n')
       .filter((line) => line.startsWith('cali'));
-    assert.equal(calis.length, 2, calis.join('\n'));
+    assert.equal(interfaces.length, POINTS.length - 1, interfaces.join('\n'));
     const handles = await keys(lab, '/calico/ipam/v2/handle/');
-    assert.deepEqual(handles, ['k8s-pod-network.cid-first', 'k8s-pod-network.cid-second']);
-    const endpoints = await keys(lab, '/calico/resources/v3/projectcalico.org/workloadendpoints/');
-    assert.equal(endpoints.length, 2);
+    assert.deepEqual(
+      handles,
+      living.map(({ containerId }) => `k8s-pod-network.${containerId}`).sort(),
+    );
+    assert.deepEqual(auditIpam(await items(lab)), []);
+  });
+});
+
+describe('limits of the machine and of the pool', { timeout: 120_000 }, () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await openLab(1);
+  });
+  after(() => lab?.stop());
+
+  test('a pool that is full: code 101 with the pool by name, nothing left behind', async () => {
+    const host = lab.host(0);
+    await host.startAgent({
+      CALICO_IPV4POOL_CIDR: '192.168.7.0/29',
+      CALICO_IPV4POOL_BLOCK_SIZE: '30',
+    });
+    for (let i = 0; i < 8; i++) await lab.addPod(host, `full${i}`);
+    const before = host.routes();
+    const pod = lab.newPod('ninth');
+    const reply = await host.cni(lab.environment('ADD', pod), CONFIG);
+    const { code, msg } = JSON.parse(reply.stdout) as { code: number; msg: string };
+    assert.deepEqual([reply.exit, code], [1, 101]);
+    assert.match(msg, /No IPs available in pools: \[192\.168\.7\.0\/29\]/);
+    assert.equal(host.routes(), before);
+    assert.equal(
+      attempt(['ip', 'netns', 'exec', pod.netns, 'ip', 'link', 'show', 'eth0']).ok,
+      false,
+    );
+  });
+
+  test('a pool with ipipMode Always: the readiness text and the log name the setting and the way out', async () => {
+    const host = lab.host(0);
+    const etcdctl = await toolPath('etcdctl');
+    const key = '/calico/resources/v3/projectcalico.org/ippools/default-ipv4-ippool';
+    const pool = {
+      kind: 'IPPool',
+      apiVersion: 'projectcalico.org/v3',
+      metadata: { name: 'default-ipv4-ippool' },
+      spec: { cidr: '192.168.7.0/29', blockSize: 30, ipipMode: 'Always' },
+    };
+    host.exec([etcdctl, `--endpoints=${lab.etcdEndpoint}`, 'put', key, JSON.stringify(pool)]);
+    await eventually('not ready', () => !host.http(9099, '/readiness').ok);
+    const text = host.exec(['curl', '-s', 'http://127.0.0.1:9099/readiness']);
+    assert.match(text, /ipipMode Always/);
+    assert.match(text, /networking\.settings\.ippool\.ipip\.mode: Never/);
+    assert.ok(host.log('agent').includes('ipip.mode'));
   });
 });
 
 async function keys(lab: Lab, prefix: string): Promise<string[]> {
-  const { toolPath } = await import('../cluster/tools.ts');
   const etcdctl = await toolPath('etcdctl');
   const host = lab.host(0);
   const output = host.exec([
@@ -176,4 +247,21 @@ async function keys(lab: Lab, prefix: string): Promise<string[]> {
     .filter(Boolean)
     .map((key) => key.slice(prefix.length))
     .sort();
+}
+
+/** Everything under /calico/ as etcd holds it. */
+async function items(lab: Lab): Promise<readonly { key: string; value: string }[]> {
+  const etcdctl = await toolPath('etcdctl');
+  const argv = [
+    etcdctl,
+    `--endpoints=${lab.etcdEndpoint}`,
+    'get',
+    '/calico/',
+    '--prefix',
+    '-w',
+    'json',
+  ];
+  const { kvs } = JSON.parse(lab.host(0).exec(argv)) as { kvs: { key: string; value: string }[] };
+  const text = (base64: string): string => Buffer.from(base64, 'base64').toString();
+  return kvs.map(({ key, value }) => ({ key: text(key), value: text(value) }));
 }
