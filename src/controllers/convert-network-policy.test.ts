@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NetworkPolicy } from '../kubernetes/api.ts';
+import { parseSelector } from '../model/selector/parse.ts';
 import { convertNetworkPolicy } from './convert-network-policy.ts';
 import { calicoPolicy } from './wanted.ts';
 
@@ -130,4 +131,60 @@ test('a rule that cannot be converted is left out and reported', () => {
   );
   assert.equal(spec.ingress?.length, 1);
   assert.deepEqual(problems, ['ipBlock x is no CIDR']);
+});
+
+test('a podSelector that cannot be read closes and allows nothing', () => {
+  const { spec, problems } = convertNetworkPolicy(
+    policy({
+      podSelector: { matchExpressions: [{ key: 'a', operator: 'Gt', values: ['1'] }] },
+      ingress: [{}],
+    }),
+  );
+  assert.deepEqual(problems, ['podSelector: operator Gt of label a is unknown']);
+  assert.deepEqual([spec.selector, spec.types, spec.ingress], [K8S, ['Ingress'], undefined]);
+});
+
+test('no policy types mean Ingress, in every form', () => {
+  for (const types of [{}, { policyTypes: [] }])
+    assert.deepEqual(convertNetworkPolicy(policy({ podSelector: {}, ...types })).spec.types, [
+      'Ingress',
+    ]);
+});
+
+test('host bits of an ipBlock are cleared', () => {
+  const ipBlock = { cidr: '10.1.2.3/8', except: ['10.2.3.4/16'] };
+  const { spec } = convertNetworkPolicy(
+    policy({ podSelector: {}, ingress: [{ from: [{ ipBlock }] }] }),
+  );
+  assert.deepEqual(spec.ingress?.[0]?.source, { nets: ['10.0.0.0/8'], notNets: ['10.2.0.0/16'] });
+});
+
+test('a range that is none is left out with its rule', () => {
+  for (const port of [
+    { port: 80, endPort: 70 },
+    { port: 'http', endPort: 90 },
+  ]) {
+    const { spec, problems } = convertNetworkPolicy(
+      policy({ podSelector: {}, ingress: [{ ports: [port] }, { ports: [{ port: 1 }] }] }),
+    );
+    assert.equal(problems.length, 1);
+    assert.equal(spec.ingress?.length, 1);
+  }
+});
+
+test('every selector that comes out is one that the policy engine reads', () => {
+  const { spec } = convertNetworkPolicy(
+    policy({
+      podSelector: {
+        matchLabels: { 'app.kubernetes.io/name': 'x', empty: '' },
+        matchExpressions: [
+          { key: 'a/b-c.d_e', operator: 'In', values: ['1', 'z'] },
+          { key: 'k', operator: 'NotIn', values: ['q'] },
+          { key: 'k', operator: 'Exists' },
+          { key: 'k', operator: 'DoesNotExist' },
+        ],
+      },
+    }),
+  );
+  assert.ok(parseSelector(spec.selector ?? '?').ok, spec.selector);
 });

@@ -1,7 +1,7 @@
 // Kubernetes NetworkPolicy -> Calico NetworkPolicy `knp.default.<name>`, rule for rule as Calico's own
 // controller stores it. A rule that cannot be converted is left out and reported; since policies
 // only allow, that closes.
-
+import { messageOf } from '../base/op-error.ts';
 import type {
   LabelSelector,
   NetworkPolicy,
@@ -9,7 +9,7 @@ import type {
   NetworkPolicyPort,
 } from '../kubernetes/api.ts';
 import type { EntityRule, NetworkPolicySpec, Port, Rule } from '../model/policy.ts';
-import { parseInterfaceAddress } from '../net/cidr.ts';
+import { type Cidr, parseCidr } from '../net/cidr.ts';
 
 export const POLICY_PREFIX = 'knp.default.';
 const ORDER = 1000;
@@ -23,13 +23,14 @@ export interface Converted {
 
 export function convertNetworkPolicy({ spec }: NetworkPolicy): Converted {
   const problems: string[] = [];
-  const types = (spec.policyTypes ?? ['Ingress']).flatMap((type): ('Ingress' | 'Egress')[] =>
-    type === 'Ingress' || type === 'Egress' ? [type] : [],
-  );
-  const ingress = (spec.ingress ?? []).flatMap((rule) =>
+  const given: readonly string[] = spec.policyTypes?.length ? spec.policyTypes : ['Ingress'];
+  const types = given.flatMap((type) => (type === 'Ingress' || type === 'Egress' ? [type] : []));
+  const selector = policySelector(spec.podSelector, problems);
+  const usable = problems.length === 0;
+  const ingress = (usable ? (spec.ingress ?? []) : []).flatMap((rule) =>
     rulesOf(rule.from, rule.ports, 'source', problems),
   );
-  const egress = (spec.egress ?? []).flatMap((rule) =>
+  const egress = (usable ? (spec.egress ?? []) : []).flatMap((rule) =>
     rulesOf(rule.to, rule.ports, 'destination', problems),
   );
   return {
@@ -37,12 +38,22 @@ export function convertNetworkPolicy({ spec }: NetworkPolicy): Converted {
     spec: {
       tier: 'default',
       order: ORDER,
-      selector: selectorOf(spec.podSelector, PODS_ONLY),
+      selector,
       types,
       ...(types.includes('Ingress') && ingress.length > 0 ? { ingress } : {}),
       ...(types.includes('Egress') && egress.length > 0 ? { egress } : {}),
     },
   };
+}
+
+// Whom it selects cannot be said: the namespace is closed rather than left open, and nothing is allowed.
+function policySelector(selector: LabelSelector, problems: string[]): string {
+  try {
+    return selectorOf(selector, PODS_ONLY);
+  } catch (cause) {
+    problems.push(`podSelector: ${messageOf(cause)}`);
+    return PODS_ONLY;
+  }
 }
 
 type Side = 'source' | 'destination';
@@ -61,7 +72,7 @@ function rulesOf(
       entities.map((entity) => ruleOf(protocol, numbers, entity, side)),
     );
   } catch (cause) {
-    problems.push(cause instanceof Error ? cause.message : String(cause));
+    problems.push(messageOf(cause));
     return [];
   }
 }
@@ -110,7 +121,10 @@ function mergedPorts(entries: readonly NetworkPolicyPort[]): readonly Port[] {
   const ranges: [number, number][] = [];
   const names: string[] = [];
   for (const { port, endPort } of entries) {
-    if (typeof port === 'string' && !/^\d+$/.test(port)) names.push(port);
+    const named = typeof port === 'string' && !/^\d+$/.test(port);
+    if (endPort !== undefined && (named || endPort < Number(port)))
+      throw new Error(`ports ${port} to ${endPort} are no range`);
+    if (named) names.push(port);
     else ranges.push([Number(port), endPort ?? Number(port)]);
   }
   const merged: [number, number][] = [];
@@ -127,11 +141,9 @@ function mergedPorts(entries: readonly NetworkPolicyPort[]): readonly Port[] {
 
 function entityOf(peer: NetworkPolicyPeer): EntityRule {
   if (peer.ipBlock) {
-    for (const cidr of [peer.ipBlock.cidr, ...(peer.ipBlock.except ?? [])]) {
-      if (!parseInterfaceAddress(cidr)) throw new Error(`ipBlock ${cidr} is no CIDR`);
-    }
-    const { cidr, except } = peer.ipBlock;
-    return { nets: [cidr], ...(except && except.length > 0 ? { notNets: except } : {}) };
+    const { cidr, except = [] } = peer.ipBlock;
+    const notNets = except.map(prefixOf);
+    return { nets: [prefixOf(cidr)], ...(notNets.length > 0 ? { notNets } : {}) };
   }
   return {
     selector: selectorOf(peer.podSelector, PODS_ONLY),
@@ -139,6 +151,13 @@ function entityOf(peer: NetworkPolicyPeer): EntityRule {
       ? { namespaceSelector: selectorOf(peer.namespaceSelector, '') || 'all()' }
       : {}),
   };
+}
+
+// Host bits are cleared, as Calico's own controller does.
+function prefixOf(text: string): Cidr {
+  const cidr = text.includes('/') ? parseCidr(text) : undefined;
+  if (!cidr) throw new Error(`ipBlock ${text} is no CIDR`);
+  return cidr;
 }
 
 /** Calico's selector text of a label selector, after `first`. */

@@ -26,6 +26,7 @@ export class KeyQueue {
   }
 
   add(key: string): void {
+    if (this.signal.aborted) return;
     this.waiting.add(key);
     if (!this.running) void this.run();
   }
@@ -51,7 +52,6 @@ export class KeyQueue {
     this.failures.set(key, count);
     const wait = Math.min(RETRY_FIRST_MILLISECONDS * 2 ** (count - 1), RETRY_MAX_MILLISECONDS);
     this.log.warn({ key, cause: messageOf(cause), retryMilliseconds: wait }, 'will be tried again');
-    const timer = setTimeout(() => this.add(key), wait);
-    this.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+    setTimeout(() => this.add(key), wait).unref(); // after the signal it does nothing
   }
 }
