@@ -158,11 +158,12 @@ test('strict affinity: nothing is borrowed, not even by name', async () => {
   const store = await world(28);
   store.put(IPAM_CONFIG_KEY, '{"strict_affinity":true,"auto_allocate_blocks":true}');
   const [a, b] = [await open(store, 'a'), await open(store, 'b')];
-  await ipOf(a, 'n.1');
+  const attributes = { node: 'a' };
+  await ipOf(a, 'n.1', { attributes });
   assert.match(await messageOf(b, 'n.2'), /strict affinity/);
   const requested = '10.0.0.9' as Ip;
   assert.match(await messageOf(b, 'n.2', { requested }), /belongs to host:a/);
-  assert.equal(await ipOf(a, 'n.3', { requested }), requested);
+  assert.equal(await ipOf(a, 'n.3', { requested, attributes }), requested);
   await audited(store);
 });
 
@@ -171,7 +172,7 @@ test('maxBlocksPerHost ends the search without borrowing', async () => {
   const config = { strict_affinity: true, auto_allocate_blocks: true, maxBlocksPerHost: 1 };
   store.put(IPAM_CONFIG_KEY, printIpam(config));
   const a = await open(store, 'a');
-  for (const n of [1, 2, 3, 4]) await ipOf(a, `n.${n}`);
+  for (const n of [1, 2, 3, 4]) await ipOf(a, `n.${n}`, { attributes: { node: 'a' } });
   assert.match(await messageOf(a, 'n.5'), /per host block limit \(1\)/);
   await audited(store);
 });
