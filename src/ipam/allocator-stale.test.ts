@@ -6,11 +6,12 @@ import { type MemoryStore, memoryStore } from '../datastore/memory.ts';
 import type { Store, Watcher } from '../datastore/store.ts';
 import { printIpam } from '../model/ipam.ts';
 import { affinityKey, blockKey, handleKey, IPAM_CONFIG_KEY } from '../model/keys.ts';
-import { type Cidr, cidr } from '../net/cidr.ts';
+import { type Cidr, cidr, contains } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import { addPool, audited, open, request } from './allocator.cases.ts';
 import type { Allocator, AssignRequest } from './allocator.io.ts';
 import { assignOne, emptyBlock } from './block.ts';
+import { candidateBlocks } from './claim-order.ts';
 
 /** A store whose watches tell nothing after the snapshot. */
 const silent = (store: Store): Store => ({
@@ -103,6 +104,25 @@ for (const state of [undefined, 'pending', 'pendingDeletion'] as const) {
     await audited(store);
   });
 }
+
+test('a block that another node takes just before the claim stays with that node', async () => {
+  const store = await world();
+  const [wanted] = candidateBlocks({ name: '', cidr: cidr('10.0.0.0/28'), blockSize: 30 }, 'a', 1);
+  assert.ok(wanted);
+  let first = true;
+  const a = await open(store, 'a', {
+    failpoint: async (name) => {
+      if (name !== 'ipam:before-claim' || !first) return;
+      first = false;
+      store.put(blockKey(wanted), printIpam(ownedBlock(wanted, 'b')));
+      store.put(affinityKey('b', wanted), printIpam({ state: 'confirmed', deleted: false }));
+      await store.get(wanted); // the watch has told by now
+    },
+  });
+  const ip = await ipOf(a, 'n.1');
+  assert.ok(!first && !contains(wanted, ip));
+  await audited(store);
+});
 
 test('an affinity without block is no obstacle to claiming it', async () => {
   const store = await world(28);

@@ -1,10 +1,25 @@
 // The allocator on a real etcd.
-import { after, before, describe } from 'node:test';
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
 import { type EtcdServer, startEtcd } from '../../test/lab/etcd-server.ts';
 import { openEtcdStore } from '../datastore/etcd.io.ts';
 import type { Store } from '../datastore/store.ts';
-import { ROOT } from '../model/keys.ts';
-import { allocatorCases } from './allocator.cases.ts';
+import { HANDLE_PREFIX, ROOT } from '../model/keys.ts';
+import { addPool, allocatorCases, audited, open, request } from './allocator.cases.ts';
+import type { Allocator } from './allocator.io.ts';
+
+const PODS = 300;
+
+async function assignAll(allocator: Allocator, pods: readonly string[]): Promise<void> {
+  const outcomes = await Promise.all(pods.map((pod) => allocator.assign(request(`n.${pod}`))));
+  for (const outcome of outcomes) assert.equal(outcome.kind, 'assigned');
+}
+
+async function perSecond(count: number, work: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return Math.round((count * 1000) / (performance.now() - start));
+}
 
 describe('allocator on etcd', () => {
   let server: EtcdServer;
@@ -17,11 +32,29 @@ describe('allocator on etcd', () => {
     await server?.stop();
   });
 
-  allocatorCases('etcd', async () => {
+  const fresh = async (): Promise<Store> => {
     const store = openEtcdStore({ endpoints: server.endpoints });
     stores.push(store);
     const { items } = await store.list(ROOT);
     for (const { key } of items) await store.transaction([], [{ kind: 'delete', key }]);
     return store;
+  };
+
+  allocatorCases('etcd', fresh);
+
+  test('how fast: one after the other, and all at once', async (context) => {
+    const store = await fresh();
+    await addPool(store, '10.0.0.0/16');
+    const a = await open(store, 'a');
+    await assignAll(a, ['warm']);
+    const serial = await perSecond(PODS, async () => {
+      for (let n = 0; n < PODS; n++) await assignAll(a, [`serial${n}`]);
+    });
+    const names = Array.from({ length: PODS }, (_, n) => `together${n}`);
+    const together = await perSecond(PODS, () => assignAll(a, names));
+    context.diagnostic(`ADDs/s on etcd: serial ${serial}, ${PODS} at once ${together}`);
+    assert.equal((await store.list(HANDLE_PREFIX)).items.length, 2 * PODS + 1);
+    await audited(store);
+    a.close();
   });
 });

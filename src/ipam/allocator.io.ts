@@ -234,13 +234,8 @@ class NodeAllocator implements Allocator {
     const writes = batch.writes();
     const result = await this.send(guards, writes);
     await failpoint?.('ipam:after-commit');
-    if (result.kind === 'committed') {
-      const { revision } = result;
-      for (const write of writes) {
-        if (write.kind === 'put') this.view.put({ key: write.key, value: write.value, revision });
-        else this.view.removed(write.key, revision);
-      }
-    } else learnConflict(this.view, guards, result.current);
+    if (result.kind === 'committed') batch.learn(result.revision);
+    else learnConflict(this.view, guards, result.current);
     if (result.kind !== 'conflict') {
       for (const { member, success } of served) member.answer(success);
       return;

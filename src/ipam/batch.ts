@@ -131,6 +131,19 @@ export class Batch {
     return true;
   }
 
+  /** Takes the batch, which was stored at `revision`, into the view. */
+  learn(revision: bigint): void {
+    for (const [cidr, { value, changed }] of this.blocks) {
+      const newer = (this.view.blocks.get(cidr)?.revision ?? -1n) >= revision;
+      if (changed && !newer) this.view.blocks.set(cidr, { value, revision });
+    }
+    for (const [id, { value, changed }] of this.handles) {
+      const newer = (this.view.handles.get(id)?.revision ?? -1n) >= revision;
+      if (changed && !value) this.view.removed(handleKey(id), revision);
+      else if (changed && value && !newer) this.view.handles.set(id, { value, revision });
+    }
+  }
+
   guards(): readonly Guard[] {
     const own = (key: string, revision: bigint): Guard => ({
       compare: { key, revision },

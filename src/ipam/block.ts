@@ -45,7 +45,9 @@ export function assignOne(
   const ordinal = wanted ?? block.unallocated[0];
   assert(ordinal !== undefined && block.allocations[ordinal] === null, 'the ordinal is free');
   const text = printJson(attribute);
-  const known = block.attributes.findIndex((present) => printJson(present) === text);
+  const known = block.attributes.findIndex(
+    (present) => present.handle_id === attribute.handle_id && printJson(present) === text,
+  );
   const index = known >= 0 ? known : block.attributes.length;
   return {
     ordinal,

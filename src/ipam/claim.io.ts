@@ -27,6 +27,7 @@ export async function claimBlock(
   const { node, clock, log, failpoint } = context;
   await failpoint?.('ipam:before-claim');
   const claim = planClaim(view, node, cidr, clock.date());
+  if (!claim) return 'settled';
   const current = await send(context, claim);
   await failpoint?.('ipam:after-claim');
   learnClaim(view, claim, current);

@@ -14,10 +14,14 @@ export interface Claim {
   readonly writes: readonly Write[];
 }
 
-/** `now` is wall-clock time: it dates the claim and starts the sequence numbers. */
-export function planClaim(view: IpamView, node: string, cidr: Cidr, now: Date): Claim {
+/**
+ * `now` is wall-clock time: it dates the claim and starts the sequence numbers. Undefined when the
+ * block meanwhile belongs to somebody else, or is owned by nobody but in use.
+ */
+export function planClaim(view: IpamView, node: string, cidr: Cidr, now: Date): Claim | undefined {
   const affinity = affinityKey(node, cidr);
   const present = view.blocks.get(cidr);
+  if (present && present.value.affinity !== ownerOf(node)) return undefined;
   const block = present ? fenced(present) : newBlock(cidr, node, now);
   return {
     cidr,

@@ -111,10 +111,10 @@ export class IpamView {
   put({ key: path, value, revision }: KeyValue): void {
     const key = parseKey(path);
     if (!key || (this.deleted.get(path) ?? -1n) >= revision) return;
-    if (key.kind === 'block') store(this.blocks, key.cidr, parseBlock(value), revision);
-    else if (key.kind === 'handle') store(this.handles, key.id, parseHandle(value), revision);
+    if (key.kind === 'block') store(this.blocks, key.cidr, () => parseBlock(value), revision);
+    else if (key.kind === 'handle') store(this.handles, key.id, () => parseHandle(value), revision);
     else if (key.kind === 'affinity' && key.owner === 'host' && key.node === this.node) {
-      store(this.affinities, key.cidr, parseAffinity(value), revision);
+      store(this.affinities, key.cidr, () => parseAffinity(value), revision);
     } else if (key.kind === 'ipamConfig') {
       const config = parseIpamConfig(value);
       if (config.ok) this.config = config.value;
@@ -148,9 +148,16 @@ const DELETED_MAX = 10_000;
 
 type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false };
 
-// An unparsable value is skipped: what was known before would be a lie.
-function store<K, T>(map: Map<K, Stored<T>>, key: K, parsed: Parsed<T>, revision: bigint): void {
-  if ((map.get(key)?.revision ?? -1n) > revision) return;
+// An unparsable value is skipped: what was known before would be a lie. The watch's echo of an own
+// commit has the revision that is known already.
+function store<K, T>(
+  map: Map<K, Stored<T>>,
+  key: K,
+  parse: () => Parsed<T>,
+  revision: bigint,
+): void {
+  if ((map.get(key)?.revision ?? -1n) >= revision) return;
+  const parsed = parse();
   if (parsed.ok) map.set(key, { value: parsed.value, revision });
   else map.delete(key);
 }
