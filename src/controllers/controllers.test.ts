@@ -9,6 +9,7 @@ import { addPool, audited, open, request } from '../ipam/allocator.cases.ts';
 import { memoryKubernetes } from '../kubernetes/memory.ts';
 import { namespacedKey, resourceKey } from '../model/keys.ts';
 import { API_VERSION, printResource } from '../model/resource.ts';
+import { problemsOf } from './controller.ts';
 import { DatastoreMirror } from './datastore-mirror.io.ts';
 import { controllersSettings } from './environment.ts';
 import { nodeController } from './nodes.io.ts';
@@ -18,7 +19,7 @@ import {
   serviceAccountController,
 } from './profiles-and-policies.io.ts';
 import { settingsController } from './settings.io.ts';
-import { clusterSettings } from './settings.ts';
+import { clusterSettings, SETTINGS_KEYS, wantedSettings } from './settings.ts';
 import { workloadEndpointController } from './workload-endpoints.io.ts';
 
 function world() {
@@ -234,6 +235,189 @@ test('settings: resources from the chart values; a pool keeps its CIDR', async (
     [pool['cidr'], pool['blockSize'], pool['ipipMode'], pool['natOutgoing']],
     ['10.0.0.0/16', 27, 'Never', true],
   );
+  w.stop();
+});
+
+const CHART = {
+  CALICO_IPV4POOL_CIDR: '10.1.0.0/16',
+  CALICO_IPV4POOL_IPIP: 'Always',
+  CALICO_SETTINGS_MTU: '1480',
+};
+
+test('settings: on an empty datastore all three are made', async () => {
+  const w = world();
+  const settings = clusterSettings(CHART);
+  assert.ok(settings.ok);
+  settingsController(w, settings.value);
+  w.start();
+  await settled();
+  const felix = await spec(w, resourceKey('felixconfigurations', 'default'));
+  assert.deepEqual([felix['ipipEnabled'], felix['ipipMTU']], [true, 1480]);
+  const pool = await spec(w, resourceKey('ippools', 'default-ipv4-ippool'));
+  assert.deepEqual([pool['cidr'], pool['ipipMode']], ['10.1.0.0/16', 'Always']);
+  assert.ok(await spec(w, resourceKey('bgpconfigurations', 'default')));
+  w.stop();
+});
+
+test('settings: a cluster with a pool of its own gets no second one, and none is ever deleted', async () => {
+  const w = world();
+  const settings = clusterSettings(CHART);
+  assert.ok(settings.ok);
+  const own = resourceKey('ippools', 'own');
+  const pool = { cidr: '10.1.0.0/16', blockSize: 26 };
+  const metadata = { name: 'own' };
+  w.store.put(
+    own,
+    printResource({ kind: 'IPPool', apiVersion: API_VERSION, metadata, spec: pool }),
+  );
+  settingsController(w, settings.value);
+  w.start();
+  await settled();
+  assert.equal(await w.store.get(resourceKey('ippools', 'default-ipv4-ippool')), undefined);
+  assert.deepEqual(await spec(w, own), pool);
+  w.stop();
+});
+
+test("settings: who loses the race keeps the winner's pool and fields", async () => {
+  const w = world();
+  const settings = clusterSettings(CHART);
+  assert.ok(settings.ok);
+  const pool = resourceKey('ippools', 'default-ipv4-ippool');
+  const transaction = w.store.transaction.bind(w.store);
+  let conflicts = 0;
+  // The other writer is first by a hair: after the controller looked, before it writes.
+  w.store.transaction = async (compares, writes) => {
+    if (compares[0]?.key === pool && !(await w.store.get(pool))) {
+      const metadata = { name: 'default-ipv4-ippool' };
+      const made = { cidr: '10.9.0.0/16', blockSize: 24, nodeSelector: 'x' };
+      const kind = 'IPPool';
+      w.store.put(pool, printResource({ kind, apiVersion: API_VERSION, metadata, spec: made }));
+    }
+    const result = await transaction(compares, writes);
+    if (result.kind === 'conflict') conflicts++;
+    return result;
+  };
+  settingsController(w, settings.value);
+  w.start();
+  const written = async (): Promise<boolean> => (await spec(w, pool))?.['ipipMode'] === 'Always';
+  while (!(await written())) await setImmediate();
+  const { cidr, blockSize, nodeSelector } = await spec(w, pool);
+  assert.deepEqual([cidr, blockSize, nodeSelector, conflicts], ['10.9.0.0/16', 24, 'x', 1]);
+  w.stop();
+});
+
+test('settings: what is ignored is said, with the way out', () => {
+  const settings = clusterSettings({ ...CHART, CALICO_IPV4POOL_BLOCK_SIZE: '27' });
+  assert.ok(settings.ok);
+  const stored = { cidr: '10.2.0.0/16', blockSize: 26 };
+  const { ignored } = wantedSettings(settings.value, (key) =>
+    key === SETTINGS_KEYS.pool ? stored : undefined,
+  );
+  assert.deepEqual(
+    ignored.map(({ message }) => message.split(';')[0]),
+    [
+      'networking.podSubnet 10.1.0.0/16 is ignored: the pool default-ipv4-ippool has 10.2.0.0/16',
+      'block size 27 is ignored: the pool default-ipv4-ippool has 26',
+    ],
+  );
+});
+
+test('settings: bad text is refused by name', () => {
+  for (const [name, value] of [
+    ['CALICO_SETTINGS_MESH', 'on'],
+    ['CALICO_IPV4POOL_BLOCK_SIZE', 'x'],
+    ['CALICO_IPV4POOL_CIDR', 'fd00::/64'],
+    ['CALICO_IPV4POOL_IPIP', 'Sometimes'],
+    ['CALICO_SETTINGS_MTU', '-1'],
+  ] as const) {
+    const settings = clusterSettings({ [name]: value });
+    assert.match(settings.ok ? '' : settings.error, new RegExp(`^${name}: '${value}'`));
+  }
+});
+
+test('an endpoint of an earlier pod of the same name is left alone', async () => {
+  const w = world();
+  const metadata = { name: 'n1-k8s-web-eth0', namespace: 'default', labels: { app: 'old' } };
+  const key = namespacedKey('workloadendpoints', 'default', metadata.name);
+  const endpoint = {
+    node: 'n1',
+    orchestrator: 'k8s',
+    endpoint: 'eth0',
+    ipNetworks: ['10.0.0.1/32'],
+  };
+  const kind = 'WorkloadEndpoint';
+  w.store.put(key, printResource({ kind, apiVersion: API_VERSION, metadata, spec: endpoint }));
+  const pod = (podIP: string) => ({
+    metadata: { name: 'web', namespace: 'default', labels: { app: 'new' } },
+    spec: { nodeName: 'n1', containers: [] },
+    status: { podIP },
+  });
+  const label = async () =>
+    (JSON.parse((await w.store.get(key))!.value) as { metadata: typeof metadata }).metadata.labels;
+  workloadEndpointController(w);
+  w.start();
+  w.kubernetes.put('pods', pod('10.0.0.2'));
+  await settled();
+  assert.deepEqual(await label(), { app: 'old' });
+  w.kubernetes.put('pods', pod('10.0.0.1'));
+  await settled();
+  assert.deepEqual(await label(), { app: 'new' });
+  w.stop();
+});
+
+test('a node that the list misses but a live read finds is kept; its settings go with it later', async () => {
+  const w = world();
+  const key = resourceKey('nodes', 'n1');
+  const felix = resourceKey('felixconfigurations', 'node.n1');
+  const orchRefs = [{ orchestrator: 'k8s', nodeName: 'n1' }];
+  const metadata = { name: 'n1' };
+  const kind = 'Node';
+  w.store.put(key, printResource({ kind, apiVersion: API_VERSION, metadata, spec: { orchRefs } }));
+  w.store.put(felix, '{}');
+  let exists = true;
+  const getNode: typeof w.kubernetes.getNode = async () => (exists ? { metadata } : undefined);
+  nodeController({ ...w, kubernetes: { ...w.kubernetes, getNode } });
+  w.start();
+  await settled();
+  assert.ok(await w.store.get(key));
+  exists = false;
+  w.kubernetes.put('nodes', { metadata });
+  w.kubernetes.remove('nodes', 'n1');
+  await settled();
+  assert.equal(await w.store.get(key), undefined);
+  assert.equal(await w.store.get(felix), undefined);
+  w.stop();
+});
+
+test('a node is kept while Kubernetes cannot be asked', async () => {
+  const w = world();
+  const key = resourceKey('nodes', 'n1');
+  const orchRefs = [{ orchestrator: 'k8s', nodeName: 'n1' }];
+  const metadata = { name: 'n1' };
+  const kind = 'Node';
+  w.store.put(key, printResource({ kind, apiVersion: API_VERSION, metadata, spec: { orchRefs } }));
+  w.kubernetes.setUnreachable(true);
+  const controller = nodeController(w);
+  w.start();
+  await settled();
+  assert.ok(await w.store.get(key));
+  assert.deepEqual(controller.failing, [key]);
+  w.stop();
+});
+
+test('nothing is deleted before Kubernetes has been listed', async () => {
+  const w = world();
+  const key = resourceKey('profiles', 'kns.default');
+  const metadata = { name: 'kns.default' };
+  w.store.put(key, printResource({ kind: 'Profile', apiVersion: API_VERSION, metadata, spec: {} }));
+  const silent = { ...w.kubernetes, watch: () => {} };
+  const controller = namespaceController({ ...w, kubernetes: silent });
+  w.start();
+  await settled();
+  assert.ok(await w.store.get(key));
+  assert.deepEqual(problemsOf(w.mirror.problem, new Map([['namespace', controller]])), [
+    'namespace: waiting for the list of namespaces',
+  ]);
   w.stop();
 });
 

@@ -21,10 +21,14 @@ export interface Converted {
   readonly problems: readonly string[];
 }
 
+type PolicyType = 'Ingress' | 'Egress';
+
 export function convertNetworkPolicy({ spec }: NetworkPolicy): Converted {
   const problems: string[] = [];
   const given: readonly string[] = spec.policyTypes?.length ? spec.policyTypes : ['Ingress'];
-  const types = given.flatMap((type) => (type === 'Ingress' || type === 'Egress' ? [type] : []));
+  const types = given.flatMap((type): readonly PolicyType[] =>
+    type === 'Ingress' || type === 'Egress' ? [type] : [],
+  );
   const selector = policySelector(spec.podSelector, problems);
   const usable = problems.length === 0;
   const ingress = (usable ? (spec.ingress ?? []) : []).flatMap((rule) =>

@@ -10,7 +10,8 @@ export class DatastoreMirror {
   private readonly listeners: ((key: string) => void)[] = [];
   private readonly snapshotListeners: (() => void)[] = [];
   inSync = false;
-  connected = false;
+  /** Why the datastore is not heard now; undefined when it is. */
+  problem: string | undefined = 'datastore: waiting for the first list';
 
   get(key: string): KeyValue | undefined {
     return this.items.get(key);
@@ -50,7 +51,7 @@ export class DatastoreMirror {
           this.tell(changes.map((c) => (c.kind === 'put' ? c.item.key : c.key)));
         },
         connection: ({ up, error }) => {
-          this.connected = up;
+          this.problem = up ? undefined : `datastore: ${messageOf(error)}`;
           if (!up) log.warn({ cause: messageOf(error) }, 'datastore connection lost');
         },
       },

@@ -6,6 +6,7 @@ import { type Log, openLog } from '../base/log.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import { openEtcdStore } from '../datastore/etcd.io.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
+import { type Controller, problemsOf } from './controller.ts';
 import { DatastoreMirror } from './datastore-mirror.io.ts';
 import { type ControllerName, controllersSettings } from './environment.ts';
 import { nodeController } from './nodes.io.ts';
@@ -18,12 +19,6 @@ import { settingsController } from './settings.io.ts';
 import { clusterSettings } from './settings.ts';
 import { workloadEndpointController } from './workload-endpoints.io.ts';
 
-/** What every controller tells about itself. */
-interface Running {
-  readonly inSync: boolean;
-  readonly failing: readonly string[];
-}
-
 async function main(log: Log): Promise<void> {
   const settings = controllersSettings(process.env);
   if (!settings.ok) throw new Error(settings.error);
@@ -33,7 +28,7 @@ async function main(log: Log): Promise<void> {
   process.once('SIGTERM', () => stop.abort());
   process.once('SIGINT', () => stop.abort());
   const mirror = new DatastoreMirror();
-  const running = new Map<ControllerName, Running>();
+  const running = new Map<ControllerName, Controller>();
   const health = serveHealth({
     host: settings.value.healthHost,
     port: settings.value.healthPort,
@@ -48,7 +43,7 @@ async function main(log: Log): Promise<void> {
     signal: stop.signal,
     kubernetes: await openKubernetes(),
   };
-  const controllers: Readonly<Record<ControllerName, () => Running>> = {
+  const controllers: Readonly<Record<ControllerName, () => Controller>> = {
     namespace: () => namespaceController(parts),
     serviceaccount: () => serviceAccountController(parts),
     policy: () => policyController(parts),
@@ -67,16 +62,8 @@ async function main(log: Log): Promise<void> {
   log.info('stopped');
 }
 
-function stateOf(mirror: DatastoreMirror, running: ReadonlyMap<ControllerName, Running>) {
-  const problems = [
-    ...(mirror.inSync && mirror.connected ? [] : ['waiting for the datastore']),
-    ...[...running]
-      .filter(([, { inSync }]) => !inSync)
-      .map(([name]) => `${name}: waiting for the first list`),
-    ...[...running].flatMap(([name, { failing }]) =>
-      failing.slice(0, 3).map((key) => `${name}: ${key} cannot be written yet`),
-    ),
-  ];
+function stateOf(mirror: DatastoreMirror, running: ReadonlyMap<ControllerName, Controller>) {
+  const problems = problemsOf(mirror.problem, running);
   return { live: true, ready: problems.length === 0, problems };
 }
 

@@ -3,21 +3,18 @@
 
 import { releaseNode } from '../ipam/release-node.io.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
-import { parseKey } from '../model/keys.ts';
+import { parseKey, resourceKey } from '../model/keys.ts';
 import type { NodeSpec } from '../model/node.ts';
 import { parseResource } from '../model/resource.ts';
+import { type Controller, controllerOf } from './controller.ts';
 import { KeyQueue } from './key-queue.io.ts';
+import { watchKind } from './kind-watch.io.ts';
 import type { ControllerParts } from './reconcile.io.ts';
-
-export interface NodeController {
-  readonly inSync: boolean;
-  readonly failing: readonly string[];
-}
 
 type Parts = ControllerParts & { readonly kubernetes: KubernetesApi };
 
-export function nodeController(parts: Parts): NodeController {
-  const { mirror, kubernetes, signal } = parts;
+export function nodeController(parts: Parts): Controller {
+  const { mirror } = parts;
   const present = new Set<string>();
   let inSync = false;
   const queue = new KeyQueue({ ...parts, work: (key) => settle(parts, key, present) });
@@ -28,37 +25,31 @@ export function nodeController(parts: Parts): NodeController {
     if (inSync && isNode(key)) queue.add(key);
   });
   mirror.onSnapshot(lookAll);
-  kubernetes.watch(
-    'nodes',
-    {
-      snapshot: (nodes) => {
-        present.clear();
-        for (const { metadata } of nodes) present.add(metadata.name);
-        inSync = true;
-        lookAll();
-      },
-      put: ({ metadata }) => void present.add(metadata.name),
-      gone: ({ metadata }) => {
-        present.delete(metadata.name);
-        lookAll();
-      },
+  const watch = watchKind(parts, 'nodes', {
+    snapshot: (nodes) => {
+      present.clear();
+      for (const { metadata } of nodes) present.add(metadata.name);
+      inSync = true;
+      lookAll();
     },
-    { signal },
-  );
-  return {
-    get inSync() {
-      return inSync && mirror.inSync;
+    put: ({ metadata }) => void present.add(metadata.name),
+    gone: ({ metadata }) => {
+      present.delete(metadata.name);
+      lookAll();
     },
-    get failing() {
-      return queue.failing;
-    },
-  };
+  });
+  return controllerOf(watch, () => queue.failing);
 }
 
 const isNode = (path: string): boolean => {
   const key = parseKey(path);
   return key?.kind === 'resource' && key.plural === 'nodes';
 };
+
+const ownConfigurations = (node: string): readonly string[] => [
+  resourceKey('felixconfigurations', `node.${node}`),
+  resourceKey('bgpconfigurations', `node.${node}`),
+];
 
 async function settle(
   { store, mirror, kubernetes, clock, log }: Parts,
@@ -74,9 +65,10 @@ async function settle(
   if (await kubernetes.getNode(reference)) return;
   const { name } = node.value.metadata;
   const freed = await releaseNode(store, name, clock);
+  // The node goes last, so that a crash before leaves the reason to go on.
   const result = await store.transaction(
     [{ key, revision: stored.revision }],
-    [{ kind: 'delete', key }],
+    [key, ...ownConfigurations(name)].map((gone) => ({ kind: 'delete', key: gone })),
   );
   if (result.kind === 'conflict') throw new Error(`node ${name} changed meanwhile`);
   mirror.forget(key);

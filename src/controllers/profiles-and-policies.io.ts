@@ -2,8 +2,10 @@
 // service accounts and network policies.
 import type { Kinds, KubernetesApi } from '../kubernetes/api.ts';
 import { parseKey } from '../model/keys.ts';
+import { type Controller, controllerOf } from './controller.ts';
 import { POLICY_PREFIX } from './convert-network-policy.ts';
-import { type ControllerParts, openReconciler, type Reconciler } from './reconcile.io.ts';
+import { watchKind } from './kind-watch.io.ts';
+import { type ControllerParts, openReconciler } from './reconcile.io.ts';
 import {
   calicoPolicy,
   NAMESPACE_PREFIX,
@@ -34,34 +36,25 @@ function follow<K extends keyof Kinds>(
   kind: K,
   owns: (key: string) => boolean,
   wantedOf: (object: Kinds[K]) => Wanted,
-): Reconciler {
+): Controller {
   const reconciler = openReconciler(parts, owns);
-  parts.kubernetes.watch(
-    kind,
-    {
-      snapshot: (objects) => reconciler.replace(objects.map(wantedOf)),
-      put: (object) => reconciler.put(wantedOf(object)),
-      gone: (object) => reconciler.remove(wantedOf(object).key),
-      connection: (up, error) =>
-        parts.log[up ? 'debug' : 'warn'](
-          { kind, cause: error?.message },
-          up ? 'watching' : 'watch lost',
-        ),
-    },
-    { signal: parts.signal },
-  );
-  return reconciler;
+  const watch = watchKind(parts, kind, {
+    snapshot: (objects) => reconciler.replace(objects.map(wantedOf)),
+    put: (object) => reconciler.put(wantedOf(object)),
+    gone: (object) => reconciler.remove(wantedOf(object).key),
+  });
+  return controllerOf(watch, () => reconciler.failing);
 }
 
 type Parts = ControllerParts & { readonly kubernetes: KubernetesApi };
 
-export const namespaceController = (parts: Parts): Reconciler =>
+export const namespaceController = (parts: Parts): Controller =>
   follow(parts, 'namespaces', ownsProfile(NAMESPACE_PREFIX), namespaceProfile);
 
-export const serviceAccountController = (parts: Parts): Reconciler =>
+export const serviceAccountController = (parts: Parts): Controller =>
   follow(parts, 'serviceaccounts', ownsProfile(SERVICE_ACCOUNT_PREFIX), serviceAccountProfile);
 
-export const policyController = (parts: Parts): Reconciler =>
+export const policyController = (parts: Parts): Controller =>
   follow(parts, 'networkpolicies', ownsPolicy, (policy) => {
     const { wanted, problems } = calicoPolicy(policy);
     for (const problem of problems)

@@ -25,7 +25,6 @@ export interface Reconciler {
   replace(wanted: readonly Wanted[]): void;
   put(wanted: Wanted): void;
   remove(key: string): void;
-  readonly inSync: boolean;
   readonly failing: readonly string[];
 }
 
@@ -33,7 +32,13 @@ export function openReconciler(parts: ControllerParts, owns: (key: string) => bo
   const { mirror } = parts;
   const wanted = new Map<string, Wanted>();
   let inSync = false;
-  const queue = new KeyQueue({ ...parts, work: (key) => settle(parts, key, wanted.get(key)) });
+  const queue = new KeyQueue({
+    ...parts,
+    work: (key) => {
+      const resource = wanted.get(key);
+      return resource ? store(parts, resource) : remove(parts, key);
+    },
+  });
   const look = (key: string): void => {
     if (inSync && mirror.inSync && owns(key)) queue.add(key);
   };
@@ -43,9 +48,6 @@ export function openReconciler(parts: ControllerParts, owns: (key: string) => bo
   mirror.onChange(look);
   mirror.onSnapshot(lookAll);
   return {
-    get inSync() {
-      return inSync && mirror.inSync;
-    },
     get failing() {
       return queue.failing;
     },
@@ -66,26 +68,23 @@ export function openReconciler(parts: ControllerParts, owns: (key: string) => bo
   };
 }
 
-/** Makes one key right; throws on a lost race, so that it is tried again with what is stored now. */
-async function settle(
-  parts: ControllerParts,
-  key: string,
-  wanted: Wanted | undefined,
-): Promise<void> {
-  const { store, mirror, clock, log } = parts;
+async function remove({ store, mirror, log }: ControllerParts, key: string): Promise<void> {
   const stored = mirror.get(key);
-  if (!wanted && !stored) return;
-  if (!wanted && stored) {
-    const result = await store.transaction(
-      [{ key, revision: stored.revision }],
-      [{ kind: 'delete', key }],
-    );
-    if (result.kind === 'conflict') return lost(mirror, key, result.current[0]);
-    mirror.forget(key);
-    log.info({ key }, 'deleted');
-    return;
-  }
-  if (!wanted) return;
+  if (!stored) return;
+  const result = await store.transaction(
+    [{ key, revision: stored.revision }],
+    [{ kind: 'delete', key }],
+  );
+  if (result.kind === 'conflict') lost(mirror, key, result.current[0]);
+  mirror.forget(key);
+  log.info({ key }, 'deleted');
+}
+
+/** Stores a resource if it differs; throws on a lost race, to be tried again with what is there now. */
+export async function store(parts: ControllerParts, wanted: Wanted): Promise<void> {
+  const { mirror, clock, log } = parts;
+  const { key } = wanted;
+  const stored = mirror.get(key);
   const present = stored && parseResource<string, object>(wanted.kind, stored.value);
   const fresh = {
     uid: randomUUID(),
@@ -97,11 +96,11 @@ async function settle(
   const resource = merged(wanted, present?.ok ? present.value : undefined, fresh);
   if (present?.ok && same(present.value, resource)) return;
   const value = printResource(resource);
-  const result = await store.transaction(
+  const result = await parts.store.transaction(
     [{ key, revision: stored?.revision ?? 0n }],
     [{ kind: 'put', key, value }],
   );
-  if (result.kind === 'conflict') return lost(mirror, key, result.current[0]);
+  if (result.kind === 'conflict') lost(mirror, key, result.current[0]);
   mirror.learn({ key, value, revision: result.revision });
   log.info({ key }, stored ? 'updated' : 'created');
 }

@@ -2,15 +2,19 @@
 // pool. Fields that the chart does not set keep what others stored. A pool's CIDR and block size are
 // never changed under running pods: the value is ignored and the way out is said.
 import { fail, ok, type Result } from '../base/result.ts';
+import { DEFAULT_AS_NUMBER } from '../model/bgp-configuration.ts';
+import type { FelixConfigurationSpec } from '../model/felix-configuration.ts';
 import type { EncapsulationMode, IpPoolSpec } from '../model/ip-pool.ts';
 import { resourceKey } from '../model/keys.ts';
 import { parseAsn } from '../net/asn.ts';
-import { parseCidr } from '../net/cidr.ts';
+import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
 import type { Wanted } from './wanted.ts';
 
 export interface ClusterSettings {
   readonly mesh: boolean;
   readonly asNumber: number;
+  /** MTU inside a tunnel in bytes; undefined leaves it to the policy engine. */
+  readonly tunnelMtu: number | undefined;
   readonly pool: {
     readonly cidr: string;
     readonly blockSize: number;
@@ -21,40 +25,76 @@ export interface ClusterSettings {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
+const MTU_MAX = 65_535;
+const [BLOCK_SIZE_MIN, BLOCK_SIZE_DEFAULT, BLOCK_SIZE_MAX] = [20, 26, 32];
 const MODES: readonly EncapsulationMode[] = ['Always', 'CrossSubnet', 'Never'];
 
 /** Errors: the first variable that cannot be used, with the fix. */
 export function clusterSettings(env: Environment): Result<ClusterSettings> {
+  const wrong: string[] = [];
+  const read = <T>(
+    name: string,
+    otherwise: string,
+    parse: (text: string) => T | undefined,
+    must: string,
+  ): T | undefined => {
+    const text = env[name] || otherwise;
+    const value = parse(text);
+    if (value === undefined) wrong.push(`${name}: '${text}' ${must}`);
+    return value;
+  };
   const truth = (name: string, otherwise: boolean): boolean =>
-    (env[name] ?? String(otherwise)).toLowerCase() === 'true';
-  const asNumber = parseAsn(env['CALICO_SETTINGS_ASNUMBER'] ?? '64512');
-  if (!asNumber)
-    return fail(
-      `CALICO_SETTINGS_ASNUMBER: '${env['CALICO_SETTINGS_ASNUMBER']}' is no AS number (1 to 4294967295)`,
-    );
-  const cidr = parseCidr(env['CALICO_IPV4POOL_CIDR'] ?? '192.168.0.0/16');
-  if (!cidr)
-    return fail(
-      `CALICO_IPV4POOL_CIDR: '${env['CALICO_IPV4POOL_CIDR']}' is no CIDR, for example 192.168.0.0/16`,
-    );
-  const mode = MODES.find(
-    (known) => known.toLowerCase() === (env['CALICO_IPV4POOL_IPIP'] ?? 'Never').toLowerCase(),
-  );
-  if (!mode)
-    return fail(
-      `CALICO_IPV4POOL_IPIP: '${env['CALICO_IPV4POOL_IPIP']}' must be one of ${MODES.join(', ')}`,
-    );
-  return ok({
+    read(name, String(otherwise), parseTruth, 'must be true or false') ?? otherwise;
+  const settings = {
     mesh: truth('CALICO_SETTINGS_MESH', true),
-    asNumber,
+    asNumber: read(
+      'CALICO_SETTINGS_ASNUMBER',
+      String(DEFAULT_AS_NUMBER),
+      parseAsn,
+      'is no AS number (1 to 4294967295)',
+    ),
+    tunnelMtu:
+      read('CALICO_SETTINGS_MTU', '0', integerIn(0, MTU_MAX), 'is no MTU in bytes') || undefined,
     pool: {
-      cidr,
-      blockSize: Number(env['CALICO_IPV4POOL_BLOCK_SIZE'] || 26),
-      ipipMode: mode,
+      cidr: read(
+        'CALICO_IPV4POOL_CIDR',
+        '192.168.0.0/16',
+        parseIpv4Cidr,
+        'is no IPv4 CIDR, for example 192.168.0.0/16',
+      ),
+      blockSize: read(
+        'CALICO_IPV4POOL_BLOCK_SIZE',
+        String(BLOCK_SIZE_DEFAULT),
+        integerIn(BLOCK_SIZE_MIN, BLOCK_SIZE_MAX),
+        `must be ${BLOCK_SIZE_MIN} to ${BLOCK_SIZE_MAX}`,
+      ),
+      ipipMode: read(
+        'CALICO_IPV4POOL_IPIP',
+        'Never',
+        parseMode,
+        `must be one of ${MODES.join(', ')}`,
+      ),
       natOutgoing: truth('CALICO_IPV4POOL_NAT_OUTGOING', true),
       disabled: truth('CALICO_IPV4POOL_DISABLED', false),
     },
-  });
+  };
+  return wrong[0] === undefined ? ok(settings as ClusterSettings) : fail(wrong[0]);
+}
+
+const parseTruth = (text: string): boolean | undefined =>
+  ({ true: true, false: false })[text.toLowerCase()];
+
+const integerIn =
+  (min: number, max: number) =>
+  (text: string): number | undefined =>
+    /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined;
+
+const parseMode = (text: string): EncapsulationMode | undefined =>
+  MODES.find((mode) => mode.toLowerCase() === text.toLowerCase());
+
+function parseIpv4Cidr(text: string): Cidr | undefined {
+  const parsed = parseCidr(text);
+  return parsed && cidrFamily(parsed) === 4 ? parsed : undefined;
 }
 
 /** A field of an existing object that is left as it is although the settings say otherwise. */
@@ -70,21 +110,17 @@ export const SETTINGS_KEYS = {
 
 type Stored = (key: string) => object | undefined;
 
-/** `stored` gives the spec that is in the datastore now. */
+/**
+ * `stored` gives the spec that is in the datastore now; `otherPool`: the cluster has an IPv4 pool of
+ * another name. Then a missing default pool is missing on purpose and is not made again.
+ */
 export function wantedSettings(
   settings: ClusterSettings,
   stored: Stored,
+  otherPool = false,
 ): { readonly wanted: readonly Wanted[]; readonly ignored: readonly Ignored[] } {
-  const { pool } = settings;
   const present = stored(SETTINGS_KEYS.pool) as IpPoolSpec | undefined;
-  const ignored: Ignored[] = [];
-  if (present && present.cidr !== pool.cidr) {
-    ignored.push({
-      message:
-        `networking.podSubnet ${pool.cidr} is ignored: the pool default-ipv4-ippool exists with ${present.cidr}; ` +
-        'add a pool with the new range, disable this one, and recreate the pods',
-    });
-  }
+  const wantsPool = present !== undefined || !otherPool;
   const wanted: readonly Wanted[] = [
     {
       key: SETTINGS_KEYS.bgp,
@@ -101,21 +137,46 @@ export function wantedSettings(
       key: SETTINGS_KEYS.felix,
       kind: 'FelixConfiguration',
       metadata: { name: 'default' },
-      spec: {
-        logSeverityScreen: 'Info',
-        reportingInterval: '0s',
-        ...stored(SETTINGS_KEYS.felix),
-        ipipEnabled: pool.ipipMode !== 'Never',
-      },
+      spec: felixSpec(settings, stored(SETTINGS_KEYS.felix)),
     },
-    {
-      key: SETTINGS_KEYS.pool,
-      kind: 'IPPool',
-      metadata: { name: 'default-ipv4-ippool' },
-      spec: poolSpec(settings, present),
-    },
+    ...(wantsPool
+      ? [
+          {
+            key: SETTINGS_KEYS.pool,
+            kind: 'IPPool',
+            metadata: { name: 'default-ipv4-ippool' },
+            spec: poolSpec(settings, present),
+          },
+        ]
+      : []),
   ];
-  return { wanted, ignored };
+  return { wanted, ignored: present ? ignoredOf(settings, present) : [] };
+}
+
+function felixSpec(
+  { pool, tunnelMtu }: ClusterSettings,
+  present: FelixConfigurationSpec | undefined,
+): FelixConfigurationSpec {
+  const ipipEnabled = pool.ipipMode !== 'Never';
+  return {
+    logSeverityScreen: 'Info',
+    reportingInterval: '0s',
+    ...present,
+    ipipEnabled,
+    ...(ipipEnabled && tunnelMtu !== undefined ? { ipipMTU: tunnelMtu } : {}),
+  };
+}
+
+function ignoredOf({ pool }: ClusterSettings, present: IpPoolSpec): readonly Ignored[] {
+  const wayOut = 'add a pool as you want it, disable this one, and recreate the pods';
+  const has = (what: string, wanted: string | number, stored: string | number): Ignored => ({
+    message: `${what} ${wanted} is ignored: the pool default-ipv4-ippool has ${stored}; ${wayOut}`,
+  });
+  const blockSize = present.blockSize ?? BLOCK_SIZE_DEFAULT;
+  return [
+    ...(present.cidr === pool.cidr ? [] : [has('networking.podSubnet', pool.cidr, present.cidr)]),
+    ...(blockSize === pool.blockSize ? [] : [has('block size', pool.blockSize, blockSize)]),
+  ];
 }
 
 function poolSpec({ pool }: ClusterSettings, present: IpPoolSpec | undefined): IpPoolSpec {

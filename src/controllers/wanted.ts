@@ -6,6 +6,7 @@ import { namespacedKey, resourceKey } from '../model/keys.ts';
 import type { ProfileSpec } from '../model/policy.ts';
 import { API_VERSION, type Resource, type ResourceMetadata } from '../model/resource.ts';
 import { type WorkloadEndpoint, workloadEndpointName } from '../model/workload-endpoint.ts';
+import { parseCidr } from '../net/cidr.ts';
 import { convertNetworkPolicy, POLICY_PREFIX } from './convert-network-policy.ts';
 
 /** A resource that shall be stored under `key` with this spec. */
@@ -86,6 +87,18 @@ export function endpointKeyOf({ metadata, spec }: Pod): string | undefined {
   });
   return namespacedKey('workloadendpoints', metadata.namespace ?? 'default', name);
 }
+
+/**
+ * Whether the endpoint is this pod's and not that of an earlier pod of the same name: their addresses
+ * must not differ. Before either has an address, the name decides.
+ */
+export function isEndpointOf({ spec }: WorkloadEndpoint, { status }: Pod): boolean {
+  const ips = status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []);
+  const nets = spec.ipNetworks ?? [];
+  return ips.length === 0 || nets.length === 0 || ips.some((ip) => nets.includes(hostOf(ip)));
+}
+
+const hostOf = (text: string): string => String(parseCidr(text));
 
 /** The stored endpoint with the pod's present labels and ports; everything else as it is. */
 export function refreshedEndpoint(stored: WorkloadEndpoint, pod: Pod): WorkloadEndpoint {

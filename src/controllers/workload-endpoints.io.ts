@@ -3,21 +3,17 @@
 import type { KubernetesApi, Pod } from '../kubernetes/api.ts';
 import { parseResource, printResource } from '../model/resource.ts';
 import type { WorkloadEndpointSpec } from '../model/workload-endpoint.ts';
+import { type Controller, controllerOf } from './controller.ts';
 import { KeyQueue } from './key-queue.io.ts';
+import { watchKind } from './kind-watch.io.ts';
 import type { ControllerParts } from './reconcile.io.ts';
-import { endpointKeyOf, refreshedEndpoint } from './wanted.ts';
-
-export interface EndpointController {
-  readonly inSync: boolean;
-  readonly failing: readonly string[];
-}
+import { endpointKeyOf, isEndpointOf, refreshedEndpoint } from './wanted.ts';
 
 export function workloadEndpointController(
   parts: ControllerParts & { readonly kubernetes: KubernetesApi },
-): EndpointController {
+): Controller {
   const { mirror } = parts;
   const pods = new Map<string, Pod>();
-  let inSync = false;
   const queue = new KeyQueue({ ...parts, work: (key) => refresh(parts, key, pods.get(key)) });
   const put = (pod: Pod): void => {
     const key = endpointKeyOf(pod);
@@ -28,27 +24,15 @@ export function workloadEndpointController(
   mirror.onChange((key) => {
     if (pods.has(key)) queue.add(key);
   });
-  parts.kubernetes.watch(
-    'pods',
-    {
-      snapshot: (all) => {
-        pods.clear();
-        inSync = true;
-        for (const pod of all) put(pod);
-      },
-      put,
-      gone: (pod) => void pods.delete(endpointKeyOf(pod) ?? ''),
+  const watch = watchKind(parts, 'pods', {
+    snapshot: (all) => {
+      pods.clear();
+      for (const pod of all) put(pod);
     },
-    { signal: parts.signal },
-  );
-  return {
-    get inSync() {
-      return inSync && mirror.inSync;
-    },
-    get failing() {
-      return queue.failing;
-    },
-  };
+    put,
+    gone: (pod) => void pods.delete(endpointKeyOf(pod) ?? ''),
+  });
+  return controllerOf(watch, () => queue.failing);
 }
 
 async function refresh(
@@ -62,7 +46,7 @@ async function refresh(
     'WorkloadEndpoint',
     stored.value,
   );
-  if (!parsed.ok) return;
+  if (!parsed.ok || !isEndpointOf(parsed.value, pod)) return;
   const value = printResource(refreshedEndpoint(parsed.value, pod));
   if (value === printResource(parsed.value)) return;
   const result = await store.transaction(

@@ -3,6 +3,8 @@ import type { Resource } from './resource.ts';
 
 export interface FelixConfigurationSpec {
   readonly ipipEnabled?: boolean;
+  /** MTU of the IP-in-IP device in bytes; absent: found by the policy engine. */
+  readonly ipipMTU?: number;
   readonly logSeverityScreen?: string;
   readonly reportingInterval?: string;
   readonly defaultEndpointToHostAction?:
