@@ -187,6 +187,22 @@ test('strict affinity: nothing is borrowed, not even by name', async () => {
   await audited(store);
 });
 
+test('a block that lost its owner is adopted when the last address is freed', async () => {
+  const store = await world(28);
+  store.put(IPAM_CONFIG_KEY, '{"strict_affinity":true,"auto_allocate_blocks":true}');
+  const block = cidr('10.0.0.0/28');
+  const { affinity_claim_time: _time, ...rest } = ownedBlock(block, 'gone');
+  const orphan = assignOne({ ...rest, affinity: null }, { handle_id: 'n.1' }).block;
+  store.put(blockKey(block), printIpam(orphan));
+  const counts = { [block]: 1 };
+  store.put(handleKey('n.1'), printIpam({ block: counts, deleted: false }));
+  const a = await open(store, 'a');
+  assert.match(await messageOf(a, 'n.2'), /strict affinity/);
+  await a.release({ handleId: 'n.1' });
+  assert.equal(await ipOf(a, 'n.2', { attributes: { node: 'a' } }), '10.0.0.1');
+  await audited(store);
+});
+
 test('maxBlocksPerHost ends the search without borrowing', async () => {
   const store = await world(30);
   const config = { strict_affinity: true, auto_allocate_blocks: true, maxBlocksPerHost: 1 };

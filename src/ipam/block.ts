@@ -34,6 +34,10 @@ export function emptyBlock({ cidr, owner, claimedAt, sequenceNumber }: EmptyBloc
   };
 }
 
+/** Nobody owns it and nobody has an address in it: what a deleted node left behind. */
+export const isAbandoned = (block: IpamBlock): boolean =>
+  !block.affinity && block.allocations.every((index) => index === null);
+
 export const isFull = (block: IpamBlock): boolean => block.unallocated.length === 0;
 
 /** Assigns one free ordinal: the asked one, or the one that has been free longest. */

@@ -1,12 +1,12 @@
 // Claiming a block: affinity and block in one transaction, so that no half-claimed state of ours can
 // exist. Half-claimed states of other writers (an affinity without block, a block of ours without
-// confirmed affinity) are completed by the same transaction.
+// confirmed affinity) are completed by the same transaction, and blocks that lost their owner adopted.
 import type { Compare, KeyValue, Write } from '../datastore/store.ts';
 import { type IpamBlock, printIpam } from '../model/ipam.ts';
 import { affinityKey, blockKey } from '../model/keys.ts';
 import type { Cidr } from '../net/cidr.ts';
-import { emptyBlock, ownerOf } from './block.ts';
-import type { IpamView, Stored } from './ipam-view.ts';
+import { emptyBlock, isAbandoned, ownerOf } from './block.ts';
+import type { IpamView } from './ipam-view.ts';
 
 export interface Claim {
   readonly cidr: Cidr;
@@ -16,13 +16,13 @@ export interface Claim {
 
 /**
  * `now` is wall-clock time: it dates the claim and starts the sequence numbers. Undefined when the
- * block meanwhile belongs to somebody else, or is owned by nobody but in use.
+ * block is there by now and may not be claimed.
  */
 export function planClaim(view: IpamView, node: string, cidr: Cidr, now: Date): Claim | undefined {
   const affinity = affinityKey(node, cidr);
   const present = view.blocks.get(cidr);
-  if (present && present.value.affinity !== ownerOf(node)) return undefined;
-  const block = present ? fenced(present) : newBlock(cidr, node, now);
+  if (present && !isClaimable(present.value, node)) return undefined;
+  const block = present ? fenced(present.value, node, now) : newBlock(cidr, node, now);
   return {
     cidr,
     compares: [
@@ -36,6 +36,10 @@ export function planClaim(view: IpamView, node: string, cidr: Cidr, now: Date): 
   };
 }
 
+/** The node's own half-claimed block, or an empty one that lost its owner. */
+const isClaimable = (block: IpamBlock, node: string): boolean =>
+  block.affinity === ownerOf(node) || isAbandoned(block);
+
 const newBlock = (cidr: Cidr, node: string, now: Date): IpamBlock =>
   emptyBlock({
     cidr,
@@ -44,10 +48,12 @@ const newBlock = (cidr: Cidr, node: string, now: Date): IpamBlock =>
     sequenceNumber: BigInt(now.getTime()) * 1_000_000n,
   });
 
-// Writing the block anew makes everybody fail who still holds the half-claimed one.
-const fenced = ({ value }: Stored<IpamBlock>): IpamBlock => ({
-  ...value,
-  sequenceNumber: BigInt(value.sequenceNumber) + 1n,
+// Writing the block anew makes everybody fail who still holds the former one.
+const fenced = (block: IpamBlock, node: string, now: Date): IpamBlock => ({
+  ...block,
+  affinity: ownerOf(node),
+  affinity_claim_time: now.toISOString(),
+  sequenceNumber: BigInt(block.sequenceNumber) + 1n,
 });
 
 /** Takes what is stored, in the order of the claim's compares, into the view. */

@@ -5,7 +5,7 @@ import { type Cidr, cidrOf, contains, containsCidr, prefixLengthOf } from '../ne
 import type { Family, Ip } from '../net/ip.ts';
 import { familyOf } from '../net/ip.ts';
 import type { Batch } from './batch.ts';
-import { freeOrdinalOf, isFull, ownerOf } from './block.ts';
+import { freeOrdinalOf, isAbandoned, isFull, ownerOf } from './block.ts';
 import { choosePools, type PoolChoice, type UsablePool } from './choose-pool.ts';
 import { candidateBlocks, fnv1 } from './claim-order.ts';
 import type { IpamView } from './ipam-view.ts';
@@ -102,7 +102,9 @@ function unclaimed(
       others.some((other) => containsCidr(other, cidr) || containsCidr(cidr, other));
     const limit = candidatesMax(view, pool, others) + avoid.size + 1;
     for (const cidr of candidateBlocks(pool, node, limit)) {
-      if (!view.blocks.has(cidr) && !avoid.has(cidr) && !overlaps(cidr)) return cidr;
+      const present = view.blocks.get(cidr);
+      const open = present ? isAbandoned(present.value) : !avoid.has(cidr) && !overlaps(cidr);
+      if (open) return cidr;
     }
   }
   return undefined;
