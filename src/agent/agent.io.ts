@@ -44,6 +44,9 @@ export interface AgentParts {
   readonly signal: AbortSignal;
 }
 
+/** Quiet time after which surplus rules and chains are removed. */
+const SETTLE_MILLISECONDS = 500;
+
 /** Runs until the signal fires. Throws what makes a start impossible. */
 export async function runAgent(parts: AgentParts): Promise<void> {
   const { settings, log, signal } = parts;
@@ -96,6 +99,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     ipSets: parts.ipSets,
     settings: { endpointToHostAction: settings.endpointToHostAction, ipipEnabled: false },
     nodeAddress: () => started.nodeAddress?.ip,
+    settleMilliseconds: SETTLE_MILLISECONDS,
     log,
     clock,
   });

@@ -12,9 +12,9 @@ import type { Ip } from '../net/ip.ts';
 import { PolicyCalculator } from '../policy/calculate.ts';
 import { PolicyFeed } from '../policy/feed.ts';
 import type { PolicySettings } from '../policy/render/static-chains.ts';
-import { PolicyWriter } from '../policy/writer.io.ts';
+import { PolicyWriter } from '../policy/write/writer.io.ts';
 
-export { cleanUp } from '../policy/writer.io.ts';
+export { cleanUp } from '../policy/write/writer.io.ts';
 
 export interface PolicyEngine {
   /** The datastore's whole state: what is absent is gone, except endpoints put directly. */
@@ -51,6 +51,11 @@ export interface PolicyEngineOptions {
   readonly clock: Clock;
   /** Between two looks at the kernel; default 5 s. */
   readonly checkMilliseconds?: number;
+  /**
+   * Changes are first written without deleting anything (see policy/write/additions.ts) and made whole
+   * after this time of quiet; 0, the default: at once whole.
+   */
+  readonly settleMilliseconds?: number;
   /** How long putEndpoint waits; default 5 s. */
   readonly putTimeoutMilliseconds?: number;
 }
@@ -66,6 +71,8 @@ const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 export function openPolicyEngine(options: PolicyEngineOptions): PolicyEngine {
   return new Engine(options);
 }
+
+type Reason = 'change' | 'check' | 'settle';
 
 interface Waiter {
   readonly resolve: () => void;
@@ -89,6 +96,7 @@ class Engine implements PolicyEngine {
   private problem: string | undefined;
   private counts = { chains: 0, ipSets: 0 };
   private reported = '';
+  private settling: NodeJS.Timeout | undefined;
 
   constructor(options: PolicyEngineOptions) {
     this.options = options;
@@ -148,6 +156,7 @@ class Engine implements PolicyEngine {
 
   async close(): Promise<void> {
     clearInterval(this.checks);
+    clearTimeout(this.settling);
     this.stop.abort();
     await this.running;
     const gone = new OpError('policy engine', 'the agent stops');
@@ -157,31 +166,31 @@ class Engine implements PolicyEngine {
   }
 
   private check(): void {
-    if (!this.written || this.running) return;
+    if (!this.written || this.running || this.settling) return;
     this.writer.doubtTable(CHECKS[this.checkCount % CHECKS.length]!);
     if (++this.checkCount % CHECKS_PER_SET_CHECK === 0) this.writer.doubtSets();
     this.wake('check');
   }
 
-  private wake(reason: 'change' | 'check' = 'change'): void {
+  private wake(reason: Reason = 'change'): void {
     this.dirty = true;
     if (!this.begun || this.running || this.stop.signal.aborted) return;
     this.running = this.run(reason);
   }
 
-  private async run(reason: 'change' | 'check'): Promise<void> {
+  private async run(reason: Reason): Promise<void> {
     let retryMilliseconds = RETRY_MILLISECONDS.first;
     let why = reason;
     while (this.dirty && !this.stop.signal.aborted) {
       this.dirty = false;
       const waiting = [...this.waiters];
       try {
-        const commits = await this.round();
+        const commits = await this.round(why);
         if (why === 'check' && commits > 0)
           this.options.log.warn('rules or sets of ours were changed by others; repaired');
         retryMilliseconds = RETRY_MILLISECONDS.first;
         this.resolve(waiting);
-        if (why === 'check') await this.writer.destroyUnused();
+        if (why !== 'change') await this.writer.destroyUnused();
       } catch (cause) {
         this.problem = messageOf(cause);
         this.options.log.error({ cause: this.problem }, 'policy not written; trying again');
@@ -202,9 +211,12 @@ class Engine implements PolicyEngine {
     }
   }
 
-  private async round(): Promise<number> {
+  private async round(why: Reason): Promise<number> {
     const desired = this.calculator.desired();
-    const commits = await this.writer.apply(desired);
+    const { settleMilliseconds = 0 } = this.options;
+    const quick = why === 'change' && this.written && settleMilliseconds > 0;
+    const commits = await this.writer.apply(desired, quick ? 'additions' : 'whole');
+    if (quick) this.settleAfter(settleMilliseconds);
     const tables = [...desired.tables.values()];
     this.counts = {
       chains: tables.reduce((sum, { chains }) => sum + chains.size, 0),
@@ -215,6 +227,15 @@ class Engine implements PolicyEngine {
     this.first.resolve();
     this.report();
     return commits;
+  }
+
+  // Each change puts it off; a round that is whole anyway makes it needless.
+  private settleAfter(milliseconds: number): void {
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => {
+      this.settling = undefined;
+      this.wake('settle');
+    }, milliseconds);
   }
 
   private report(): void {

@@ -7,7 +7,7 @@ import { openIpSets } from '../../src/kernel/ipset/ipsets.io.ts';
 import { openTables } from '../../src/kernel/iptables/tables.io.ts';
 import { PolicyCalculator } from '../../src/policy/calculate.ts';
 import { operation, outcomeOf } from '../../src/policy/world.cases.ts';
-import { PolicyWriter } from '../../src/policy/writer.io.ts';
+import { PolicyWriter } from '../../src/policy/write/writer.io.ts';
 import { netnsPath, withNetns } from '../lab/netns.ts';
 import { SCENARIO_OPTIONS } from './policy-scenario.ts';
 

@@ -5,7 +5,7 @@ import { openTables } from '../../src/kernel/iptables/tables.io.ts';
 import type { IpSets, Tables } from '../../src/kernel/tables.ts';
 import { PolicyCalculator } from '../../src/policy/calculate.ts';
 import { TABLES } from '../../src/policy/desired.ts';
-import { cleanUp, PolicyWriter } from '../../src/policy/writer.io.ts';
+import { cleanUp, PolicyWriter } from '../../src/policy/write/writer.io.ts';
 import { netnsPath, withNetns } from '../lab/netns.ts';
 import { ANY_HASH, SCENARIO_OPTIONS, type Scenario, scenarios } from './policy-scenario.ts';
 

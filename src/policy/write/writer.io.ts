@@ -1,8 +1,10 @@
 // Writes desired policy into the kernel: sets first, then one transaction a table, then what is no
 // longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
-import { OpError } from '../base/op-error.ts';
-import type { IpSets, TableName, Tables } from '../kernel/tables.ts';
-import { type Desired, NOTHING, TABLES } from './desired.ts';
+import { OpError } from '../../base/op-error.ts';
+import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
+import { type Desired, NOTHING, TABLES } from '../desired.ts';
+import { SET_PREFIXES, setPrefixes } from '../render/names.ts';
+import { planAdditions } from './additions.ts';
 import {
   type KnownSets,
   type KnownTable,
@@ -12,7 +14,6 @@ import {
   planTable,
   setsAfter,
 } from './plan.ts';
-import { SET_PREFIXES, setPrefixes } from './render/names.ts';
 
 export class PolicyWriter {
   private readonly tables: Tables;
@@ -32,15 +33,17 @@ export class PolicyWriter {
   /**
    * Makes the kernel hold `desired`; answers how many transactions that took. Throws OpError of
    * the first refusal after trying the other tables; what was refused is read back next time.
+   * 'additions' leaves what is surplus for a later 'whole'.
    */
-  async apply(desired: Desired): Promise<number> {
+  async apply(desired: Desired, how: 'whole' | 'additions' = 'whole'): Promise<number> {
     await this.readUnknown();
     const sets = planSets(this.known!, desired.ipSets);
     await this.commitSets(sets.before);
     let commits = sets.before.length > 0 ? 1 : 0;
     const refusals: unknown[] = [];
+    const plan = how === 'whole' ? planTable : planAdditions;
     for (const table of TABLES) {
-      const { lines, after } = planTable(this.knownTables.get(table)!, desired.tables.get(table)!);
+      const { lines, after } = plan(this.knownTables.get(table)!, desired.tables.get(table)!);
       try {
         if (lines.length > 0) {
           await this.tables.commit({ table, lines });

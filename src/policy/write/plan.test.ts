@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { TableContent } from '../kernel/tables.ts';
-import { NOTHING, renderHooks } from './desired.ts';
+import type { TableContent } from '../../kernel/tables.ts';
+import { NOTHING, renderHooks } from '../desired.ts';
+import { type Chain, renderChain } from '../render/rule.ts';
+import { netSet } from '../sets.ts';
 import { knownSets, knownTable, planSets, planTable } from './plan.ts';
-import { type Chain, renderChain } from './render/rule.ts';
-import { netSet } from './sets.ts';
 
 const desiredOf = (...chains: readonly Chain[]) => ({
   ...renderHooks('filter'),

@@ -1,10 +1,10 @@
 // What must be written so that the kernel holds what is desired, and nothing more: chains compare
 // by their rules' hash comments, so a restarted agent writes nothing where nothing has changed.
 // One table's plan is one transaction; there is no moment at which half of it holds.
-import type { IpSet, IpSetChange, TableContent } from '../kernel/tables.ts';
-import type { Desired, DesiredTable } from './desired.ts';
-import { CHAIN_PREFIX } from './render/names.ts';
-import { hashOf, type RenderedChain, type RenderedRule } from './render/rule.ts';
+import type { IpSet, IpSetChange, TableContent } from '../../kernel/tables.ts';
+import type { Desired, DesiredTable } from '../desired.ts';
+import { CHAIN_PREFIX } from '../render/names.ts';
+import { hashOf, type RenderedChain, type RenderedRule } from '../render/rule.ts';
 
 /** A chain of ours as the kernel holds it. Foreign rules in it have the empty hash. */
 interface KnownChain {
