@@ -105,6 +105,7 @@ export interface KindWatcher<T> {
   snapshot(items: readonly T[]): void;
   put(item: T): void;
   gone(item: T): void;
+  /** The watch broke, for this reason or now for another, or it came back; it goes on by itself. */
   connection?(up: boolean, error?: Error): void;
 }
 

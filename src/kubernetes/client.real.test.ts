@@ -131,6 +131,23 @@ describe('client', () => {
     assert.equal(await api.getNode('none'), undefined);
   });
 
+  test('client: an outage is said once per reason, and its end once', async () => {
+    const watch = follow();
+    await watchesAre(1);
+    await eventually('up', () => watch.states.length === 1);
+    for (let i = 0; i < 3; i++) server.answerNext(503, '{"message":"shutting down"}');
+    server.endWatches('break');
+    await watchesAre(1);
+    await eventually('up again', () => watch.states.at(-1) === 'up');
+    assert.deepEqual(watch.states, [
+      'up',
+      'watch /api/v1/namespaces: aborted',
+      'GET /api/v1/namespaces: shutting down',
+      'up',
+    ]);
+    assert.deepEqual(watch.seen, ['snapshot']);
+  });
+
   test('client: only the fields that are used are kept', async () => {
     const extra = { managedFields: [{ manager: 'x' }] };
     const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{}', kept: 'yes' };

@@ -1,6 +1,7 @@
 // List, then watch from there, for ever: resume at the last resource version, bookmarks keep it
 // fresh, a version that is gone (410) lists anew. Silence ends a watch, so that a dead connection is
 // noticed.
+import type { IncomingMessage } from 'node:http';
 import { messageOf, OpError } from '../base/op-error.ts';
 import type { KindWatcher, Metadata } from './api.ts';
 import { type Credentials, openResponse, readBody, StatusError } from './connection.io.ts';
@@ -44,8 +45,11 @@ export async function followKind<T extends Identified>(followed: Followed<T>): P
   const { watcher, signal } = followed;
   let version = '';
   let wait = RETRY_FIRST_MILLISECONDS;
-  let up: boolean | undefined;
+  let openedAt = Number.POSITIVE_INFINITY;
+  const tell = connectionTeller(watcher);
+  const lasted = (): boolean => performance.now() - openedAt > WATCH_MILLISECONDS_MIN;
   while (!signal.aborted) {
+    openedAt = Number.POSITIVE_INFINITY;
     try {
       if (version === '') {
         const { items, resourceVersion } = await listAll(followed);
@@ -53,25 +57,35 @@ export async function followKind<T extends Identified>(followed: Followed<T>): P
         uncaught(() => watcher.snapshot(items));
         version = resourceVersion;
       }
-      if (!up) watcher.connection?.(true);
-      up = true;
-      const started = performance.now();
-      await watchFrom(followed, version, (seen) => {
-        version = seen;
-        wait = RETRY_FIRST_MILLISECONDS;
+      await watchFrom(followed, version, {
+        opened: () => {
+          openedAt = performance.now();
+          tell(undefined);
+        },
+        seen: (latest) => {
+          version = latest;
+        },
       });
-      if (performance.now() - started > WATCH_MILLISECONDS_MIN) continue;
     } catch (cause) {
       if (signal.aborted) return;
       if (cause instanceof StatusError && cause.status === GONE) version = '';
-      else {
-        if (up !== false) watcher.connection?.(false, new Error(messageOf(cause)));
-        up = false;
-      }
+      else tell(messageOf(cause));
     }
+    if (lasted()) wait = RETRY_FIRST_MILLISECONDS;
     await pause(wait, signal);
     wait = Math.min(wait * 2, RETRY_MAX_MILLISECONDS);
   }
+}
+
+/** Says up, or down with its reason, each once until it changes. */
+function connectionTeller<T>(watcher: KindWatcher<T>): (problem: string | undefined) => void {
+  let said: string | undefined = 'nothing yet';
+  return (problem) => {
+    if (problem === said) return;
+    said = problem;
+    if (problem === undefined) watcher.connection?.(true);
+    else watcher.connection?.(false, new Error(problem));
+  };
 }
 
 // A watcher that throws is a programmer's error: it ends the process and is no broken connection.
@@ -117,7 +131,7 @@ async function listAll<T extends Identified>(
 async function watchFrom<T extends Identified>(
   followed: Followed<T>,
   version: string,
-  seen: (version: string) => void,
+  { opened, seen }: { opened(): void; seen(version: string): void },
 ): Promise<void> {
   const { credentials, signal } = followed;
   const path = query(followed, {
@@ -132,9 +146,9 @@ async function watchFrom<T extends Identified>(
     signal,
     idleMilliseconds: SILENCE_MILLISECONDS,
   });
+  opened();
   let rest = '';
-  response.setEncoding('utf8');
-  for await (const chunk of response as AsyncIterable<string>) {
+  for await (const chunk of bodyOf(response, followed.path)) {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
@@ -144,6 +158,15 @@ async function watchFrom<T extends Identified>(
       deliver(event, followed);
       if (event.object.metadata.resourceVersion) seen(event.object.metadata.resourceVersion);
     }
+  }
+}
+
+async function* bodyOf(response: IncomingMessage, path: string): AsyncGenerator<string> {
+  response.setEncoding('utf8');
+  try {
+    yield* response as AsyncIterable<string>;
+  } catch (cause) {
+    throw new OpError(`watch ${path}`, cause);
   }
 }
 
