@@ -59,6 +59,18 @@ test('a release asks the store about a handle that the view has not seen', async
   await audited(store);
 });
 
+test('a handle that was learned does not make an old copy of its block good', async () => {
+  const store = await world();
+  const current = await open(store, 'a');
+  await ipOf(current, 'n.1');
+  const behind = await open(silent(store), 'a'); // knows the block, but not what comes now
+  const [second, third] = [await ipOf(current, 'n.2'), await ipOf(current, 'n.3')];
+  assert.deepEqual(await behind.release({ handleId: 'n.2' }), { kind: 'released', ips: [second] });
+  await audited(store);
+  assert.equal(await ipOf(behind, 'n.3'), third);
+  await audited(store);
+});
+
 test('a repeated ADD does not answer an address that was freed meanwhile', async () => {
   const store = await world();
   const behind = await open(silent(store), 'a');
