@@ -49,11 +49,13 @@ export const sysctl = (machine: string, setting: string): Promise<string> =>
 const trySysctl = (machine: string, setting: string) =>
   tryCommand([...inNetns(machine), 'sysctl', '-qw', setting]);
 
+const MACHINE = new RegExp(`^${PREFIX}-(fab|cp|n\\d+)$`);
+
 /** Removes every namespace of the cluster. */
 export async function removeMachines(): Promise<void> {
   const names = (await command(['ip', 'netns', 'list']))
     .split('\n')
     .map((line) => line.split(' ')[0] ?? '');
-  for (const name of names.filter((n) => n.startsWith(`${PREFIX}-`)))
+  for (const name of names.filter((n) => MACHINE.test(n)))
     await tryCommand(['ip', 'netns', 'delete', name]);
 }
