@@ -1,10 +1,11 @@
 // The agent's life: answer CNI from the first moment (with code 11 and the reason until ready),
 // write the node's own records, follow the datastore, sweep what a crash left, then serve.
-
+import { setTimeout } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { serveHealth } from '../base/health.io.ts';
 import type { Log } from '../base/log.io.ts';
 import type { Registry } from '../base/metrics.io.ts';
+import { messageOf } from '../base/op-error.ts';
 import { fail, type Result } from '../base/result.ts';
 import { type CniError, cniError } from '../cni/errors.ts';
 import type { CniRequest } from '../cni/request.ts';
@@ -19,6 +20,8 @@ import { addPod } from './cni/add.io.ts';
 import { checkPod } from './cni/check.io.ts';
 import type { CniContext } from './cni/context.ts';
 import { deletePod } from './cni/del.io.ts';
+import { CallGate } from './cni/gate.ts';
+import { manageAddress } from './cni/ipam-only.io.ts';
 import { serveCni } from './cni/server.io.ts';
 import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
@@ -55,6 +58,8 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     context: undefined,
     policy: undefined,
     problem: undefined,
+    lost: undefined,
+    gate: new CallGate(),
   };
   const server = serveCni(settings.socketPath, (request) => handle(progress, request), log);
   const health = settings.healthEnabled
@@ -65,9 +70,11 @@ export async function runAgent(parts: AgentParts): Promise<void> {
       })
     : undefined;
   try {
-    await start(parts, progress);
-    log.info({ node: progress.context?.node }, 'the agent is ready');
-    await stopped(signal);
+    const starting = start(parts, progress).then(() => {
+      log.info({ node: progress.context?.node }, 'the agent is ready');
+      return stopped(signal);
+    });
+    await Promise.race([starting, stopped(signal)]);
   } finally {
     // Kernel state stays: pods keep their routes and rules while no agent runs.
     server.close();
@@ -86,12 +93,16 @@ interface Progress {
   policy: PolicyEngine | undefined;
   /** A setting that this machine cannot serve. */
   problem: string | undefined;
+  /** Why the datastore's watch is down. */
+  lost: string | undefined;
+  readonly gate: CallGate;
 }
 
 async function start(parts: AgentParts, progress: Progress): Promise<void> {
   const { settings, store, kernel, kubernetes, clock, log, signal } = parts;
   progress.stage = 'waiting for the datastore';
   const started = await startUp({ store, kernel, kubernetes, env: parts.env, clock, log, signal });
+  const kubernetesNode = parts.env['CALICO_K8S_NODE_REF'] || started.node;
   const view = new DatastoreView(started.node);
   const policy = openPolicyEngine({
     node: started.node,
@@ -120,7 +131,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     view,
     allocator,
     policy,
-    pods: kubernetes && followLocalPods(kubernetes, started.node, signal),
+    pods: kubernetes && followLocalPods(kubernetes, kubernetesNode, signal),
     clock,
     log,
     failpoint: failpointOf(settings.failpoint),
@@ -130,18 +141,62 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   await allocator.ready();
   progress.stage = 'writing the first rules';
   await policy.inSync();
+  progress.stage = 'waiting for the list of pods of this node';
+  await Promise.race([context.pods?.synced(), sleep(PODS_PATIENCE_MILLISECONDS)]);
   progress.stage = 'sweeping what an earlier run left';
   log.info(await sweepNode(context), 'swept');
   measureAgent(parts.registry, { view, allocator, policy });
   progress.context = context;
   progress.stage = 'ready';
-  await kubernetes
-    ?.setNetworkUnavailable(started.node, {
-      unavailable: false,
-      reason: 'CalicoIsUp',
-      message: 'Calico is running on this node',
-    })
-    .catch((cause: unknown) => log.warn({ cause: String(cause) }, 'NetworkUnavailable not set'));
+  void sweepNowAndThen(context, progress.gate, signal);
+  if (kubernetes) void announce(kubernetes, kubernetesNode, log, signal);
+}
+
+/** The API server may come up after us; without its list the sweep judges by interfaces alone. */
+const PODS_PATIENCE_MILLISECONDS = 15_000;
+const SWEEP_MILLISECONDS = 300_000;
+const ANNOUNCE_MILLISECONDS = 10_000;
+
+const sleep = (milliseconds: number): Promise<void> =>
+  setTimeout(milliseconds, undefined, { ref: false });
+
+// What an undo could not undo (the datastore was away) is cleaned here.
+async function sweepNowAndThen(
+  context: CniContext,
+  gate: CallGate,
+  signal: AbortSignal,
+): Promise<void> {
+  for (await sleep(SWEEP_MILLISECONDS); !signal.aborted; await sleep(SWEEP_MILLISECONDS)) {
+    try {
+      const swept = await gate.alone(() => sweepNode(context));
+      if (Object.values(swept).some((count) => count > 0)) context.log.warn(swept, 'swept');
+    } catch (cause) {
+      context.log.warn({ cause: messageOf(cause) }, 'sweep failed; it will be repeated');
+    }
+  }
+}
+
+/** Tells Kubernetes that the node's network is up; repeats until it is heard. */
+async function announce(
+  kubernetes: KubernetesApi,
+  node: string,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const condition = {
+    unavailable: false,
+    reason: 'CalicoIsUp',
+    message: 'Calico is running on this node',
+  };
+  while (!signal.aborted) {
+    try {
+      await kubernetes.setNetworkUnavailable(node, condition);
+      return;
+    } catch (cause) {
+      log.warn({ cause: messageOf(cause) }, 'NetworkUnavailable not set; it will be repeated');
+      await sleep(ANNOUNCE_MILLISECONDS);
+    }
+  }
 }
 
 function followDatastore(
@@ -172,10 +227,11 @@ function followDatastore(
         policy.changes(changes);
         checkEncapsulation();
       },
-      connection: ({ up, error }) =>
-        up
-          ? log.info('datastore connection is up')
-          : log.warn({ cause: error?.message }, 'datastore connection lost'),
+      connection: ({ up, error }) => {
+        progress.lost = up ? undefined : (error?.message ?? 'no connection');
+        if (up) log.info('datastore connection is up');
+        else log.warn({ cause: error?.message }, 'datastore connection lost');
+      },
     },
     signal,
   );
@@ -193,6 +249,14 @@ async function handle(progress: Progress, request: CniRequest): Promise<Result<s
   const unknown = request.config.unknownKeys;
   if (unknown.length > 0)
     context.log.warn({ keys: unknown }, 'unknown keys in the network configuration');
+  return progress.gate.call(() => carryOut(context, request));
+}
+
+async function carryOut(
+  context: CniContext,
+  request: CniRequest,
+): Promise<Result<string, CniError>> {
+  if (request.ipamOnly) return manageAddress(context, request);
   switch (request.command) {
     case 'ADD':
       return addPod(context, request);
@@ -203,7 +267,8 @@ async function handle(progress: Progress, request: CniRequest): Promise<Result<s
   }
 }
 
-const readinessFacts = ({ stage, context, policy, problem }: Progress): Readiness => ({
+const readinessFacts = ({ stage, context, policy, problem, lost }: Progress): Readiness => ({
+  datastoreLost: context && lost,
   stage,
   started: context !== undefined,
   policyProblem:

@@ -5,10 +5,17 @@ import type { KubernetesApi, Pod } from '../kubernetes/api.ts';
 const idOf = (namespace: string, name: string): string => `${namespace}/${name}`;
 
 export interface LocalPods {
-  /** The pod; undefined when Kubernetes does not know it. Throws OpError when it cannot be asked. */
-  find(namespace: string, name: string): Promise<Pod | undefined>;
+  /**
+   * The pod; undefined when Kubernetes does not know it. With a `uid`, an earlier pod of the same
+   * name does not count. Throws OpError when it cannot be asked.
+   */
+  find(namespace: string, name: string, uid?: string): Promise<Pod | undefined>;
   /** From the watch alone. */
   known(namespace: string, name: string): Pod | undefined;
+  /** Every pod that the watch has told of. */
+  all(): readonly Pod[];
+  /** Resolves when the first list is in. */
+  synced(): Promise<void>;
   readonly inSync: boolean;
 }
 
@@ -20,6 +27,7 @@ export function followLocalPods(
 ): LocalPods {
   const pods = new Map<string, Pod>();
   let inSync = false;
+  const first = Promise.withResolvers<void>();
   const put = (pod: Pod): void => {
     pods.set(idOf(pod.metadata.namespace ?? '', pod.metadata.name), pod);
   };
@@ -30,6 +38,7 @@ export function followLocalPods(
         pods.clear();
         for (const pod of items) put(pod);
         inSync = true;
+        first.resolve();
       },
       put,
       gone: (pod) => void pods.delete(idOf(pod.metadata.namespace ?? '', pod.metadata.name)),
@@ -38,12 +47,14 @@ export function followLocalPods(
   );
   return {
     known: (namespace, name) => pods.get(idOf(namespace, name)),
+    all: () => [...pods.values()],
+    synced: () => first.promise,
     get inSync() {
       return inSync;
     },
-    async find(namespace, name) {
+    async find(namespace, name, uid) {
       const seen = pods.get(idOf(namespace, name));
-      if (seen) return seen;
+      if (seen && (!uid || seen.metadata.uid === uid)) return seen;
       try {
         return await kubernetes.getPod(namespace, name);
       } catch (cause) {

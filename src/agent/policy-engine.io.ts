@@ -24,7 +24,7 @@ export interface PolicyEngine {
    * CNI ADD: the endpoint as it was just written. Resolves when its chains and its place in the
    * dispatch are in the kernel; rejects with OpError when they are not within 5 s.
    */
-  putEndpoint(key: string, value: string): Promise<void>;
+  putEndpoint(key: string, value: string, revision?: bigint): Promise<void>;
   removeEndpoint(key: string): void;
   /** Resolves once everything has been written for the first time. */
   inSync(): Promise<void>;
@@ -119,8 +119,8 @@ class Engine implements PolicyEngine {
     if (this.feed.changes(changes)) this.wake();
   }
 
-  putEndpoint(key: string, value: string): Promise<void> {
-    this.feed.putEndpoint(key, value);
+  putEndpoint(key: string, value: string, revision = 0n): Promise<void> {
+    this.feed.putEndpoint(key, value, revision);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { resolve, reject };
     const { putTimeoutMilliseconds: limit = PUT_TIMEOUT_MILLISECONDS } = this.options;

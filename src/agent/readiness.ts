@@ -7,6 +7,8 @@ export interface Readiness {
   readonly policyProblem: string | undefined;
   readonly settingsProblem: string | undefined;
   readonly datastoreLocked: boolean;
+  /** Why the datastore's watch is down. */
+  readonly datastoreLost: string | undefined;
 }
 
 export function readinessOf(facts: Readiness): HealthState {
@@ -14,6 +16,7 @@ export function readinessOf(facts: Readiness): HealthState {
     facts.started ? undefined : facts.stage,
     facts.policyProblem && `policy: ${facts.policyProblem}`,
     facts.settingsProblem,
+    facts.datastoreLost && `the datastore cannot be reached: ${facts.datastoreLost}`,
     facts.datastoreLocked
       ? 'the datastore is locked (ClusterInformation datastoreReady is false)'
       : undefined,

@@ -1,6 +1,10 @@
 // What a crash may have left on this node: endpoints whose pod and interface are both gone, pod
-// interfaces that no endpoint names, and addresses without an endpoint. Run once after the first
-// in-sync, so that nothing leaks and nothing that lives is touched.
+// interfaces that no endpoint names, and addresses without an endpoint. Run after the first in-sync
+// and now and then, alone (no call is under way), so that nothing leaks and nothing that lives is
+// touched.
+import { hostCidr } from '../net/cidr.ts';
+import { podInterfaceName } from '../net/ifname.ts';
+import type { Ip } from '../net/ip.ts';
 import type { CniContext } from './cni/context.ts';
 import type { StoredEndpoint } from './view.ts';
 
@@ -52,13 +56,12 @@ const handleOf = (context: CniContext, containerId: string): string | undefined 
   [...context.allocator.handles().keys()].find((handle) => handle.endsWith(`.${containerId}`));
 
 async function releaseUnowned(context: CniContext): Promise<number> {
-  const living = new Set(
-    context.view.endpoints.map(({ endpoint }) => endpoint.spec.containerID ?? ''),
-  );
+  const living = context.view.endpoints.map(({ endpoint }) => endpoint.spec.containerID ?? '');
+  const isLiving = (handle: string): boolean => living.some((id) => handle.endsWith(`.${id}`));
   let released = 0;
-  for (const handle of context.allocator.handles().keys()) {
-    const containerId = handle.slice(handle.lastIndexOf('.') + 1);
-    if (isTunnelHandle(handle) || living.has(containerId)) continue;
+  for (const [handle, ips] of context.allocator.handles()) {
+    // An address that something still answers for (another main plugin's) is not ours to judge.
+    if (isTunnelHandle(handle) || isLiving(handle) || isIpamOnly(context, ips)) continue;
     const outcome = await context.allocator.release({ handleId: handle });
     if (outcome.kind === 'unavailable') throw outcome.error;
     if (outcome.kind === 'released') released += outcome.ips.length;
@@ -66,8 +69,20 @@ async function releaseUnowned(context: CniContext): Promise<number> {
   return released;
 }
 
+// Another main plugin's addresses have no endpoint; a route to one shows that it is in use.
+const isIpamOnly = (context: CniContext, ips: readonly Ip[]): boolean => {
+  const routed = new Set(context.kernel.routes().map((route) => route.destination));
+  return ips.some((ip) => routed.has(hostCidr(ip)));
+};
+
 async function removeStrayInterfaces(context: CniContext): Promise<number> {
-  const named = new Set(context.view.endpoints.map(({ endpoint }) => endpoint.spec.interfaceName));
+  const named = new Set(
+    context.view.endpoints.map(({ endpoint }) => endpoint.spec.interfaceName ?? ''),
+  );
+  // A pod that lives keeps its interface even when the datastore forgot it.
+  for (const { metadata } of context.pods?.all() ?? []) {
+    named.add(podInterfaceName(metadata.namespace ?? '', metadata.name));
+  }
   const stray = context.kernel
     .links()
     .filter(

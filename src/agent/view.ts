@@ -137,6 +137,7 @@ export class DatastoreView {
       if (key.plural === 'ippools') this.poolsByName.delete(key.name);
       if (key.plural === 'profiles') this.profiles.delete(key.name);
       if (key.plural === 'nodes') this.nodeAddresses.delete(key.name);
+      if (key.plural === 'clusterinformations') this.locked = false;
     }
   }
 }

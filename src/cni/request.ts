@@ -1,5 +1,6 @@
 // A CNI call: environment and stdin become one checked value (CNI SPEC, section "Parameters").
 import { fail, ok, type Result } from '../base/result.ts';
+import { type Ip, parseIp } from '../net/ip.ts';
 import { type NetworkConfig, parseConfig } from './config.ts';
 import { type CniError, cniError } from './errors.ts';
 
@@ -12,8 +13,13 @@ export interface CniRequest {
   readonly netns: string;
   readonly ifname: string;
   /** Set when the runtime calls for a Kubernetes pod. */
-  readonly pod: { readonly namespace: string; readonly name: string } | undefined;
-  readonly requestedIp: string | undefined;
+  readonly pod:
+    | { readonly namespace: string; readonly name: string; readonly uid?: string | undefined }
+    | undefined;
+  /** CNI_ARGS `IP`: this address and no other. */
+  readonly requestedIp: Ip | undefined;
+  /** Called as `calico-ipam`, by another main plugin: addresses only. */
+  readonly ipamOnly: boolean;
   readonly config: NetworkConfig;
 }
 
@@ -27,10 +33,14 @@ const REQUIRED: Readonly<Record<Command, readonly string[]>> = {
 };
 
 const isCommand = (text: string | undefined): text is Command =>
-  text !== undefined && text in REQUIRED;
+  text !== undefined && Object.hasOwn(REQUIRED, text);
 
 /** Errors: 4 bad environment (names in the text), 6, 7 and 1 from the configuration. */
-export function parseRequest(env: Environment, stdin: string): Result<CniRequest, CniError> {
+export function parseRequest(
+  env: Environment,
+  stdin: string,
+  type = 'calico',
+): Result<CniRequest, CniError> {
   const command = env['CNI_COMMAND'];
   if (!isCommand(command)) {
     return invalid(`CNI_COMMAND is '${command ?? ''}'; it must be ADD, DEL, CHECK or VERSION`);
@@ -49,13 +59,19 @@ export function parseRequest(env: Environment, stdin: string): Result<CniRequest
   if (!config.ok) return config;
   const args = parseArgs(env['CNI_ARGS'] ?? '');
   const [namespace, name] = [args.get('K8S_POD_NAMESPACE'), args.get('K8S_POD_NAME')];
+  const asked = args.get('IP');
+  const requestedIp = asked === undefined ? undefined : parseIp(asked);
+  if (asked !== undefined && !requestedIp) {
+    return invalid(`CNI_ARGS IP='${asked.slice(0, 40)}' is no IP address`);
+  }
   return ok({
     command,
     containerId,
     netns: env['CNI_NETNS'] ?? '',
     ifname,
-    pod: namespace && name ? { namespace, name } : undefined,
-    requestedIp: args.get('IP'),
+    pod: namespace && name ? { namespace, name, uid: args.get('K8S_POD_UID') } : undefined,
+    requestedIp,
+    ipamOnly: type === 'calico-ipam',
     config: config.value,
   });
 }

@@ -40,3 +40,23 @@ function printLegacy(version: string, result: AddResult): string {
   };
   return printJson({ cniVersion: version, ip4: entry(4), ip6: entry(6), dns: {} });
 }
+
+/** The result of IPAM alone: addresses without an interface to belong to. */
+export function printAddresses(version: string, ips: readonly Ip[]): string {
+  if (compareVersions(version, '0.3.0') < 0) {
+    const [ip4, ip6] = ([4, 6] as const).map((family) => {
+      const ip = ips.find((candidate) => familyOf(candidate) === family);
+      return ip && { ip: hostCidr(ip) };
+    });
+    return printJson({ cniVersion: version, ip4, ip6, dns: {} });
+  }
+  const withFamily = compareVersions(version, '1.0.0') < 0;
+  return printJson({
+    cniVersion: version,
+    ips: ips.map((ip) => ({
+      ...(withFamily ? { version: String(familyOf(ip)) } : {}),
+      address: hostCidr(ip),
+    })),
+    dns: {},
+  });
+}

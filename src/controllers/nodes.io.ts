@@ -2,7 +2,7 @@
 // they held. Nodes without a Kubernetes reference are never touched.
 
 import { releaseNode } from '../ipam/release-node.io.ts';
-import type { KubernetesApi } from '../kubernetes/api.ts';
+import type { KindWatcher, KubernetesApi, Pod } from '../kubernetes/api.ts';
 import { parseKey, resourceKey } from '../model/keys.ts';
 import type { NodeSpec } from '../model/node.ts';
 import { parseResource } from '../model/resource.ts';
@@ -63,6 +63,11 @@ async function settle(
     : undefined;
   if (!stored || !node?.ok || !reference || present.has(reference)) return;
   if (await kubernetes.getNode(reference)) return;
+  const living = (await podsOf(kubernetes, reference)).filter(({ spec }) => !spec.hostNetwork);
+  if (living.length > 0) {
+    // Their addresses are in use until Kubernetes has removed them: looked at again later.
+    throw new Error(`node ${reference} is gone, but ${living.length} of its pods are still there`);
+  }
   const { name } = node.value.metadata;
   const freed = await releaseNode(store, name, clock);
   // The node goes last, so that a crash before leaves the reason to go on.
@@ -73,4 +78,23 @@ async function settle(
   if (result.kind === 'conflict') throw new Error(`node ${name} changed meanwhile`);
   mirror.forget(key);
   log.info({ node: name, ...freed }, 'node left the cluster: removed with what it held');
+}
+
+/** The pods that Kubernetes lists for a node now. */
+function podsOf(kubernetes: KubernetesApi, node: string): Promise<readonly Pod[]> {
+  const stop = new AbortController();
+  return new Promise<readonly Pod[]>((resolve, reject) => {
+    const watcher: KindWatcher<Pod> = {
+      snapshot: resolve,
+      put: () => {},
+      gone: () => {},
+      connection: (up, error) => {
+        if (!up) reject(error ?? new Error('the API server cannot be reached'));
+      },
+    };
+    kubernetes.watch('pods', watcher, {
+      fieldSelector: `spec.nodeName=${node}`,
+      signal: stop.signal,
+    });
+  }).finally(() => stop.abort());
 }

@@ -2,6 +2,7 @@
 // and when the configuration says no.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import { type MemoryStore, memoryStore } from '../datastore/memory.ts';
 import type { Store, Watcher } from '../datastore/store.ts';
 import { printIpam } from '../model/ipam.ts';
@@ -29,7 +30,7 @@ async function ipOf(
   more: Partial<AssignRequest> = {},
 ): Promise<Ip> {
   const outcome = await allocator.assign(request(handle, more));
-  assert.equal(outcome.kind, 'assigned', JSON.stringify(outcome));
+  assert.equal(outcome.kind, 'assigned', inspect(outcome));
   assert.ok(outcome.kind === 'assigned');
   return outcome.ips[0]!;
 }

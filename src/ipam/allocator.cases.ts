@@ -62,7 +62,9 @@ async function assigned(
   assert.equal(
     outcome.kind,
     'assigned',
-    JSON.stringify(outcome, (_k, v) => (v instanceof Error ? v.message : v)),
+    JSON.stringify(outcome, (_k, v) =>
+      v instanceof Error ? v.message : typeof v === 'bigint' ? String(v) : v,
+    ),
   );
   return outcome.kind === 'assigned' ? outcome.ips.join() : '';
 }
@@ -161,7 +163,8 @@ export function allocatorCases(name: string, fresh: () => Promise<Store>): void 
     const a = await open(store, 'a');
     const ask = (ip: string, handle: string) =>
       a.assign(request(handle, { requested: ip as never }));
-    assert.deepEqual(await ask('10.6.0.77', 'n.1'), { kind: 'assigned', ips: ['10.6.0.77'] });
+    const given = await ask('10.6.0.77', 'n.1');
+    assert.deepEqual(given.kind === 'assigned' && given.ips, ['10.6.0.77']);
     assert.equal((await ask('10.6.0.77', 'n.2')).kind, 'refused');
     assert.equal((await ask('10.9.0.1', 'n.3')).kind, 'refused');
     a.close();

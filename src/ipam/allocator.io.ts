@@ -191,7 +191,7 @@ class NodeAllocator implements Allocator {
       ips.push(taken);
     }
     if (!batch.addAlongside(index, request.alongside(ips))) return 'later';
-    return { kind: 'assigned', ips };
+    return { kind: 'assigned', ips, revision: 0n };
   }
 
   private async take(
@@ -237,7 +237,9 @@ class NodeAllocator implements Allocator {
     if (result.kind === 'committed') batch.learn(result.revision);
     else learnConflict(this.view, guards, result.current);
     if (result.kind !== 'conflict') {
-      for (const { member, success } of served) member.answer(success);
+      const revision = result.kind === 'committed' ? result.revision : 0n;
+      for (const { member, success } of served)
+        member.answer(success.kind === 'assigned' ? { ...success, revision } : success);
       return;
     }
     const refused = refusedMembers(guards, result.current);

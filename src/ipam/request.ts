@@ -31,7 +31,8 @@ export interface ReleaseRequest {
 }
 
 export type AssignOutcome =
-  | { readonly kind: 'assigned'; readonly ips: readonly Ip[] }
+  /** `revision` is that of the transaction with the `alongside` writes; 0n when its reply was lost. */
+  | { readonly kind: 'assigned'; readonly ips: readonly Ip[]; readonly revision: bigint }
   /** `message` says which pools were looked at and why none had an address. */
   | { readonly kind: 'exhausted'; readonly message: string }
   /** The asked address belongs to somebody else, or to no pool. */

@@ -8,6 +8,8 @@ import type { PolicyCalculator } from './calculate.ts';
 
 interface Ahead {
   readonly value: string;
+  /** Of the write; 0n when it is not known. */
+  readonly revision: bigint;
   /** A snapshot did not confirm it; what comes next is believed. */
   readonly doubtful: boolean;
 }
@@ -24,6 +26,8 @@ export class PolicyFeed {
   private readonly node: string;
   /** Endpoints of which the watch has not told yet. */
   private readonly ahead = new Map<string, Ahead>();
+  /** The newest revision that the watch has told of this node's endpoints. */
+  private readonly seen = new Map<string, bigint>();
   /** Texts of this node's endpoints, to see at once that nothing has changed. */
   private readonly texts = new Map<string, string>();
 
@@ -35,12 +39,15 @@ export class PolicyFeed {
   /** The whole state: what is absent is gone. */
   snapshot(items: readonly KeyValue[]): void {
     const stored = new Map(items.map(({ key, value }) => [key, value]));
+    for (const { key, revision } of items) this.see(key, revision);
     for (const key of this.calculator.keys())
       if (!stored.has(key) && !this.ahead.has(key)) this.forget(key);
-    for (const [key, { value, doubtful }] of this.ahead) {
+    for (const [key, ahead] of this.ahead) {
+      const { value, revision, doubtful } = ahead;
       const now = stored.get(key);
-      if (now === value || doubtful) this.ahead.delete(key);
-      else this.ahead.set(key, { value, doubtful: true });
+      const told = revision > 0n && (this.seen.get(key) ?? 0n) >= revision;
+      if (now === value || told || doubtful) this.ahead.delete(key);
+      else this.ahead.set(key, { ...ahead, doubtful: true });
       if (doubtful && now === undefined) this.forget(key);
     }
     for (const [key, value] of stored) if (!this.ahead.has(key)) this.put(key, value);
@@ -51,7 +58,7 @@ export class PolicyFeed {
     let relevant = false;
     for (const change of changes) {
       const key = change.kind === 'put' ? change.item.key : change.key;
-      if (this.isOlder(key, change.kind === 'put' ? change.item.value : undefined)) continue;
+      if (this.isOlder(key, change)) continue;
       const changed = change.kind === 'put' ? this.put(key, change.item.value) : this.forget(key);
       relevant ||= changed;
     }
@@ -59,9 +66,10 @@ export class PolicyFeed {
   }
 
   /** An endpoint as it was just written. */
-  putEndpoint(key: string, value: string): boolean {
+  putEndpoint(key: string, value: string, revision = 0n): boolean {
+    if (revision > 0n && (this.seen.get(key) ?? 0n) >= revision) return false; // newer is known
     if (this.texts.get(key) === value) return false;
-    this.ahead.set(key, { value, doubtful: false });
+    this.ahead.set(key, { value, revision, doubtful: false });
     return this.put(key, value);
   }
 
@@ -71,12 +79,21 @@ export class PolicyFeed {
   }
 
   // The watch tells revisions in order: before it brings our own write, all it brings is older.
-  private isOlder(key: string, value: string | undefined): boolean {
+  private isOlder(key: string, change: Change): boolean {
+    const revision = change.kind === 'put' ? change.item.revision : change.revision;
+    this.see(key, revision);
     const ahead = this.ahead.get(key);
     if (!ahead) return false;
-    if (ahead.value !== value && !ahead.doubtful) return true;
+    const value = change.kind === 'put' ? change.item.value : undefined;
+    const older = ahead.revision > 0n ? revision < ahead.revision : ahead.value !== value;
+    if (older && !ahead.doubtful) return true;
     this.ahead.delete(key);
     return false;
+  }
+
+  private see(key: string, revision: bigint): void {
+    if (!isLocalEndpoint(key, this.node)) return;
+    if ((this.seen.get(key) ?? 0n) < revision) this.seen.set(key, revision);
   }
 
   private put(key: string, value: string): boolean {

@@ -47,7 +47,7 @@ async function findPod(
   if (!request.pod || !request.config.kubernetesPolicy || !context.pods) return ok(undefined);
   const { namespace, name } = request.pod;
   try {
-    const pod = await context.pods.find(namespace, name);
+    const pod = await context.pods.find(namespace, name, request.pod.uid);
     return pod
       ? ok(pod)
       : fail(cniError('containerUnknown', `pod ${namespace}/${name} does not exist`));
@@ -62,12 +62,17 @@ async function wire(call: Call): Promise<Result<string, CniError>> {
   const { context, request, identity } = call;
   await context.failpoint('add:start');
   const assigning = assign(call); // travels while the veth is made
+  assigning.catch(() => {}); // awaited below; a failure before that must not end the process
   const made = await makeVeth(call).catch((cause: unknown) => fail(errorOf(cause)));
   const assigned = await assigning;
   if (!made.ok) return made;
   if (assigned.kind !== 'assigned') return fail(assignError(assigned));
   await context.failpoint('add:assigned');
-  const programmed = context.policy.putEndpoint(identity.key, assigned.endpointJson);
+  const programmed = context.policy.putEndpoint(
+    identity.key,
+    assigned.endpointJson,
+    assigned.revision,
+  );
   programmed.catch(() => {}); // awaited below; a failure before that must not end the process
   call.undo.push('policy', () => context.policy.removeEndpoint(identity.key));
   configurePod(call, assigned.ips);

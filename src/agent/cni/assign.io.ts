@@ -8,7 +8,7 @@ import type { AlongsideWrites, AssignOutcome } from '../../ipam/allocator.io.ts'
 import type { Pod } from '../../kubernetes/api.ts';
 import { resourceKey } from '../../model/keys.ts';
 import { API_VERSION, printResource } from '../../model/resource.ts';
-import { type Ip, parseIp } from '../../net/ip.ts';
+import type { Ip } from '../../net/ip.ts';
 import type { Mac } from '../../net/mac.ts';
 import type { CniContext } from './context.ts';
 
@@ -36,7 +36,7 @@ export async function assign(
   const { context, request, identity, pod } = call;
   const handleId = handleIdOf(request);
   const timestamp = context.clock.date().toISOString();
-  const requested = request.requestedIp === undefined ? undefined : parseIp(request.requestedIp);
+  const requested = request.requestedIp;
   let endpointJson = '';
   const alongside = (ips: readonly Ip[]): AlongsideWrites => {
     const stored = context.view.endpoint(identity.key);
@@ -67,7 +67,11 @@ export async function assign(
       ...(requested ? { requested } : {}),
       alongside,
     });
-    if (outcome.kind === 'assigned') return { ...outcome, endpointJson };
+    if (outcome.kind === 'assigned') {
+      const { revision } = outcome;
+      if (revision > 0n) context.view.put({ key: identity.key, value: endpointJson, revision });
+      return { ...outcome, endpointJson };
+    }
     if (outcome.kind !== 'conflict' || attempt === ENDPOINT_CONFLICTS_MAX) return outcome;
     await refreshEndpoint(context, identity.key);
   }

@@ -1,5 +1,6 @@
-// CNI DEL: idempotent, needs no finished ADD. The address is freed durably before the answer; the
-// WorkloadEndpoint is kept when it already belongs to a newer sandbox of the same pod.
+// CNI DEL: idempotent, needs no finished ADD. First the interface goes, then the address is freed
+// durably, so that no address is given out while its old owner still answers. The WorkloadEndpoint is
+// kept when it already belongs to a newer sandbox of the same pod, and so is that one's interface.
 import { OpError } from '../../base/op-error.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { endpointIdentity } from '../../cni/endpoint.ts';
@@ -17,52 +18,54 @@ export async function deletePod(
   context: CniContext,
   request: CniRequest,
 ): Promise<Result<string, CniError>> {
-  const identity = endpointIdentity(context.node, request);
-  const released = await release(context, request, identity.key);
-  if (!released.ok) return released;
-  const { newerSandbox } = released.value;
-  if (!newerSandbox) context.policy.removeEndpoint(identity.key);
+  const { key, hostInterface } = endpointIdentity(context.node, request);
   try {
-    await deleteInterface(context, request, newerSandbox ? undefined : identity.hostInterface);
+    await deleteInterface(context, request, key, hostInterface);
   } catch (cause) {
     return fail(cniError('tryAgain', `the interface cannot be removed: ${String(cause)}`));
   }
-  return ok('');
+  return release(context, request, key);
 }
 
 async function release(
   context: CniContext,
   request: CniRequest,
   key: string,
-): Promise<Result<{ newerSandbox: boolean }, CniError>> {
+): Promise<Result<string, CniError>> {
   for (let attempt = 1; ; attempt++) {
     const stored = context.view.endpoint(key);
-    const newerSandbox = stored !== undefined && belongsToAnother(stored, request);
-    const alongside: AlongsideWrites | undefined =
-      stored && !newerSandbox
-        ? { compares: [{ key, revision: stored.revision }], writes: [{ kind: 'delete', key }] }
-        : undefined;
-    const outcome = await context.allocator.release({
-      handleId: handleIdOf(request),
-      ...(alongside ? { alongside } : {}),
-    });
+    const ours = stored !== undefined && !belongsToAnother(stored, request);
+    // The compare holds even when we know of no endpoint: our view may be behind.
+    const alongside: AlongsideWrites = {
+      compares: [{ key, revision: stored?.revision ?? 0n }],
+      writes: ours ? [{ kind: 'delete', key }] : [],
+    };
+    const outcome = await context.allocator.release({ handleId: handleIdOf(request), alongside });
     if (outcome.kind === 'released') {
-      if (stored && !newerSandbox) context.view.remove(key, stored.revision);
-      for (const ip of outcome.ips) {
-        void context
-          .forgetFlows(ip)
-          .catch((cause) => context.log.warn({ ip, cause: String(cause) }, 'conntrack'));
-      }
-      return ok({ newerSandbox });
+      if (ours) context.view.remove(key, stored.revision);
+      if (ours) context.policy.removeEndpoint(key);
+      forgetFlows(context, outcome.ips);
+      return ok('');
     }
     if (outcome.kind === 'unavailable') {
-      return fail(
-        cniError('tryAgain', `the datastore cannot be reached: ${outcome.error.message}`),
-      );
+      const msg = `the datastore cannot be reached: ${outcome.error.message}`;
+      return fail(cniError('tryAgain', msg));
     }
     if (attempt === CONFLICTS_MAX)
       return fail(cniError('tryAgain', 'the endpoint keeps changing; try again'));
-    await refreshEndpoint(context, key);
+    try {
+      await refreshEndpoint(context, key);
+    } catch (cause) {
+      return fail(cniError('tryAgain', `the datastore cannot be reached: ${String(cause)}`));
+    }
+  }
+}
+
+function forgetFlows(context: CniContext, ips: readonly string[]): void {
+  for (const ip of ips) {
+    void context
+      .forgetFlows(ip)
+      .catch((cause) => context.log.warn({ ip, cause: String(cause) }, 'conntrack'));
   }
 }
 
@@ -71,22 +74,31 @@ const belongsToAnother = ({ endpoint }: StoredEndpoint, request: CniRequest): bo
 
 const ENOENT = 2;
 
-/** Both ends go with either one. An absent namespace or interface is success. */
+// Inside the container's own namespace the interface is surely this container's; both ends go. The
+// host's name is the pod's, which a newer sandbox may have taken: it is used only when the namespace
+// is gone and the endpoint is known to be this container's.
 async function deleteInterface(
   context: CniContext,
   request: CniRequest,
-  hostInterface: string | undefined,
+  key: string,
+  hostInterface: string,
 ): Promise<void> {
-  if (hostInterface && (await context.kernel.deleteLink(hostInterface))) return;
-  if (!request.netns) return;
+  if (request.netns && (await deletedInside(context, request))) return;
+  const stored = context.view.endpoint(key);
+  if (stored && !belongsToAnother(stored, request)) await context.kernel.deleteLink(hostInterface);
+}
+
+/** False: the namespace is gone, or holds no such interface. */
+async function deletedInside(context: CniContext, request: CniRequest): Promise<boolean> {
   try {
     const inside = context.kernel.enter(request.netns);
     try {
-      await inside.deleteLink(request.ifname);
+      return await inside.deleteLink(request.ifname);
     } finally {
       inside.close();
     }
   } catch (cause) {
-    if (!(cause instanceof OpError) || cause.errno !== ENOENT) throw cause;
+    if (cause instanceof OpError && cause.errno === ENOENT) return false;
+    throw cause;
   }
 }

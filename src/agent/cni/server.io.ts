@@ -14,6 +14,8 @@ const REQUEST_BYTES_MAX = 1 << 20;
 export type CniHandler = (request: CniRequest) => Promise<Result<string, CniError>>;
 
 interface Call {
+  /** `calico` or `calico-ipam`, as the runtime named the plugin. */
+  readonly type: string;
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
 }
@@ -52,7 +54,7 @@ async function answer(
   const version = versionIn(call?.stdin ?? '');
   if (!call)
     return { exit: 1, stdout: printCniError(version, cniError('decode', 'malformed call')) };
-  const request = parseRequest(call.env, call.stdin);
+  const request = parseRequest(call.env, call.stdin, call.type);
   const started = performance.now();
   const outcome = request.ok ? await handled(handle, request.value) : request;
   const milliseconds = Math.round((performance.now() - started) * 100) / 100;
@@ -83,9 +85,15 @@ async function handled(handle: CniHandler, request: CniRequest): Promise<Result<
 
 function parseCall(text: string): Call | undefined {
   try {
-    const { env, stdin } = JSON.parse(text) as { env?: unknown; stdin?: unknown };
-    const good = typeof env === 'object' && env !== null && typeof stdin === 'string';
-    return good ? { env: env as Record<string, string>, stdin } : undefined;
+    const { type, env, stdin } = JSON.parse(text) as {
+      type?: unknown;
+      env?: unknown;
+      stdin?: unknown;
+    };
+    if (typeof env !== 'object' || env === null || typeof stdin !== 'string') return undefined;
+    const values: readonly unknown[] = Object.values(env);
+    if (!values.every((value) => typeof value === 'string')) return undefined;
+    return { type: String(type), env: env as Record<string, string>, stdin };
   } catch {
     return undefined;
   }

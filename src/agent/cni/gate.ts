@@ -1,0 +1,33 @@
+// Calls run side by side; a sweep runs alone: it waits until no call is under way, and calls that
+// arrive meanwhile wait for it.
+
+export class CallGate {
+  private calls = 0;
+  private sweeping: Promise<unknown> | undefined;
+  private idle: (() => void)[] = [];
+
+  /** Runs a call once no sweep is under way. */
+  async call<T>(work: () => Promise<T>): Promise<T> {
+    while (this.sweeping) await this.sweeping;
+    this.calls++;
+    try {
+      return await work();
+    } finally {
+      if (--this.calls === 0) for (const go of this.idle.splice(0)) go();
+    }
+  }
+
+  /** Runs a sweep alone. */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    while (this.sweeping) await this.sweeping;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.sweeping = promise;
+    try {
+      if (this.calls > 0) await new Promise<void>((go) => this.idle.push(go));
+      return await work();
+    } finally {
+      this.sweeping = undefined;
+      resolve();
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// `calico-ipam` under another main plugin: an address and nothing else. That plugin makes the
+// interface; here is no endpoint, no route and no policy.
+import { fail, ok, type Result } from '../../base/result.ts';
+import { type CniError, cniError } from '../../cni/errors.ts';
+import { type CniRequest, handleIdOf } from '../../cni/request.ts';
+import { printAddresses } from '../../cni/result.ts';
+import type { CniContext } from './context.ts';
+import { assignError } from './failure.ts';
+
+const NO_MORE = { compares: [], writes: [] };
+
+/** Answers the IPAM result JSON for ADD, an empty stdout for DEL and CHECK. */
+export async function manageAddress(
+  context: CniContext,
+  request: CniRequest,
+): Promise<Result<string, CniError>> {
+  const handleId = handleIdOf(request);
+  if (request.command === 'CHECK') {
+    const held = context.allocator.addressesOf(handleId).length > 0;
+    return held
+      ? ok('')
+      : fail(cniError('internal', `CHECK: no address is allocated to ${handleId}`));
+  }
+  if (request.command === 'DEL') {
+    const released = await context.allocator.release({ handleId });
+    if (released.kind === 'released') return ok('');
+    return fail(
+      cniError('tryAgain', 'the datastore cannot be reached or keeps changing; try again'),
+    );
+  }
+  const { config, pod, requestedIp } = request;
+  const outcome = await context.allocator.assign({
+    handleId,
+    attributes: {
+      node: context.node,
+      timestamp: context.clock.date().toISOString(),
+      ...(pod ? { namespace: pod.namespace, pod: pod.name } : {}),
+    },
+    count4: config.assignIpv4 ? 1 : 0,
+    count6: config.assignIpv6 ? 1 : 0,
+    pools: [...config.ipv4Pools, ...config.ipv6Pools],
+    ...(requestedIp ? { requested: requestedIp } : {}),
+    alongside: () => NO_MORE,
+  });
+  if (outcome.kind !== 'assigned') return fail(assignError(outcome));
+  return ok(printAddresses(config.cniVersion, outcome.ips));
+}
