@@ -73,6 +73,8 @@ test('environment: what is missing is named', () => {
     [{ CNI_COMMAND: 'DEL', CNI_IFNAME: 'eth0' }, 4, /DEL needs CNI_CONTAINERID/],
     [{ ...env, CNI_IFNAME: 'a/b' }, 4, /CNI_IFNAME/],
     [{ ...env, CNI_CONTAINERID: '../x' }, 4, /CNI_CONTAINERID/],
+    [{ ...env, CNI_COMMAND: 'constructor' }, 4, /CNI_COMMAND is 'constructor'/],
+    [{ ...env, CNI_ARGS: 'IP=garbage' }, 4, /IP='garbage' is no IP address/],
   ];
   for (const [bad, code, msg] of cases) {
     const request = parseRequest(bad, slides);

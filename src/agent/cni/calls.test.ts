@@ -1,0 +1,219 @@
+// ADD, DEL and the sweep on the memory twins: sandboxes of one pod that overlap, a watch that lags,
+// failures that must leave nothing.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { systemClock } from '../../base/clock.io.ts';
+import { openLog } from '../../base/log.io.ts';
+import { type CniRequest, parseRequest } from '../../cni/request.ts';
+import { memoryStore } from '../../datastore/memory.ts';
+import type { Change, Store, Watcher } from '../../datastore/store.ts';
+import { addPool } from '../../ipam/allocator.cases.ts';
+import { openAllocator } from '../../ipam/allocator.io.ts';
+import { memoryKernel } from '../../kernel/memory.ts';
+import { ROOT, resourcePrefix } from '../../model/keys.ts';
+import type { PolicyEngine } from '../policy-engine.io.ts';
+import { sweepNode } from '../sweep.io.ts';
+import { DatastoreView } from '../view.ts';
+import { addPod } from './add.io.ts';
+import type { CniContext } from './context.ts';
+import { deletePod } from './del.io.ts';
+import { CallGate } from './gate.ts';
+import { manageAddress } from './ipam-only.io.ts';
+
+const CONFIG = {
+  cniVersion: '0.3.0',
+  name: 'k8s-pod-network',
+  type: 'calico',
+  ipam: { type: 'calico-ipam' },
+  policy: { type: 'k8s' },
+};
+
+function request(command: string, containerId: string, type = 'calico'): CniRequest {
+  const env = {
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: containerId,
+    CNI_NETNS: `/ns/${containerId}`,
+    CNI_IFNAME: 'eth0',
+    CNI_ARGS: 'K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0',
+  };
+  const parsed = parseRequest(env, JSON.stringify(CONFIG), type);
+  assert.ok(parsed.ok);
+  return parsed.value;
+}
+
+/** A node on memory twins; the agent's own watch is `lagMilliseconds` late. */
+async function node(options: { lagMilliseconds?: number; delayMilliseconds?: number } = {}) {
+  const { lagMilliseconds = 0, delayMilliseconds = 1 } = options;
+  const memory = memoryStore();
+  await addPool(memory, '192.168.0.0/24');
+  const late = (watcher: Watcher): Watcher => ({
+    ...watcher,
+    snapshot: (listing) => watcher.snapshot(listing),
+    changes: (changes: readonly Change[], revision) =>
+      void setTimeout(lagMilliseconds).then(() => watcher.changes(changes, revision)),
+  });
+  const store: Store = {
+    get: async (key) => setTimeout(delayMilliseconds).then(() => memory.get(key)),
+    list: (prefix) => memory.list(prefix),
+    transaction: async (compares, writes) => {
+      await setTimeout(delayMilliseconds);
+      return memory.transaction(compares, writes);
+    },
+    watch: (prefix, watcher, signal) => memory.watch(prefix, late(watcher), signal),
+    close: () => {},
+  };
+  const kernel = memoryKernel();
+  for (const name of ['c1', 'c2', 'a.b']) kernel.addNetns(`/ns/${name}`);
+  const stop = new AbortController();
+  const view = new DatastoreView('n1');
+  store.watch(
+    ROOT,
+    { snapshot: ({ items }) => view.snapshot(items), changes: (c) => view.changes(c) },
+    stop.signal,
+  );
+  const allocator = openAllocator({ store, node: 'n1', clock: systemClock });
+  await allocator.ready();
+  const policies = new Set<string>();
+  const policy = {
+    putEndpoint: async (key: string) => void policies.add(key),
+    removeEndpoint: (key: string) => void policies.delete(key),
+  } as unknown as PolicyEngine;
+  const context: CniContext = {
+    node: 'n1',
+    effectiveMtu: 1500,
+    store,
+    kernel,
+    view,
+    allocator,
+    policy,
+    pods: undefined,
+    clock: systemClock,
+    log: openLog('test', 'fatal'),
+    failpoint: () => {},
+    forgetFlows: async () => {},
+  };
+  const endpoints = async (): Promise<number> =>
+    (await memory.list(resourcePrefix('workloadendpoints'))).items.length;
+  const veths = (): readonly string[] =>
+    kernel
+      .links()
+      .filter((l) => l.name.startsWith('cali'))
+      .map((l) => l.name);
+  return {
+    context,
+    memory,
+    kernel,
+    allocator,
+    policies,
+    endpoints,
+    veths,
+    done: () => {
+      stop.abort();
+      allocator.close();
+    },
+  };
+}
+
+test('DEL of an old sandbox beside ADD of the new one: a good answer means a pod with an interface', async () => {
+  for (let offset = 0; offset < 8; offset++) {
+    const n = await node();
+    const [added] = await Promise.all([
+      addPod(n.context, request('ADD', 'c2')),
+      setTimeout(offset).then(() => deletePod(n.context, request('DEL', 'c1'))),
+    ]);
+    assert.ok(added.ok, `offset ${offset}`);
+    assert.equal(n.veths().length, 1, `offset ${offset}`);
+    assert.equal(n.policies.size, 1);
+    n.done();
+  }
+});
+
+test('DEL right after ADD while the watch lags: no endpoint stays', async () => {
+  const n = await node({ lagMilliseconds: 60 });
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  await setTimeout(100);
+  assert.equal(await n.endpoints(), 0);
+  assert.deepEqual(n.veths(), []);
+  assert.equal(n.allocator.handles().size, 0);
+  n.done();
+});
+
+test('ADD of a new sandbox replaces the old one’s endpoint; the late DEL of the old frees only its address', async () => {
+  const n = await node();
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.ok((await addPod(n.context, request('ADD', 'c2'))).ok);
+  assert.equal(n.allocator.handles().size, 2);
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  assert.deepEqual([...n.allocator.handles().keys()], ['k8s-pod-network.c2']);
+  assert.equal(n.veths().length, 1);
+  assert.equal(await n.endpoints(), 1);
+  n.done();
+});
+
+test('ADD into a namespace that is gone: code 3, nothing left', async () => {
+  const n = await node();
+  const added = await addPod(n.context, { ...request('ADD', 'c1'), netns: '/ns/nowhere' });
+  assert.equal(added.ok ? 0 : added.error.code, 3);
+  assert.deepEqual([n.veths().length, await n.endpoints(), n.allocator.handles().size], [0, 0, 0]);
+  n.done();
+});
+
+test('ADD while the store is away: code 11, nothing left', async () => {
+  const n = await node();
+  n.memory.failNext('transaction');
+  n.memory.failNext('transaction');
+  const added = await addPod(n.context, request('ADD', 'c1'));
+  assert.equal(added.ok ? 0 : added.error.code, 11);
+  assert.deepEqual([n.veths().length, await n.endpoints(), n.allocator.handles().size], [0, 0, 0]);
+  n.done();
+});
+
+test('the sweep removes what nobody owns, and nothing that lives (container IDs may hold dots)', async () => {
+  const n = await node();
+  assert.ok((await addPod(n.context, request('ADD', 'a.b'))).ok);
+  assert.deepEqual(await sweepNode(n.context), { endpoints: 0, addresses: 0, interfaces: 0 });
+  assert.equal(n.allocator.handles().size, 1);
+  await n.allocator.assign({
+    handleId: 'k8s-pod-network.lost',
+    attributes: { node: 'n1' },
+    count4: 1,
+    count6: 0,
+    alongside: () => ({ compares: [], writes: [] }),
+  });
+  n.kernel.addNetns('/ns/x');
+  n.kernel.addVeth({ name: 'cali0123456789a', peer: 'eth0', peerNetns: '/ns/x', mtu: 1500 });
+  assert.deepEqual(await sweepNode(n.context), { endpoints: 0, addresses: 1, interfaces: 1 });
+  n.kernel.removeNetns('/ns/a.b');
+  assert.deepEqual(await sweepNode(n.context), { endpoints: 1, addresses: 1, interfaces: 0 });
+  assert.equal(await n.endpoints(), 0);
+  n.done();
+});
+
+test('calico-ipam under another plugin: an address, no interface, no endpoint', async () => {
+  const n = await node();
+  const added = await manageAddress(n.context, request('ADD', 'c1', 'calico-ipam'));
+  assert.match(
+    added.ok ? added.value : '',
+    /"ips":\[\{"version":"4","address":"192\.168\.0\.\d+\/32"\}\]/,
+  );
+  assert.deepEqual([n.veths().length, await n.endpoints(), n.allocator.handles().size], [0, 0, 1]);
+  assert.ok((await manageAddress(n.context, request('CHECK', 'c1', 'calico-ipam'))).ok);
+  assert.ok((await manageAddress(n.context, request('DEL', 'c1', 'calico-ipam'))).ok);
+  assert.equal(n.allocator.handles().size, 0);
+  n.done();
+});
+
+test('the gate: a sweep runs alone', async () => {
+  const gate = new CallGate();
+  const seen: string[] = [];
+  const call = (name: string) =>
+    gate.call(async () => {
+      seen.push(`${name} in`);
+      await setTimeout(5);
+      seen.push(`${name} out`);
+    });
+  await Promise.all([call('a'), gate.alone(async () => void seen.push('sweep')), call('b')]);
+  assert.deepEqual(seen, ['a in', 'a out', 'sweep', 'b in', 'b out']);
+});

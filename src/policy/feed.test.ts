@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PolicyCalculator } from './calculate.ts';
+import { PolicyFeed } from './feed.ts';
+
+const KEY = '/calico/resources/v3/projectcalico.org/workloadendpoints/default/n1-k8s-web-eth0';
+
+function feed() {
+  const seen: (string | undefined)[] = [];
+  const calculator = {
+    put: (_key: string, value: string) => {
+      seen.push(value);
+      return true;
+    },
+    remove: () => {
+      seen.push(undefined);
+      return true;
+    },
+    keys: () => [],
+  } as unknown as PolicyCalculator;
+  const f = new PolicyFeed(calculator, 'n1');
+  const put = (value: string, revision: bigint) =>
+    f.changes([{ kind: 'put', item: { key: KEY, value, revision } }]);
+  return { f, seen, put };
+}
+
+test('an endpoint handed over after the watch has told of newer ones changes nothing', () => {
+  const { f, seen, put } = feed();
+  put('v1', 1n);
+  put('v2', 2n);
+  f.putEndpoint(KEY, 'v1', 1n);
+  put('v3', 3n);
+  f.changes([{ kind: 'delete', key: KEY, revision: 4n }]);
+  assert.deepEqual(seen, ['v1', 'v2', 'v3', undefined]);
+});
+
+test('what the watch tells of before our own write is older', () => {
+  const { f, seen, put } = feed();
+  f.putEndpoint(KEY, 'v5', 5n);
+  put('v3', 3n);
+  put('v5', 5n);
+  put('v6', 6n);
+  assert.deepEqual(seen, ['v5', 'v6']);
+});
