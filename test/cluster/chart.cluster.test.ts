@@ -105,6 +105,16 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     }
   });
 
+  test('metrics on 9091, liveness and readiness of every part', async () => {
+    const get = (path: string) =>
+      cluster.enter(first, ['curl', '-sf', '--max-time', '5', `http://127.0.0.1:${path}`]);
+    assert.match(await get('9091/metrics'), /^felix_active_local_endpoints \d+$/m);
+    for (const port of [9099, 9098]) {
+      assert.equal((await get(`${port}/liveness`)).trim(), 'live');
+      assert.equal((await get(`${port}/readiness`)).trim(), 'ready');
+    }
+  });
+
   test('ingress by pod selector and port; egress by ipBlock', async () => {
     const from = [{ podSelector: { matchLabels: { app: 'client' } } }];
     await apply('deny-server', {
