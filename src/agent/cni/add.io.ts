@@ -2,16 +2,18 @@
 // while that travels; the answer goes out only after the endpoint's policy is in the kernel.
 // Every step pushes its inverse, so that a failure leaves nothing behind.
 import { randomBytes } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { OpError } from '../../base/op-error.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { UndoList } from '../../base/undo.ts';
-import { endpointIdentity } from '../../cni/endpoint.ts';
+import { buildEndpoint, endpointIdentity } from '../../cni/endpoint.ts';
 import { type CniError, cniError } from '../../cni/errors.ts';
 import * as plan from '../../cni/plan.ts';
 import type { CniRequest } from '../../cni/request.ts';
 import { type AddResult, printResult } from '../../cni/result.ts';
 import type { Link } from '../../kernel/kernel.ts';
 import type { Pod } from '../../kubernetes/api.ts';
+import { printResource } from '../../model/resource.ts';
 import { hostCidr } from '../../net/cidr.ts';
 import { familyOf, type Ip } from '../../net/ip.ts';
 import { type Mac, macFromBytes } from '../../net/mac.ts';
@@ -63,6 +65,8 @@ async function wire(call: Call): Promise<Result<string, CniError>> {
   await context.failpoint('add:start');
   const assigning = assign(call); // travels while the veth is made
   assigning.catch(() => {}); // awaited below; a failure before that must not end the process
+  programAhead(call);
+  await setImmediate(); // lets both be sent before the kernel takes the thread
   const made = await makeVeth(call).catch((cause: unknown) => fail(errorOf(cause)));
   const assigned = await assigning;
   if (!made.ok) return made;
@@ -74,7 +78,6 @@ async function wire(call: Call): Promise<Result<string, CniError>> {
     assigned.revision,
   );
   programmed.catch(() => {}); // awaited below; a failure before that must not end the process
-  call.undo.push('policy', () => context.policy.removeEndpoint(identity.key));
   configurePod(call, assigned.ips);
   await context.failpoint('add:configured');
   addHostRoutes(call, made.value, assigned.ips);
@@ -91,36 +94,54 @@ async function wire(call: Call): Promise<Result<string, CniError>> {
   return ok(printResult(request.config.cniVersion, result));
 }
 
+// The endpoint's chains do not depend on its address: they are written while that is being stored. What
+// is handed over here is replaced by what was stored before the call answers.
+function programAhead({ context, request, identity, pod, mac, undo }: Call): void {
+  const ahead = buildEndpoint({
+    node: context.node,
+    request,
+    identity,
+    pod,
+    mac,
+    ips: [],
+    uid: '',
+    creationTimestamp: '',
+  });
+  undo.push('policy', () => context.policy.removeEndpoint(identity.key));
+  context.policy.putEndpoint(identity.key, printResource(ahead)).catch(() => {});
+}
+
 async function makeVeth(call: Call): Promise<Result<Link, CniError>> {
   const { context, request, identity } = call;
   const { kernel } = context;
   const hasV6 = request.config.assignIpv6;
   // A pair of the same name is what an earlier, unfinished ADD of this pod left.
   if (kernel.link(identity.hostInterface)) await kernel.deleteLink(identity.hostInterface);
-  if (insideExists(context, request)) {
+  const link = addPair(call);
+  if (!link) {
     const msg = `interface ${request.ifname} already exists in the container; call DEL first`;
     return fail(cniError('internal', msg));
   }
   call.undo.push('veth', async () => void (await kernel.deleteLink(identity.hostInterface)));
-  const link = kernel.addVeth({
-    name: identity.hostInterface,
-    peer: request.ifname,
-    peerNetns: request.netns,
-    mtu: request.config.mtu || context.effectiveMtu,
-    peerMac: call.mac,
-  });
   for (const [key, value] of plan.hostSysctls(link.name, hasV6)) kernel.setSysctl(key, value);
   kernel.apply(plan.hostLinkChanges(link.index));
   await context.failpoint('add:veth');
   return ok(link);
 }
 
-function insideExists(context: CniContext, request: CniRequest): boolean {
-  const inside = context.kernel.enter(request.netns);
+/** Undefined: the container has an interface of that name already. */
+function addPair({ context, request, identity, mac }: Call): Link | undefined {
   try {
-    return inside.link(request.ifname) !== undefined;
-  } finally {
-    inside.close();
+    return context.kernel.addVeth({
+      name: identity.hostInterface,
+      peer: request.ifname,
+      peerNetns: request.netns,
+      mtu: request.config.mtu || context.effectiveMtu,
+      peerMac: mac,
+    });
+  } catch (cause) {
+    if (cause instanceof OpError && cause.errno === EEXIST) return undefined;
+    throw cause;
   }
 }
 
