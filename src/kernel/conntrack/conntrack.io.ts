@@ -10,7 +10,7 @@ import { OpError } from '../../base/op-error.ts';
 
 const execute = promisify(execFile);
 
-const GATHER_MILLISECONDS = 100;
+const GATHER_MILLISECONDS = 1000;
 const SIDES = ['--orig-src', '--orig-dst', '--reply-src', '--reply-dst'];
 
 /** Deletes entries from and to the address; none is fine. Resolves when they are gone. */
