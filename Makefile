@@ -11,7 +11,7 @@ help: ## list the commands
 
 node_modules/.installed: package.json package-lock.json
 	@test/set-up
-	@npm ci --no-fund --no-audit --loglevel=error
+	@npm install --no-save --no-fund --no-audit --loglevel=error
 	@touch $@
 
 up: node_modules/.installed ## a real cluster with our chart installed, and a demonstration on it
