@@ -6,6 +6,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { messageOf, OpError } from '../base/op-error.ts';
+import { pause } from '../base/pause.io.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
 import type { IpSets, TableName, Tables } from '../kernel/tables.ts';
 import type { Ip } from '../net/ip.ts';
@@ -246,16 +247,3 @@ class Engine implements PolicyEngine {
     this.reported = text;
   }
 }
-
-/** Waits, but not beyond the signal. */
-const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
-  });

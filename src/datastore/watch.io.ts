@@ -2,6 +2,7 @@
 // relist when history was compacted or when the server's revision went back (restored snapshot).
 import type { Log } from '../base/log.io.ts';
 import { OpError } from '../base/op-error.ts';
+import { pause } from '../base/pause.io.ts';
 import { bytesOfKey, endOfPrefix, keyValueOf } from './etcd.io.ts';
 import type * as pb from './gen/etcd_pb.js';
 import type { Rpc } from './rpc.io.ts';
@@ -159,14 +160,3 @@ function changeOf(event: pb.Event): Change {
     ? { kind: 'delete', key: item.key, revision: item.revision }
     : { kind: 'put', item };
 }
-
-const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(done, milliseconds);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });

@@ -3,6 +3,7 @@
 // noticed.
 import type { IncomingMessage } from 'node:http';
 import { messageOf, OpError } from '../base/op-error.ts';
+import { pause } from '../base/pause.io.ts';
 import type { KindWatcher, Metadata } from './api.ts';
 import { type Credentials, openResponse, readBody, StatusError } from './connection.io.ts';
 
@@ -186,14 +187,3 @@ function deliver<T extends Identified>(
       throw new StatusError('watch', object.code ?? 0, object.message ?? '');
   }
 }
-
-const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(done, milliseconds);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
