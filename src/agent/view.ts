@@ -4,15 +4,12 @@ import type { Change, KeyValue } from '../datastore/store.ts';
 import type { ClusterInformationSpec } from '../model/cluster-information.ts';
 import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../model/ip-pool.ts';
 import { parseKey, resourceKey } from '../model/keys.ts';
-import type { NodeSpec } from '../model/node.ts';
 import { parseResource } from '../model/resource.ts';
 import {
   parseWorkloadEndpointName,
   type WorkloadEndpoint,
   type WorkloadEndpointSpec,
 } from '../model/workload-endpoint.ts';
-import { parseInterfaceAddress } from '../net/cidr.ts';
-import type { Ip } from '../net/ip.ts';
 
 /** An endpoint with the revision that a later write must compare against. */
 export interface StoredEndpoint {
@@ -25,7 +22,6 @@ export class DatastoreView {
   private readonly node: string;
   private readonly endpointsByKey = new Map<string, StoredEndpoint>();
   private readonly poolsByName = new Map<string, IpPool>();
-  private readonly nodeAddresses = new Map<string, Ip>();
   private readonly profiles = new Set<string>();
   private locked = false;
   private synced = false;
@@ -52,11 +48,6 @@ export class DatastoreView {
     return [...this.endpointsByKey.values()];
   }
 
-  /** Addresses of the other nodes, by node name. */
-  get addresses(): ReadonlyMap<string, Ip> {
-    return this.nodeAddresses;
-  }
-
   endpoint(key: string): StoredEndpoint | undefined {
     return this.endpointsByKey.get(key);
   }
@@ -69,7 +60,6 @@ export class DatastoreView {
     this.endpointsByKey.clear();
     this.poolsByName.clear();
     this.profiles.clear();
-    this.nodeAddresses.clear();
     this.locked = false;
     for (const item of items) this.put(item);
     this.synced = true;
@@ -112,12 +102,6 @@ export class DatastoreView {
       const pool = parseResource<'IPPool', IpPoolSpec>('IPPool', item.value, checkIpPoolSpec);
       if (pool.ok) this.poolsByName.set(name, pool.value);
     }
-    if (plural === 'nodes' && name !== this.node) {
-      const node = parseResource<'Node', NodeSpec>('Node', item.value);
-      const address = node.ok && parseInterfaceAddress(node.value.spec.bgp?.ipv4Address ?? '');
-      if (address) this.nodeAddresses.set(name, address.ip);
-      else this.nodeAddresses.delete(name);
-    }
     if (item.key === resourceKey('clusterinformations', 'default')) {
       const info = parseResource<'ClusterInformation', ClusterInformationSpec>(
         'ClusterInformation',
@@ -136,7 +120,6 @@ export class DatastoreView {
     } else if (key?.kind === 'resource') {
       if (key.plural === 'ippools') this.poolsByName.delete(key.name);
       if (key.plural === 'profiles') this.profiles.delete(key.name);
-      if (key.plural === 'nodes') this.nodeAddresses.delete(key.name);
       if (key.plural === 'clusterinformations') this.locked = false;
     }
   }

@@ -74,20 +74,13 @@ const KNOWN = new Set([
   'Policy',
 ]);
 
-class WrongType {
-  readonly message: string;
-  constructor(message: string) {
-    this.message = message;
-  }
-}
-
 /** Reads typed fields of one object; the first wrong type is remembered with its path. */
-function reader(fields: Fields, path: string, wrong: WrongType[]) {
+function reader(fields: Fields, path: string, wrong: string[]) {
   const read = <T>(key: string, type: string, otherwise: T): T => {
     const value = fields[key];
     if (value === undefined || value === null) return otherwise;
     if (typeof value === type) return value as T;
-    wrong.push(new WrongType(`${path}${key} must be a ${type}, not ${describe(value)}`));
+    wrong.push(`${path}${key} must be a ${type}, not ${describe(value)}`);
     return otherwise;
   };
   return {
@@ -102,13 +95,13 @@ function reader(fields: Fields, path: string, wrong: WrongType[]) {
       const value = fields[key] ?? [];
       if (Array.isArray(value) && value.every((x) => typeof x === 'string'))
         return value as string[];
-      wrong.push(new WrongType(`${path}${key} must be a list of strings, not ${describe(value)}`));
+      wrong.push(`${path}${key} must be a list of strings, not ${describe(value)}`);
       return [];
     },
     object: (key: string): Fields => {
       const value = fields[key] ?? {};
       if (isObject(value)) return value;
-      wrong.push(new WrongType(`${path}${key} must be an object, not ${describe(value)}`));
+      wrong.push(`${path}${key} must be an object, not ${describe(value)}`);
       return {};
     },
   };
@@ -131,7 +124,7 @@ export function parseConfig(stdin: string): Result<NetworkConfig, CniError> {
   }
   if (!isObject(value))
     return fail(cniError('decode', 'the network configuration is not an object'));
-  const wrong: WrongType[] = [];
+  const wrong: string[] = [];
   const top = reader(value, '', wrong);
   const ipam = reader(top.object('ipam'), 'ipam.', wrong);
   const settings = reader(top.object('container_settings'), 'container_settings.', wrong);
@@ -151,7 +144,7 @@ export function parseConfig(stdin: string): Result<NetworkConfig, CniError> {
     prevResult: value['prevResult'],
     unknownKeys: Object.keys(value).filter((key) => !KNOWN.has(key)),
   };
-  const problem = wrong[0]?.message ?? problemOf(config);
+  const problem = wrong[0] ?? problemOf(config);
   if (problem) return fail(cniError('invalidConfig', `network configuration: ${problem}`));
   return versionChecked(config);
 }

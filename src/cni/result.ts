@@ -16,8 +16,7 @@ export interface AddResult {
 
 /** The result JSON for stdout. Gateways are left out: the pod's gateway is on no interface. */
 export function printResult(version: string, result: AddResult): string {
-  if (compareVersions(version, '0.3.0') < 0) return printLegacy(version, result);
-  const withFamily = compareVersions(version, '1.0.0') < 0;
+  if (compareVersions(version, '0.3.0') < 0) return printLegacy(version, result.ips);
   return printJson({
     cniVersion: version,
     interfaces: [
@@ -25,7 +24,7 @@ export function printResult(version: string, result: AddResult): string {
       { name: result.containerInterface, mac: result.mac, sandbox: result.sandbox },
     ],
     ips: result.ips.map((ip) => ({
-      ...(withFamily ? { version: String(familyOf(ip)) } : {}),
+      ...familyField(version, ip),
       interface: 1, // indexes the container's interface
       address: hostCidr(ip),
     })),
@@ -33,30 +32,24 @@ export function printResult(version: string, result: AddResult): string {
   });
 }
 
-function printLegacy(version: string, result: AddResult): string {
+/** The result of IPAM alone: addresses without an interface to belong to. */
+export function printAddresses(version: string, ips: readonly Ip[]): string {
+  if (compareVersions(version, '0.3.0') < 0) return printLegacy(version, ips);
+  return printJson({
+    cniVersion: version,
+    ips: ips.map((ip) => ({ ...familyField(version, ip), address: hostCidr(ip) })),
+    dns: {},
+  });
+}
+
+/** `version` of an address: "4" or "6", and gone since 1.0.0. */
+const familyField = (version: string, ip: Ip): { readonly version?: string } =>
+  compareVersions(version, '1.0.0') < 0 ? { version: String(familyOf(ip)) } : {};
+
+function printLegacy(version: string, ips: readonly Ip[]): string {
   const entry = (family: number): { ip: Cidr } | undefined => {
-    const ip = result.ips.find((candidate) => familyOf(candidate) === family);
+    const ip = ips.find((candidate) => familyOf(candidate) === family);
     return ip && { ip: hostCidr(ip) };
   };
   return printJson({ cniVersion: version, ip4: entry(4), ip6: entry(6), dns: {} });
-}
-
-/** The result of IPAM alone: addresses without an interface to belong to. */
-export function printAddresses(version: string, ips: readonly Ip[]): string {
-  if (compareVersions(version, '0.3.0') < 0) {
-    const [ip4, ip6] = ([4, 6] as const).map((family) => {
-      const ip = ips.find((candidate) => familyOf(candidate) === family);
-      return ip && { ip: hostCidr(ip) };
-    });
-    return printJson({ cniVersion: version, ip4, ip6, dns: {} });
-  }
-  const withFamily = compareVersions(version, '1.0.0') < 0;
-  return printJson({
-    cniVersion: version,
-    ips: ips.map((ip) => ({
-      ...(withFamily ? { version: String(familyOf(ip)) } : {}),
-      address: hostCidr(ip),
-    })),
-    dns: {},
-  });
 }

@@ -62,14 +62,12 @@ export const namespacedKey = (plural: NamespacedPlural, namespace: string, name:
   `${RESOURCES}${plural}/${namespace}/${name}`;
 export const blockKey = (c: Cidr): string =>
   `${IPAM}assignment/${ipv(cidrFamily(c))}/block/${dashed(c)}`;
-export const blockPrefix = (family: Family): string => `${IPAM}assignment/${ipv(family)}/block/`;
 export const affinityKey = (node: string, c: Cidr): string =>
   `${IPAM}host/${node}/${ipv(cidrFamily(c))}/block/${dashed(c)}`;
 export const affinityPrefix = (node: string, family?: Family): string =>
   `${IPAM}host/${node}/${family === undefined ? '' : `${ipv(family)}/block/`}`;
 export const handleKey = (id: string): string => `${IPAM}handle/${id}`;
 export const HANDLE_PREFIX = `${IPAM}handle/`;
-export const AFFINITY_PREFIX = `${IPAM}host/`;
 
 /** The key's meaning; undefined for what we do not know. */
 export function parseKey(key: string): Key | undefined {

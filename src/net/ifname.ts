@@ -1,9 +1,6 @@
 // Names of host-side interfaces (spec: Calico's `cali` plus a digest; IFNAMSIZ is 16 with the NUL).
 import { hex } from '../base/hash.ts';
 
-/** Longest interface name. */
-export const IFNAME_MAX = 15;
-
 /** Host end of a Kubernetes pod's veth: `cali` + 11 hex digits of sha1("<namespace>.<pod>"). */
 export const podInterfaceName = (namespace: string, pod: string): string =>
   `cali${hex('sha1', `${namespace}.${pod}`).slice(0, 11)}`;
