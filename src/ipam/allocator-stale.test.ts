@@ -195,8 +195,8 @@ test('strict affinity: nothing is borrowed, not even by name', async () => {
   await ipOf(a, 'n.1', { attributes });
   assert.match(await messageOf(b, 'n.2'), /strict affinity/);
   const requested = '10.0.0.9' as Ip;
-  assert.match(await messageOf(b, 'n.2', { requested }), /belongs to host:a/);
-  assert.equal(await ipOf(a, 'n.3', { requested, attributes }), requested);
+  assert.match(await messageOf(b, 'n.2', { requested: [requested] }), /belongs to host:a/);
+  assert.equal(await ipOf(a, 'n.3', { requested: [requested], attributes }), requested);
   await audited(store);
 });
 

@@ -162,7 +162,7 @@ export function allocatorCases(name: string, fresh: () => Promise<Store>): void 
     await addPool(store, '10.6.0.0/24');
     const a = await open(store, 'a');
     const ask = (ip: string, handle: string) =>
-      a.assign(request(handle, { requested: ip as never }));
+      a.assign(request(handle, { requested: [ip as never] }));
     const given = await ask('10.6.0.77', 'n.1');
     assert.deepEqual(given.kind === 'assigned' && given.ips, ['10.6.0.77']);
     assert.equal((await ask('10.6.0.77', 'n.2')).kind, 'refused');

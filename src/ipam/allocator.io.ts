@@ -218,9 +218,11 @@ class NodeAllocator implements Allocator {
   private pick(batch: Batch, request: AssignRequest, family: Family): Pick {
     const { node, selectsNode = (selector: string) => /^(all\(\))?$/.test(selector.trim()) } =
       this.options;
-    const about = { node, family, pools: request.pools ?? [], selectsNode, avoid: this.unreadable };
-    return request.requested && familyOf(request.requested) === family
-      ? pickRequested(this.view, batch, request.requested, about)
+    const pools = (family === 4 ? request.pools4 : request.pools6) ?? [];
+    const about = { node, family, pools, selectsNode, avoid: this.unreadable };
+    const requested = request.requested?.find((ip) => familyOf(ip) === family);
+    return requested
+      ? pickRequested(this.view, batch, requested, about)
       : pickAny(this.view, batch, about);
   }
 

@@ -1,6 +1,7 @@
 // What callers ask of the allocator and what they get.
 import type { OpError } from '../base/op-error.ts';
 import type { Compare, Write } from '../datastore/store.ts';
+import type { AllowedUse } from '../model/ip-pool.ts';
 import type { Ip } from '../net/ip.ts';
 
 /** Writes that must happen in the same transaction, e.g. the WorkloadEndpoint. */
@@ -17,10 +18,15 @@ export interface AssignRequest {
   /** All or nothing over both families. */
   readonly count4: 0 | 1;
   readonly count6: 0 | 1;
-  /** Pool names or CIDRs; empty: any pool that selects the node. */
-  readonly pools?: readonly string[];
-  /** One address by name instead of any. */
-  readonly requested?: Ip;
+  /** Pool names or CIDRs by family; empty: any pool that selects the node. */
+  readonly pools4?: readonly string[];
+  readonly pools6?: readonly string[];
+  /** At most one address a family by name, instead of any. */
+  readonly requested?: readonly Ip[];
+  /** What the address is for: the pool must allow it (IPPool allowedUses). Absent: Workload. */
+  readonly use?: AllowedUse;
+  /** The pod's namespace: pools may select it. */
+  readonly namespace?: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
   /** Called again on every retry. */
   alongside(ips: readonly Ip[]): AlongsideWrites;
 }

@@ -5,6 +5,9 @@ import type { Resource } from './resource.ts';
 
 export type EncapsulationMode = 'Always' | 'CrossSubnet' | 'Never';
 
+/** What addresses of a pool may be for. */
+export type AllowedUse = 'Workload' | 'Tunnel' | 'LoadBalancer';
+
 export interface IpPoolSpec {
   readonly cidr: string;
   readonly ipipMode?: EncapsulationMode;

@@ -63,8 +63,9 @@ export async function assign(
       attributes: attributesOf(call, timestamp),
       count4: request.config.assignIpv4 ? 1 : 0,
       count6: request.config.assignIpv6 ? 1 : 0,
-      pools: [...request.config.ipv4Pools, ...request.config.ipv6Pools],
-      ...(requested ? { requested } : {}),
+      pools4: request.config.ipv4Pools,
+      pools6: request.config.ipv6Pools,
+      ...(requested ? { requested: [requested] } : {}),
       alongside,
     });
     if (outcome.kind === 'assigned') {

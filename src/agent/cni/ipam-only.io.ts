@@ -38,8 +38,9 @@ export async function manageAddress(
     },
     count4: config.assignIpv4 ? 1 : 0,
     count6: config.assignIpv6 ? 1 : 0,
-    pools: [...config.ipv4Pools, ...config.ipv6Pools],
-    ...(requestedIp ? { requested: requestedIp } : {}),
+    pools4: config.ipv4Pools,
+    pools6: config.ipv6Pools,
+    ...(requestedIp ? { requested: [requestedIp] } : {}),
     alongside: () => NO_MORE,
   });
   if (outcome.kind !== 'assigned') return fail(assignError(outcome));
