@@ -1,17 +1,35 @@
-// The CNI shim's binary, built from images/calico-node/cni-shim.
+// The CNI shim's binary, built from images/calico-node/cni-shim by rustc: a static program without a
+// runtime starts in half a millisecond, a Go one in a whole one, and every pod waits for it twice.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE } from '../test/cluster/tools.ts';
 
-/** Path of the static binary; Go's own cache makes a second build a matter of milliseconds. */
+const SOURCE = join(import.meta.dirname, 'calico-node/cni-shim/main.rs');
+const FLAGS = [
+  '--edition=2021',
+  '--crate-name=cni_shim',
+  '-Copt-level=s',
+  '-Clto=fat',
+  '-Ccodegen-units=1',
+  '-Ctarget-feature=+crt-static',
+  '-Crelocation-model=static',
+  '-Cpanic=abort',
+  '-Cstrip=symbols',
+  `--remap-path-prefix=${import.meta.dirname}=.`,
+];
+
+/** Path of the static binary; built when its source or the compiler is another. */
 export async function shimPath(): Promise<string> {
-  const out = join(CACHE, 'bin/cni-shim');
+  const compiler = execFileSync('rustc', ['--version']);
+  const hash = createHash('sha256').update(readFileSync(SOURCE)).update(compiler);
+  const stamp = hash.update(FLAGS.join(' ')).digest('hex').slice(0, 12);
+  const out = join(CACHE, `bin/cni-shim-${stamp}`);
+  if (existsSync(out)) return out;
   mkdirSync(join(CACHE, 'bin'), { recursive: true });
-  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOWORK: 'off' };
   const unfinished = `${out}.${process.pid}`;
-  const args = ['build', '-trimpath', '-ldflags', '-s -w -buildid=', '-o', unfinished, '.'];
-  execFileSync('go', args, { cwd: join(import.meta.dirname, 'calico-node/cni-shim'), env });
+  execFileSync('rustc', [...FLAGS, '-o', unfinished, SOURCE]);
   renameSync(unfinished, out);
   return out;
 }

@@ -1,15 +1,16 @@
 // The shim's protocol, its answers without an agent, and its cost.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { shimPath } from '../shim.ts';
 
 const CONFIG = '{"cniVersion":"0.3.0","name":"k8s-pod-network","type":"calico"}';
-const BYTES_MAX = 3 << 20;
+const BYTES_MAX = 2 << 20;
+const RESIDENT_KIB_MAX = 4096;
 
 interface Outcome {
   readonly exit: number | null;
@@ -58,22 +59,24 @@ async function withAgent(type: string, reply: string, env: Record<string, string
 describe('with an agent', () => {
   test('hands over type, CNI variables and stdin, nothing else', async () => {
     const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'c1', CNI_ARGS: 'A=1;B=2', SECRET: 'x' };
-    const { request } = await withAgent('calico', '{"exit":0}\n{"a":1}', env);
-    assert.ok(request.endsWith('\n'));
-    const { SECRET: _, ...forwarded } = env;
-    assert.deepEqual(JSON.parse(request), { type: 'calico', env: forwarded, stdin: CONFIG });
+    const { request } = await withAgent('calico', '0{"a":1}', env);
+    const [head, stdin] = request.split('\0\0');
+    const [type, ...variables] = head!.split('\0');
+    const wanted = ['CNI_ARGS=A=1;B=2', 'CNI_COMMAND=ADD', 'CNI_CONTAINERID=c1'];
+    // The socket's variable is ours and begins with CALICO: it stays here.
+    assert.deepEqual([type, variables.sort(), stdin], ['calico', wanted, CONFIG]);
   });
 
   test('takes its type from its name', async () => {
-    const { request } = await withAgent('calico-ipam', '{"exit":0}\n', {});
-    assert.equal((JSON.parse(request) as { type: string }).type, 'calico-ipam');
+    const { request } = await withAgent('calico-ipam', '0', {});
+    assert.equal(request, `calico-ipam\0\0${CONFIG}`);
   });
 
   for (const [what, reply, wanted] of [
-    ['a result', '{"exit":0}\n{"ips":[]}', { exit: 0, stdout: '{"ips":[]}' }],
-    ['no output', '{"exit":0}\n', { exit: 0, stdout: '' }],
-    ['an error', '{"exit":1}\n{"code":7}', { exit: 1, stdout: '{"code":7}' }],
-    ['lines', '{"exit":0}\n{\n"a": 1\n}\n', { exit: 0, stdout: '{\n"a": 1\n}\n' }],
+    ['a result', '0{"ips":[]}', { exit: 0, stdout: '{"ips":[]}' }],
+    ['no output', '0', { exit: 0, stdout: '' }],
+    ['an error', '1{"code":7}', { exit: 1, stdout: '{"code":7}' }],
+    ['lines', '0{\n"a": 1\n}\n', { exit: 0, stdout: '{\n"a": 1\n}\n' }],
   ] as const) {
     test(`prints the agent's answer: ${what}`, async () => {
       const { outcome } = await withAgent('calico', reply, { CNI_COMMAND: 'ADD' });
@@ -98,6 +101,11 @@ describe('without an agent', () => {
     }
   });
 
+  test('STATUS without an agent is error 50: the plugin is not available', async () => {
+    const { exit, stdout } = await run('calico', { env: { CNI_COMMAND: 'STATUS' } });
+    assert.deepEqual([exit, (JSON.parse(stdout) as { code: number }).code], [1, 50]);
+  });
+
   test('bad configuration still gives an error that parses', async () => {
     const { exit, stdout } = await run('calico', { stdin: 'no json', env: { CNI_COMMAND: 'ADD' } });
     assert.equal(exit, 1);
@@ -108,13 +116,33 @@ describe('without an agent', () => {
     const { exit, stdout } = await run('calico', { env: { CNI_COMMAND: 'VERSION' } });
     const answer = JSON.parse(stdout) as { cniVersion: string; supportedVersions: string[] };
     assert.deepEqual([exit, answer.cniVersion], [0, '0.3.0']);
-    assert.deepEqual(answer.supportedVersions.at(-1), '1.0.0');
+    assert.deepEqual(answer.supportedVersions.at(-1), '1.1.0');
   });
 
   test('-v prints the version', async () => {
     const { version } = (await import('../../package.json', { with: { type: 'json' } })).default;
     assert.deepEqual(await run('calico', { args: ['-v'] }), { exit: 0, stdout: `${version}\n` });
   });
+});
+
+test('it keeps less than 4 MiB resident while the agent works', async () => {
+  const socket = join(folder, 'waiting.sock');
+  const connected = Promise.withResolvers<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (connection) => {
+    connection.on('end', () => connected.resolve(connection)).resume();
+  });
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  const env = { CNI_COMMAND: 'ADD', CALICO_CNI_SOCKET: socket };
+  const child = spawn(join(folder, 'calico'), { env, stdio: ['pipe', 'ignore', 'inherit'] });
+  child.stdin.end(CONFIG);
+  const connection = await connected.promise;
+  const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+  const ended = new Promise((resolve) => child.on('close', resolve));
+  connection.end('0');
+  await ended;
+  await new Promise((resolve) => server.close(resolve));
+  const kib = Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]);
+  assert.ok(kib > 0 && kib <= RESIDENT_KIB_MAX, `${kib} KiB`);
 });
 
 test('the binary is small', async () => {

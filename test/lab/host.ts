@@ -118,12 +118,11 @@ export class LabHost {
       socket.on('error', reject);
       socket.on('close', () => {
         const text = Buffer.concat(chunks).toString();
-        const end = text.indexOf('\n');
-        if (end < 0) return reject(new Error('the agent closed the socket without an answer'));
-        const { exit } = JSON.parse(text.slice(0, end)) as { exit: number };
-        resolve({ exit, stdout: text.slice(end + 1) });
+        if (text === '') return reject(new Error('the agent closed the socket without an answer'));
+        resolve({ exit: Number(text[0]), stdout: text.slice(1) });
       });
-      socket.end(`${JSON.stringify({ type, env, stdin: JSON.stringify(config) })}\n`);
+      const variables = Object.entries(env).map(([name, value]) => `${name}=${value}\0`);
+      socket.end(`${type}\0${variables.join('')}\0${JSON.stringify(config)}`);
     });
   }
 }

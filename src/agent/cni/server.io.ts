@@ -1,5 +1,6 @@
-// The agent's CNI socket: one connection per call, a JSON line with the environment and stdin in,
-// a JSON line with the exit code and the bytes for stdout back. Only root may connect.
+// The agent's CNI socket: one connection per call. In: the plugin's type and each CNI_* variable, every
+// one ended by a zero byte, a zero byte, stdin. Back: '0' or '1', the exit code, and the bytes for
+// stdout. Only root may connect.
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -40,7 +41,7 @@ function serveCall(socket: Socket, handle: CniHandler, log: Log): void {
   socket.on('error', (error) => log.debug({ error: error.message }, 'CNI connection'));
   socket.on('end', () => {
     void answer(Buffer.concat(chunks).toString(), handle, log).then(({ exit, stdout }) => {
-      socket.end(`${JSON.stringify({ exit })}\n${stdout}`);
+      socket.end(`${exit}${stdout}`);
     });
   });
 }
@@ -83,20 +84,16 @@ async function handled(handle: CniHandler, request: CniRequest): Promise<Result<
   }
 }
 
+/** Undefined: no call of the shim's. */
 function parseCall(text: string): Call | undefined {
-  try {
-    const { type, env, stdin } = JSON.parse(text) as {
-      type?: unknown;
-      env?: unknown;
-      stdin?: unknown;
-    };
-    if (typeof env !== 'object' || env === null || typeof stdin !== 'string') return undefined;
-    const values: readonly unknown[] = Object.values(env);
-    if (!values.every((value) => typeof value === 'string')) return undefined;
-    return { type: String(type), env: env as Record<string, string>, stdin };
-  } catch {
-    return undefined;
-  }
+  const end = text.indexOf('\0\0');
+  if (end < 0) return undefined;
+  const [type = '', ...pairs] = text.slice(0, end).split('\0');
+  const entries = pairs.map((pair) => {
+    const at = pair.indexOf('=');
+    return [pair.slice(0, at), pair.slice(at + 1)] as const;
+  });
+  return { type, env: Object.fromEntries(entries), stdin: text.slice(end + 2) };
 }
 
 // An error names the version of the configuration, even when the rest of it is bad.

@@ -1,3 +1,0 @@
-module calico-kit/cni-shim
-
-go 1.22
