@@ -6,6 +6,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+/** The value below which a share `q` of the values lie. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(Math.floor(sorted.length * q), sorted.length - 1)]!;
+}
+
 /** `bench <name> ours=<n><unit> peer=<n><unit> ratio=<n> goal<=<n>`; below 1 we win. */
 export function figure(
   name: string,

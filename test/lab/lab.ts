@@ -101,6 +101,10 @@ export class Lab {
     ]).ok;
   }
 
+  get etcdPid(): number {
+    return this.etcd.pid!;
+  }
+
   stopEtcd(): Promise<void> {
     return ended(this.etcd, 'SIGKILL');
   }
@@ -133,9 +137,12 @@ function removeNamespaces(prefix: string): void {
 }
 
 /** Builds the fabric, the hosts and etcd; starts no program of ours yet. */
-export async function openLab(hostCount: number): Promise<Lab> {
+export async function openLab(
+  hostCount: number,
+  { dataFolder = tmpdir() }: { readonly dataFolder?: string } = {},
+): Promise<Lab> {
   const prefix = `ckt-lab-${process.pid}`;
-  const directory = mkdtempSync(join(tmpdir(), 'calico-kit-lab-'));
+  const directory = mkdtempSync(join(dataFolder, 'calico-kit-lab-'));
   const etcdBinary = await toolPath('etcd');
   makeFabric(prefix);
   const etcdEndpoint = `http://${FABRIC_ADDRESS}:6666`;

@@ -1,31 +1,43 @@
-// CNI ADD and DEL: our shim, agent and a real etcd (with fsync) against Debian's ptp + host-local,
-// interleaved in one run, in the same namespaces. Whole processes are timed, exec to exit.
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+// CNI ADD and DEL: our shim, agent and a real etcd against Debian's ptp + host-local, interleaved in one
+// run and in the same host namespace. Whole processes are timed, exec to exit. One series keeps etcd's
+// data on disk with fsync, one in memory (tmpfs), where only the processor counts.
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { shimPath } from '../../../images/shim.ts';
 import { ensurePackages } from '../../cluster/packages.ts';
 import { openLab } from '../../lab/lab.ts';
+import { measure } from './load.ts';
+import { openSpawner } from './spawner.ts';
 
 const PEER_FOLDER = '/usr/lib/cni'; // where Debian's containernetworking-plugins lies
 
 ensurePackages(['containernetworking-plugins', 'iptables', 'ipset', 'iproute2', 'curl']);
 if (!existsSync(join(PEER_FOLDER, 'ptp'))) throw new Error(`no ptp in ${PEER_FOLDER}`);
-const lab = await openLab(1);
-try {
+const series = [
+  { name: 'tmpfs', folder: '/dev/shm' },
+  { name: 'disk', folder: tmpdir() },
+];
+for (const { name, folder } of series) {
+  const lab = await openLab(1, { dataFolder: folder });
+  const state = mkdtempSync(join(folder, 'calico-kit-bench-'));
   const host = lab.host(0);
-  await host.startAgent();
-  // The load runs inside the host's network namespace, so that a plugin is exactly one exec.
-  const load = [
-    process.execPath,
-    join(import.meta.dirname, 'load.ts'),
-    await shimPath(),
-    PEER_FOLDER,
-  ];
-  const env = { ...process.env, CALICO_CNI_SOCKET: host.socket };
-  const argv = [`--net=/run/netns/${host.netns}`, ...load];
-  const { status } = spawnSync('nsenter', argv, { env, stdio: 'inherit' });
-  process.exitCode = status ?? 1;
-} finally {
-  await lab.stop();
+  const spawner = openSpawner(host.netns);
+  try {
+    await host.startAgent();
+    const processes = [host.agent!.pid!, lab.etcdPid];
+    await measure({
+      series: name,
+      spawner,
+      processes,
+      state,
+      ours: await shimPath(),
+      socket: host.socket,
+      peerFolder: PEER_FOLDER,
+    });
+  } finally {
+    spawner.close();
+    await lab.stop();
+    rmSync(state, { recursive: true, force: true });
+  }
 }

@@ -1,129 +1,182 @@
-// The load of the CNI bench: run inside the host's namespaces as `load.ts SHIM PEER_FOLDER`.
-import { execFileSync, spawn } from 'node:child_process';
+// The load of the CNI bench: rounds of ADD and DEL for fresh namespaces, ours and the peer's in turn.
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { figure, median } from '../figures.ts';
+import { readdirSync, readFileSync } from 'node:fs';
+import { figure, median, quantile } from '../figures.ts';
+import type { Figures, Spawner } from './spawner.ts';
 
-const [shim, peerFolder] = process.argv.slice(2) as [string, string];
-const ROUNDS = 40;
-const WARM_UP = 4;
+const PODS = 100;
+const WARM_UP = 10;
+const PARALLEL = [8, 16];
 const BATCHES = 6;
-const PARALLEL = 8;
+const BATCH_PODS = 48;
 
-interface Plugin {
-  readonly name: string;
+export interface Load {
+  /** Where etcd keeps its data: part of the figures' names. */
+  readonly series: string;
+  readonly spawner: Spawner;
+  /** Our processes besides the plugin; their children count too. */
+  readonly processes: readonly number[];
+  readonly ours: string;
+  readonly socket: string;
+  readonly peerFolder: string;
+  /** Where host-local keeps its files. */
+  readonly state: string;
+}
+
+interface Side {
+  readonly name: 'ours' | 'peer';
   readonly file: string;
   readonly config: string;
 }
 
-const state = mkdtempSync(join(tmpdir(), 'calico-kit-bench-'));
-const OURS: Plugin = {
-  name: 'ours',
-  file: shim,
-  config: JSON.stringify({
-    cniVersion: '1.0.0',
-    name: 'k8s-pod-network',
-    type: 'calico',
-    ipam: { type: 'calico-ipam' },
-  }),
-};
-const PEER: Plugin = {
-  name: 'peer',
-  file: join(peerFolder, 'ptp'),
-  config: JSON.stringify({
-    cniVersion: '0.4.0',
-    name: 'bench',
-    type: 'ptp',
-    ipam: {
-      type: 'host-local',
-      subnet: '10.77.0.0/16',
-      dataDir: state,
-      routes: [{ dst: '0.0.0.0/0' }],
-    },
-  }),
-};
-
-/** Exec to exit, milliseconds; throws when the plugin refuses. */
-function call(plugin: Plugin, command: string, id: string): Promise<number> {
-  const env = {
-    PATH: process.env['PATH'] ?? '',
-    CALICO_CNI_SOCKET: process.env['CALICO_CNI_SOCKET'] ?? '',
-    CNI_COMMAND: command,
-    CNI_CONTAINERID: createHash('sha256').update(id).digest('hex'),
-    CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${id}`,
-    CNI_NETNS: `/run/netns/${id}`,
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: peerFolder,
-  };
-  const started = performance.now();
-  return new Promise((resolve, reject) => {
-    const child = spawn(plugin.file, { env, stdio: ['pipe', 'pipe', 'inherit'] });
-    let output = '';
-    child.stdout.on('data', (text) => {
-      output += String(text);
-    });
-    child.on('exit', (code) => {
-      if (code === 0) resolve(performance.now() - started);
-      else setImmediate(() => reject(new Error(`${plugin.name} ${command} ${id}: ${output}`)));
-    });
-    child.stdin.end(plugin.config);
-  });
-}
-
-const made = new Set<string>();
-function sandbox(id: string): string {
-  execFileSync('ip', ['netns', 'add', id]);
-  made.add(id);
-  return id;
-}
-
-async function serial(): Promise<void> {
-  const add = { ours: [] as number[], peer: [] as number[] };
-  const del = { ours: [] as number[], peer: [] as number[] };
-  for (let round = 0; round < ROUNDS + WARM_UP; round++) {
-    const order = round % 2 === 0 ? [OURS, PEER] : [PEER, OURS];
-    for (const plugin of order) {
-      const id = sandbox(`ckt-bench-${process.pid}-${plugin.name}${round}`);
-      const added = await call(plugin, 'ADD', id);
-      const deleted = await call(plugin, 'DEL', id);
-      if (round < WARM_UP) continue;
-      add[plugin.name as 'ours'].push(added);
-      del[plugin.name as 'ours'].push(deleted);
-    }
+/** Prints one line a figure. */
+export async function measure(load: Load): Promise<void> {
+  const bench = new Bench(load);
+  try {
+    await bench.floor();
+    await bench.serial();
+    for (const parallel of PARALLEL) await bench.parallel(parallel);
+  } finally {
+    bench.removeNamespaces();
   }
-  console.log(figure('cni-add-serial', median(add.ours), median(add.peer), 'ms', 1));
-  console.log(figure('cni-del-serial', median(del.ours), median(del.peer), 'ms', 1));
 }
 
-async function parallel(): Promise<void> {
-  const wall = { ours: [] as number[], peer: [] as number[] };
-  for (let batch = 0; batch < BATCHES + 1; batch++) {
-    const order = batch % 2 === 0 ? [OURS, PEER] : [PEER, OURS];
-    for (const plugin of order) {
-      const ids = Array.from({ length: PARALLEL * 2 }, (_, i) =>
-        sandbox(`ckt-bench-${process.pid}-${plugin.name}p${batch}x${i}`),
-      );
-      const started = performance.now();
-      const queue = [...ids];
-      await Promise.all(
-        Array.from({ length: PARALLEL }, async () => {
-          for (let id = queue.shift(); id; id = queue.shift()) await call(plugin, 'ADD', id);
-        }),
-      );
-      const perAdd = (performance.now() - started) / ids.length;
-      for (const id of ids) await call(plugin, 'DEL', id);
-      if (batch > 0) wall[plugin.name as 'ours'].push(perAdd);
-    }
+class Bench {
+  private readonly load: Load;
+  private readonly sides: readonly Side[];
+  private readonly made = new Set<string>();
+  private count = 0;
+
+  constructor(load: Load) {
+    this.load = load;
+    const ours = { cniVersion: '1.0.0', name: 'k8s-pod-network', type: 'calico' };
+    const peer = { cniVersion: '1.0.0', name: 'bench', type: 'ptp' };
+    const ipam = { type: 'host-local', subnet: '10.77.0.0/16', dataDir: load.state };
+    const routes = [{ dst: '0.0.0.0/0' }];
+    this.sides = [
+      {
+        name: 'ours',
+        file: load.ours,
+        config: JSON.stringify({ ...ours, ipam: { type: 'calico-ipam' } }),
+      },
+      {
+        name: 'peer',
+        file: `${load.peerFolder}/ptp`,
+        config: JSON.stringify({ ...peer, ipam: { ...ipam, routes } }),
+      },
+    ];
   }
-  console.log(figure('cni-add-parallel-8', median(wall.ours), median(wall.peer), 'ms', 1));
+
+  /** What the harness itself costs: an exec of /bin/true. */
+  async floor(): Promise<void> {
+    const calls = Array.from({ length: PODS }, () => ({}));
+    const { times, cpu } = await this.load.spawner.run({
+      file: '/bin/true',
+      config: '',
+      parallel: 1,
+      calls,
+    });
+    const milliseconds = median(times).toFixed(2);
+    console.log(
+      `harness: exec of /bin/true ${milliseconds}ms, ${(cpu / PODS).toFixed(2)}ms of CPU`,
+    );
+  }
+
+  async serial(): Promise<void> {
+    const add = { ours: [] as number[], peer: [] as number[] };
+    const del = { ours: [] as number[], peer: [] as number[] };
+    const cpu = { ours: 0, peer: 0 };
+    for (let round = 0; round < PODS + WARM_UP; round++) {
+      for (const side of round % 2 === 0 ? this.sides : this.sides.toReversed()) {
+        const [id] = this.sandboxes(1);
+        const before = this.agentCpu();
+        const added = await this.call(side, 'ADD', [id!], 1);
+        const deleted = await this.call(side, 'DEL', [id!], 1);
+        if (round < WARM_UP) continue;
+        add[side.name].push(...added.times);
+        del[side.name].push(...deleted.times);
+        cpu[side.name] += added.cpu + deleted.cpu;
+        if (side.name === 'ours') cpu.ours += this.agentCpu() - before;
+      }
+    }
+    this.print('add-serial', median(add.ours), median(add.peer), 0.6);
+    this.print('del-serial', median(del.ours), median(del.peer), 0.3);
+    this.print('cpu-per-pod', cpu.ours / PODS, cpu.peer / PODS, 0.5);
+  }
+
+  async parallel(parallel: number): Promise<void> {
+    const wall = { ours: [] as number[], peer: [] as number[] };
+    const times = { ours: [] as number[], peer: [] as number[] };
+    for (let batch = 0; batch <= BATCHES; batch++) {
+      for (const side of batch % 2 === 0 ? this.sides : this.sides.toReversed()) {
+        const ids = this.sandboxes(BATCH_PODS);
+        const figures = await this.call(side, 'ADD', ids, parallel);
+        await this.call(side, 'DEL', ids, parallel);
+        if (batch === 0) continue;
+        wall[side.name].push(figures.wall / BATCH_PODS);
+        times[side.name].push(...figures.times);
+      }
+    }
+    this.print(`add-parallel-${parallel}`, median(wall.ours), median(wall.peer), 0.5);
+    const p99 = { ours: quantile(times.ours, 0.99), peer: quantile(times.peer, 0.99) };
+    this.print(`add-parallel-${parallel}-p99`, p99.ours, p99.peer, 1);
+  }
+
+  private print(name: string, ours: number, peer: number, goal: number): void {
+    console.log(figure(`cni-${this.load.series}-${name}`, ours, peer, 'ms', goal));
+  }
+
+  private call(
+    side: Side,
+    command: string,
+    ids: readonly string[],
+    parallel: number,
+  ): Promise<Figures> {
+    const calls = ids.map((id) => ({
+      PATH: process.env['PATH'] ?? '',
+      CALICO_CNI_SOCKET: this.load.socket,
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: createHash('sha256').update(id).digest('hex'),
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${id}`,
+      CNI_NETNS: `/run/netns/${id}`,
+      CNI_IFNAME: 'eth0',
+      CNI_PATH: this.load.peerFolder,
+    }));
+    return this.load.spawner.run({ file: side.file, config: side.config, parallel, calls });
+  }
+
+  private sandboxes(count: number): readonly string[] {
+    return Array.from({ length: count }, () => {
+      const name = `ckt-bench-${process.pid}-${this.count++}`;
+      execFileSync('ip', ['netns', 'add', name]);
+      this.made.add(name);
+      return name;
+    });
+  }
+
+  removeNamespaces(): void {
+    for (const name of this.made) execFileSync('ip', ['netns', 'delete', name]);
+  }
+
+  /** Milliseconds of CPU of our processes and their living children. */
+  private agentCpu(): number {
+    const all = this.load.processes.flatMap((pid) => [pid, ...childrenOf(pid)]);
+    return all.map(cpuOf).reduce((sum, milliseconds) => sum + milliseconds, 0);
+  }
 }
 
-try {
-  await serial();
-  await parallel();
-} finally {
-  for (const id of made) execFileSync('ip', ['netns', 'delete', id]);
-  rmSync(state, { recursive: true, force: true });
+const TICK_MILLISECONDS = 10;
+
+function cpuOf(pid: number): number {
+  const [, after = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+  const [user, system] = after.split(' ').slice(11, 13).map(Number);
+  return ((user ?? 0) + (system ?? 0)) * TICK_MILLISECONDS;
+}
+
+function childrenOf(pid: number): readonly number[] {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  const lists = tasks.map((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8'));
+  const children = lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
+  return children.flatMap((child) => [child, ...childrenOf(child)]);
 }

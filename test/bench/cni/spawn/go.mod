@@ -1,0 +1,3 @@
+module calico-kit/bench/spawn
+
+go 1.25
