@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../base/clock.io.ts';
 import type { Store } from '../datastore/store.ts';
-import { ROOT, resourceKey } from '../model/keys.ts';
+import { IPAM_CONFIG_KEY, ROOT, resourceKey } from '../model/keys.ts';
 import { API_VERSION, printResource } from '../model/resource.ts';
 import {
   type Allocator,
@@ -178,6 +178,42 @@ export function allocatorCases(name: string, fresh: () => Promise<Store>): void 
     await addPool(store, 'fd00:7::/64', {}, 'six');
     const b = await open(store, 'b');
     assert.match(await assigned(b, 'n.2', { count6: 1 }), /^10\.7\.0\.\d+,fd00:7::/);
+    a.close();
+    b.close();
+  });
+
+  scenario('a kept address survives DEL and follows its owner to another node', async (store) => {
+    await addPool(store, '10.8.0.0/24', { blockSize: 30 });
+    const [a, b] = [await open(store, 'a'), await open(store, 'b')];
+    const kept = (node: string, timestamp: string) => ({
+      keep: true,
+      attributes: { node, pod: 'db-0', namespace: 'x', timestamp },
+    });
+    const ip = await assigned(a, 'net.x-db-0', kept('a', 't1'));
+    assert.deepEqual(await a.release({ handleId: 'net.container1' }), {
+      kind: 'released',
+      ips: [],
+    });
+    assert.equal(await assigned(b, 'net.x-db-0', kept('b', 't2')), ip);
+    assert.deepEqual([...b.handles().keys()], ['net.x-db-0']);
+    assert.equal(await assigned(b, 'net.x-db-0', kept('b', 't3')), ip, 'a repeated ADD');
+    assert.notEqual(await assigned(a, 'n.other'), ip);
+    assert.deepEqual(await a.release({ handleId: 'net.x-db-0' }), { kind: 'released', ips: [ip] });
+    a.close();
+    b.close();
+  });
+
+  scenario('strict affinity: a kept address does not follow to another node', async (store) => {
+    await addPool(store, '10.9.0.0/24');
+    const value = '{"strict_affinity":true,"auto_allocate_blocks":true}';
+    await store.transaction([], [{ kind: 'put', key: IPAM_CONFIG_KEY, value }]);
+    const [a, b] = [await open(store, 'a'), await open(store, 'b')];
+    const ip = await assigned(a, 'net.x-db-0', { keep: true, attributes: { node: 'a' } });
+    const refused = await b.assign(
+      request('net.x-db-0', { keep: true, attributes: { node: 'b' } }),
+    );
+    assert.match(refused.kind === 'refused' ? refused.message : '', /host:a \(strict affinity\)/);
+    assert.equal(await assigned(a, 'net.x-db-0', { keep: true, attributes: { node: 'a' } }), ip);
     a.close();
     b.close();
   });

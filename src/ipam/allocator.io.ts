@@ -9,6 +9,7 @@ import { IPAM, resourcePrefix } from '../model/keys.ts';
 import type { Cidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import { Batch, type Guard } from './batch.ts';
+import { ownerOf } from './block.ts';
 import { claimBlock } from './claim.io.ts';
 import { learnConflict, refusedMembers } from './conflict.ts';
 import { IpamView } from './ipam-view.ts';
@@ -37,6 +38,8 @@ export interface Allocator {
   addressesOf(handleId: string): readonly Ip[];
   /** Handles with addresses assigned on this node. */
   handles(): ReadonlyMap<string, readonly Ip[]>;
+  /** Why an address of the family could not be given now; undefined when it could. */
+  shortage(family: Family, pools?: readonly string[]): string | undefined;
   /** Resolves when the first snapshots are in. */
   ready(): Promise<void>;
   close(): void;
@@ -65,6 +68,9 @@ interface Member {
 type Success =
   | Extract<AssignOutcome, { kind: 'assigned' }>
   | Extract<ReleaseOutcome, { kind: 'released' }>;
+
+const attributesOf = ({ attributes, keep }: AssignRequest): Readonly<Record<string, string>> =>
+  keep ? { ...attributes, keep: 'true' } : attributes;
 
 export function openAllocator(options: AllocatorOptions): Allocator {
   return new NodeAllocator(options);
@@ -98,6 +104,13 @@ class NodeAllocator implements Allocator {
 
   release(of: ReleaseRequest): Promise<ReleaseOutcome> {
     return this.enqueue({ kind: 'release', of }) as Promise<ReleaseOutcome>;
+  }
+
+  shortage(family: Family, pools: readonly string[] = []): string | undefined {
+    const alongside = () => ({ compares: [], writes: [] });
+    const about = { handleId: '', attributes: {}, pools4: pools, pools6: pools, alongside };
+    const found = this.pick(new Batch(this.view), { ...about, count4: 1, count6: 1 }, family);
+    return 'message' in found ? found.message : undefined;
   }
 
   private follow(prefix: string): Promise<void> {
@@ -183,6 +196,9 @@ class NodeAllocator implements Allocator {
     batch.hold(request.handleId);
     const present = this.view.addressesOf(request.handleId);
     const ips: Ip[] = [...present]; // a repeated ADD keeps what it has
+    const foreign = request.keep && this.strangerOf(request.handleId);
+    if (foreign) return { kind: 'refused', message: foreign };
+    if (request.keep) batch.renew(request.handleId, attributesOf(request));
     for (const family of [4, 6] as const) {
       const count = family === 4 ? request.count4 : request.count6;
       if (count === 0 || present.some((ip) => familyOf(ip) === family)) continue;
@@ -194,6 +210,17 @@ class NodeAllocator implements Allocator {
     return { kind: 'assigned', ips, revision: 0n };
   }
 
+  // With strict affinity a kept address cannot follow to a node that does not own its block.
+  private strangerOf(handleId: string): string | undefined {
+    if (!this.view.config?.strict_affinity) return undefined;
+    const owner = ownerOf(this.options.node);
+    const block = this.view.blocksOf(handleId).find(({ value }) => value.affinity !== owner);
+    return (
+      block &&
+      `${handleId} keeps an address in ${block.value.cidr} of ${block.value.affinity} (strict affinity)`
+    );
+  }
+
   private async take(
     batch: Batch,
     request: AssignRequest,
@@ -202,7 +229,8 @@ class NodeAllocator implements Allocator {
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
       const pick = this.pick(batch, request, family);
       if (pick.kind === 'block') {
-        const { handleId, attributes: secondary } = request;
+        const { handleId } = request;
+        const secondary = attributesOf(request);
         return batch.assign({ cidr: pick.cidr, handleId, secondary, ordinal: pick.ordinal });
       }
       if (pick.kind !== 'claim') return pick;

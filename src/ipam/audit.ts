@@ -13,7 +13,7 @@ import { parseKey } from '../model/keys.ts';
 import { parseResource } from '../model/resource.ts';
 import type { WorkloadEndpointSpec } from '../model/workload-endpoint.ts';
 import { cidrOf, ipAt, networkOf, prefixLengthOf } from '../net/cidr.ts';
-import { handleOf, ownerOf, structureProblems } from './block.ts';
+import { handleOf, isKept, ownerOf, structureProblems } from './block.ts';
 
 interface Item {
   readonly key: string;
@@ -63,8 +63,9 @@ export function auditIpam(items: readonly Item[]): readonly string[] {
 export function leakedAddresses(items: readonly Item[]): readonly string[] {
   const world = read(items);
   return allocationsOf(world).flatMap(({ ip, attribute }) => {
-    // Tunnel and service addresses have a type and no endpoint.
-    const ofPod = attribute.handle_id !== undefined && attribute.secondary?.['type'] === undefined;
+    // Tunnel and service addresses have a type and no endpoint; kept ones wait for their pod.
+    const typed = attribute.secondary?.['type'] !== undefined;
+    const ofPod = handleOf(attribute) !== undefined && !typed && !isKept(attribute);
     return ofPod && !world.endpoints.has(ip) ? [`I3: ${ip} of ${handleOf(attribute)}`] : [];
   });
 }
@@ -160,7 +161,8 @@ function addresses(world: World): readonly string[] {
     if (!attribute) return [...twice, `I2: ${ip} of ${keys} is not allocated`];
     const handle = handleOf(attribute);
     const strangers = owners.filter(
-      ({ containerId }) => containerId !== undefined && !handle?.endsWith(`.${containerId}`),
+      ({ containerId }) =>
+        containerId !== undefined && !isKept(attribute) && !handle?.endsWith(`.${containerId}`),
     );
     return [...twice, ...strangers.map(({ key }) => `I2: ${ip} of ${key} is held by ${handle}`)];
   });

@@ -6,7 +6,7 @@ import { type IpamBlock, type IpamHandle, printIpam } from '../model/ipam.ts';
 import { blockKey, handleKey } from '../model/keys.ts';
 import { type Cidr, ipAt } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
-import { assignOne, releaseHandle } from './block.ts';
+import { assignOne, releaseHandle, renewHandle } from './block.ts';
 import type { IpamView } from './ipam-view.ts';
 import type { AlongsideWrites } from './request.ts';
 
@@ -107,6 +107,15 @@ export class Batch {
   }
 
   /** Frees everything of the handle; answers the addresses. */
+  /** What the handle has becomes the asker's: other attributes on the same addresses. */
+  renew(handleId: string, secondary: Readonly<Record<string, string>>): void {
+    for (const cidr of this.view.blockNamesOf(handleId)) {
+      const copy = this.copyOf(cidr);
+      const value = copy && renewHandle(copy.value, { handle_id: handleId, secondary });
+      if (value && value !== copy.value) this.blocks.set(cidr, { ...copy, value, changed: true });
+    }
+  }
+
   release(handleId: string): readonly Ip[] {
     this.hold(handleId);
     const ips: Ip[] = [];

@@ -2,7 +2,7 @@
 // compare-and-swap can never persist half a change. Rules: unallocated is first in first out, every
 // write raises the sequence number, and equal handle and attributes share one entry.
 import { assert } from '../base/assert.ts';
-import { printJson } from '../base/json.ts';
+import { type Json, printJson } from '../base/json.ts';
 import type { AllocationAttribute, IpamBlock } from '../model/ipam.ts';
 import { type Cidr, ipAt, ordinalOf, sizeOf } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
@@ -98,6 +98,30 @@ export function releaseHandle(
     },
   };
 }
+
+/** Gives a handle's ordinals another attribute, e.g. another node; the same block when it has it. */
+export function renewHandle(block: IpamBlock, attribute: AllocationAttribute): IpamBlock {
+  const text = printJson(withoutTime(attribute));
+  const mine = (known: AllocationAttribute): boolean => handleOf(known) === attribute.handle_id;
+  const stale = (known: AllocationAttribute): boolean =>
+    mine(known) && printJson(withoutTime(known)) !== text;
+  if (!block.attributes.some(stale)) return block;
+  return {
+    ...block,
+    attributes: block.attributes.map((known) => (mine(known) ? attribute : known)),
+    sequenceNumber: BigInt(block.sequenceNumber) + 1n,
+  };
+}
+
+// Keys sorted: the order in which somebody else wrote them says nothing.
+function withoutTime({ handle_id = '', secondary = {} }: AllocationAttribute): Json {
+  const { timestamp: _, ...rest } = secondary;
+  return [handle_id, Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1))];
+}
+
+/** Whether the address outlives its pod. */
+export const isKept = (attribute: AllocationAttribute): boolean =>
+  attribute.secondary?.['keep'] === 'true';
 
 /** Ordinals of a handle. Old blocks hold handles with trailing text after a carriage return. */
 export function ordinalsOf(block: IpamBlock, handleId: string): readonly number[] {

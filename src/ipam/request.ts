@@ -27,6 +27,16 @@ export interface AssignRequest {
   readonly use?: AllowedUse;
   /** The pod's namespace: pools may select it. */
   readonly namespace?: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
+  /**
+   * A stable address, e.g. of a StatefulSet's ordinal: `handleId` names the owner for good
+   * (`<network>.<namespace>-<pod>`, never a container), so that DEL, which frees the container's
+   * handle, leaves it. Whoever asks next for the handle gets the same address, on any node: in the
+   * same transaction the stored attributes become the asker's (`keep: "true"` is added). On a node
+   * that does not own the block it is a borrowed address; with strict affinity that is refused.
+   * `alongside` should delete the endpoint of the former node if that is still there. A release of
+   * the handle itself gives the address up.
+   */
+  readonly keep?: boolean;
   /** Called again on every retry. */
   alongside(ips: readonly Ip[]): AlongsideWrites;
 }
