@@ -6,7 +6,7 @@ import { serveHealth } from '../base/health.io.ts';
 import type { Log } from '../base/log.io.ts';
 import type { Registry } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
-import { fail, type Result } from '../base/result.ts';
+import type { Result } from '../base/result.ts';
 import { type CniError, cniError } from '../cni/errors.ts';
 import type { CniRequest } from '../cni/request.ts';
 import type { Store } from '../datastore/store.ts';
@@ -16,12 +16,9 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
 import { ROOT } from '../model/keys.ts';
-import { addPod } from './cni/add.io.ts';
-import { checkPod } from './cni/check.io.ts';
+import { carryOut, notYet } from './cni/commands.io.ts';
 import type { CniContext } from './cni/context.ts';
-import { deletePod } from './cni/del.io.ts';
 import { CallGate } from './cni/gate.ts';
-import { manageAddress } from './cni/ipam-only.io.ts';
 import { serveCni } from './cni/server.io.ts';
 import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
@@ -131,6 +128,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     view,
     allocator,
     policy,
+    tables: parts.tables,
     pods: kubernetes && followLocalPods(kubernetes, kubernetesNode, signal),
     clock,
     log,
@@ -239,32 +237,19 @@ function followDatastore(
 
 async function handle(progress: Progress, request: CniRequest): Promise<Result<string, CniError>> {
   const { context } = progress;
-  if (!context)
-    return fail(cniError('tryAgain', `calico-node on this node is not ready: ${progress.stage}`));
+  if (!context) {
+    const msg = `calico-node on this node is not ready: ${progress.stage}`;
+    return notYet(request, cniError('tryAgain', msg));
+  }
   if (!context.view.datastoreReady) {
     const msg =
       'the datastore is locked (ClusterInformation datastoreReady is false); unlock it to go on';
-    return fail(cniError('notReady', msg));
+    return notYet(request, cniError('notReady', msg));
   }
   const unknown = request.config.unknownKeys;
   if (unknown.length > 0)
     context.log.warn({ keys: unknown }, 'unknown keys in the network configuration');
   return progress.gate.call(() => carryOut(context, request));
-}
-
-async function carryOut(
-  context: CniContext,
-  request: CniRequest,
-): Promise<Result<string, CniError>> {
-  if (request.ipamOnly) return manageAddress(context, request);
-  switch (request.command) {
-    case 'ADD':
-      return addPod(context, request);
-    case 'DEL':
-      return deletePod(context, request);
-    case 'CHECK':
-      return checkPod(context, request);
-  }
 }
 
 const readinessFacts = ({ stage, context, policy, problem, lost }: Progress): Readiness => ({

@@ -1,6 +1,7 @@
-// The pods of this node, by watch, with one direct read when a call is ahead of the watch.
+// The pods of this node and the namespaces, by watch, with one direct read when a call is ahead of
+// the watch.
 import { OpError } from '../base/op-error.ts';
-import type { KubernetesApi, Pod } from '../kubernetes/api.ts';
+import type { KubernetesApi, Namespace, Pod } from '../kubernetes/api.ts';
 
 const idOf = (namespace: string, name: string): string => `${namespace}/${name}`;
 
@@ -10,6 +11,10 @@ export interface LocalPods {
    * name does not count. Throws OpError when it cannot be asked.
    */
   find(namespace: string, name: string, uid?: string): Promise<Pod | undefined>;
+  /** Its labels and annotations count for its pods. Throws OpError when it cannot be asked. */
+  namespace(name: string): Promise<Namespace | undefined>;
+  /** Ranges that Kubernetes has given this node. Throws OpError when it cannot be asked. */
+  podCidrs(): Promise<readonly string[]>;
   /** From the watch alone. */
   known(namespace: string, name: string): Pod | undefined;
   /** Every pod that the watch has told of. */
@@ -19,7 +24,7 @@ export interface LocalPods {
   readonly inSync: boolean;
 }
 
-/** Follows the node's pods until the signal fires. */
+/** Follows the node's pods and all namespaces until the signal fires. */
 export function followLocalPods(
   kubernetes: KubernetesApi,
   node: string,
@@ -45,6 +50,7 @@ export function followLocalPods(
     },
     { fieldSelector: `spec.nodeName=${node}`, signal },
   );
+  const namespaces = followNamespaces(kubernetes, signal);
   return {
     known: (namespace, name) => pods.get(idOf(namespace, name)),
     all: () => [...pods.values()],
@@ -55,11 +61,44 @@ export function followLocalPods(
     async find(namespace, name, uid) {
       const seen = pods.get(idOf(namespace, name));
       if (seen && (!uid || seen.metadata.uid === uid)) return seen;
-      try {
-        return await kubernetes.getPod(namespace, name);
-      } catch (cause) {
-        throw new OpError(`get pod ${idOf(namespace, name)}`, cause);
-      }
+      const what = `get pod ${idOf(namespace, name)}`;
+      return asked(what, () => kubernetes.getPod(namespace, name));
+    },
+    namespace: async (name) =>
+      namespaces.get(name) ?? asked(`get namespace ${name}`, () => kubernetes.getNamespace(name)),
+    async podCidrs() {
+      const { spec } = (await asked(`get node ${node}`, () => kubernetes.getNode(node))) ?? {};
+      return spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : []);
     },
   };
+}
+
+function followNamespaces(
+  kubernetes: KubernetesApi,
+  signal: AbortSignal,
+): ReadonlyMap<string, Namespace> {
+  const namespaces = new Map<string, Namespace>();
+  const put = (namespace: Namespace): void =>
+    void namespaces.set(namespace.metadata.name, namespace);
+  kubernetes.watch(
+    'namespaces',
+    {
+      snapshot(items) {
+        namespaces.clear();
+        for (const namespace of items) put(namespace);
+      },
+      put,
+      gone: ({ metadata }) => void namespaces.delete(metadata.name),
+    },
+    { signal },
+  );
+  return namespaces;
+}
+
+async function asked<T>(what: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    throw new OpError(what, cause);
+  }
 }

@@ -3,7 +3,12 @@
 import { type Json, parseJson } from '../base/json.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { isObject } from '../model/resource.ts';
+import { parseCidr } from '../net/cidr.ts';
+import { type Ip, parseIp } from '../net/ip.ts';
+import { CALICO_IPAM, configShape, FOREIGN_IPAM } from './config-shape.ts';
 import { type CniError, cniError } from './errors.ts';
+import { type CniResult, parseResult } from './result.ts';
+import { checkShape, type Fields, readerOf } from './shape.ts';
 import { DEFAULT_VERSION, isSupported, SUPPORTED_VERSIONS } from './versions.ts';
 
 export interface NetworkConfig {
@@ -13,106 +18,38 @@ export interface NetworkConfig {
   readonly type: string;
   /** 0: the agent's effective MTU. */
   readonly mtu: number;
+  /** ADD fails while the node's MTU file is absent. */
+  readonly requireMtuFile: boolean;
   readonly ipamType: string;
   /** Pool names or CIDRs. */
   readonly ipv4Pools: readonly string[];
   readonly ipv6Pools: readonly string[];
   readonly assignIpv4: boolean;
   readonly assignIpv6: boolean;
+  /** Told to main plugins that need one; addresses then carry their pool's prefix length. */
+  readonly gateway: Ip | undefined;
+  /** Told to other main plugins as they are. */
+  readonly ipamRoutes: readonly Json[];
   /** Read the pod from the Kubernetes API. */
   readonly kubernetesPolicy: boolean;
   readonly allowIpForwarding: boolean;
-  readonly prevResult: Json | undefined;
+  /** Annotations that have an effect only when the configuration opens them. */
+  readonly features: { readonly ipAddrsNoIpam: boolean; readonly floatingIps: boolean };
+  /** Default routes beside those of another IPAM plugin. */
+  readonly includeDefaultRoutes: boolean;
+  /** URLs that must answer before the first ADD. */
+  readonly readinessGates: readonly string[];
+  readonly runtimeConfig: Fields;
+  /** The result of the plugin before in the chain, or of the ADD that is checked. */
+  readonly previous: CniResult | undefined;
+  /** `cni.dev/valid-attachments` of GC; undefined when the runtime sent none. */
+  readonly validAttachments: readonly Json[] | undefined;
   readonly unknownKeys: readonly string[];
+  /** As it came, for the IPAM plugin that it names. */
+  readonly raw: Fields;
 }
 
-type Fields = { [key: string]: Json };
-const KNOWN = new Set([
-  'cniVersion',
-  'name',
-  'type',
-  'mtu',
-  'ipam',
-  'policy',
-  'kubernetes',
-  'container_settings',
-  'prevResult',
-  'runtimeConfig',
-  'capabilities',
-  'args',
-  'dns',
-  'log_level',
-  'log_file_path',
-  'log_file_max_size',
-  'log_file_max_age',
-  'log_file_max_count',
-  'nodename',
-  'nodename_file',
-  'nodename_file_optional',
-  'hostname',
-  'datastore_type',
-  'etcd_endpoints',
-  'etcd_discovery_srv',
-  'etcd_key_file',
-  'etcd_cert_file',
-  'etcd_ca_cert_file',
-  'etcd_authority',
-  'etcd_scheme',
-  'ipam_lock_file',
-  'feature_control',
-  'include_default_routes',
-  'readiness_gates',
-  'policy_setup_timeout_seconds',
-  'endpoint_status_dir',
-  'qps',
-  'burst',
-  'calico_api_group',
-  'num_queues',
-  'device_type',
-  'require_mtu_file',
-  'Kubernetes',
-  'Policy',
-]);
-
-/** Reads typed fields of one object; the first wrong type is remembered with its path. */
-function reader(fields: Fields, path: string, wrong: string[]) {
-  const read = <T>(key: string, type: string, otherwise: T): T => {
-    const value = fields[key];
-    if (value === undefined || value === null) return otherwise;
-    if (typeof value === type) return value as T;
-    wrong.push(`${path}${key} must be a ${type}, not ${describe(value)}`);
-    return otherwise;
-  };
-  return {
-    text: (key: string, otherwise = '') => read(key, 'string', otherwise),
-    number: (key: string, otherwise: number) => read(key, 'number', otherwise),
-    truth: (key: string, otherwise: boolean) => {
-      const value = fields[key];
-      if (value === 'true' || value === 'false') return value === 'true';
-      return read(key, 'boolean', otherwise);
-    },
-    texts: (key: string): readonly string[] => {
-      const value = fields[key] ?? [];
-      if (Array.isArray(value) && value.every((x) => typeof x === 'string'))
-        return value as string[];
-      wrong.push(`${path}${key} must be a list of strings, not ${describe(value)}`);
-      return [];
-    },
-    object: (key: string): Fields => {
-      const value = fields[key] ?? {};
-      if (isObject(value)) return value;
-      wrong.push(`${path}${key} must be an object, not ${describe(value)}`);
-      return {};
-    },
-  };
-}
-
-const describe = (value: Json): string =>
-  Array.isArray(value)
-    ? 'a list'
-    : value === null
-      ? 'null'
-      : `${typeof value} ${String(value).slice(0, 20)}`;
+export const CALICO_IPAM_TYPE = 'calico-ipam';
 
 /** Parses stdin. Errors: 6 not JSON, 7 bad or missing fields, 1 unsupported version. */
 export function parseConfig(stdin: string): Result<NetworkConfig, CniError> {
@@ -124,29 +61,81 @@ export function parseConfig(stdin: string): Result<NetworkConfig, CniError> {
   }
   if (!isObject(value))
     return fail(cniError('decode', 'the network configuration is not an object'));
-  const wrong: string[] = [];
-  const top = reader(value, '', wrong);
-  const ipam = reader(top.object('ipam'), 'ipam.', wrong);
-  const settings = reader(top.object('container_settings'), 'container_settings.', wrong);
-  const policy = reader(top.object('policy'), 'policy.', wrong);
-  const config: NetworkConfig = {
+  const fields = canonical(value);
+  const { wrong, unknown } = checkShape(fields, shapeFor(fields));
+  if (wrong[0] !== undefined) return invalid(wrong[0]);
+  const previous = fields['prevResult'] ? parseResult(fields['prevResult']) : ok(undefined);
+  if (!previous.ok) return fail(cniError('decode', `prevResult: ${previous.error}`));
+  const config = readConfig(fields, previous.value, unknown);
+  const problem = problemOf(config);
+  return problem ? invalid(problem) : versionChecked(config);
+}
+
+const invalid = (problem: string): Result<never, CniError> =>
+  fail(cniError('invalidConfig', `network configuration: ${problem}`));
+
+// Go reads keys without regard to case, and configurations of that age rely on it (`Policy`).
+function canonical(value: Fields): Fields {
+  const known = new Map(
+    Object.keys(configShape(FOREIGN_IPAM)).map((key) => [key.toLowerCase(), key]),
+  );
+  const entries = Object.entries(value).map(([key, field]): [string, Json] => {
+    const name = known.get(key.toLowerCase());
+    return name === undefined || (name !== key && name in value) ? [key, field] : [name, field];
+  });
+  return Object.fromEntries(entries);
+}
+
+// Another IPAM plugin's section is that plugin's to judge.
+function shapeFor(fields: Fields) {
+  const ipam = fields['ipam'];
+  const type = isObject(ipam ?? null) ? (ipam as Fields)['type'] : undefined;
+  const foreign = typeof type === 'string' && type !== '' && type !== CALICO_IPAM_TYPE;
+  return configShape(foreign ? FOREIGN_IPAM : CALICO_IPAM);
+}
+
+function readConfig(
+  fields: Fields,
+  previous: CniResult | undefined,
+  unknownKeys: readonly string[],
+): NetworkConfig {
+  const top = readerOf(fields);
+  const ipam = readerOf(top.object('ipam'));
+  const ipamType = ipam.text('type') || CALICO_IPAM_TYPE;
+  const isCalico = ipamType === CALICO_IPAM_TYPE;
+  const settings = readerOf(top.object('container_settings'));
+  const features = readerOf(top.object('feature_control'));
+  // An empty list may come as null.
+  const attachments = ['cni.dev/valid-attachments', 'cni.dev/attachments'].find(
+    (key) => key in fields,
+  );
+  return {
     cniVersion: top.text('cniVersion') || DEFAULT_VERSION,
     name: top.text('name'),
     type: top.text('type'),
     mtu: top.number('mtu', 0),
-    ipamType: ipam.text('type', 'calico-ipam'),
-    ipv4Pools: ipam.texts('ipv4_pools'),
-    ipv6Pools: ipam.texts('ipv6_pools'),
-    assignIpv4: ipam.truth('assign_ipv4', true),
-    assignIpv6: ipam.truth('assign_ipv6', false),
-    kubernetesPolicy: policy.text('type') === 'k8s',
+    requireMtuFile: top.truth('require_mtu_file', false),
+    ipamType,
+    ipv4Pools: isCalico ? ipam.texts('ipv4_pools') : [],
+    ipv6Pools: isCalico ? ipam.texts('ipv6_pools') : [],
+    assignIpv4: isCalico ? ipam.truth('assign_ipv4', true) : false,
+    assignIpv6: isCalico ? ipam.truth('assign_ipv6', false) : false,
+    gateway: isCalico ? parseIp(ipam.text('gateway')) : undefined,
+    ipamRoutes: isCalico ? ipam.list('routes') : [],
+    kubernetesPolicy: readerOf(top.object('policy')).text('type') === 'k8s',
     allowIpForwarding: settings.truth('allow_ip_forwarding', false),
-    prevResult: value['prevResult'],
-    unknownKeys: Object.keys(value).filter((key) => !KNOWN.has(key)),
+    features: {
+      ipAddrsNoIpam: features.truth('ip_addrs_no_ipam', false),
+      floatingIps: features.truth('floating_ips', false),
+    },
+    includeDefaultRoutes: top.truth('include_default_routes', false),
+    readinessGates: top.texts('readiness_gates'),
+    runtimeConfig: top.object('runtimeConfig'),
+    previous,
+    validAttachments: attachments === undefined ? undefined : top.list(attachments),
+    unknownKeys,
+    raw: fields,
   };
-  const problem = wrong[0] ?? problemOf(config);
-  if (problem) return fail(cniError('invalidConfig', `network configuration: ${problem}`));
-  return versionChecked(config);
 }
 
 function versionChecked(config: NetworkConfig): Result<NetworkConfig, CniError> {
@@ -160,13 +149,23 @@ function problemOf(config: NetworkConfig): string | undefined {
     return `name '${config.name}' must match ^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`;
   }
   // A separator would name a file outside the plugin directory (CVE-2021-20206 class).
-  const path = [config.type, config.ipamType].find((type) => /[/\\]|\.\./.test(type));
+  const path = [config.type, config.ipamType].find((type) => /[/\\\0]|\.\./.test(type));
   if (path !== undefined) return `type '${path}' must be a plugin name without path separators`;
-  if (config.mtu < 0 || config.mtu > 65535 || !Number.isInteger(config.mtu)) {
-    return `mtu ${config.mtu} must be 0 (automatic) or 68 to 65535`;
+  const { mtu } = config;
+  if (!Number.isInteger(mtu) || mtu > 65535 || (mtu !== 0 && mtu < 68)) {
+    return `mtu ${mtu} must be 0 (automatic) or 68 to 65535`;
   }
-  if (config.ipamType !== 'calico-ipam') {
-    return `ipam.type '${config.ipamType}' is not supported yet; use calico-ipam`;
-  }
-  return undefined;
+  const { device_type: device, ipam } = config.raw;
+  if (device && device !== 'veth')
+    return `device_type '${String(device)}' is not supported; use veth`;
+  const { subnet, gateway } = (ipam ?? {}) as Fields;
+  const isCalico = config.ipamType === CALICO_IPAM_TYPE;
+  if (isCalico && /^usePodCidr/i.test(String(subnet ?? '')))
+    return `ipam.subnet '${String(subnet)}' works only with ipam.type host-local`;
+  if (isCalico && gateway && !config.gateway)
+    return `ipam.gateway '${String(gateway).slice(0, 40)}' is no IP address`;
+  const badRoute = config.ipamRoutes.find((route) => !isObject(route) || !parseRoute(route));
+  return badRoute === undefined ? undefined : 'ipam.routes needs a dst with a CIDR in each entry';
 }
+
+const parseRoute = ({ dst }: Fields) => (typeof dst === 'string' ? parseCidr(dst) : undefined);

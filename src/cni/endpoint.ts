@@ -6,13 +6,15 @@ import { API_VERSION } from '../model/resource.ts';
 import {
   type WorkloadEndpoint,
   type WorkloadEndpointPort,
+  type WorkloadEndpointSpec,
   workloadEndpointName,
 } from '../model/workload-endpoint.ts';
-import { hostCidr } from '../net/cidr.ts';
-import { containerInterfaceName, podInterfaceName } from '../net/ifname.ts';
-import type { Ip } from '../net/ip.ts';
+import { type Cidr, hostCidr } from '../net/cidr.ts';
+import { containerInterfaceName, furtherInterfaceName, podInterfaceName } from '../net/ifname.ts';
+import { familyOf, type Ip } from '../net/ip.ts';
 import type { Mac } from '../net/mac.ts';
-import type { CniRequest } from './request.ts';
+import { NETWORK_ANNOTATION } from './attachments.ts';
+import { type CniRequest, FIRST_INTERFACE } from './request.ts';
 
 /** Name, key and host interface of a request's endpoint: known before any address is. */
 export interface EndpointIdentity {
@@ -34,10 +36,15 @@ export function endpointIdentity(node: string, request: CniRequest): EndpointIde
     namespace,
     name,
     key: namespacedKey('workloadendpoints', namespace, name),
-    hostInterface: request.pod
-      ? podInterfaceName(request.pod.namespace, request.pod.name)
-      : containerInterfaceName(request.containerId),
+    hostInterface: hostInterfaceOf(request),
   };
+}
+
+// The first interface bears Calico's name.
+function hostInterfaceOf({ pod, containerId, ifname }: CniRequest): string {
+  if (ifname !== FIRST_INTERFACE)
+    return furtherInterfaceName(pod ? `${pod.namespace}.${pod.name}` : containerId, ifname);
+  return pod ? podInterfaceName(pod.namespace, pod.name) : containerInterfaceName(containerId);
 }
 
 export interface EndpointFacts {
@@ -51,27 +58,24 @@ export interface EndpointFacts {
   readonly uid: string;
   /** RFC 3339, seconds, UTC. */
   readonly creationTimestamp: string;
+  /** What is stored under the name: fields that we do not know stay. */
+  readonly stored?: WorkloadEndpoint | undefined;
+  readonly floatingIps?: readonly Ip[];
+  readonly sourcePrefixes?: readonly Cidr[];
+  /** The addresses are not in Calico's IPAM: the endpoint tells its network itself. */
+  readonly outsideIpam?: boolean;
 }
 
 export function buildEndpoint(facts: EndpointFacts): WorkloadEndpoint {
-  const { request, identity, pod } = facts;
+  const { request, identity, pod, stored } = facts;
   const serviceAccount = pod?.spec.serviceAccountName ?? (request.pod ? 'default' : undefined);
   return {
+    ...stored,
     kind: 'WorkloadEndpoint',
     apiVersion: API_VERSION,
-    metadata: {
-      name: identity.name,
-      namespace: identity.namespace,
-      uid: facts.uid,
-      creationTimestamp: facts.creationTimestamp,
-      labels: {
-        ...pod?.metadata.labels,
-        'projectcalico.org/namespace': identity.namespace,
-        'projectcalico.org/orchestrator': request.pod ? 'k8s' : 'cni',
-        ...(serviceAccount ? { 'projectcalico.org/serviceaccount': serviceAccount } : {}),
-      },
-    },
+    metadata: metadataOf(facts, serviceAccount),
     spec: {
+      ...stored?.spec,
       orchestrator: request.pod ? 'k8s' : 'cni',
       node: facts.node,
       containerID: request.containerId,
@@ -82,9 +86,47 @@ export function buildEndpoint(facts: EndpointFacts): WorkloadEndpoint {
       profiles: profilesOf(request, identity.namespace, serviceAccount),
       interfaceName: identity.hostInterface,
       mac: facts.mac,
-      ...(pod ? { ports: portsOf(pod) } : {}),
+      ...wishesIn(facts),
     },
   };
+}
+
+function metadataOf(facts: EndpointFacts, serviceAccount: string | undefined) {
+  const { request, identity, pod, stored } = facts;
+  const { [NETWORK_ANNOTATION]: _former, ...others } = stored?.metadata.annotations ?? {};
+  const annotations = facts.outsideIpam
+    ? { ...others, [NETWORK_ANNOTATION]: request.config.name }
+    : others;
+  const { annotations: _annotations, ...metadata } = stored?.metadata ?? {};
+  return {
+    ...metadata,
+    name: identity.name,
+    namespace: identity.namespace,
+    uid: facts.uid,
+    creationTimestamp: stored?.metadata.creationTimestamp ?? facts.creationTimestamp,
+    ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+    labels: {
+      ...pod?.metadata.labels,
+      'projectcalico.org/namespace': identity.namespace,
+      'projectcalico.org/orchestrator': request.pod ? 'k8s' : 'cni',
+      ...(serviceAccount ? { 'projectcalico.org/serviceaccount': serviceAccount } : {}),
+    },
+  };
+}
+
+// What the pod does not wish for any more is taken out.
+function wishesIn({ pod, ips, floatingIps = [], sourcePrefixes = [] }: EndpointFacts) {
+  const nats = floatingIps.flatMap((externalIP) => {
+    const internalIP = ips.find((ip) => familyOf(ip) === familyOf(externalIP));
+    return internalIP ? [{ internalIP, externalIP }] : [];
+  });
+  const wishes = {
+    ...(pod ? { ports: portsOf(pod) } : {}),
+    ipNATs: nats.length > 0 ? nats : undefined,
+    allowSpoofedSourcePrefixes: sourcePrefixes.length > 0 ? sourcePrefixes : undefined,
+  };
+  // exactOptionalPropertyTypes: a key without a value is left out when the endpoint is printed.
+  return wishes as Pick<WorkloadEndpointSpec, 'ports' | 'ipNATs' | 'allowSpoofedSourcePrefixes'>;
 }
 
 const profilesOf = (

@@ -10,6 +10,10 @@ export const CNI_CODE = {
   decode: 6,
   invalidConfig: 7,
   tryAgain: 11,
+  /** STATUS: an ADD could not work. */
+  unavailable: 50,
+  /** STATUS: and pods that exist may have limited connectivity. */
+  limitedConnectivity: 51,
   poolExhausted: 101,
   addressInUse: 102,
   featureDisabled: 103,

@@ -3,9 +3,10 @@
 // /32 route per pod. IPv6 uses the host end's link-local address as the gateway.
 import type { LinkChange, Route } from '../kernel/kernel.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
-import { cidr, hostCidr } from '../net/cidr.ts';
+import { type Cidr, cidr, cidrFamily, hostCidr, parseCidr } from '../net/cidr.ts';
 import { bitsOf, familyOf, type Ip, ip } from '../net/ip.ts';
 import { mac } from '../net/mac.ts';
+import { FIRST_INTERFACE } from './request.ts';
 
 export const HOST_MAC = mac('ee:ee:ee:ee:ee:ee');
 export const GATEWAY_V4 = ip('169.254.1.1');
@@ -15,7 +16,10 @@ const LOOPBACK_INDEX = 1;
 
 export type Sysctl = readonly [key: string, value: string];
 
-/** Host-end sysctls. accept_ra is off before the link comes up (rogue router advertisements). */
+/**
+ * Host-end sysctls. Router advertisements are off before the link comes up, with and without IPv6
+ * (CVE-2020-13597 class). route_localnet stays off: it would open services that listen on loopback.
+ */
 export function hostSysctls(name: string, hasV6: boolean): readonly Sysctl[] {
   const v4: Sysctl[] = [
     [`ipv4/conf/${name}/proxy_arp`, '1'],
@@ -27,40 +31,84 @@ export function hostSysctls(name: string, hasV6: boolean): readonly Sysctl[] {
   const v6: Sysctl[] = [
     [`ipv6/conf/${name}/disable_ipv6`, '0'],
     [`ipv6/conf/${name}/accept_dad`, '0'],
+    [`ipv6/conf/${name}/addr_gen_mode`, '0'], // EUI-64: the address that the pod's gateway is
     [`ipv6/conf/${name}/proxy_ndp`, '1'],
     [`ipv6/conf/${name}/forwarding`, '1'],
   ];
   return hasV6 ? [...v4, ...v6] : v4;
 }
 
+/** Sysctls inside the pod's namespace, before its link comes up. */
+export function podSysctlsBefore(ifname: string, hasV6: boolean): readonly Sysctl[] {
+  const enabled = ['all', 'default', 'lo'].map(
+    (where): Sysctl => [`ipv6/conf/${where}/disable_ipv6`, '0'],
+  );
+  const v6: Sysctl[] = [...enabled, [`ipv6/conf/${ifname}/accept_dad`, '0']];
+  return [...(hasV6 ? v6 : []), [`ipv6/conf/${ifname}/accept_ra`, '0']];
+}
+
 /** Sysctls inside the pod's namespace. */
-export const podSysctls = (allowIpForwarding: boolean): readonly Sysctl[] => [
-  ['ipv4/ip_forward', allowIpForwarding ? '1' : '0'],
-];
+export function podSysctls(allowIpForwarding: boolean, hasV6 = false): readonly Sysctl[] {
+  const value = allowIpForwarding ? '1' : '0';
+  const v4: Sysctl = ['ipv4/ip_forward', value];
+  return hasV6 ? [v4, ['ipv6/conf/all/forwarding', value]] : [v4];
+}
 
 /** Host end up, with the MAC that every host end has. */
 export const hostLinkChanges = (index: number): readonly LinkChange[] => [
   { kind: 'setLink', index, mac: HOST_MAC, up: true },
 ];
 
+/** What a pod is led to. */
+export interface PodRouting {
+  /** By family; absent: everywhere. */
+  readonly destinations?: readonly Cidr[];
+  /** Of a further interface's routes: the first one's go before them. */
+  readonly metric?: number;
+}
+
+const EVERYWHERE: readonly Cidr[] = [cidr('0.0.0.0/0'), cidr('::/0')];
+
+/** Another IPAM plugin's own routes replace the default routes, unless both are asked for. */
+export function destinationsOf(
+  routes: readonly { readonly dst: string }[],
+  includeDefaults: boolean,
+): readonly Cidr[] {
+  const own = routes.flatMap(({ dst }) => parseCidr(dst) ?? []);
+  return [...new Set(own.length === 0 || includeDefaults ? [...own, ...EVERYWHERE] : own)];
+}
+
+const FURTHER_METRIC = 1000;
+
+/** Metric of the routes of an interface: those of several must not be the same. */
+export const metricOf = (ifname: string, index: number): number =>
+  ifname === FIRST_INTERFACE ? 0 : FURTHER_METRIC + index;
+
 /** Everything inside the pod, in one send: links up, routes, addresses, the gateway's neighbour. */
-export function podChanges(index: number, ips: readonly Ip[]): readonly LinkChange[] {
+export function podChanges(
+  index: number,
+  ips: readonly Ip[],
+  routing: PodRouting = {},
+): readonly LinkChange[] {
   const up: LinkChange[] = [
     { kind: 'setLink', index: LOOPBACK_INDEX, up: true },
     { kind: 'setLink', index, up: true },
   ];
-  return [...up, ...ips.flatMap((address) => podAddressChanges(index, address))];
+  return [...up, ...ips.flatMap((address) => podAddressChanges(index, address, routing))];
 }
 
-function podAddressChanges(index: number, address: Ip): readonly LinkChange[] {
-  const v4 = familyOf(address) === 4;
-  const gateway = v4 ? GATEWAY_V4 : GATEWAY_V6;
-  const everywhere = cidr(v4 ? '0.0.0.0/0' : '::/0');
+function podAddressChanges(
+  index: number,
+  address: Ip,
+  { destinations = EVERYWHERE, metric = 0 }: PodRouting,
+): readonly LinkChange[] {
+  const family = familyOf(address);
+  const gateway = family === 4 ? GATEWAY_V4 : GATEWAY_V6;
   const base = {
     linkIndex: index,
     kind: 'unicast',
     protocol: ROUTE_PROTOCOL.boot,
-    metric: 0,
+    metric,
   } as const;
   const toGateway: Route = {
     ...base,
@@ -68,17 +116,18 @@ function podAddressChanges(index: number, address: Ip): readonly LinkChange[] {
     scope: 'link',
     onlink: false,
   };
-  const byGateway: Route = {
-    ...base,
-    destination: everywhere,
-    gateway,
-    scope: 'global',
-    onlink: true,
-  };
+  const byGateway = destinations
+    .filter((destination) => cidrFamily(destination) === family)
+    .map(
+      (destination): LinkChange => ({
+        kind: 'addRoute',
+        route: { ...base, destination, gateway, scope: 'global', onlink: true },
+      }),
+    );
   return [
-    { kind: 'addAddress', linkIndex: index, ip: address, prefixLength: bitsOf(familyOf(address)) },
-    ...(v4 ? [{ kind: 'addRoute', route: toGateway } as const] : []),
-    { kind: 'addRoute', route: byGateway },
+    { kind: 'addAddress', linkIndex: index, ip: address, prefixLength: bitsOf(family) },
+    ...(family === 4 ? [{ kind: 'addRoute', route: toGateway } as const] : []),
+    ...byGateway,
     { kind: 'setNeighbour', linkIndex: index, ip: gateway, mac: HOST_MAC },
   ];
 }

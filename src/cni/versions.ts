@@ -1,6 +1,14 @@
-// CNI spec versions and what they change in a result.
+// CNI spec versions and what they change in a call and in a result.
 
-export const SUPPORTED_VERSIONS = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0'] as const;
+export const SUPPORTED_VERSIONS = [
+  '0.1.0',
+  '0.2.0',
+  '0.3.0',
+  '0.3.1',
+  '0.4.0',
+  '1.0.0',
+  '1.1.0',
+] as const;
 export type CniVersion = (typeof SUPPORTED_VERSIONS)[number];
 
 /** A configuration without cniVersion counts as this one. */

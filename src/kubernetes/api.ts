@@ -47,7 +47,7 @@ export interface ServiceAccount {
 
 export interface Node {
   readonly metadata: Metadata;
-  readonly spec?: { readonly podCIDR?: string };
+  readonly spec?: { readonly podCIDR?: string; readonly podCIDRs?: readonly string[] };
   readonly status?: {
     readonly addresses?: readonly { readonly type: string; readonly address: string }[];
   };

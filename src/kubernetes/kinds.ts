@@ -53,7 +53,7 @@ const podOf = ({ metadata, spec, status }: Pod): Pod => ({
 
 const nodeOf = ({ metadata, spec, status }: Node): Node => ({
   metadata: metadataOf(metadata),
-  ...(spec ? { spec: pick(spec, ['podCIDR']) } : {}),
+  ...(spec ? { spec: pick(spec, ['podCIDR', 'podCIDRs']) } : {}),
   ...(status ? { status: pick(status, ['addresses']) } : {}),
 });
 

@@ -14,6 +14,8 @@ export interface FelixConfigurationSpec {
     | 'DROP'
     | 'RETURN'
     | 'ACCEPT';
+  /** Whether pods may ask to send from addresses that are not theirs; absent: Disabled. */
+  readonly workloadSourceSpoofing?: 'Disabled' | 'Any';
 }
 
 export type FelixConfiguration = Resource<'FelixConfiguration', FelixConfigurationSpec>;

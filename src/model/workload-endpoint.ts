@@ -23,6 +23,10 @@ export interface WorkloadEndpointSpec {
   readonly interfaceName?: string;
   readonly mac?: string;
   readonly ports?: readonly WorkloadEndpointPort[];
+  /** Floating addresses that lead to the pod's own. */
+  readonly ipNATs?: readonly { readonly internalIP: string; readonly externalIP: string }[];
+  /** Source addresses beside its own that the pod may send from. */
+  readonly allowSpoofedSourcePrefixes?: readonly string[];
 }
 
 export type WorkloadEndpoint = Resource<'WorkloadEndpoint', WorkloadEndpointSpec>;

@@ -8,3 +8,7 @@ export const podInterfaceName = (namespace: string, pod: string): string =>
 /** Host end for a container outside Kubernetes: `cali` + the container ID's first 11 characters. */
 export const containerInterfaceName = (containerId: string): string =>
   `cali${containerId.slice(0, 11)}`;
+
+/** Host end of a further interface of a pod or container: no two interfaces share a name. */
+export const furtherInterfaceName = (owner: string, ifname: string): string =>
+  `cali${hex('sha1', `${owner}/${ifname}`).slice(0, 11)}`;

@@ -52,10 +52,11 @@ describe('two hosts', { timeout: 180_000 }, () => {
   test('ADD twice answers the same address; CHECK is content; DEL twice succeeds', async () => {
     const host = lab.host(0);
     const pod = await lab.addPod(host, 'c');
-    assert.equal((await host.cni(lab.environment('CHECK', pod), CONFIG)).exit, 0);
+    const check = { ...CONFIG, prevResult: pod.result };
+    assert.equal((await host.cni(lab.environment('CHECK', pod), check)).exit, 0);
     assert.equal((await lab.deletePod(host, pod)).exit, 0);
     assert.equal((await lab.deletePod(host, pod)).exit, 0);
-    assert.notEqual((await host.cni(lab.environment('CHECK', pod), CONFIG)).exit, 0);
+    assert.notEqual((await host.cni(lab.environment('CHECK', pod), check)).exit, 0);
     assert.doesNotMatch(host.routes(), new RegExp(`^${pod.ip.replaceAll('.', '\\.')} `, 'm'));
   });
 

@@ -16,7 +16,12 @@ export interface LabPod {
   readonly containerId: string;
   readonly netns: string;
   readonly ip: string;
+  /** Of its ADD, for a later CHECK. */
+  readonly result: object;
 }
+
+/** A pod before ADD. */
+export type NewPod = Omit<LabPod, 'ip' | 'result'>;
 
 export const CONFIG = {
   cniVersion: '1.0.0',
@@ -58,19 +63,19 @@ export class Lab {
     const pod = this.newPod(name);
     const reply = await host.cni(this.environment('ADD', pod), CONFIG);
     if (reply.exit !== 0) throw new Error(`ADD ${name}: ${reply.stdout}\n${host.log('agent')}`);
-    const { ips } = JSON.parse(reply.stdout) as { ips: { address: string }[] };
-    return { ...pod, ip: ips[0]!.address.replace('/32', '') };
+    const result = JSON.parse(reply.stdout) as { ips: { address: string }[] };
+    return { ...pod, ip: result.ips[0]!.address.replace('/32', ''), result };
   }
 
   /** An empty namespace for a pod. */
-  newPod(name: string): Omit<LabPod, 'ip'> {
+  newPod(name: string): NewPod {
     const netns = `${this.prefix}-p-${name}`;
     run(['ip', 'netns', 'add', netns]);
     this.pods.add(netns);
     return { name, containerId: `cid-${name}`, netns };
   }
 
-  environment(command: string, pod: Omit<LabPod, 'ip'>): Record<string, string> {
+  environment(command: string, pod: NewPod): Record<string, string> {
     return {
       CNI_COMMAND: command,
       CNI_CONTAINERID: pod.containerId,
@@ -80,7 +85,7 @@ export class Lab {
     };
   }
 
-  async deletePod(host: LabHost, pod: Omit<LabPod, 'ip'>): Promise<CniReply> {
+  async deletePod(host: LabHost, pod: NewPod): Promise<CniReply> {
     return host.cni(this.environment('DEL', pod), CONFIG);
   }
 

@@ -37,7 +37,9 @@ function request(command: string, containerId: string, type = 'calico'): CniRequ
     CNI_IFNAME: 'eth0',
     CNI_ARGS: 'K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0',
   };
-  const parsed = parseRequest(env, JSON.stringify(CONFIG), type);
+  const check = { cniVersion: '0.4.0', prevResult: {} };
+  const config = { ...CONFIG, ...(command === 'CHECK' ? check : {}) };
+  const parsed = parseRequest(env, JSON.stringify(config), type);
   assert.ok(parsed.ok);
   return parsed.value;
 }
@@ -87,6 +89,7 @@ async function node(options: { lagMilliseconds?: number; delayMilliseconds?: num
     view,
     allocator,
     policy,
+    tables: { read: async () => new Map() },
     pods: undefined,
     clock: systemClock,
     log: openLog('test', 'fatal'),

@@ -1,52 +1,105 @@
-// CNI CHECK: is what ADD made still there: interface, addresses, host route, record, allocation.
+// CNI CHECK: is what ADD made still there, by the runtime's memory of it: record, allocation, host
+// interface and routes, rules, and the container's own side; then what another IPAM plugin says.
 import { OpError } from '../../base/op-error.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import { endpointIdentity } from '../../cni/endpoint.ts';
+import { expectedAddresses, missingInside } from '../../cni/check.ts';
+import { type EndpointIdentity, endpointIdentity } from '../../cni/endpoint.ts';
 import { type CniError, cniError } from '../../cni/errors.ts';
+import { destinationsOf } from '../../cni/plan.ts';
 import { type CniRequest, handleIdOf } from '../../cni/request.ts';
 import { hostCidr } from '../../net/cidr.ts';
+import type { Ip } from '../../net/ip.ts';
+import { endpointChainName } from '../../policy/render/names.ts';
 import type { CniContext } from './context.ts';
+import { callDelegate, isDelegated } from './delegate.io.ts';
 
 /** Answers an empty stdout, or the first thing that is missing. */
-export function checkPod(context: CniContext, request: CniRequest): Result<string, CniError> {
-  const missing = firstMissing(context, request);
-  return missing === undefined ? ok('') : fail(cniError('internal', `CHECK: ${missing}`));
-}
-
-function firstMissing(context: CniContext, request: CniRequest): string | undefined {
-  const identity = endpointIdentity(context.node, request);
-  const ips = context.allocator.addressesOf(handleIdOf(request));
-  if (ips.length === 0) return `no address is allocated to ${handleIdOf(request)}`;
-  if (!context.view.endpoint(identity.key)) return `WorkloadEndpoint ${identity.name} is missing`;
-  const host = context.kernel.link(identity.hostInterface);
-  if (!host?.up) return `host interface ${identity.hostInterface} is missing or down`;
-  const routes = context.kernel.routes();
-  for (const ip of ips) {
-    const route = routes.find((r) => r.destination === hostCidr(ip));
-    if (route?.linkIndex !== host.index)
-      return `host route ${hostCidr(ip)} dev ${host.name} is missing`;
-  }
-  return missingInside(context, request, ips);
-}
-
-function missingInside(
+export async function checkPod(
   context: CniContext,
   request: CniRequest,
-  ips: readonly string[],
+): Promise<Result<string, CniError>> {
+  const identity = endpointIdentity(context.node, request);
+  const missing =
+    missingOutside(context, request, identity) ?? (await missingRules(context, identity));
+  if (missing) return fail(cniError('internal', `CHECK: ${missing}`));
+  return isDelegated(request) ? callDelegate(context, request, 'CHECK') : ok('');
+}
+
+function missingOutside(
+  context: CniContext,
+  request: CniRequest,
+  identity: EndpointIdentity,
+): string | undefined {
+  const { previous } = request.config;
+  const expected = previous && expectedAddresses(previous, request.ifname);
+  if (!expected || typeof expected === 'string') return expected ?? 'prevResult is missing';
+  const { ips, mac } = expected;
+  const destinations = isDelegated(request)
+    ? destinationsOf(previous.routes, request.config.includeDefaultRoutes).filter((destination) =>
+        ips.some((ip) => ip.includes(':') === destination.includes(':')),
+      )
+    : undefined;
+  return (
+    missingRecord(context, request, identity, ips) ??
+    missingOnHost(context, identity, ips) ??
+    missingInContainer(context, request, {
+      ifname: request.ifname,
+      ips,
+      mac,
+      ...(destinations ? { destinations } : {}),
+    })
+  );
+}
+
+function missingRecord(
+  context: CniContext,
+  request: CniRequest,
+  { key, name }: EndpointIdentity,
+  ips: readonly Ip[],
+): string | undefined {
+  const { spec } = context.view.endpoint(key)?.endpoint ?? {};
+  if (!spec) return `WorkloadEndpoint ${name} is missing`;
+  if (spec.containerID !== request.containerId)
+    return `WorkloadEndpoint ${name} belongs to container ${spec.containerID}`;
+  const unnamed = ips.find((ip) => !spec.ipNetworks?.includes(hostCidr(ip)));
+  if (unnamed) return `WorkloadEndpoint ${name} does not name ${unnamed}`;
+  const allocated = context.allocator.addressesOf(handleIdOf(request));
+  // Addresses that are given without a record (ipAddrsNoIpam) have none to miss.
+  const recorded = !isDelegated(request) && !request.config.features.ipAddrsNoIpam;
+  const free = recorded ? ips.find((ip) => !allocated.includes(ip)) : undefined;
+  return free && `address ${free} is not allocated to ${handleIdOf(request)}`;
+}
+
+function missingOnHost(
+  { kernel }: CniContext,
+  { hostInterface }: EndpointIdentity,
+  ips: readonly Ip[],
+): string | undefined {
+  const host = kernel.link(hostInterface);
+  if (!host?.up) return `host interface ${hostInterface} is missing or down`;
+  const routes = kernel.routes();
+  const unrouted = ips.find(
+    (ip) => routes.find((r) => r.destination === hostCidr(ip))?.linkIndex !== host.index,
+  );
+  return unrouted && `host route ${hostCidr(unrouted)} dev ${host.name} is missing`;
+}
+
+function missingInContainer(
+  context: CniContext,
+  request: CniRequest,
+  expected: Parameters<typeof missingInside>[1],
 ): string | undefined {
   try {
     const inside = context.kernel.enter(request.netns);
     try {
-      const link = inside.link(request.ifname);
-      if (!link?.up) return `interface ${request.ifname} is missing or down in the container`;
-      const present = new Set(
-        inside
-          .addresses()
-          .filter((a) => a.linkIndex === link.index)
-          .map((a) => a.ip as string),
+      return missingInside(
+        {
+          link: inside.link(request.ifname),
+          addresses: inside.addresses(),
+          routes: inside.routes(),
+        },
+        expected,
       );
-      const absent = ips.find((ip) => !present.has(ip));
-      return absent && `address ${absent} is missing on ${request.ifname}`;
     } finally {
       inside.close();
     }
@@ -54,4 +107,18 @@ function missingInside(
     if (cause instanceof OpError) return cause.message;
     throw cause;
   }
+}
+
+// CNI SPEC: an error if firewall rules are missing. ADD answers after they are written, so there is
+// nothing to wait for.
+async function missingRules(
+  { tables }: CniContext,
+  { hostInterface }: EndpointIdentity,
+): Promise<string | undefined> {
+  const filter = await tables.read('filter');
+  const names = (['ingress', 'egress'] as const).map((way) =>
+    endpointChainName(way, hostInterface),
+  );
+  const absent = names.find((name) => !filter.has(name));
+  return absent && `chain ${absent} is missing in the filter table`;
 }

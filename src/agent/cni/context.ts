@@ -4,6 +4,7 @@ import type { Log } from '../../base/log.io.ts';
 import type { Store } from '../../datastore/store.ts';
 import type { Allocator } from '../../ipam/allocator.io.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
+import type { Tables } from '../../kernel/tables.ts';
 import type { LocalPods } from '../pods.io.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import type { DatastoreView } from '../view.ts';
@@ -17,6 +18,8 @@ export interface CniContext {
   readonly view: DatastoreView;
   readonly allocator: Allocator;
   readonly policy: PolicyEngine;
+  /** For CHECK, which looks at what the kernel holds. */
+  readonly tables: Pick<Tables, 'read'>;
   /** Absent outside Kubernetes. */
   readonly pods: LocalPods | undefined;
   readonly clock: Clock;

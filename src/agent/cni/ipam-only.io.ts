@@ -2,8 +2,8 @@
 // interface; here is no endpoint, no route and no policy.
 import { fail, ok, type Result } from '../../base/result.ts';
 import { type CniError, cniError } from '../../cni/errors.ts';
+import { printIpamResult } from '../../cni/ipam-result.ts';
 import { type CniRequest, handleIdOf } from '../../cni/request.ts';
-import { printAddresses } from '../../cni/result.ts';
 import type { CniContext } from './context.ts';
 import { assignError } from './failure.ts';
 
@@ -15,19 +15,27 @@ export async function manageAddress(
   request: CniRequest,
 ): Promise<Result<string, CniError>> {
   const handleId = handleIdOf(request);
-  if (request.command === 'CHECK') {
-    const held = context.allocator.addressesOf(handleId).length > 0;
-    return held
-      ? ok('')
-      : fail(cniError('internal', `CHECK: no address is allocated to ${handleId}`));
+  switch (request.command) {
+    case 'CHECK': {
+      const held = context.allocator.addressesOf(handleId).length > 0;
+      const msg = `CHECK: no address is allocated to ${handleId}`;
+      return held ? ok('') : fail(cniError('internal', msg));
+    }
+    case 'DEL': {
+      const released = await context.allocator.release({ handleId });
+      const msg = 'the datastore cannot be reached or keeps changing; try again';
+      return released.kind === 'released' ? ok('') : fail(cniError('tryAgain', msg));
+    }
+    default:
+      return assignOnly(context, request, handleId);
   }
-  if (request.command === 'DEL') {
-    const released = await context.allocator.release({ handleId });
-    if (released.kind === 'released') return ok('');
-    return fail(
-      cniError('tryAgain', 'the datastore cannot be reached or keeps changing; try again'),
-    );
-  }
+}
+
+async function assignOnly(
+  context: CniContext,
+  request: CniRequest,
+  handleId: string,
+): Promise<Result<string, CniError>> {
   const { config, pod, requestedIp } = request;
   const outcome = await context.allocator.assign({
     handleId,
@@ -44,5 +52,5 @@ export async function manageAddress(
     alongside: () => NO_MORE,
   });
   if (outcome.kind !== 'assigned') return fail(assignError(outcome));
-  return ok(printAddresses(config.cniVersion, outcome.ips));
+  return ok(printIpamResult(config, outcome.ips, context.view.pools));
 }
