@@ -2,6 +2,8 @@
 // interfaces that no endpoint names, and addresses without an endpoint. Run after the first in-sync
 // and now and then, alone (no call is under way), so that nothing leaks and nothing that lives is
 // touched.
+import { attachmentOf } from '../cni/attachments.ts';
+import { handleSuffix } from '../cni/request.ts';
 import { hostCidr } from '../net/cidr.ts';
 import { podInterfaceName } from '../net/ifname.ts';
 import type { Ip } from '../net/ip.ts';
@@ -36,10 +38,9 @@ function isDead(context: CniContext, { endpoint }: StoredEndpoint): boolean {
 }
 
 async function removeEndpoint(context: CniContext, stored: StoredEndpoint): Promise<number> {
-  const { spec } = stored.endpoint;
-  const handle = handleOf(context, spec.containerID ?? '');
+  const suffix = handleSuffix(attachmentOf(stored.endpoint));
   const outcome = await context.allocator.release({
-    handleId: handle ?? `.${spec.containerID ?? ''}`,
+    handleId: handleEndingIn(context, suffix) ?? suffix,
     alongside: {
       compares: [{ key: stored.key, revision: stored.revision }],
       writes: [{ kind: 'delete', key: stored.key }],
@@ -52,12 +53,16 @@ async function removeEndpoint(context: CniContext, stored: StoredEndpoint): Prom
   return outcome.ips.length;
 }
 
-const handleOf = (context: CniContext, containerId: string): string | undefined =>
-  [...context.allocator.handles().keys()].find((handle) => handle.endsWith(`.${containerId}`));
+const handleEndingIn = (context: CniContext, suffix: string): string | undefined =>
+  [...context.allocator.handles().keys()].find((handle) => handle.endsWith(suffix));
 
 async function releaseUnowned(context: CniContext): Promise<number> {
-  const living = context.view.endpoints.map(({ endpoint }) => endpoint.spec.containerID ?? '');
-  const isLiving = (handle: string): boolean => living.some((id) => handle.endsWith(`.${id}`));
+  const living = context.view.endpoints.flatMap(({ endpoint }) => {
+    const attachment = attachmentOf(endpoint);
+    // Calico's own plugin gives every interface of a container the one handle.
+    return [handleSuffix(attachment), `.${attachment.containerId}`];
+  });
+  const isLiving = (handle: string): boolean => living.some((suffix) => handle.endsWith(suffix));
   let released = 0;
   for (const [handle, ips] of context.allocator.handles()) {
     // An address that something still answers for (another main plugin's) is not ours to judge.

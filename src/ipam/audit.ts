@@ -124,6 +124,10 @@ function append<T>(map: Map<string, T[]>, key: string, value: T): void {
   map.set(key, [...(map.get(key) ?? []), value]);
 }
 
+// `<network>.<container>`, and `:<interface>` for one that is not the container's first.
+const ofContainer = (handle: string | undefined, containerId: string): boolean =>
+  handle?.replace(/:[^:]*$/, '').endsWith(`.${containerId}`) ?? false;
+
 const allocationsOf = ({ blocks }: World): readonly Allocation[] =>
   blocks.flatMap((block) =>
     block.allocations.flatMap((index, ordinal) =>
@@ -162,7 +166,7 @@ function addresses(world: World): readonly string[] {
     const handle = handleOf(attribute);
     const strangers = owners.filter(
       ({ containerId }) =>
-        containerId !== undefined && !isKept(attribute) && !handle?.endsWith(`.${containerId}`),
+        containerId !== undefined && !isKept(attribute) && !ofContainer(handle, containerId),
     );
     return [...twice, ...strangers.map(({ key }) => `I2: ${ip} of ${key} is held by ${handle}`)];
   });
