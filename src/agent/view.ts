@@ -2,6 +2,7 @@
 // the pools and whether the datastore may be used. Fed by the agent's single watch; pure state.
 import type { Change, KeyValue } from '../datastore/store.ts';
 import type { ClusterInformationSpec } from '../model/cluster-information.ts';
+import type { FelixConfigurationSpec } from '../model/felix-configuration.ts';
 import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../model/ip-pool.ts';
 import { parseKey, resourceKey } from '../model/keys.ts';
 import { parseResource } from '../model/resource.ts';
@@ -23,6 +24,7 @@ export class DatastoreView {
   private readonly endpointsByKey = new Map<string, StoredEndpoint>();
   private readonly poolsByName = new Map<string, IpPool>();
   private readonly profiles = new Set<string>();
+  private readonly spoofing = new Map<string, string | undefined>();
   private locked = false;
   private synced = false;
 
@@ -37,6 +39,11 @@ export class DatastoreView {
   /** `calicoctl datastore migrate lock` sets datastoreReady to false. */
   get datastoreReady(): boolean {
     return !this.locked;
+  }
+
+  /** FelixConfiguration workloadSourceSpoofing: this node's over the cluster's. */
+  get sourceSpoofingAllowed(): boolean {
+    return (this.spoofing.get(`node.${this.node}`) ?? this.spoofing.get('default')) === 'Any';
   }
 
   get pools(): readonly IpPool[] {
@@ -60,6 +67,7 @@ export class DatastoreView {
     this.endpointsByKey.clear();
     this.poolsByName.clear();
     this.profiles.clear();
+    this.spoofing.clear();
     this.locked = false;
     for (const item of items) this.put(item);
     this.synced = true;
@@ -102,6 +110,13 @@ export class DatastoreView {
       const pool = parseResource<'IPPool', IpPoolSpec>('IPPool', item.value, checkIpPoolSpec);
       if (pool.ok) this.poolsByName.set(name, pool.value);
     }
+    if (plural === 'felixconfigurations') {
+      const settings = parseResource<'FelixConfiguration', FelixConfigurationSpec>(
+        'FelixConfiguration',
+        item.value,
+      );
+      this.spoofing.set(name, settings.ok ? settings.value.spec.workloadSourceSpoofing : undefined);
+    }
     if (item.key === resourceKey('clusterinformations', 'default')) {
       const info = parseResource<'ClusterInformation', ClusterInformationSpec>(
         'ClusterInformation',
@@ -120,6 +135,7 @@ export class DatastoreView {
     } else if (key?.kind === 'resource') {
       if (key.plural === 'ippools') this.poolsByName.delete(key.name);
       if (key.plural === 'profiles') this.profiles.delete(key.name);
+      if (key.plural === 'felixconfigurations') this.spoofing.delete(key.name);
       if (key.plural === 'clusterinformations') this.locked = false;
     }
   }

@@ -47,7 +47,7 @@ test('bad configurations fail by name', () => {
     ['{}', 7, /name ''/],
     ['{"name":"n","mtu":"1500"}', 7, /mtu must be a number, not string 1500/],
     ['{"name":"n","mtu":67}', 7, /mtu 67/],
-    ['{"name":"n","device_type":"netkit"}', 7, /device_type 'netkit' is not supported; use veth/],
+    ['{"name":"n","device_type":"netkit"}', 2, /device_type 'netkit' is not supported; use veth/],
     ['{"name":"n","nodename":7}', 7, /nodename must be a string, not number 7/],
     ['{"name":"n","policy":{"type":[]}}', 7, /policy\.type must be a string, not a list/],
     ['{"name":"n","dns":{"search":"x"}}', 7, /dns\.search must be a list of strings/],

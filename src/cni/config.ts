@@ -67,6 +67,11 @@ export function parseConfig(stdin: string): Result<NetworkConfig, CniError> {
   const previous = fields['prevResult'] ? parseResult(fields['prevResult']) : ok(undefined);
   if (!previous.ok) return fail(cniError('decode', `prevResult: ${previous.error}`));
   const config = readConfig(fields, previous.value, unknown);
+  const { device_type: device } = fields;
+  if (device && device !== 'veth') {
+    const msg = `device_type '${String(device)}' is not supported; use veth`;
+    return fail(cniError('unsupportedField', msg));
+  }
   const problem = problemOf(config);
   return problem ? invalid(problem) : versionChecked(config);
 }
@@ -155,9 +160,7 @@ function problemOf(config: NetworkConfig): string | undefined {
   if (!Number.isInteger(mtu) || mtu > 65535 || (mtu !== 0 && mtu < 68)) {
     return `mtu ${mtu} must be 0 (automatic) or 68 to 65535`;
   }
-  const { device_type: device, ipam } = config.raw;
-  if (device && device !== 'veth')
-    return `device_type '${String(device)}' is not supported; use veth`;
+  const { ipam } = config.raw;
   const { subnet, gateway } = (ipam ?? {}) as Fields;
   const isCalico = config.ipamType === CALICO_IPAM_TYPE;
   if (isCalico && /^usePodCidr/i.test(String(subnet ?? '')))

@@ -5,7 +5,7 @@ import type { CniRequest } from '../../cni/request.ts';
 import { addPod } from './add.io.ts';
 import { checkPod } from './check.io.ts';
 import type { CniContext } from './context.ts';
-import { deletePod } from './del.io.ts';
+import { deleteAttachment } from './delete.io.ts';
 import { collectGarbage } from './gc.io.ts';
 import { manageAddress } from './ipam-only.io.ts';
 import { tellStatus } from './status.io.ts';
@@ -27,7 +27,7 @@ export async function carryOut(
     case 'ADD':
       return addPod(context, request);
     case 'DEL':
-      return deletePod(context, request);
+      return deleteAttachment(context, request);
     case 'CHECK':
       return checkPod(context, request);
   }

@@ -6,8 +6,8 @@ import { type CniError, cniError } from '../../cni/errors.ts';
 import type { Attachment, CniRequest } from '../../cni/request.ts';
 import type { WorkloadEndpoint } from '../../model/workload-endpoint.ts';
 import type { CniContext } from './context.ts';
-import { deletePod } from './del.io.ts';
 import { callDelegate, isDelegated } from './delegate.io.ts';
+import { deleteAttachment } from './delete.io.ts';
 import { manageAddress } from './ipam-only.io.ts';
 
 /** Answers an empty stdout. */
@@ -28,7 +28,7 @@ export async function collectGarbage(
     if (!deleted.ok) failures.push(deleted.error);
   };
   for (const endpoint of stale.endpoints)
-    await attempt(deletePod(context, deletionOf(request, attachmentOf(endpoint), endpoint)));
+    await attempt(deleteAttachment(context, deletionOf(request, attachmentOf(endpoint), endpoint)));
   for (const attachment of stale.addresses) {
     // An endpoint's address goes with the endpoint, which is another call's.
     if (endpoints.has(`${attachment.containerId}/${attachment.ifname}`)) continue;

@@ -1,0 +1,63 @@
+// What the configuration makes an ADD wait for: the node's MTU file and readiness gates.
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { messageOf } from '../../base/op-error.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import type { NetworkConfig } from '../../cni/config.ts';
+import { type CniError, cniError } from '../../cni/errors.ts';
+import type { CniContext } from './context.ts';
+
+const MTU_FILE = '/var/lib/calico/mtu';
+/** As Calico's plugin polls. */
+const GATE = { everyMilliseconds: 5_000, patienceMilliseconds: 30_000 };
+
+/** The MTU of a pod's interface: the configuration's, else that of the node's file, else the agent's. */
+export function mtuFor(
+  { effectiveMtu }: Pick<CniContext, 'effectiveMtu'>,
+  config: Pick<NetworkConfig, 'mtu' | 'requireMtuFile'>,
+  path = MTU_FILE,
+): Result<number, CniError> {
+  if (config.mtu > 0 && !config.requireMtuFile) return ok(config.mtu);
+  const written = Number(textOf(path) ?? 0);
+  if (config.requireMtuFile && !(written > 0)) {
+    const msg = `${path} is missing; check that calico-node has started on this node`;
+    return fail(cniError('tryAgain', msg));
+  }
+  return ok(config.mtu || written || effectiveMtu);
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Resolves when every URL has answered with success. Errors: 11, the URL by name. */
+export async function passGates(
+  urls: readonly string[],
+  { everyMilliseconds, patienceMilliseconds } = GATE,
+): Promise<Result<void, CniError>> {
+  const end = performance.now() + patienceMilliseconds;
+  for (const url of urls) {
+    for (;;) {
+      const problem = await problemOf(url, everyMilliseconds);
+      if (problem === undefined) break;
+      if (performance.now() + everyMilliseconds > end)
+        return fail(cniError('tryAgain', `readiness gate ${url}: ${problem}`));
+      await setTimeout(everyMilliseconds);
+    }
+  }
+  return ok(undefined);
+}
+
+async function problemOf(url: string, milliseconds: number): Promise<string | undefined> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(milliseconds) });
+    await response.body?.cancel();
+    return response.ok ? undefined : `it answers ${response.status}`;
+  } catch (cause) {
+    return messageOf(cause);
+  }
+}

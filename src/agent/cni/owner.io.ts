@@ -1,0 +1,50 @@
+// Whose interface an ADD is for: the pod, its namespace, and what their annotations wish for.
+import { messageOf } from '../../base/op-error.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { type Wishes, wishesOf } from '../../cni/annotations.ts';
+import { type CniError, cniError } from '../../cni/errors.ts';
+import type { CniRequest } from '../../cni/request.ts';
+import type { Namespace, Pod } from '../../kubernetes/api.ts';
+import type { CniContext } from './context.ts';
+
+export interface Owner {
+  /** Both absent outside Kubernetes, and when the configuration does not ask for its policy. */
+  readonly pod: Pod | undefined;
+  readonly namespace: Namespace | undefined;
+  readonly wishes: Wishes;
+}
+
+/** Errors: 3 no such pod, 11 Kubernetes cannot be asked, 7 and 103 of the annotations. */
+export async function findOwner(
+  context: CniContext,
+  request: CniRequest,
+): Promise<Result<Owner, CniError>> {
+  const found = await ask(context, request);
+  if (!found.ok) return found;
+  const { pod, namespace } = found.value;
+  const wishes = wishesOf({
+    request,
+    pod: pod?.metadata.annotations,
+    namespace: namespace?.metadata.annotations,
+    spoofingAllowed: context.view.sourceSpoofingAllowed,
+  });
+  return wishes.ok ? ok({ pod, namespace, wishes: wishes.value }) : wishes;
+}
+
+async function ask(
+  { pods }: CniContext,
+  request: CniRequest,
+): Promise<Result<Pick<Owner, 'pod' | 'namespace'>, CniError>> {
+  if (!request.pod || !request.config.kubernetesPolicy || !pods)
+    return ok({ pod: undefined, namespace: undefined });
+  const { namespace, name, uid } = request.pod;
+  try {
+    const pod = await pods.find(namespace, name, uid);
+    return pod
+      ? ok({ pod, namespace: await pods.namespace(namespace) })
+      : fail(cniError('containerUnknown', `pod ${namespace}/${name} does not exist`));
+  } catch (cause) {
+    const msg = `the Kubernetes API cannot be asked about the pod: ${messageOf(cause)}`;
+    return fail(cniError('tryAgain', msg));
+  }
+}
