@@ -19,6 +19,7 @@ import { ROOT } from '../model/keys.ts';
 import { carryOut, notYet } from './cni/commands.io.ts';
 import type { CniContext } from './cni/context.ts';
 import { CallGate } from './cni/gate.ts';
+import { LinkRemoval } from './cni/link-removal.io.ts';
 import { serveCni } from './cni/server.io.ts';
 import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
@@ -78,6 +79,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     health?.close();
     await progress.policy?.close();
     progress.context?.allocator.close();
+    progress.context?.removal.close();
     parts.store.close();
     log.info('the agent has stopped');
   }
@@ -134,6 +136,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     log,
     failpoint: failpointOf(settings.failpoint),
     forgetFlows: deleteFlows,
+    removal: new LinkRemoval(kernel, log),
   };
   followDatastore(parts, view, policy, progress);
   await allocator.ready();
@@ -142,6 +145,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   progress.stage = 'waiting for the list of pods of this node';
   await Promise.race([context.pods?.synced(), sleep(PODS_PATIENCE_MILLISECONDS)]);
   progress.stage = 'sweeping what an earlier run left';
+  await context.removal.removeAll();
   log.info(await sweepNode(context), 'swept');
   measureAgent(parts.registry, { view, allocator, policy });
   progress.context = context;

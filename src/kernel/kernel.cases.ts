@@ -232,6 +232,28 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
     },
   );
 
+  scenario('links of a group go together, others stay', async ({ kernel, podNetns }) => {
+    await kernel.deleteLinkGroup(77); // none
+    for (const number of [1, 2, 3]) {
+      const link = kernel.addVeth({
+        ...pair(podNetns),
+        name: `calig${number}`,
+        peer: `p${number}`,
+      });
+      if (number < 3) kernel.apply([{ kind: 'setLink', index: link.index, group: 77 }]);
+    }
+    await kernel.deleteLinkGroup(77);
+    const names = kernel.links().map(({ name }) => name);
+    assert.deepEqual(
+      names.filter((name) => name.startsWith('calig')),
+      ['calig3'],
+    );
+    const inside = kernel.enter(podNetns);
+    assert.deepEqual([inside.link('p1'), inside.link('p3')?.name], [undefined, 'p3']);
+    inside.close();
+    await kernel.deleteLink('calig3');
+  });
+
   scenario('sysctls are those of the namespace', ({ kernel, podNetns }) => {
     kernel.setSysctl('ipv4/ip_forward', '1');
     const inside = kernel.enter(podNetns);

@@ -55,6 +55,8 @@ export type LinkChange =
       readonly up?: boolean;
       readonly mac?: Mac;
       readonly mtu?: number;
+      /** Links of a group can be removed together; 0 is every link's at first. */
+      readonly group?: number;
     }
   | {
       readonly kind: 'addAddress';
@@ -100,6 +102,8 @@ export interface Kernel {
   apply(changes: readonly LinkChange[]): void;
   /** False: there was none. Takes about 15 ms of kernel time, off the main thread. */
   deleteLink(name: string): Promise<boolean>;
+  /** All links of a group (not 0) in about the time of one; none is fine. Off the main thread. */
+  deleteLinkGroup(group: number): Promise<void>;
   /** Writes `/proc/sys/net/<key>`, e.g. `ipv4/conf/calic440f455693/forwarding`. */
   setSysctl(key: string, value: string): void;
   getSysctl(key: string): string;

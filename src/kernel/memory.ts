@@ -36,6 +36,8 @@ interface Namespace {
   addresses: InterfaceAddressOfLink[];
   routes: Route[];
   readonly sysctls: Map<string, string>;
+  /** By link: the group it was put into. */
+  readonly groups: Map<number, number>;
   readonly peers: Map<number, { readonly namespace: Namespace; readonly index: number }>;
   readonly listeners: Set<(event: KernelEvent) => void>;
 }
@@ -51,6 +53,7 @@ const emptyNamespace = (): Namespace => ({
   addresses: [],
   routes: [],
   sysctls: new Map(),
+  groups: new Map(),
   peers: new Map(),
   listeners: new Set(),
 });
@@ -147,6 +150,7 @@ class Memory implements MemoryKernel {
         const link = this.linkAt(change.index);
         const { up = link.up, mac: address = link.mac, mtu = link.mtu } = change;
         putLink(namespace, { ...link, up, mac: address, mtu });
+        if (change.group !== undefined) namespace.groups.set(link.index, change.group);
         return;
       }
       case 'addAddress': {
@@ -212,6 +216,11 @@ class Memory implements MemoryKernel {
     const link = this.link(name);
     if (link) removeLink(this.namespace, link.index);
     return link !== undefined;
+  }
+
+  async deleteLinkGroup(group: number): Promise<void> {
+    for (const [index, of] of [...this.namespace.groups])
+      if (of === group && this.namespace.links.has(index)) removeLink(this.namespace, index);
   }
 
   setSysctl = (key: string, value: string): void => void this.namespace.sysctls.set(key, value);
@@ -282,6 +291,7 @@ function removeLink(namespace: Namespace, index: number): void {
   const link = namespace.links.get(index);
   if (!link) return;
   namespace.links.delete(index);
+  namespace.groups.delete(index);
   for (const address of namespace.addresses.filter((a) => a.linkIndex === index))
     tell(namespace, { kind: 'address', address, gone: true });
   tell(namespace, { kind: 'link', link, gone: true });

@@ -8,7 +8,9 @@ import { decodeAddress, encodeDumpAddresses } from './netlink/address.ts';
 import { describeChange, encodeChange } from './netlink/change.ts';
 import {
   decodeLink,
+  type Encoded,
   encodeDeleteLink,
+  encodeDeleteLinkGroup,
   encodeDumpLinks,
   encodeGetLink,
   encodeVeth,
@@ -112,12 +114,19 @@ class LinuxKernel implements Kernel {
   }
 
   async deleteLink(name: string): Promise<boolean> {
-    if (!this.link(name)) return false;
+    return this.link(name) !== undefined && this.deleted(`link ${name}`, encodeDeleteLink(name));
+  }
+
+  async deleteLinkGroup(group: number): Promise<void> {
+    await this.deleted(`links of group ${group}`, encodeDeleteLinkGroup(group));
+  }
+
+  private async deleted(what: string, encode: Encoded): Promise<boolean> {
     const fd = this.within(() => openNetlink());
     try {
-      const errno = await applySlowly(fd, encodeDeleteLink(name));
+      const errno = await applySlowly(fd, encode);
       if (errno === ENODEV) return false;
-      if (errno !== 0) throw new OpError(`delete link ${name}`, errnoText(errno), errno);
+      if (errno !== 0) throw new OpError(`delete ${what}`, errnoText(errno), errno);
       return true;
     } finally {
       libc.close(fd);

@@ -3,12 +3,18 @@
 // comparison with the kernel costs little when little has changed.
 import type { TableName } from '../kernel/tables.ts';
 import type { Family, Ip } from '../net/ip.ts';
-import { type Desired, type DesiredSet, renderHooks, TABLES } from './desired.ts';
+import {
+  type Desired,
+  type DesiredSet,
+  type DesiredTable,
+  renderHooks,
+  TABLES,
+} from './desired.ts';
 import { type ActiveEndpoint, LocalEndpoints } from './local-endpoints.ts';
 import type { ParsedRule, SetDefinition } from './parsed-rule.ts';
 import { FilterRenderer } from './render/filter-chains.ts';
 import { fullName } from './render/policy-chains.ts';
-import { type RenderedChain, renderChain } from './render/rule.ts';
+import { renderChain } from './render/rule.ts';
 import { type PolicySettings, staticChains } from './render/static-chains.ts';
 import type { Policy, Profile } from './resources.ts';
 import { SetIndex } from './set-index.ts';
@@ -28,8 +34,11 @@ export class PolicyCalculator {
   private readonly index: SetIndex;
   private readonly local: LocalEndpoints;
   private readonly filter: FilterRenderer;
-  private readonly fixed: ReadonlyMap<TableName, ReadonlyMap<string, RenderedChain>>;
-  private readonly hooks = new Map(TABLES.map((table) => [table, renderHooks(table)]));
+  /** What does not depend on any endpoint. */
+  private readonly fixed: ReadonlyMap<TableName, DesiredTable>;
+  private rendered:
+    | { readonly active: readonly ActiveEndpoint[]; readonly filter: DesiredTable }
+    | undefined;
 
   constructor(options: CalculatorOptions) {
     this.options = options;
@@ -40,7 +49,9 @@ export class PolicyCalculator {
     this.filter = new FilterRenderer(family, (tier) => this.world.tier(tier).defaultAction);
     const fixed = (table: TableName) =>
       staticChains(table, family, settings).map((c) => [c.name, renderChain(c)] as const);
-    this.fixed = new Map(TABLES.map((table) => [table, new Map(fixed(table))]));
+    this.fixed = new Map(
+      TABLES.map((table) => [table, { ...renderHooks(table), chains: new Map(fixed(table)) }]),
+    );
   }
 
   /** Takes in a stored value; false when it changes nothing here. */
@@ -95,12 +106,21 @@ export class PolicyCalculator {
   /** Everything that the kernel shall hold. */
   desired(): Desired {
     const active = this.local.active();
-    const filter = new Map([...this.fixed.get('filter')!, ...this.filter.render(active)]);
-    const tables = TABLES.map((table) => {
-      const chains = table === 'filter' ? filter : this.fixed.get(table)!;
-      return [table, { ...this.hooks.get(table)!, chains }] as const;
-    });
-    return { tables: new Map(tables), ipSets: this.ipSets(active) };
+    const tables = new Map(this.fixed).set('filter', this.filterTable(active));
+    return { tables, ipSets: this.ipSets(active) };
+  }
+
+  // The same object as before when no endpoint's chains have changed.
+  private filterTable(active: readonly ActiveEndpoint[]): DesiredTable {
+    const known = this.rendered;
+    const same =
+      known?.active.length === active.length &&
+      active.every((endpoint, i) => endpoint === known.active[i]);
+    if (known && same) return known.filter;
+    const fixed = this.fixed.get('filter')!;
+    const filter = { ...fixed, chains: new Map([...fixed.chains, ...this.filter.render(active)]) };
+    this.rendered = { active, filter };
+    return filter;
   }
 
   private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {

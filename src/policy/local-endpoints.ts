@@ -34,7 +34,9 @@ export class LocalEndpoints {
     const labels = labelsOf(endpoint.labels, inherited);
     const all = [...this.world.policies.values()];
     const policies = new Set(all.filter(({ selector }) => matches(selector, labels)));
-    this.byKey.set(key, { endpoint, policies, active: undefined });
+    const before = this.byKey.get(key);
+    const active = before && sameChains(before, endpoint, policies) ? before.active : undefined;
+    this.byKey.set(key, { endpoint, policies, active });
   }
 
   remove(key: string): void {
@@ -53,8 +55,11 @@ export class LocalEndpoints {
   }
 
   profileChanged(name: string): void {
-    for (const [key, { endpoint }] of this.byKey)
-      if (endpoint.profiles.includes(name)) this.put(key, endpoint);
+    for (const [key, local] of this.byKey) {
+      if (!local.endpoint.profiles.includes(name)) continue;
+      local.active = undefined;
+      this.put(key, local.endpoint);
+    }
   }
 
   /** The order of policies may have changed. */
@@ -79,6 +84,17 @@ export class LocalEndpoints {
     return [...byInterface.values()];
   }
 }
+
+// An endpoint's address does not enter its chains.
+const sameChains = (
+  { endpoint, policies }: LocalEndpoint,
+  now: Endpoint,
+  nowPolicies: ReadonlySet<Policy>,
+): boolean =>
+  endpoint.interfaceName === now.interfaceName &&
+  endpoint.profiles.join(' ') === now.profiles.join(' ') &&
+  policies.size === nowPolicies.size &&
+  policies.isSubsetOf(nowPolicies);
 
 // An endpoint that names a profile which does not exist is closed by it.
 const missingProfile = (name: string): Profile => ({

@@ -26,6 +26,7 @@ export async function addPod(
   context: CniContext,
   request: CniRequest,
 ): Promise<Result<string, CniError>> {
+  context.removal.putOff();
   const pod = await findPod(context, request);
   if (!pod.ok) return pod;
   const identity = endpointIdentity(context.node, request);
@@ -113,15 +114,21 @@ function programAhead({ context, request, identity, pod, mac, undo }: Call): voi
 
 async function makeVeth(call: Call): Promise<Result<Link, CniError>> {
   const { context, request, identity } = call;
-  const { kernel } = context;
+  const { kernel, removal } = context;
   const hasV6 = request.config.assignIpv6;
+  await removal.gone(identity.hostInterface);
   // A pair of the same name is what an earlier, unfinished ADD of this pod left.
   if (kernel.link(identity.hostInterface)) await kernel.deleteLink(identity.hostInterface);
-  const link = addPair(call);
+  let link = addPair(call);
+  if (!link && removal.waiting > 0) {
+    await removal.removeAll(); // a former container of this namespace may be among them
+    link = addPair(call);
+  }
   if (!link) {
     const msg = `interface ${request.ifname} already exists in the container; call DEL first`;
     return fail(cniError('internal', msg));
   }
+  removal.made(link.name, request.containerId);
   call.undo.push('veth', async () => void (await kernel.deleteLink(identity.hostInterface)));
   for (const [key, value] of plan.hostSysctls(link.name, hasV6)) kernel.setSysctl(key, value);
   kernel.apply(plan.hostLinkChanges(link.index));

@@ -10,6 +10,7 @@ import { memoryStore } from '../../datastore/memory.ts';
 import type { Change, Store, Watcher } from '../../datastore/store.ts';
 import { addPool } from '../../ipam/allocator.cases.ts';
 import { openAllocator } from '../../ipam/allocator.io.ts';
+import { ROUTE_PROTOCOL } from '../../kernel/kernel.ts';
 import { memoryKernel } from '../../kernel/memory.ts';
 import { ROOT, resourcePrefix } from '../../model/keys.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
@@ -20,6 +21,7 @@ import type { CniContext } from './context.ts';
 import { deletePod } from './del.io.ts';
 import { CallGate } from './gate.ts';
 import { manageAddress } from './ipam-only.io.ts';
+import { LinkRemoval } from './link-removal.io.ts';
 
 const CONFIG = {
   cniVersion: '0.3.0',
@@ -95,6 +97,7 @@ async function node(options: { lagMilliseconds?: number; delayMilliseconds?: num
     log: openLog('test', 'fatal'),
     failpoint: () => {},
     forgetFlows: async () => {},
+    removal: new LinkRemoval(kernel, openLog('test', 'fatal')),
   };
   const endpoints = async (): Promise<number> =>
     (await memory.list(resourcePrefix('workloadendpoints'))).items.length;
@@ -138,8 +141,32 @@ test('DEL right after ADD while the watch lags: no endpoint stays', async () => 
   assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
   await setTimeout(100);
   assert.equal(await n.endpoints(), 0);
+  await n.context.removal.removeAll();
   assert.deepEqual(n.veths(), []);
   assert.equal(n.allocator.handles().size, 0);
+  n.done();
+});
+
+test('DEL cuts the pod off at once and removes its link later; ADD in the same namespace waits for that', async () => {
+  const n = await node();
+  const podRoutes = (): number =>
+    n.kernel.routes({ protocol: ROUTE_PROTOCOL.boot, family: 4 }).length;
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.equal(podRoutes(), 1);
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  assert.deepEqual([n.veths().length, n.context.removal.waiting, podRoutes()], [1, 1, 0]);
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok, 'DEL may be repeated');
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.deepEqual([n.veths().length, n.context.removal.waiting, podRoutes()], [1, 0, 1]);
+  n.done();
+});
+
+test('DEL of an old sandbox leaves the link that a newer one has just made', async () => {
+  const n = await node();
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  n.context.removal.made(n.veths()[0]!, 'c2'); // its ADD is under way: the record is c1's still
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  assert.equal(n.context.removal.waiting, 0);
   n.done();
 });
 

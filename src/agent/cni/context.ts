@@ -8,6 +8,7 @@ import type { Tables } from '../../kernel/tables.ts';
 import type { LocalPods } from '../pods.io.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import type { DatastoreView } from '../view.ts';
+import type { LinkRemoval } from './link-removal.io.ts';
 
 export interface CniContext {
   readonly node: string;
@@ -24,6 +25,7 @@ export interface CniContext {
   readonly pods: LocalPods | undefined;
   readonly clock: Clock;
   readonly log: Log;
+  readonly removal: LinkRemoval;
   /** A named place where a test may end the process; does nothing otherwise. */
   readonly failpoint: (name: string) => void | Promise<void>;
   /** Drops conntrack entries of an address that left the node. */

@@ -1,12 +1,14 @@
-// CNI DEL: idempotent, needs no finished ADD. First the interface goes, then the address is freed
+// CNI DEL: idempotent, needs no finished ADD. First the interface is cut off, then the address is freed
 // durably, so that no address is given out while its old owner still answers. The WorkloadEndpoint is
 // kept when it already belongs to a newer sandbox of the same pod, and so is that one's interface.
 import { OpError } from '../../base/op-error.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { endpointIdentity } from '../../cni/endpoint.ts';
 import { type CniError, cniError } from '../../cni/errors.ts';
+import * as plan from '../../cni/plan.ts';
 import { type CniRequest, handleIdOf } from '../../cni/request.ts';
 import type { AlongsideWrites } from '../../ipam/allocator.io.ts';
+import { type Ip, parseIp } from '../../net/ip.ts';
 import type { StoredEndpoint } from '../view.ts';
 import { refreshEndpoint } from './assign.io.ts';
 import type { CniContext } from './context.ts';
@@ -74,19 +76,36 @@ const belongsToAnother = ({ endpoint }: StoredEndpoint, request: CniRequest): bo
 
 const ENOENT = 2;
 
-// Inside the container's own namespace the interface is surely this container's; both ends go. The
-// host's name is the pod's, which a newer sandbox may have taken: it is used only when the namespace
-// is gone and the endpoint is known to be this container's.
+// The endpoint's record says whose the host interface is: then its routes go at once, so that the
+// address may go to another pod, and the link soon. Else only what is inside the container's own
+// namespace is surely this container's: the host's name is the pod's, which a newer sandbox may have.
 async function deleteInterface(
   context: CniContext,
   request: CniRequest,
   key: string,
   hostInterface: string,
 ): Promise<void> {
-  if (request.netns && (await deletedInside(context, request))) return;
-  const stored = context.view.endpoint(key);
-  if (stored && !belongsToAnother(stored, request)) await context.kernel.deleteLink(hostInterface);
+  const { kernel, removal, view } = context;
+  const stored = view.endpoint(key);
+  const ours =
+    stored !== undefined &&
+    stored.endpoint.spec.containerID === request.containerId &&
+    removal.mayBelongTo(hostInterface, request.containerId);
+  const link = ours ? kernel.link(hostInterface) : undefined;
+  if (link) {
+    const addresses = (stored?.endpoint.spec.ipNetworks ?? []).flatMap(addressOf);
+    const routes = addresses.map((ip) => plan.hostRoute(link.index, ip));
+    kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
+    removal.doom(link);
+    return;
+  }
+  if (request.netns) await deletedInside(context, request);
 }
+
+const addressOf = (network: string): readonly Ip[] => {
+  const ip = parseIp(network.split('/')[0]!);
+  return ip ? [ip] : [];
+};
 
 /** False: the namespace is gone, or holds no such interface. */
 async function deletedInside(context: CniContext, request: CniRequest): Promise<boolean> {

@@ -4,7 +4,7 @@ import type { Link } from '../kernel.ts';
 import { attributesOf, type Message, type MessageWriter, NLM, textOf } from './message.ts';
 
 export const RTM_LINK = { NEW: 16, DELETE: 17, GET: 18 } as const;
-const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINKINFO: 18, NET_NS_FD: 28 } as const;
+const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINKINFO: 18, GROUP: 27, NET_NS_FD: 28 } as const;
 const INFO = { KIND: 1, DATA: 2 } as const;
 const VETH_PEER = 1;
 const IFF_UP = 1;
@@ -52,16 +52,25 @@ export interface LinkSetting {
   readonly up?: boolean | undefined;
   readonly mac?: Mac | undefined;
   readonly mtu?: number | undefined;
+  readonly group?: number | undefined;
 }
 
 export const encodeSetLink =
-  ({ index, up, mac, mtu }: LinkSetting): Encoded =>
+  ({ index, up, mac, mtu, group }: LinkSetting): Encoded =>
   (w, sequence) =>
     void w.message(RTM_LINK.NEW, ACKED, sequence, () => {
       linkBody(w, index, up ? IFF_UP : 0, up === undefined ? 0 : IFF_UP);
       if (mac) w.attribute(IFLA.ADDRESS, bytesOfMac(mac));
       if (mtu !== undefined) w.attribute32(IFLA.MTU, mtu);
+      if (group !== undefined) w.attribute32(IFLA.GROUP, group);
     });
+
+export const encodeDeleteLinkGroup =
+  (group: number): Encoded =>
+  (w, sequence) =>
+    void w.message(RTM_LINK.DELETE, ACKED, sequence, () =>
+      linkBody(w, 0).attribute32(IFLA.GROUP, group),
+    );
 
 export const encodeDeleteLink =
   (name: string): Encoded =>

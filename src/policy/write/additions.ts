@@ -9,15 +9,22 @@ import { type KnownTable, planTable, type TablePlan } from './plan.ts';
 /** Chains whose surplus rules do no harm: each names one interface. */
 const isDispatch = (name: string): boolean => /^cali-(from|to)-wl-dispatch/.test(name);
 
-/** What a rule does, without the hash of its place in the chain. */
-const bodyOf = ({ text }: RenderedRule): string =>
-  text.replace(/-m comment --comment "?cali:[^ ]+/, '');
+const bodies = new WeakMap<RenderedRule, string>();
+
+/** What a rule does, without the hash of its place in the chain. Kept: nodes have many rules. */
+function bodyOf(rule: RenderedRule): string {
+  const known = bodies.get(rule);
+  if (known !== undefined) return known;
+  const body = rule.text.replace(/-m comment --comment "?cali:[^ ]+/, '');
+  bodies.set(rule, body);
+  return body;
+}
 
 /** Whether a surplus rule matches more than one interface, and so may hide a wanted one. */
 function shadows(present: RenderedChain, wanted: RenderedChain): boolean {
-  const bodies = new Set(wanted.rules.map(bodyOf));
-  const many = (rule: RenderedRule): boolean => /-interface \S+\+ /.test(bodyOf(rule));
-  return present.rules.some((rule) => many(rule) && !bodies.has(bodyOf(rule)));
+  const kept = new Set(wanted.rules.map(bodyOf));
+  const many = (body: string): boolean => body.includes('+ ') && /-interface \S+\+ /.test(body);
+  return present.rules.map(bodyOf).some((body) => !kept.has(body) && many(body));
 }
 
 /** Like planTable, but dispatch chains only grow and unused chains stay. */

@@ -2,7 +2,7 @@
 // longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
 import { OpError } from '../../base/op-error.ts';
 import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
-import { type Desired, NOTHING, TABLES } from '../desired.ts';
+import { type Desired, type DesiredTable, NOTHING, TABLES } from '../desired.ts';
 import { SET_PREFIXES, setPrefixes } from '../render/names.ts';
 import { planAdditions } from './additions.ts';
 import {
@@ -20,6 +20,8 @@ export class PolicyWriter {
   private readonly ipSets: IpSets;
   private readonly prefixes: readonly string[];
   private readonly knownTables = new Map<TableName, KnownTable>();
+  /** What was asked for when the table became what is known, and whether nothing is surplus. */
+  private readonly written = new Map<TableName, { table: DesiredTable; whole: boolean }>();
   private known: KnownSets | undefined;
   private unused: readonly string[] = [];
 
@@ -43,15 +45,18 @@ export class PolicyWriter {
     const refusals: unknown[] = [];
     const plan = how === 'whole' ? planTable : planAdditions;
     for (const table of TABLES) {
-      const { lines, after } = plan(this.knownTables.get(table)!, desired.tables.get(table)!);
+      const wanted = desired.tables.get(table)!;
+      if (this.isWritten(table, wanted, how)) continue;
+      const { lines, after } = plan(this.knownTables.get(table)!, wanted);
       try {
         if (lines.length > 0) {
           await this.tables.commit({ table, lines });
           commits++;
         }
         this.knownTables.set(table, after);
+        this.written.set(table, { table: wanted, whole: how === 'whole' });
       } catch (cause) {
-        this.knownTables.delete(table);
+        this.doubtTable(table);
         refusals.push(cause);
       }
     }
@@ -88,6 +93,12 @@ export class PolicyWriter {
   /** The next apply reads the table back: others may have written to it. */
   doubtTable(table: TableName): void {
     this.knownTables.delete(table);
+    this.written.delete(table);
+  }
+
+  private isWritten(table: TableName, wanted: DesiredTable, how: 'whole' | 'additions'): boolean {
+    const written = this.written.get(table);
+    return written?.table === wanted && (written.whole || how === 'additions');
   }
 
   doubtSets(): void {
