@@ -67,6 +67,8 @@ const CHECK_MILLISECONDS = 5_000;
 /** Ip sets are read back every so many checks. */
 const CHECKS_PER_SET_CHECK = 18;
 const PUT_TIMEOUT_MILLISECONDS = 5_000;
+/** Steady changes may put the removal of surplus rules off for so long. */
+const SETTLE_MILLISECONDS_MAX = 10_000;
 const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 
 export function openPolicyEngine(options: PolicyEngineOptions): PolicyEngine {
@@ -98,6 +100,7 @@ class Engine implements PolicyEngine {
   private counts = { chains: 0, ipSets: 0 };
   private reported = '';
   private settling: NodeJS.Timeout | undefined;
+  private unsettledSince: number | undefined;
 
   constructor(options: PolicyEngineOptions) {
     this.options = options;
@@ -213,10 +216,11 @@ class Engine implements PolicyEngine {
   }
 
   private async round(why: Reason): Promise<number> {
-    const desired = this.calculator.desired();
     const { settleMilliseconds = 0 } = this.options;
     const quick = why === 'change' && this.written && settleMilliseconds > 0;
-    const commits = await this.writer.apply(desired, quick ? 'additions' : 'whole');
+    const how = quick ? 'additions' : 'whole';
+    const desired = this.calculator.desired(how);
+    const commits = await this.writer.apply(desired, how);
     if (quick) this.settleAfter(settleMilliseconds);
     const tables = [...desired.tables.values()];
     this.counts = {
@@ -230,13 +234,19 @@ class Engine implements PolicyEngine {
     return commits;
   }
 
-  // Each change puts it off; a round that is whole anyway makes it needless.
+  // Each change puts it off, to a limit; a round that is whole anyway makes it needless.
   private settleAfter(milliseconds: number): void {
     clearTimeout(this.settling);
-    this.settling = setTimeout(() => {
-      this.settling = undefined;
-      this.wake('settle');
-    }, milliseconds);
+    this.unsettledSince ??= performance.now();
+    const left = this.unsettledSince + SETTLE_MILLISECONDS_MAX - performance.now();
+    this.settling = setTimeout(
+      () => {
+        this.settling = undefined;
+        this.unsettledSince = undefined;
+        this.wake('settle');
+      },
+      Math.min(milliseconds, Math.max(left, 0)),
+    );
   }
 
   private report(): void {

@@ -81,6 +81,29 @@ const texts = (one: PolicyCalculator, chain: string): readonly string[] =>
     .get(chain)!
     .rules.map(({ text }) => text.replace(/-m comment --comment "[^"]*" ?/g, ''));
 
+test('additions keep the chains of an endpoint that is gone, until the whole is asked for', () => {
+  const one = calculator();
+  const other = ENDPOINT.replace('-a-', '-b-');
+  one.put(ENDPOINT, endpoint());
+  one.put(other, endpoint({ interfaceName: 'cali2' }));
+  const before = one.desired('additions');
+  one.remove(other);
+  const filterOf = (how: 'whole' | 'additions') => one.desired(how).tables.get('filter')!.chains;
+  for (const [name, chain] of before.tables.get('filter')!.chains)
+    assert.equal(filterOf('additions').get(name), chain);
+  assert.equal(filterOf('whole').has('cali-tw-cali2'), false);
+  assert.equal(filterOf('additions').has('cali-tw-cali2'), false);
+  assert.equal(filterOf('additions').has('cali-tw-cali1'), true);
+});
+
+test('an endpoint that only got its address has the same table', () => {
+  const one = calculator();
+  one.put(ENDPOINT, endpoint({ ipNetworks: [] }));
+  const before = one.desired('additions').tables.get('filter');
+  one.put(ENDPOINT, endpoint());
+  assert.equal(one.desired('additions').tables.get('filter'), before);
+});
+
 test('a profile that does not exist closes the endpoint', () => {
   const one = calculator();
   one.put(ENDPOINT, endpoint({ profiles: ['kns.none'] }));

@@ -103,8 +103,12 @@ export class PolicyCalculator {
     );
   }
 
-  /** Everything that the kernel shall hold. */
-  desired(): Desired {
+  /**
+   * Everything that the kernel shall hold. 'additions': with the chains of endpoints that are gone
+   * since the last 'whole', so that the dispatch to the others keeps its shape.
+   */
+  desired(how: 'whole' | 'additions' = 'whole'): Desired {
+    if (how === 'whole') this.local.forgetLeaving();
     const active = this.local.active();
     const tables = new Map(this.fixed).set('filter', this.filterTable(active));
     return { tables, ipSets: this.ipSets(active) };

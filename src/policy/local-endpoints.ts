@@ -24,6 +24,8 @@ interface LocalEndpoint {
 export class LocalEndpoints {
   private readonly world: World;
   private readonly byKey = new Map<string, LocalEndpoint>();
+  /** Gone endpoints whose chains are still kept, by interface. */
+  private leaving = new Map<string, ActiveEndpoint>();
 
   constructor(world: World) {
     this.world = world;
@@ -39,8 +41,15 @@ export class LocalEndpoints {
     this.byKey.set(key, { endpoint, policies, active });
   }
 
+  /** Its chains stay until `forgetLeaving`: their removal may wait, new ones may not. */
   remove(key: string): void {
+    const active = this.byKey.get(key)?.active;
+    if (active) this.leaving.set(active.interfaceName, active);
     this.byKey.delete(key);
+  }
+
+  forgetLeaving(): void {
+    this.leaving = new Map();
   }
 
   policyChanged(before: Policy | undefined, now: Policy | undefined): void {
@@ -67,9 +76,9 @@ export class LocalEndpoints {
     for (const local of this.byKey.values()) local.active = undefined;
   }
 
-  /** By interface, in key order. Of two endpoints on one interface the later key wins. */
+  /** By interface, those that leave first. Of two endpoints on one interface the later key wins. */
   active(): readonly ActiveEndpoint[] {
-    const byInterface = new Map<string, ActiveEndpoint>();
+    const byInterface = new Map<string, ActiveEndpoint>(this.leaving);
     for (const key of [...this.byKey.keys()].sort()) {
       const local = this.byKey.get(key)!;
       const { interfaceName, profiles } = local.endpoint;
@@ -80,6 +89,7 @@ export class LocalEndpoints {
         profiles: profiles.map((name) => this.world.profiles.get(name) ?? missingProfile(name)),
       };
       byInterface.set(interfaceName, local.active);
+      this.leaving.delete(interfaceName);
     }
     return [...byInterface.values()];
   }

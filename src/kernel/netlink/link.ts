@@ -4,7 +4,7 @@ import type { Link } from '../kernel.ts';
 import { attributesOf, type Message, type MessageWriter, NLM, textOf } from './message.ts';
 
 export const RTM_LINK = { NEW: 16, DELETE: 17, GET: 18 } as const;
-const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINKINFO: 18, GROUP: 27, NET_NS_FD: 28 } as const;
+const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINKINFO: 18, GROUP: 27, NET_NS_FD: 28, TX_QUEUES: 31, RX_QUEUES: 32 } as const;
 const INFO = { KIND: 1, DATA: 2 } as const;
 const VETH_PEER = 1;
 const IFF_UP = 1;
@@ -29,17 +29,20 @@ export interface VethMessage {
   readonly peerMac?: Mac | undefined;
 }
 
-// IFF_UP on the peer inside this message would give ENOTCONN: it comes up afterwards.
+// IFF_UP on the peer inside this message would give ENOTCONN: it comes up afterwards. One queue is what
+// a pair uses; made with one a processor, the kernel would shrink it and wait for an RCU grace period.
 export const encodeVeth =
   (veth: VethMessage): Encoded =>
   (w, sequence) =>
     void w.message(RTM_LINK.NEW, ACKED | NLM.CREATE | NLM.EXCL, sequence, () => {
       linkBody(w, 0).attributeText(IFLA.IFNAME, veth.name).attribute32(IFLA.MTU, veth.mtu);
+      w.attribute32(IFLA.TX_QUEUES, 1).attribute32(IFLA.RX_QUEUES, 1);
       w.nested(IFLA.LINKINFO, () => {
         w.attribute(INFO.KIND, Buffer.from('veth'));
         w.nested(INFO.DATA, () =>
           w.nested(VETH_PEER, () => {
             linkBody(w, 0).attributeText(IFLA.IFNAME, veth.peer).attribute32(IFLA.MTU, veth.mtu);
+            w.attribute32(IFLA.TX_QUEUES, 1).attribute32(IFLA.RX_QUEUES, 1);
             if (veth.peerMac) w.attribute(IFLA.ADDRESS, bytesOfMac(veth.peerMac));
             w.attribute32(IFLA.NET_NS_FD, veth.peerNetnsFd);
           }),
