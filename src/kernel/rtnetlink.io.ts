@@ -29,10 +29,16 @@ const EIO = 5;
 const ENODEV = 19;
 const EINTR = 4;
 
-/** Opens a NETLINK_ROUTE socket in this thread's namespace, subscribed to the groups' bit mask. */
-export function openNetlink(options: { groups?: number; receiveBytes?: number } = {}): number {
+/** Netlink families (linux/netlink.h). */
+export const NETLINK = { ROUTE: 0, NETFILTER: 12 } as const;
+
+/** Opens a netlink socket in this thread's namespace, subscribed to the groups' bit mask. */
+export function openNetlink(
+  options: { protocol?: number; groups?: number; receiveBytes?: number } = {},
+): number {
   const mode = SOCK.RAW | SOCK.CLOEXEC | SOCK.NONBLOCK;
-  const fd = check('netlink socket', libc.socket(AF.NETLINK, mode, 0));
+  const { protocol = NETLINK.ROUTE } = options;
+  const fd = check('netlink socket', libc.socket(AF.NETLINK, mode, protocol));
   for (const option of NETLINK_OPTIONS) setIntOption(fd, SOL_NETLINK, option, 1);
   setIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBytes ?? 1 << 20);
   const address = Buffer.alloc(12);

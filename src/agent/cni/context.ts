@@ -5,6 +5,7 @@ import type { Store } from '../../datastore/store.ts';
 import type { Allocator } from '../../ipam/allocator.io.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Tables } from '../../kernel/tables.ts';
+import type { Ip } from '../../net/ip.ts';
 import type { LocalPods } from '../pods.io.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import type { DatastoreView } from '../view.ts';
@@ -29,5 +30,5 @@ export interface CniContext {
   /** A named place where a test may end the process; does nothing otherwise. */
   readonly failpoint: (name: string) => void | Promise<void>;
   /** Drops conntrack entries of an address that left the node. */
-  readonly forgetFlows: (ip: string) => Promise<void>;
+  readonly forgetFlows: (ip: Ip) => Promise<void>;
 }

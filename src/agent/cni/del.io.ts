@@ -63,7 +63,7 @@ async function release(
   }
 }
 
-function forgetFlows(context: CniContext, ips: readonly string[]): void {
+function forgetFlows(context: CniContext, ips: readonly Ip[]): void {
   for (const ip of ips) {
     void context
       .forgetFlows(ip)

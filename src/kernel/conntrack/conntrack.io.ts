@@ -1,31 +1,38 @@
 // Connection tracking: forget the flows of addresses that left this node, so that their next owner
-// does not inherit them. A fork of this process stalls it for some milliseconds, so addresses are
-// gathered for a moment and one child deletes the flows of all of them.
-import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+// does not inherit them. To find them the kernel walks its whole table (some 15 ms), so addresses are
+// gathered for a moment and share one walk, off the main thread; an empty table is not walked at all.
+import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { OpError } from '../../base/op-error.ts';
-
-const execute = promisify(execFile);
+import { familyOf, type Ip } from '../../net/ip.ts';
+import { AF, check, errnoText, libc } from '../libc.io.ts';
+import type { Encoded } from '../netlink/link.ts';
+import { ackOf, MessageWriter, messagesIn, NLMSG } from '../netlink/message.ts';
+import { NETLINK, openNetlink } from '../rtnetlink.io.ts';
+import { encodeDeleteFlow, encodeDumpFlows, type Flow, flowAddress, flowOf } from './flow.ts';
 
 const GATHER_MILLISECONDS = 1000;
-const SIDES = ['--orig-src', '--orig-dst', '--reply-src', '--reply-dst'];
+const RECEIVE_BYTES = 1 << 16;
+const MESSAGE_BYTES_MAX = 512;
+const COUNT = '/proc/sys/net/netfilter/nf_conntrack_count';
+const ENOENT = 2;
 
 /** Deletes entries from and to the address; none is fine. Resolves when they are gone. */
-export type DeleteFlows = (ip: string) => Promise<void>;
+export type DeleteFlows = (ip: Ip) => Promise<void>;
 
-/** `command`: the conntrack tool, with what puts it into a namespace. */
-export function openFlowDeleter(command: readonly string[] = ['conntrack']): DeleteFlows {
-  let gathering: { readonly ips: string[]; readonly done: Promise<void> } | undefined;
+/** Runs work in some network namespace. */
+type Within = <T>(work: () => T) => T;
+
+/** `within` switches to another namespace than this process's own. */
+export function openFlowDeleter(within: Within = (work) => work()): DeleteFlows {
+  let gathering: { readonly ips: Ip[]; readonly done: Promise<void> } | undefined;
   return (ip) => {
     if (!gathering) {
-      const ips: string[] = [];
+      const ips: Ip[] = [];
       const done = new Promise<void>((resolve, reject) => {
         setTimeout(() => {
           gathering = undefined;
-          deleteAll(command, ips).then(resolve, reject);
+          deleteAll(within, ips).then(resolve, reject);
         }, GATHER_MILLISECONDS);
       });
       gathering = { ips, done };
@@ -38,21 +45,78 @@ export function openFlowDeleter(command: readonly string[] = ['conntrack']): Del
 /** The flows of this process's own network namespace. */
 export const deleteFlows: DeleteFlows = openFlowDeleter();
 
-// conntrack 1.4.7 and later read commands from a file; a child's standard input is a socket, which
-// the tool cannot open.
-async function deleteAll(command: readonly string[], ips: readonly string[]): Promise<void> {
-  const lines = ips.flatMap((ip) => SIDES.map((side) => `-D ${familyFlag(ip)}${side} ${ip}\n`));
-  const folder = await mkdtemp(join(tmpdir(), 'calico-flows-'));
+async function deleteAll(within: Within, ips: readonly Ip[]): Promise<void> {
   try {
-    const file = join(folder, 'commands');
-    await writeFile(file, lines.join(''));
-    const [program = '', ...args] = [...command, '--load-file', file];
-    await execute(program, args);
+    if (within(isEmpty)) return;
+    for (const family of [4, 6] as const) {
+      const own = ips.filter((ip) => familyOf(ip) === family);
+      if (own.length > 0) await deleteOf(within, family, new Set(own.map(flowAddress)));
+    }
   } catch (cause) {
     throw new OpError('delete flows', cause);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
   }
 }
 
-const familyFlag = (ip: string): string => (ip.includes(':') ? '-f ipv6 ' : '');
+/** Without the file there is no connection tracking, and so no flow. */
+function isEmpty(): boolean {
+  try {
+    return readFileSync(COUNT, 'utf8').trim() === '0';
+  } catch (cause) {
+    if ((cause as { code?: string }).code === 'ENOENT') return true;
+    throw cause;
+  }
+}
+
+async function deleteOf(
+  within: Within,
+  family: 4 | 6,
+  addresses: ReadonlySet<string>,
+): Promise<void> {
+  const fd = within(() => openNetlink({ protocol: NETLINK.NETFILTER }));
+  try {
+    for (const flow of await flowsOf(fd, family === 4 ? AF.INET : AF.INET6, addresses))
+      await deleteFlow(fd, flow);
+  } finally {
+    libc.close(fd);
+  }
+}
+
+const sendAsync = promisify(libc.send.async) as (...args: unknown[]) => Promise<bigint>;
+const receiveAsync = promisify(libc.recv.async) as (...args: unknown[]) => Promise<bigint>;
+
+async function send(fd: number, encode: Encoded): Promise<void> {
+  const writer = new MessageWriter(MESSAGE_BYTES_MAX);
+  encode(writer, 1);
+  const bytes = writer.finish();
+  check('send', Number(await sendAsync(fd, bytes, bytes.length, 0)));
+}
+
+async function flowsOf(
+  fd: number,
+  family: number,
+  addresses: ReadonlySet<string>,
+): Promise<readonly Flow[]> {
+  await send(fd, encodeDumpFlows(family));
+  const found: Flow[] = [];
+  const buffer = Buffer.alloc(RECEIVE_BYTES);
+  for (;;) {
+    const length = check('receive', Number(await receiveAsync(fd, buffer, buffer.length, 0)));
+    for (const message of messagesIn(buffer.subarray(0, length))) {
+      if (message.type === NLMSG.DONE) return found;
+      if (message.type === NLMSG.ERROR) throw refusal(ackOf(message).errno);
+      const flow = flowOf(message, addresses);
+      if (flow) found.push(flow);
+    }
+  }
+}
+
+async function deleteFlow(fd: number, flow: Flow): Promise<void> {
+  await send(fd, encodeDeleteFlow(flow));
+  const buffer = Buffer.alloc(MESSAGE_BYTES_MAX);
+  const length = check('receive', Number(libc.recv(fd, buffer, buffer.length, 0)));
+  const [message] = messagesIn(buffer.subarray(0, length));
+  const errno = message ? ackOf(message).errno : 0;
+  if (errno !== 0 && errno !== ENOENT) throw refusal(errno); // it may have ended by itself
+}
+
+const refusal = (errno: number): OpError => new OpError('conntrack', errnoText(errno), errno);

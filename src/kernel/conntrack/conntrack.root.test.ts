@@ -1,35 +1,60 @@
-// Flows made by hand in a namespace of our own.
+// Flows made by hand in a namespace of our own, with the conntrack tool.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { Ip } from '../../net/ip.ts';
+import { inNetns, openNetns } from '../namespaces.io.ts';
 import { openFlowDeleter } from './conntrack.io.ts';
 
 const NETNS = `ckt-flows-${process.pid}`;
-const inside = ['nsenter', `--net=/run/netns/${NETNS}`, 'conntrack'];
 const conntrack = (...args: readonly string[]): string =>
-  execFileSync(inside[0]!, [...inside.slice(1), ...args], { encoding: 'utf8', stdio: 'pipe' });
+  execFileSync('nsenter', [`--net=/run/netns/${NETNS}`, 'conntrack', ...args], {
+    encoding: 'utf8',
+    stdio: 'pipe',
+  });
 
 before(() => execFileSync('ip', ['netns', 'add', NETNS]));
 after(() => execFileSync('ip', ['netns', 'delete', NETNS]));
 
-function flow(source: string, destination: string): void {
-  const ends = ['-s', source, '-d', destination, '-p', 'tcp', '--sport', '1', '--dport', '2'];
-  conntrack('-I', ...ends, '--state', 'ESTABLISHED', '--timeout', '100');
+const deleteFlows = openFlowDeleter((work) => inNetns(openNetns(`/run/netns/${NETNS}`), work));
+
+function flow(source: string, destination: string, port = 2, zone: readonly string[] = []): void {
+  const ends = ['-s', source, '-d', destination, '-p', 'tcp', '--sport', '1', '--dport'];
+  conntrack('-I', ...ends, `${port}`, '--state', 'ESTABLISHED', '--timeout', '100', ...zone);
 }
+
+test('an empty table is fine', () => deleteFlows('10.1.1.1' as Ip));
 
 test('flows from and to the addresses go, others stay', async () => {
   flow('10.1.1.1', '10.2.2.2');
   flow('10.2.2.2', '10.1.1.1');
   flow('10.1.1.2', '10.2.2.2');
+  flow('10.1.1.2', '10.2.2.2', 3, ['-w', '7']);
   flow('10.1.1.9', '10.2.2.2');
   flow('fd00::1', 'fd00::2');
-  const deleteFlows = openFlowDeleter(inside);
-  const addresses = ['10.1.1.1', '10.1.1.2', 'fd00::1', '10.9.9.9'];
+  const addresses = ['10.1.1.1', '10.1.1.2', 'fd00::1', '10.9.9.9'] as Ip[];
   await Promise.all(addresses.map(deleteFlows));
   assert.match(conntrack('-L'), /^tcp .* src=10\.1\.1\.9 dst=10\.2\.2\.2 [^\n]*\n$/);
   assert.equal(conntrack('-L', '-f', 'ipv6'), '');
 });
 
-test('a tool that cannot run is an error', async () => {
-  await assert.rejects(openFlowDeleter(['/nonexistent'])('10.1.1.1'), /delete flows/);
+test('many flows, more than one read', async () => {
+  const ends = '-d 10.2.2.2 -p udp --sport 1 --dport 2 --timeout 100';
+  const sources = Array.from({ length: 800 }, (_, i) => `10.3.${i >> 8}.${i & 255}`);
+  const folder = mkdtempSync(join(tmpdir(), 'calico-kit-flows-'));
+  writeFileSync(join(folder, 'flows'), sources.map((ip) => `-I -s ${ip} ${ends}\n`).join(''));
+  conntrack('--load-file', join(folder, 'flows'));
+  rmSync(folder, { recursive: true });
+  await deleteFlows('10.2.2.2' as Ip);
+  assert.equal(conntrack('-L'), '');
+});
+
+test('a namespace that is not there is an error', async () => {
+  const nowhere = openFlowDeleter(() => {
+    throw new Error('no such namespace');
+  });
+  await assert.rejects(nowhere('10.1.1.1' as Ip), /delete flows/);
 });

@@ -4,7 +4,16 @@ import type { Link } from '../kernel.ts';
 import { attributesOf, type Message, type MessageWriter, NLM, textOf } from './message.ts';
 
 export const RTM_LINK = { NEW: 16, DELETE: 17, GET: 18 } as const;
-const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINKINFO: 18, GROUP: 27, NET_NS_FD: 28, TX_QUEUES: 31, RX_QUEUES: 32 } as const;
+const IFLA = {
+  ADDRESS: 1,
+  IFNAME: 3,
+  MTU: 4,
+  LINKINFO: 18,
+  GROUP: 27,
+  NET_NS_FD: 28,
+  TX_QUEUES: 31,
+  RX_QUEUES: 32,
+} as const;
 const INFO = { KIND: 1, DATA: 2 } as const;
 const VETH_PEER = 1;
 const IFF_UP = 1;

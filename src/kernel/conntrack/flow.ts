@@ -1,0 +1,65 @@
+// Flows of connection tracking as netlink messages (linux/netfilter/nfnetlink_conntrack.h).
+import { bytesOfIp, type Ip } from '../../net/ip.ts';
+import type { Encoded } from '../netlink/link.ts';
+import { attributesOf, type Message, NLM } from '../netlink/message.ts';
+
+const SUBSYSTEM = 1 << 8;
+/** IPCTNL_MSG_CT_NEW is also what a dump answers with. */
+export const CT = { NEW: SUBSYSTEM, GET: SUBSYSTEM | 1, DELETE: SUBSYSTEM | 2 } as const;
+const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, ID: 12, ZONE: 18 } as const;
+const CTA_TUPLE_IP = 1;
+const CTA_IP = { V4_SRC: 1, V4_DST: 2, V6_SRC: 3, V6_DST: 4 } as const;
+const NESTED = 0x8000;
+/** struct nfgenmsg: family, version, resource. */
+const BODY_BYTES = 4;
+
+/** What names a flow to the kernel. */
+export interface Flow {
+  readonly family: number;
+  /** The original direction, as the kernel gave it. */
+  readonly tuple: Buffer;
+  readonly id: Buffer | undefined;
+  readonly zone: Buffer | undefined;
+}
+
+export const encodeDumpFlows =
+  (family: number): Encoded =>
+  (w, sequence) =>
+    void w.message(CT.GET, NLM.REQUEST | NLM.DUMP, sequence, () => w.u8(family).u8(0).u16(0));
+
+/** With its identity, so that a new flow of the same addresses and ports is not meant. */
+export const encodeDeleteFlow =
+  ({ family, tuple, id, zone }: Flow): Encoded =>
+  (w, sequence) =>
+    void w.message(CT.DELETE, NLM.REQUEST | NLM.ACK, sequence, () => {
+      w.u8(family)
+        .u8(0)
+        .u16(0)
+        .attribute(NESTED | CTA.TUPLE_ORIG, tuple);
+      if (id) w.attribute(CTA.ID, id);
+      if (zone) w.attribute(CTA.ZONE, zone);
+    });
+
+/** An address as flows are searched for it. */
+export const flowAddress = (ip: Ip): string => Buffer.from(bytesOfIp(ip)).toString('hex');
+
+/** The flow of a dump's message, when one of its ends is among the addresses. */
+export function flowOf({ body }: Message, addresses: ReadonlySet<string>): Flow | undefined {
+  const attributes = attributesOf(body, BODY_BYTES);
+  const tuple = attributes.get(CTA.TUPLE_ORIG);
+  if (!tuple) return undefined;
+  const reply = attributes.get(CTA.TUPLE_REPLY);
+  if (!touches(tuple, addresses) && !(reply && touches(reply, addresses))) return undefined;
+  // Views of the receive buffer, which the next read overwrites.
+  const copy = (type: number): Buffer | undefined => {
+    const bytes = attributes.get(type);
+    return bytes && Buffer.from(bytes);
+  };
+  const [id, zone] = [copy(CTA.ID), copy(CTA.ZONE)];
+  return { family: body.readUInt8(0), tuple: Buffer.from(tuple), id, zone };
+}
+
+function touches(tuple: Buffer, addresses: ReadonlySet<string>): boolean {
+  const ends = attributesOf(attributesOf(tuple).get(CTA_TUPLE_IP) ?? Buffer.alloc(0));
+  return Object.values(CTA_IP).some((type) => addresses.has(ends.get(type)?.toString('hex') ?? ''));
+}
