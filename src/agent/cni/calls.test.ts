@@ -16,7 +16,7 @@ import { ROOT, resourcePrefix } from '../../model/keys.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import { sweepNode } from '../sweep.io.ts';
 import { DatastoreView } from '../view.ts';
-import { addPod } from './add.io.ts';
+import { addPod } from './add/add.io.ts';
 import type { CniContext } from './context.ts';
 import { deletePod } from './del.io.ts';
 import { CallGate } from './gate.ts';

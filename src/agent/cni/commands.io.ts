@@ -2,7 +2,7 @@
 import { fail, type Result } from '../../base/result.ts';
 import { type CniError, cniError } from '../../cni/errors.ts';
 import type { CniRequest } from '../../cni/request.ts';
-import { addPod } from './add.io.ts';
+import { addPod } from './add/add.io.ts';
 import { checkPod } from './check.io.ts';
 import type { CniContext } from './context.ts';
 import { deleteAttachment } from './delete.io.ts';

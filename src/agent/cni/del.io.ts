@@ -10,7 +10,7 @@ import { type CniRequest, handleIdOf } from '../../cni/request.ts';
 import type { AlongsideWrites } from '../../ipam/allocator.io.ts';
 import { type Ip, parseIp } from '../../net/ip.ts';
 import type { StoredEndpoint } from '../view.ts';
-import { refreshEndpoint } from './assign.io.ts';
+import { refreshEndpoint } from './add/assign.io.ts';
 import type { CniContext } from './context.ts';
 
 const CONFLICTS_MAX = 5;

@@ -1,11 +1,11 @@
 // Whose interface an ADD is for: the pod, its namespace, and what their annotations wish for.
-import { messageOf } from '../../base/op-error.ts';
-import { fail, ok, type Result } from '../../base/result.ts';
-import { type Wishes, wishesOf } from '../../cni/annotations.ts';
-import { type CniError, cniError } from '../../cni/errors.ts';
-import type { CniRequest } from '../../cni/request.ts';
-import type { Namespace, Pod } from '../../kubernetes/api.ts';
-import type { CniContext } from './context.ts';
+import { messageOf } from '../../../base/op-error.ts';
+import { fail, ok, type Result } from '../../../base/result.ts';
+import { type Wishes, wishesOf } from '../../../cni/annotations.ts';
+import { type CniError, cniError } from '../../../cni/errors.ts';
+import type { CniRequest } from '../../../cni/request.ts';
+import type { Namespace, Pod } from '../../../kubernetes/api.ts';
+import type { CniContext } from '../context.ts';
 
 export interface Owner {
   /** Both absent outside Kubernetes, and when the configuration does not ask for its policy. */

@@ -3,23 +3,23 @@
 // Every step pushes its inverse, so that a failure leaves nothing behind.
 import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { OpError } from '../../base/op-error.ts';
-import { fail, ok, type Result } from '../../base/result.ts';
-import { UndoList } from '../../base/undo.ts';
-import { buildEndpoint, endpointIdentity } from '../../cni/endpoint.ts';
-import { type CniError, cniError } from '../../cni/errors.ts';
-import * as plan from '../../cni/plan.ts';
-import type { CniRequest } from '../../cni/request.ts';
-import { type AddResult, printResult } from '../../cni/result.ts';
-import type { Link } from '../../kernel/kernel.ts';
-import type { Pod } from '../../kubernetes/api.ts';
-import { printResource } from '../../model/resource.ts';
-import { hostCidr } from '../../net/cidr.ts';
-import { familyOf, type Ip } from '../../net/ip.ts';
-import { type Mac, macFromBytes } from '../../net/mac.ts';
+import { OpError } from '../../../base/op-error.ts';
+import { fail, ok, type Result } from '../../../base/result.ts';
+import { UndoList } from '../../../base/undo.ts';
+import { buildEndpoint, endpointIdentity } from '../../../cni/endpoint.ts';
+import { type CniError, cniError } from '../../../cni/errors.ts';
+import * as plan from '../../../cni/plan.ts';
+import type { CniRequest } from '../../../cni/request.ts';
+import { type AddResult, printResult } from '../../../cni/result.ts';
+import type { Link } from '../../../kernel/kernel.ts';
+import type { Pod } from '../../../kubernetes/api.ts';
+import { printResource } from '../../../model/resource.ts';
+import { hostCidr } from '../../../net/cidr.ts';
+import { familyOf, type Ip } from '../../../net/ip.ts';
+import { type Mac, macFromBytes } from '../../../net/mac.ts';
+import type { CniContext } from '../context.ts';
+import { assignError, errorOf } from '../failure.ts';
 import { assign, type Call } from './assign.io.ts';
-import type { CniContext } from './context.ts';
-import { assignError, errorOf } from './failure.ts';
 
 /** Answers the result JSON for stdout, or the error; after an error nothing is left. */
 export async function addPod(

@@ -1,16 +1,16 @@
 // Addresses that are not in Calico's IPAM: another IPAM plugin's, or those that a pod names itself
 // where the configuration allows it.
-import { ok, type Result } from '../../base/result.ts';
-import type { UndoList } from '../../base/undo.ts';
-import type { Wishes } from '../../cni/annotations.ts';
-import { delegateResult } from '../../cni/delegate.ts';
-import type { CniError } from '../../cni/errors.ts';
-import type { CniRequest } from '../../cni/request.ts';
-import { addressesIn, oneOfEach, type ResultRoute } from '../../cni/result.ts';
-import type { Fields } from '../../cni/shape.ts';
-import type { Ip } from '../../net/ip.ts';
-import type { CniContext } from './context.ts';
-import { callDelegate, isDelegated } from './delegate.io.ts';
+import { ok, type Result } from '../../../base/result.ts';
+import type { UndoList } from '../../../base/undo.ts';
+import type { Wishes } from '../../../cni/annotations.ts';
+import { delegateResult } from '../../../cni/delegate.ts';
+import type { CniError } from '../../../cni/errors.ts';
+import type { CniRequest } from '../../../cni/request.ts';
+import { addressesIn, oneOfEach, type ResultRoute } from '../../../cni/result.ts';
+import type { Fields } from '../../../cni/shape.ts';
+import type { Ip } from '../../../net/ip.ts';
+import type { CniContext } from '../context.ts';
+import { callDelegate, isDelegated } from '../delegate.io.ts';
 
 export interface Outside {
   /** At most one a family. */

@@ -1,16 +1,16 @@
 // The datastore half of ADD: address, handle and WorkloadEndpoint in one transaction, and the way
 // back when a later step fails.
 import { randomUUID } from 'node:crypto';
-import type { UndoList } from '../../base/undo.ts';
-import { buildEndpoint, type EndpointIdentity } from '../../cni/endpoint.ts';
-import { type CniRequest, handleIdOf } from '../../cni/request.ts';
-import type { AlongsideWrites, AssignOutcome } from '../../ipam/allocator.io.ts';
-import type { Pod } from '../../kubernetes/api.ts';
-import { resourceKey } from '../../model/keys.ts';
-import { API_VERSION, printResource } from '../../model/resource.ts';
-import type { Ip } from '../../net/ip.ts';
-import type { Mac } from '../../net/mac.ts';
-import type { CniContext } from './context.ts';
+import type { UndoList } from '../../../base/undo.ts';
+import { buildEndpoint, type EndpointIdentity } from '../../../cni/endpoint.ts';
+import { type CniRequest, handleIdOf } from '../../../cni/request.ts';
+import type { AlongsideWrites, AssignOutcome } from '../../../ipam/allocator.io.ts';
+import type { Pod } from '../../../kubernetes/api.ts';
+import { resourceKey } from '../../../model/keys.ts';
+import { API_VERSION, printResource } from '../../../model/resource.ts';
+import type { Ip } from '../../../net/ip.ts';
+import type { Mac } from '../../../net/mac.ts';
+import type { CniContext } from '../context.ts';
 
 /** Attempts when another writer changed the endpoint between our read and our write. */
 const ENDPOINT_CONFLICTS_MAX = 5;

@@ -1,11 +1,11 @@
 // What the configuration makes an ADD wait for: the node's MTU file and readiness gates.
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { messageOf } from '../../base/op-error.ts';
-import { fail, ok, type Result } from '../../base/result.ts';
-import type { NetworkConfig } from '../../cni/config.ts';
-import { type CniError, cniError } from '../../cni/errors.ts';
-import type { CniContext } from './context.ts';
+import { messageOf } from '../../../base/op-error.ts';
+import { fail, ok, type Result } from '../../../base/result.ts';
+import type { NetworkConfig } from '../../../cni/config.ts';
+import { type CniError, cniError } from '../../../cni/errors.ts';
+import type { CniContext } from '../context.ts';
 
 const MTU_FILE = '/var/lib/calico/mtu';
 /** As Calico's plugin polls. */
