@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status test test-unit test-real test-cluster lint synth charts images bench clean
+.PHONY: help up down status test test-unit test-real test-cluster lint synth charts images bench simulate clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ images: node_modules/.installed ## the three images as OCI archives
 
 bench: node_modules/.installed ## measure against a peer, e.g. make bench BENCH=cni
 	@node test/bench/run.ts $(BENCH)
+
+simulate: node_modules/.installed ## IPAM of whole clusters in virtual time, with faults (SEEDS= OPS= WORKERS=; SEED=n replays one)
+	@node test/simulation/main.ts
 
 clean: ## remove what was built in this folder (the cache in ~/.cache/calico-kit stays)
 	@rm -rf dist build node_modules

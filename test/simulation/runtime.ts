@@ -1,0 +1,285 @@
+// What a container runtime asks of its node's agent: ADD and DEL with their WorkloadEndpoint, again
+// when there was no answer; and whether the answers agree with what the store held meanwhile.
+import { OpError } from '../../src/base/op-error.ts';
+import type { AlongsideWrites, AssignOutcome } from '../../src/ipam/allocator.io.ts';
+import type { ReleaseOutcome } from '../../src/ipam/request.ts';
+import { namespacedKey } from '../../src/model/keys.ts';
+import { API_VERSION, printResource } from '../../src/model/resource.ts';
+import { workloadEndpointName } from '../../src/model/workload-endpoint.ts';
+import { bitsOf, type Family, familyOf, type Ip } from '../../src/net/ip.ts';
+import type { Ledger } from './ledger.ts';
+import type { Process, SimulatedNode } from './node.ts';
+import type { Promises } from './promises.ts';
+import type { Micros, Scheduler } from './scheduler.ts';
+
+const NETWORK = 'k8s-pod-network';
+const CONFLICTS_MAX = 5;
+
+/** An owner whose address outlives its pods, and where its endpoints were. */
+export interface Keeper {
+  readonly handle: string;
+  readonly endpoints: Set<string>;
+  node: SimulatedNode | undefined;
+  busy: boolean;
+}
+
+/** `failed`: asked for, not known to be there; `doomed`: its DEL did not succeed yet. */
+export type Phase = 'new' | 'adding' | 'running' | 'failed' | 'deleting' | 'doomed' | 'gone';
+
+export class Container {
+  readonly id: string;
+  readonly node: SimulatedNode;
+  readonly endpointKey: string;
+  readonly keeper: Keeper | undefined;
+  readonly requested: Ip | undefined;
+  phase: Phase = 'new';
+  ips: readonly Ip[] = [];
+
+  constructor(id: string, node: SimulatedNode, pod: string, keeper?: Keeper, requested?: Ip) {
+    this.id = id;
+    this.node = node;
+    const parts = { node: node.name, orchestrator: 'k8s', workload: pod, endpoint: 'eth0' };
+    this.endpointKey = namespacedKey('workloadendpoints', 'default', workloadEndpointName(parts));
+    this.keeper = keeper;
+    this.requested = requested;
+  }
+
+  get handle(): string {
+    return `${NETWORK}.${this.id}`;
+  }
+
+  /** What the addresses are held under. */
+  get holder(): string {
+    return this.keeper?.handle ?? this.handle;
+  }
+}
+
+/** A call without its answer yet. */
+export interface Call {
+  readonly what: 'ADD' | 'DEL';
+  readonly container: Container;
+  readonly process: Process;
+  readonly since: Micros;
+}
+
+export interface RuntimeContext {
+  readonly scheduler: Scheduler;
+  readonly ledger: Ledger;
+  readonly promises: Promises;
+  readonly families: readonly Family[];
+  readonly violation: (text: string) => void;
+}
+
+export class Runtime {
+  readonly pending = new Set<Call>();
+  private readonly context: RuntimeContext;
+
+  constructor(context: RuntimeContext) {
+    this.context = context;
+  }
+
+  async add(container: Container): Promise<void> {
+    const call = this.begin('ADD', container);
+    if (!call) return;
+    const { promises, scheduler } = this.context;
+    container.phase = 'adding';
+    if (container.keeper) container.keeper.busy = true;
+    promises.asked(container.holder, {
+      calledAt: scheduler.now,
+      connection: call.process.connection,
+      requested: container.requested ? [container.requested] : [],
+      kept: container.keeper !== undefined,
+    });
+    const outcome = await this.assign(call);
+    if (!this.end(call, outcome.kind === 'assigned' ? outcome.ips.join(' ') : outcome.kind)) return;
+    if (container.keeper) container.keeper.busy = false;
+    if (container.phase !== 'adding') return; // its DEL began meanwhile
+    if (outcome.kind !== 'assigned') container.phase = 'failed';
+    else this.running(call, outcome.ips);
+  }
+
+  async remove(container: Container): Promise<void> {
+    const call = this.begin('DEL', container);
+    if (!call) return;
+    container.phase = 'deleting';
+    this.context.promises.waived(container.handle);
+    const overlaps = [...this.pending].some(
+      (other) => other !== call && other.container === container,
+    );
+    const outcome = await this.release(call);
+    if (!this.end(call, outcome.kind)) return;
+    if (container.phase !== 'deleting') return;
+    container.phase = outcome.kind === 'released' && !overlaps ? 'gone' : 'doomed';
+    if (outcome.kind === 'released') this.free(call);
+  }
+
+  /** The process is gone: its callers get no answer. */
+  crashed(process: Process): void {
+    for (const call of this.pending) {
+      if (call.process !== process) continue;
+      this.pending.delete(call);
+      const { container } = call;
+      if (container.keeper) container.keeper.busy = false;
+      if (container.phase === 'adding') container.phase = 'failed';
+      if (container.phase === 'deleting') container.phase = 'doomed';
+    }
+  }
+
+  private begin(what: Call['what'], container: Container): Call | undefined {
+    const { process } = container.node;
+    if (!process) return undefined;
+    const { scheduler } = this.context;
+    const call: Call = { what, container, process, since: scheduler.now };
+    this.pending.add(call);
+    scheduler.trace.add(`${scheduler.now} ${process.connection.name} ${what} ${container.id}`);
+    return call;
+  }
+
+  // False: nobody waits for this answer any more.
+  private end(call: Call, answer: string): boolean {
+    if (!this.pending.delete(call)) return false;
+    const { scheduler } = this.context;
+    const who = `${call.process.connection.name} ${call.what} ${call.container.id}`;
+    scheduler.trace.add(`${scheduler.now} ${who}: ${answer}`);
+    return true;
+  }
+
+  private async assign(call: Call): Promise<AssignOutcome> {
+    const { container, process } = call;
+    const { families } = this.context;
+    const { keeper, endpointKey, requested } = container;
+    const others = [...(keeper?.endpoints ?? [])].filter((key) => key !== endpointKey);
+    keeper?.endpoints.add(endpointKey);
+    let json = '';
+    const alongside = (ips: readonly Ip[]): AlongsideWrites => {
+      json = endpointOf(container, ips);
+      const stale = others.filter((key) => process.endpoints.has(key));
+      return {
+        compares: [endpointKey, ...others].map((key) => ({
+          key,
+          revision: process.revisionOf(key),
+        })),
+        writes: [
+          { kind: 'put', key: endpointKey, value: json },
+          ...stale.map((key) => ({ kind: 'delete', key }) as const),
+        ],
+      };
+    };
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await process.allocator.assign({
+        handleId: container.holder,
+        attributes: attributesOf(container, process, call.since),
+        count4: families.includes(4) ? 1 : 0,
+        count6: families.includes(6) ? 1 : 0,
+        ...(requested && { requested: [requested] }),
+        ...(keeper && { keep: true }),
+        alongside,
+      });
+      if (outcome.kind === 'assigned') {
+        if (outcome.revision > 0n)
+          process.learn(endpointKey, { value: json, revision: outcome.revision });
+        else process.endpoints.delete(endpointKey);
+        for (const key of others) process.endpoints.delete(key);
+        if (keeper) keeper.node = container.node;
+      }
+      if (outcome.kind !== 'conflict' || attempt === CONFLICTS_MAX) return outcome;
+      const lost = await refreshed(process, [endpointKey, ...others]);
+      if (lost) return lost;
+    }
+  }
+
+  private async release({ container, process }: Call): Promise<ReleaseOutcome> {
+    const key = container.endpointKey;
+    for (let attempt = 1; ; attempt++) {
+      const known = process.endpoints.get(key);
+      const ours = known?.containerId === container.id;
+      const outcome = await process.allocator.release({
+        handleId: container.handle,
+        alongside: {
+          compares: [{ key, revision: known?.revision ?? 0n }],
+          writes: ours ? [{ kind: 'delete', key }] : [],
+        },
+      });
+      if (outcome.kind === 'released' && ours) process.endpoints.delete(key);
+      if (outcome.kind !== 'conflict' || attempt === CONFLICTS_MAX) return outcome;
+      const lost = await refreshed(process, [key]);
+      if (lost) return lost;
+    }
+  }
+
+  // The answer to ADD must have been true at some moment between call and answer, and stay true.
+  private running(call: Call, ips: readonly Ip[]): void {
+    const { container } = call;
+    const { ledger, promises, scheduler, families, violation } = this.context;
+    const told = [...ips].sort().join();
+    const who = `ADD ${container.id} (${told})`;
+    const holdings = ledger.heldBetween(container.holder, call.since, scheduler.now);
+    if (!holdings.some((holding) => holding.ips.join() === told))
+      violation(
+        `${who}: at no time between call and answer were these the addresses of ${container.holder}`,
+      );
+    if (families.some((family) => ips.filter((ip) => familyOf(ip) === family).length !== 1))
+      violation(`${who}: not one address a family`);
+    if (container.ips.length > 0 && !container.keeper && [...container.ips].sort().join() !== told)
+      violation(`${who}: a repeated ADD had ${container.ips.join()} before`);
+    const wanted = container.requested;
+    if (wanted && container.ips.length === 0 && !ips.includes(wanted))
+      violation(`${who}: wanted ${wanted}`);
+    if (!promises.isWaived(container.holder) && !container.node.leaving) {
+      if (ledger.addressesOf(container.holder).join() !== told)
+        violation(`${who}: by the time of the answer it was lost again`);
+      this.unique(container.holder, ips);
+    }
+    if (!container.node.leaving) promises.promised(container.holder, ips);
+    container.phase = 'running';
+    container.ips = ips;
+  }
+
+  // Told from the answers alone, whatever the store says.
+  private unique(holder: string, ips: readonly Ip[]): void {
+    for (const [other, theirs] of this.context.promises.all) {
+      const shared = other === holder ? undefined : theirs.find((ip) => ips.includes(ip));
+      if (shared) this.context.violation(`I1: ${shared} was answered to ${other} and ${holder}`);
+    }
+  }
+
+  private free({ container, since }: Call): void {
+    const { ledger, scheduler, violation } = this.context;
+    const holdings = ledger.heldBetween(container.handle, since, scheduler.now);
+    if (!holdings.some(({ ips }) => ips.length === 0))
+      violation(`DEL ${container.id}: it held addresses all the time between call and answer`);
+  }
+}
+
+async function refreshed(
+  process: Process,
+  keys: readonly string[],
+): Promise<{ kind: 'unavailable'; error: OpError } | undefined> {
+  try {
+    for (const key of keys) await process.refresh(key);
+    return undefined;
+  } catch (cause) {
+    return { kind: 'unavailable', error: new OpError('refresh', cause) };
+  }
+}
+
+const attributesOf = ({ id, node }: Container, process: Process, since: Micros) => ({
+  node: node.name,
+  namespace: 'default',
+  pod: id,
+  timestamp: `${since} ${process.connection.name}`,
+});
+
+const endpointOf = ({ id, node }: Container, ips: readonly Ip[]): string =>
+  printResource({
+    kind: 'WorkloadEndpoint',
+    apiVersion: API_VERSION,
+    metadata: { name: id, namespace: 'default' },
+    spec: {
+      orchestrator: 'k8s',
+      node: node.name,
+      endpoint: 'eth0',
+      containerID: id,
+      ipNetworks: ips.map((ip) => `${ip}/${bitsOf(familyOf(ip))}`),
+    },
+  });
