@@ -42,3 +42,17 @@ test('what the watch tells of before our own write is older', () => {
   put('v6', 6n);
   assert.deepEqual(seen, ['v5', 'v6']);
 });
+
+test('the watch is faster than the answer to our own write: what it told counts, not the draft', () => {
+  const { f, seen, put } = feed();
+  f.putEndpoint(KEY, 'draft');
+  put('v5', 5n); // not believed yet: it may be older than the write under way
+  f.putEndpoint(KEY, 'v5', 5n);
+  assert.deepEqual(seen, ['draft', 'v5']);
+  const other = feed();
+  other.f.putEndpoint(KEY, 'draft');
+  other.put('v5', 5n);
+  other.f.changes([{ kind: 'delete', key: KEY, revision: 6n }]);
+  other.f.putEndpoint(KEY, 'v5', 5n);
+  assert.deepEqual(other.seen, ['draft', undefined]);
+});

@@ -12,6 +12,8 @@ interface Ahead {
   readonly revision: bigint;
   /** A snapshot did not confirm it; what comes next is believed. */
   readonly doubtful: boolean;
+  /** What the watch has told meanwhile and was not believed. */
+  readonly withheld?: Change;
 }
 
 /** Whether the key is that of an endpoint on the node. */
@@ -67,10 +69,18 @@ export class PolicyFeed {
 
   /** An endpoint as it was just written. */
   putEndpoint(key: string, value: string, revision = 0n): boolean {
-    if (revision > 0n && (this.seen.get(key) ?? 0n) >= revision) return false; // newer is known
+    if (revision > 0n && (this.seen.get(key) ?? 0n) >= revision) return this.believe(key);
     if (this.texts.get(key) === value) return false;
     this.ahead.set(key, { value, revision, doubtful: false });
     return this.put(key, value);
+  }
+
+  // The watch was faster than the write's answer: what it told is as new or newer.
+  private believe(key: string): boolean {
+    const { withheld } = this.ahead.get(key) ?? {};
+    if (!withheld) return false;
+    this.ahead.delete(key);
+    return withheld.kind === 'put' ? this.put(key, withheld.item.value) : this.forget(key);
   }
 
   removeEndpoint(key: string): boolean {
@@ -86,7 +96,10 @@ export class PolicyFeed {
     if (!ahead) return false;
     const value = change.kind === 'put' ? change.item.value : undefined;
     const older = ahead.revision > 0n ? revision < ahead.revision : ahead.value !== value;
-    if (older && !ahead.doubtful) return true;
+    if (older && !ahead.doubtful) {
+      this.ahead.set(key, { ...ahead, withheld: change });
+      return true;
+    }
     this.ahead.delete(key);
     return false;
   }
