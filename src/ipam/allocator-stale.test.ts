@@ -12,7 +12,8 @@ import type { Ip } from '../net/ip.ts';
 import { addPool, audited, open, request } from './allocator.cases.ts';
 import type { Allocator, AssignRequest } from './allocator.io.ts';
 import { assignOne, emptyBlock } from './block.ts';
-import { candidateBlocks } from './claim-order.ts';
+import { fnv1 } from './claim/claim-order.ts';
+import { freeBlocks } from './pools/free-blocks.ts';
 
 /** A store whose watches tell nothing after the snapshot. */
 const silent = (store: Store): Store => ({
@@ -120,7 +121,7 @@ for (const state of [undefined, 'pending', 'pendingDeletion'] as const) {
 
 test('a block that another node takes just before the claim stays with that node', async () => {
   const store = await world();
-  const [wanted] = candidateBlocks({ name: '', cidr: cidr('10.0.0.0/28'), blockSize: 30 }, 'a', 1);
+  const wanted = freeBlocks({ cidr: cidr('10.0.0.0/28'), blockSize: 30 }, []).first(fnv1('a'));
   assert.ok(wanted);
   let first = true;
   const a = await open(store, 'a', {
@@ -200,7 +201,7 @@ test('strict affinity: nothing is borrowed, not even by name', async () => {
   await audited(store);
 });
 
-test('a block that lost its owner is adopted when the last address is freed', async () => {
+test('a block that lost its owner goes with its last address, and can be claimed anew', async () => {
   const store = await world(28);
   store.put(IPAM_CONFIG_KEY, '{"strict_affinity":true,"auto_allocate_blocks":true}');
   const block = cidr('10.0.0.0/28');
@@ -212,7 +213,8 @@ test('a block that lost its owner is adopted when the last address is freed', as
   const a = await open(store, 'a');
   assert.match(await messageOf(a, 'n.2'), /strict affinity/);
   await a.release({ handleId: 'n.1' });
-  assert.equal(await ipOf(a, 'n.2', { attributes: { node: 'a' } }), '10.0.0.1');
+  assert.equal(await store.get(blockKey(block)), undefined);
+  assert.equal(await ipOf(a, 'n.2', { attributes: { node: 'a' } }), '10.0.0.0');
   await audited(store);
 });
 

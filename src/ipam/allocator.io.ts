@@ -5,17 +5,22 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { messageOf, OpError } from '../base/op-error.ts';
 import type { Store, TransactionResult, Write } from '../datastore/store.ts';
-import { IPAM, resourcePrefix } from '../model/keys.ts';
-import type { Cidr } from '../net/cidr.ts';
-import { type Family, familyOf, type Ip } from '../net/ip.ts';
+import { ipamConfigProblem } from '../model/ipam-config.ts';
+import type { Family, Ip } from '../net/ip.ts';
 import { Batch, type Guard } from './batch.ts';
-import { ownerOf } from './block.ts';
-import { claimBlock } from './claim.io.ts';
 import { learnConflict, refusedMembers } from './conflict.ts';
 import { IpamView } from './ipam-view.ts';
-import { type Pick, pickAny, pickRequested } from './pick.ts';
+import { pickAny } from './pick.ts';
+import {
+  CONFLICTS_MAX,
+  type PlaceContext,
+  placeAssign,
+  placeRelease,
+  type Success,
+} from './place.io.ts';
 import { type ReadBack, readBack } from './read-back.io.ts';
 import type { AssignOutcome, AssignRequest, ReleaseOutcome, ReleaseRequest } from './request.ts';
+import { Upkeep } from './upkeep.io.ts';
 
 export type {
   AlongsideWrites,
@@ -27,7 +32,6 @@ export type {
 
 /** etcd takes 128 operations a transaction; an ADD needs three, DEL four. */
 const BATCH_MAX = 24;
-const CONFLICTS_MAX = 100;
 const WAITING_MAX = 10_000;
 
 export interface Allocator {
@@ -36,7 +40,7 @@ export interface Allocator {
   release(request: ReleaseRequest): Promise<ReleaseOutcome>;
   /** From the warm view. */
   addressesOf(handleId: string): readonly Ip[];
-  /** Handles with addresses assigned on this node. */
+  /** Handles with addresses assigned on this node; none whose address is kept. */
   handles(): ReadonlyMap<string, readonly Ip[]>;
   /** Why an address of the family could not be given now; undefined when it could. */
   shortage(family: Family, pools?: readonly string[]): string | undefined;
@@ -50,8 +54,6 @@ export interface AllocatorOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly log?: Log;
-  /** Whether a pool's node selector matches this node; absent: only `all()` does. */
-  readonly selectsNode?: (selector: string) => boolean;
   /** A named place where a test may end the process. */
   readonly failpoint?: (name: string) => void | Promise<void>;
 }
@@ -64,14 +66,6 @@ interface Member {
   conflicts: number;
 }
 
-/** What a member gets when the batch is committed. */
-type Success =
-  | Extract<AssignOutcome, { kind: 'assigned' }>
-  | Extract<ReleaseOutcome, { kind: 'released' }>;
-
-const attributesOf = ({ attributes, keep }: AssignRequest): Readonly<Record<string, string>> =>
-  keep ? { ...attributes, keep: 'true' } : attributes;
-
 export function openAllocator(options: AllocatorOptions): Allocator {
   return new NodeAllocator(options);
 }
@@ -83,14 +77,16 @@ class NodeAllocator implements Allocator {
   private readonly inSync: Promise<void>;
   private waiting: Member[] = [];
   private working = false;
-  private readonly unreadable = new Set<Cidr>();
+  private readonly placing: PlaceContext;
+  private configProblem: string | undefined;
 
   constructor(options: AllocatorOptions) {
     this.options = options;
     this.view = new IpamView(options.node);
-    this.inSync = Promise.all([this.follow(IPAM), this.follow(resourcePrefix('ippools'))]).then(
-      () => {},
-    );
+    const upkeep = new Upkeep(options, this.view, this.stop.signal);
+    this.placing = { claims: options, view: this.view, upkeep };
+    const prefixes = [...this.view.prefixes.keys()];
+    this.inSync = Promise.all(prefixes.map((prefix) => this.follow(prefix))).then(() => {});
   }
 
   ready = (): Promise<void> => this.inSync;
@@ -107,9 +103,9 @@ class NodeAllocator implements Allocator {
   }
 
   shortage(family: Family, pools: readonly string[] = []): string | undefined {
-    const alongside = () => ({ compares: [], writes: [] });
-    const about = { handleId: '', attributes: {}, pools4: pools, pools6: pools, alongside };
-    const found = this.pick(new Batch(this.view), { ...about, count4: 1, count6: 1 }, family);
+    const batch = new Batch(this.view, this.options.clock.date());
+    const picking = { view: this.view, batch, node: this.options.node };
+    const found = pickAny(picking, { pools4: pools, pools6: pools }, family);
     return 'message' in found ? found.message : undefined;
   }
 
@@ -120,13 +116,25 @@ class NodeAllocator implements Allocator {
         {
           snapshot: ({ items }) => {
             this.view.snapshot(prefix, items);
+            this.checkConfig();
             resolve();
           },
-          changes: (changes) => this.view.changes(changes),
+          changes: (changes) => {
+            this.view.changes(changes);
+            this.checkConfig();
+          },
         },
         this.stop.signal,
       );
     });
+  }
+
+  // Somebody else may have written what we would refuse: it is followed as far as it goes.
+  private checkConfig(): void {
+    const problem = this.view.config && ipamConfigProblem(this.view.config);
+    if (problem && problem !== this.configProblem)
+      this.options.log?.warn({ problem }, 'ipam: the stored configuration makes no sense');
+    this.configProblem = problem;
   }
 
   private enqueue(request: Member['request']): Promise<AssignOutcome | ReleaseOutcome> {
@@ -161,15 +169,16 @@ class NodeAllocator implements Allocator {
   }
 
   private async serve(members: readonly Member[]): Promise<void> {
-    let batch = new Batch(this.view);
+    let batch = new Batch(this.view, this.options.clock.date());
     const served: { readonly member: Member; readonly success: Success }[] = [];
     const later: Member[] = [];
     for (const member of members) {
       const fork = batch.fork();
+      const { request } = member;
       const placed =
-        member.request.kind === 'assign'
-          ? await this.placeAssign(fork, member.request.of, served.length)
-          : this.placeRelease(fork, member.request.of, served.length);
+        request.kind === 'assign'
+          ? await placeAssign(this.placing, fork, request.of, served.length)
+          : placeRelease(fork, request.of, served.length);
       if (placed === 'later') later.push(member);
       else if (placed.kind === 'assigned' || placed.kind === 'released') {
         batch = fork;
@@ -178,80 +187,6 @@ class NodeAllocator implements Allocator {
     }
     if (served.length > 0) await this.commit(batch, batch.guards(), served);
     this.waiting.unshift(...later);
-  }
-
-  private placeRelease(batch: Batch, request: ReleaseRequest, index: number): Success | 'later' {
-    if (batch.touches(request.handleId)) return 'later';
-    const ips = batch.release(request.handleId);
-    if (request.alongside && !batch.addAlongside(index, request.alongside)) return 'later';
-    return { kind: 'released', ips };
-  }
-
-  private async placeAssign(
-    batch: Batch,
-    request: AssignRequest,
-    index: number,
-  ): Promise<AssignOutcome | 'later'> {
-    if (batch.touches(request.handleId)) return 'later';
-    batch.hold(request.handleId);
-    const present = this.view.addressesOf(request.handleId);
-    const ips: Ip[] = [...present]; // a repeated ADD keeps what it has
-    const foreign = request.keep && this.strangerOf(request.handleId);
-    if (foreign) return { kind: 'refused', message: foreign };
-    if (request.keep) batch.renew(request.handleId, attributesOf(request));
-    for (const family of [4, 6] as const) {
-      const count = family === 4 ? request.count4 : request.count6;
-      if (count === 0 || present.some((ip) => familyOf(ip) === family)) continue;
-      const taken = await this.take(batch, request, family);
-      if (typeof taken !== 'string') return taken;
-      ips.push(taken);
-    }
-    if (!batch.addAlongside(index, request.alongside(ips))) return 'later';
-    return { kind: 'assigned', ips, revision: 0n };
-  }
-
-  // With strict affinity a kept address cannot follow to a node that does not own its block.
-  private strangerOf(handleId: string): string | undefined {
-    if (!this.view.config?.strict_affinity) return undefined;
-    const owner = ownerOf(this.options.node);
-    const block = this.view.blocksOf(handleId).find(({ value }) => value.affinity !== owner);
-    return (
-      block &&
-      `${handleId} keeps an address in ${block.value.cidr} of ${block.value.affinity} (strict affinity)`
-    );
-  }
-
-  private async take(
-    batch: Batch,
-    request: AssignRequest,
-    family: Family,
-  ): Promise<Ip | Exclude<AssignOutcome, { kind: 'assigned' }>> {
-    for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
-      const pick = this.pick(batch, request, family);
-      if (pick.kind === 'block') {
-        const { handleId } = request;
-        const secondary = attributesOf(request);
-        return batch.assign({ cidr: pick.cidr, handleId, secondary, ordinal: pick.ordinal });
-      }
-      if (pick.kind !== 'claim') return pick;
-      const claimed = await claimBlock(this.options, this.view, pick.cidr);
-      if (claimed === 'unreadable') this.unreadable.add(pick.cidr);
-    }
-    return {
-      kind: 'unavailable',
-      error: new OpError('ipam claim', `lost ${CONFLICTS_MAX} races for a block`),
-    };
-  }
-
-  private pick(batch: Batch, request: AssignRequest, family: Family): Pick {
-    const { node, selectsNode = (selector: string) => /^(all\(\))?$/.test(selector.trim()) } =
-      this.options;
-    const pools = (family === 4 ? request.pools4 : request.pools6) ?? [];
-    const about = { node, family, pools, selectsNode, avoid: this.unreadable };
-    const requested = request.requested?.find((ip) => familyOf(ip) === family);
-    return requested
-      ? pickRequested(this.view, batch, requested, about)
-      : pickAny(this.view, batch, about);
   }
 
   private async commit(
@@ -270,6 +205,7 @@ class NodeAllocator implements Allocator {
       const revision = result.kind === 'committed' ? result.revision : 0n;
       for (const { member, success } of served)
         member.answer(success.kind === 'assigned' ? { ...success, revision } : success);
+      this.placing.upkeep.start();
       return;
     }
     const refused = refusedMembers(guards, result.current);
@@ -283,12 +219,13 @@ class NodeAllocator implements Allocator {
     guards: readonly Guard[],
     writes: readonly Write[],
   ): Promise<TransactionResult | ReadBack> {
-    const { store, log } = this.options;
+    const { store, log, failpoint } = this.options;
     const compares = guards.map(({ compare }) => compare);
     try {
       return await store.transaction(compares, writes);
     } catch (cause) {
       log?.warn({ cause: messageOf(cause) }, 'ipam: reply lost, reading back');
+      await failpoint?.('ipam:before-read-back');
       return readBack(store, guards, writes, cause);
     }
   }

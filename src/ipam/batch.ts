@@ -3,10 +3,12 @@
 import { defined } from '../base/assert.ts';
 import type { Compare, Write } from '../datastore/store.ts';
 import { type IpamBlock, type IpamHandle, printIpam } from '../model/ipam.ts';
+import { cooldownSeconds } from '../model/ipam-config.ts';
 import { blockKey, handleKey } from '../model/keys.ts';
 import { type Cidr, ipAt } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
-import { assignOne, releaseHandle, renewHandle } from './block.ts';
+import { assignOne, isAbandoned, releaseHandle, renewHandle } from './block.ts';
+import { type Cooldown, collectCooled } from './cooldown.ts';
 import type { IpamView } from './ipam-view.ts';
 import type { AlongsideWrites } from './request.ts';
 
@@ -39,6 +41,8 @@ export interface Assignment {
 
 /** Collects what several requests do to blocks and handles. */
 export class Batch {
+  /** The batch's wall-clock time: what has cooled down by then is free. */
+  readonly now: Date;
   private readonly view: IpamView;
   private readonly blocks = new Map<Cidr, Copy<IpamBlock>>();
   private readonly handles = new Map<string, Copy<IpamHandle | undefined>>();
@@ -47,13 +51,14 @@ export class Batch {
   private readonly others: { readonly member: number; readonly alongside: AlongsideWrites }[] = [];
   private readonly written = new Set<string>();
 
-  constructor(view: IpamView) {
+  constructor(view: IpamView, now: Date) {
     this.view = view;
+    this.now = now;
   }
 
   /** A copy that can be thrown away when a member does not fit. */
   fork(): Batch {
-    const copy = new Batch(this.view);
+    const copy = new Batch(this.view, this.now);
     for (const [cidr, block] of this.blocks) copy.blocks.set(cidr, block);
     for (const [id, handle] of this.handles) copy.handles.set(id, handle);
     for (const cidr of this.absent) copy.absent.add(cidr);
@@ -68,8 +73,15 @@ export class Batch {
   }
 
   private copyOf(cidr: Cidr): Copy<IpamBlock> | undefined {
+    const copy = this.blocks.get(cidr);
+    if (copy) return copy;
     const known = this.view.blocks.get(cidr);
-    return this.blocks.get(cidr) ?? (known && { ...known, changed: false });
+    if (!known) return undefined;
+    return { ...known, value: collectCooled(known.value, this.cooldown()), changed: false };
+  }
+
+  private cooldown(): Cooldown {
+    return { now: this.now, seconds: cooldownSeconds(this.view.config) };
   }
 
   private handle(id: string): Copy<IpamHandle | undefined> {
@@ -106,7 +118,6 @@ export class Batch {
     return ipAt(cidr, assigned.ordinal);
   }
 
-  /** Frees everything of the handle; answers the addresses. */
   /** What the handle has becomes the asker's: other attributes on the same addresses. */
   renew(handleId: string, secondary: Readonly<Record<string, string>>): void {
     for (const cidr of this.view.blockNamesOf(handleId)) {
@@ -116,12 +127,13 @@ export class Batch {
     }
   }
 
+  /** Frees everything of the handle; answers the addresses. */
   release(handleId: string): readonly Ip[] {
     this.hold(handleId);
     const ips: Ip[] = [];
     for (const { value } of this.view.blocksOf(handleId)) {
       const copy = defined(this.copyOf(value.cidr), value.cidr);
-      const released = releaseHandle(copy.value, handleId);
+      const released = releaseHandle(copy.value, handleId, this.cooldown());
       if (!released) continue;
       this.blocks.set(value.cidr, { ...copy, value: released.block, changed: true });
       ips.push(...released.ordinals.map((ordinal) => ipAt(value.cidr, ordinal)));
@@ -144,7 +156,8 @@ export class Batch {
   learn(revision: bigint): void {
     for (const [cidr, { value, changed }] of this.blocks) {
       const newer = (this.view.blocks.get(cidr)?.revision ?? -1n) >= revision;
-      if (changed && !newer) this.view.blocks.set(cidr, { value, revision });
+      if (changed && isAbandoned(value)) this.view.removed(blockKey(cidr), revision);
+      else if (changed && !newer) this.view.blocks.set(cidr, { value, revision });
     }
     for (const [id, { value, changed }] of this.handles) {
       const newer = (this.view.handles.get(id)?.revision ?? -1n) >= revision;
@@ -175,9 +188,12 @@ export class Batch {
       key,
       value: printIpam(value),
     });
-    const blocks = [...this.blocks].flatMap(([cidr, { value, changed }]) =>
-      changed ? [put(blockKey(cidr), value)] : [],
-    );
+    const blocks = [...this.blocks].flatMap(([cidr, { value, changed }]): Write[] => {
+      if (!changed) return [];
+      // A block that lost its owner goes with its last address.
+      if (isAbandoned(value)) return [{ kind: 'delete', key: blockKey(cidr) }];
+      return [put(blockKey(cidr), value)];
+    });
     const handles = [...this.handles].flatMap(([id, { value, changed }]): Write[] => {
       if (!changed) return [];
       return [value ? put(handleKey(id), value) : { kind: 'delete', key: handleKey(id) }];

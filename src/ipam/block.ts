@@ -6,6 +6,7 @@ import { type Json, printJson } from '../base/json.ts';
 import type { AllocationAttribute, IpamBlock } from '../model/ipam.ts';
 import { type Cidr, ipAt, ordinalOf, sizeOf } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
+import { type Cooldown, collectCooled, withoutUnused } from './cooldown.ts';
 
 /** `host:<node>`: the form of a block's owner. */
 export const ownerOf = (node: string): string => `host:${node}`;
@@ -34,11 +35,17 @@ export function emptyBlock({ cidr, owner, claimedAt, sequenceNumber }: EmptyBloc
   };
 }
 
-/** Nobody owns it and nobody has an address in it: what a deleted node left behind. */
-export const isAbandoned = (block: IpamBlock): boolean =>
-  !block.affinity && block.allocations.every((index) => index === null);
+export const isEmpty = (block: IpamBlock): boolean =>
+  block.allocations.every((index) => index === null);
 
-export const isFull = (block: IpamBlock): boolean => block.unallocated.length === 0;
+/** Nobody owns it and nobody has an address in it: what a deleted node left behind. */
+export const isAbandoned = (block: IpamBlock): boolean => !block.affinity && isEmpty(block);
+
+/** The ordinal to give out next: of those not reserved, the one that has been free longest. */
+export const nextFree = (block: IpamBlock, reserved: ReadonlySet<number>): number | undefined =>
+  reserved.size === 0
+    ? block.unallocated[0]
+    : block.unallocated.find((ordinal) => !reserved.has(ordinal));
 
 /** Assigns one free ordinal: the asked one, or the one that has been free longest. */
 export function assignOne(
@@ -69,34 +76,25 @@ export function assignOne(
   };
 }
 
+const AT_ONCE: Cooldown = { now: new Date(0), seconds: 0 };
+
 /** Frees every ordinal of a handle; undefined when it has none here. */
 export function releaseHandle(
   block: IpamBlock,
   handleId: string,
+  cooldown: Cooldown = AT_ONCE,
 ): { readonly block: IpamBlock; readonly ordinals: readonly number[] } | undefined {
   const ordinals = ordinalsOf(block, handleId);
   if (ordinals.length === 0) return undefined;
   const freed = new Set(ordinals);
-  const kept = block.attributes
-    .map((attribute, index) => ({ attribute, index }))
-    .filter(({ index }) => block.allocations.some((a, o) => a === index && !freed.has(o)));
-  const moved = new Map(kept.map(({ index }, position) => [index, position]));
-  const numbers = Object.entries(block.sequenceNumberForAllocation);
-  return {
-    ordinals,
-    block: {
-      ...block,
-      allocations: block.allocations.map((a, o) =>
-        a === null || freed.has(o) ? null : (moved.get(a) ?? null),
-      ),
-      unallocated: [...block.unallocated, ...ordinals],
-      attributes: kept.map(({ attribute }) => attribute),
-      sequenceNumber: BigInt(block.sequenceNumber) + 1n,
-      sequenceNumberForAllocation: Object.fromEntries(
-        numbers.filter(([o]) => !freed.has(Number(o))),
-      ),
-    },
-  };
+  const resting = block.attributes.length;
+  const marked = withoutUnused({
+    ...block,
+    allocations: block.allocations.map((a, ordinal) => (freed.has(ordinal) ? resting : a)),
+    attributes: [...block.attributes, { releasedAt: cooldown.now.toISOString() }],
+    sequenceNumber: BigInt(block.sequenceNumber) + 1n,
+  });
+  return { ordinals, block: collectCooled(marked, cooldown) };
 }
 
 /** Gives a handle's ordinals another attribute, e.g. another node; the same block when it has it. */

@@ -2,7 +2,6 @@
 // configuration, each with the revision that a write must compare. Own commits go in directly; the
 // watch confirms them.
 import type { Change, KeyValue } from '../datastore/store.ts';
-import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../model/ip-pool.ts';
 import {
   type BlockAffinity,
   type IpamBlock,
@@ -14,12 +13,13 @@ import {
   parseHandle,
   parseIpamConfig,
 } from '../model/ipam.ts';
-import { parseKey } from '../model/keys.ts';
-import { parseResource } from '../model/resource.ts';
+import { type ClusterPlural, IPAM, parseKey, resourceKey, resourcePrefix } from '../model/keys.ts';
 import type { Cidr } from '../net/cidr.ts';
 import { ipAt } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
-import { addressesOf, handleOf, ownerOf } from './block.ts';
+import { addressesOf, handleOf, isKept, ownerOf } from './block.ts';
+import { BlockIndex } from './block-index.ts';
+import { PoolView } from './pools/pool-view.ts';
 
 export interface Stored<T> {
   readonly value: T;
@@ -27,37 +27,66 @@ export interface Stored<T> {
 }
 
 export class IpamView {
-  readonly blocks = new Map<Cidr, Stored<IpamBlock>>();
+  readonly blocks: BlockIndex;
   readonly affinities = new Map<Cidr, Stored<BlockAffinity>>();
   readonly handles = new Map<string, Stored<IpamHandle>>();
-  readonly pools = new Map<string, IpPool>();
+  readonly pools: PoolView;
   /** Undefined while the store holds none: that differs from an empty one. */
   config: IpamConfig | undefined;
+  /** Keys of blocks that hold something else. */
+  readonly unreadable = new Set<Cidr>();
+  /** What must be followed, each with the kind of resource that it holds. */
+  readonly prefixes: ReadonlyMap<string, ClusterPlural | undefined>;
   private readonly node: string;
   /** Keys deleted by us whose older puts may still be on their way. */
   private readonly deleted = new Map<string, bigint>();
 
   constructor(node: string) {
     this.node = node;
+    this.pools = new PoolView(node);
+    this.blocks = new BlockIndex(node, (cidr, taken) => this.pools.setTaken(cidr, taken));
+    this.prefixes = new Map<string, ClusterPlural | undefined>([
+      [IPAM, undefined],
+      [resourcePrefix('ippools'), 'ippools'],
+      [resourcePrefix('ipreservations'), 'ipreservations'],
+      [resourceKey('nodes', node), 'nodes'],
+    ]);
   }
 
   /** Blocks that are this node's: confirmed affinity and owner agree. */
   ownBlocks(): readonly Stored<IpamBlock>[] {
-    return [...this.affinities].flatMap(([cidr, affinity]) => {
+    return [...this.blocks.owned].flatMap((cidr) =>
+      this.isConfirmed(cidr) ? (this.blocks.get(cidr) ?? []) : [],
+    );
+  }
+
+  /**
+   * Claims cut short, by whoever: a block that names this node without its confirmed affinity, or
+   * an affinity of this node without a block.
+   */
+  halfClaimed(): readonly Cidr[] {
+    const named = [...this.blocks.owned].filter((cidr) => !this.isConfirmed(cidr));
+    const alone = [...this.affinities].flatMap(([cidr, { value }]) => {
+      const present = this.blocks.has(cidr) || this.unreadable.has(cidr);
+      return present || value.state === 'pendingDeletion' ? [] : [cidr];
+    });
+    return [...named, ...alone];
+  }
+
+  /** This node's affinities that mean nothing: the block is another's, or was to go. */
+  staleAffinities(): readonly Cidr[] {
+    return [...this.affinities].flatMap(([cidr, { value }]) => {
       const block = this.blocks.get(cidr);
-      const own =
-        block && isConfirmed(affinity.value) && block.value.affinity === ownerOf(this.node);
-      return own ? [block] : [];
+      const stale = block
+        ? block.value.affinity !== ownerOf(this.node)
+        : value.state === 'pendingDeletion';
+      return stale ? [cidr] : [];
     });
   }
 
-  /** Blocks that name this node while its affinity is missing or unconfirmed: a claim cut short. */
-  halfClaimed(): readonly Stored<IpamBlock>[] {
-    const owner = ownerOf(this.node);
-    return [...this.blocks.values()].filter(({ value: { affinity, cidr } }) => {
-      const mine = this.affinities.get(cidr);
-      return affinity === owner && !(mine && isConfirmed(mine.value));
-    });
+  private isConfirmed(cidr: Cidr): boolean {
+    const affinity = this.affinities.get(cidr);
+    return affinity !== undefined && isConfirmed(affinity.value);
   }
 
   /** Blocks that a handle names, whether or not they are known. */
@@ -74,28 +103,28 @@ export class IpamView {
     return this.blocksOf(handleId).flatMap(({ value }) => addressesOf(value, handleId));
   }
 
-  /** Handles with addresses that were assigned on this node. */
+  /** Handles with addresses that were assigned on this node; kept ones are their owner's for good. */
   localHandles(): ReadonlyMap<string, readonly Ip[]> {
     const found = new Map<string, Ip[]>();
-    for (const { value: block } of this.blocks.values()) {
+    for (const cidr of this.blocks.used) {
+      const block = this.blocks.get(cidr)!.value;
       for (const [ordinal, index] of block.allocations.entries()) {
         const attribute = index === null ? undefined : block.attributes[index];
         const handle = attribute && handleOf(attribute);
-        if (!handle || attribute.secondary?.['node'] !== this.node) continue;
-        found.set(handle, [...(found.get(handle) ?? []), ipAt(block.cidr, ordinal)]);
+        if (!handle || attribute.secondary?.['node'] !== this.node || isKept(attribute)) continue;
+        found.set(handle, [...(found.get(handle) ?? []), ipAt(cidr, ordinal)]);
       }
     }
     return found;
   }
 
-  /** Replaces what is under the prefix by the listing. */
+  /** Replaces what is under one of the prefixes by the listing. */
   snapshot(prefix: string, items: readonly KeyValue[]): void {
-    if (prefix.includes('/ippools/')) this.pools.clear();
+    const plural = this.prefixes.get(prefix);
+    if (plural) this.pools.clear(plural);
     else {
-      this.blocks.clear();
-      this.affinities.clear();
-      this.handles.clear();
-      this.deleted.clear();
+      for (const cidr of [...this.blocks.keys(), ...this.unreadable]) this.blocks.delete(cidr);
+      for (const all of [this.affinities, this.handles, this.deleted, this.unreadable]) all.clear();
       this.config = undefined;
     }
     for (const item of items) this.put(item);
@@ -111,28 +140,38 @@ export class IpamView {
   put({ key: path, value, revision }: KeyValue): void {
     const key = parseKey(path);
     if (!key || (this.deleted.get(path) ?? -1n) >= revision) return;
-    if (key.kind === 'block') store(this.blocks, key.cidr, () => parseBlock(value), revision);
-    else if (key.kind === 'handle') store(this.handles, key.id, () => parseHandle(value), revision);
-    else if (key.kind === 'affinity' && key.owner === 'host' && key.node === this.node) {
+    if (key.kind === 'block') {
+      store(this.blocks, key.cidr, () => parseBlock(value), revision);
+      this.mark(key.cidr, !this.blocks.has(key.cidr));
+    } else if (key.kind === 'handle') {
+      store(this.handles, key.id, () => parseHandle(value), revision);
+    } else if (key.kind === 'affinity' && key.owner === 'host' && key.node === this.node) {
       store(this.affinities, key.cidr, () => parseAffinity(value), revision);
     } else if (key.kind === 'ipamConfig') {
       const config = parseIpamConfig(value);
       if (config.ok) this.config = config.value;
-    } else if (key.kind === 'resource' && key.plural === 'ippools') {
-      const pool = parseResource<'IPPool', IpPoolSpec>('IPPool', value, checkIpPoolSpec);
-      if (pool.ok) this.pools.set(key.name, pool.value);
-    }
+    } else if (key.kind === 'resource') this.pools.put(key.plural, key.name, value);
   }
 
   remove(path: string, revision: bigint): void {
     const key = parseKey(path);
     if (!key) return;
-    if (key.kind === 'block') forget(this.blocks, key.cidr, revision);
-    else if (key.kind === 'handle') forget(this.handles, key.id, revision);
+    if (key.kind === 'block') {
+      forget(this.blocks, key.cidr, revision);
+      if (!this.blocks.has(key.cidr)) this.mark(key.cidr, false);
+    } else if (key.kind === 'handle') forget(this.handles, key.id, revision);
     else if (key.kind === 'affinity' && key.owner === 'host' && key.node === this.node)
       forget(this.affinities, key.cidr, revision);
     else if (key.kind === 'ipamConfig') this.config = undefined;
-    else if (key.kind === 'resource') this.pools.delete(key.name);
+    else if (key.kind === 'resource') this.pools.remove(key.plural, key.name);
+  }
+
+  // Nobody may make a block where something is stored that is none.
+  private mark(cidr: Cidr, unreadable: boolean): void {
+    if (unreadable === this.unreadable.has(cidr)) return;
+    if (unreadable) this.unreadable.add(cidr);
+    else this.unreadable.delete(cidr);
+    if (!this.blocks.has(cidr)) this.pools.setTaken(cidr, unreadable);
   }
 
   /** Our own deletion at `revision`; older puts that the watch still delivers are ignored. */
@@ -146,22 +185,23 @@ export class IpamView {
 /** Deletions remembered: far more than a watch ever lags. */
 const DELETED_MAX = 10_000;
 
+type Kept<K, T> = {
+  get(key: K): Stored<T> | undefined;
+  delete(key: K): unknown;
+  set(key: K, stored: Stored<T>): unknown;
+};
+
 type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false };
 
 // An unparsable value is skipped: what was known before would be a lie. The watch's echo of an own
 // commit has the revision that is known already.
-function store<K, T>(
-  map: Map<K, Stored<T>>,
-  key: K,
-  parse: () => Parsed<T>,
-  revision: bigint,
-): void {
+function store<K, T>(map: Kept<K, T>, key: K, parse: () => Parsed<T>, revision: bigint): void {
   if ((map.get(key)?.revision ?? -1n) >= revision) return;
   const parsed = parse();
   if (parsed.ok) map.set(key, { value: parsed.value, revision });
   else map.delete(key);
 }
 
-function forget<K, T>(map: Map<K, Stored<T>>, key: K, revision: bigint): void {
+function forget<K, T>(map: Kept<K, T>, key: K, revision: bigint): void {
   if ((map.get(key)?.revision ?? -1n) <= revision) map.delete(key);
 }

@@ -3,10 +3,11 @@
 import type { Clock } from '../base/clock.ts';
 import { OpError } from '../base/op-error.ts';
 import type { KeyValue, Store, Write } from '../datastore/store.ts';
-import { parseBlock, printIpam } from '../model/ipam.ts';
+import { parseBlock } from '../model/ipam.ts';
 import { affinityPrefix, blockKey, parseKey, resourcePrefix } from '../model/keys.ts';
 import { parseWorkloadEndpointName } from '../model/workload-endpoint.ts';
 import { openAllocator } from './allocator.io.ts';
+import { ownerlessBlock } from './claim/give-back.ts';
 
 /** Throws OpError when the store fails or a race is lost; calling again goes on where it stopped. */
 export async function releaseNode(
@@ -52,16 +53,10 @@ async function releaseBlock(store: Store, affinity: KeyValue): Promise<void> {
   const path = blockKey(key.cidr);
   const stored = await store.get(path);
   const block = stored && parseBlock(stored.value);
-  const writes: Write[] = [{ kind: 'delete', key: affinity.key }];
-  if (block?.ok && block.value.affinity === `host:${key.node}`) {
-    const empty = block.value.allocations.every((index) => index === null);
-    const { affinity_claim_time: _time, ...rest } = block.value;
-    writes.push(
-      empty
-        ? { kind: 'delete', key: path }
-        : { kind: 'put', key: path, value: printIpam({ ...rest, affinity: null }) },
-    );
-  }
+  const writes: Write[] = [
+    { kind: 'delete', key: affinity.key },
+    ...(block?.ok ? ownerlessBlock(path, block.value, key.node) : []),
+  ];
   const compares = [
     { key: affinity.key, revision: affinity.revision },
     { key: path, revision: stored?.revision ?? 0n },

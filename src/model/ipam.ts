@@ -3,11 +3,14 @@
 import { type Json, parseJson, printJson } from '../base/json.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { Cidr } from '../net/cidr.ts';
+import type { IpamConfig } from './ipam-config.ts';
 import { isObject } from './resource.ts';
+
+export type { IpamConfig } from './ipam-config.ts';
 
 /** Who holds an address: the handle it is released by, and facts about the owner. */
 export interface AllocationAttribute {
-  readonly handle_id?: string;
+  readonly handle_id?: string | null;
   readonly secondary?: Readonly<Record<string, string>>;
   /** Set while the address cools down after its release. */
   readonly releasedAt?: string;
@@ -18,7 +21,7 @@ export interface IpamBlock {
   readonly cidr: Cidr;
   /** `host:<node>`, `virtual:<name>`, or absent when nobody owns the block. */
   readonly affinity?: string | null;
-  readonly affinity_claim_time?: string;
+  readonly affinity_claim_time?: string | null;
   /** By ordinal: index into `attributes`, or null when free. */
   readonly allocations: readonly (number | null)[];
   /** Free ordinals, first in first out. */
@@ -40,12 +43,6 @@ export interface IpamHandle {
   readonly deleted: boolean;
 }
 
-export interface IpamConfig {
-  readonly strict_affinity?: boolean;
-  readonly auto_allocate_blocks?: boolean;
-  readonly maxBlocksPerHost?: number;
-}
-
 function parseRaw<T>(
   what: string,
   text: string,
@@ -61,16 +58,37 @@ function parseRaw<T>(
   }
 }
 
-export const parseBlock = (text: string): Result<IpamBlock> =>
-  parseRaw(
-    'block',
-    text,
-    (o) =>
-      typeof o['cidr'] === 'string' &&
-      Array.isArray(o['allocations']) &&
-      Array.isArray(o['unallocated']) &&
-      Array.isArray(o['attributes']),
-  );
+/** What older writers spelled otherwise or left out is read as what it means today. */
+export function parseBlock(text: string): Result<IpamBlock> {
+  const parsed = parseRaw<StoredBlock>('block', text, isBlock);
+  return parsed.ok ? ok(today(parsed.value)) : parsed;
+}
+
+const isBlock = (o: { [key: string]: Json }): boolean =>
+  typeof o['cidr'] === 'string' &&
+  Array.isArray(o['allocations']) &&
+  Array.isArray(o['unallocated'] ?? []) &&
+  Array.isArray(o['attributes'] ?? []);
+
+/** A block as stored: the fields that came later may be missing. */
+type StoredBlock = Pick<IpamBlock, 'cidr' | 'allocations'> &
+  Partial<{ readonly [K in keyof IpamBlock]: IpamBlock[K] | null }> & {
+    /** The owner's bare name, before there was `affinity`. */
+    readonly hostAffinity?: string | null;
+  };
+
+function today({ hostAffinity, ...block }: StoredBlock): IpamBlock {
+  const owner = block.affinity || hostAffinity;
+  return {
+    ...block,
+    ...(owner && { affinity: owner.includes(':') ? owner : `host:${owner}` }),
+    unallocated: block.unallocated ?? [],
+    attributes: block.attributes ?? [],
+    sequenceNumber: block.sequenceNumber ?? 0,
+    sequenceNumberForAllocation: block.sequenceNumberForAllocation ?? {},
+    deleted: block.deleted ?? false,
+  };
+}
 
 /** An empty value is a legacy affinity and means confirmed. */
 export const parseAffinity = (text: string): Result<BlockAffinity> =>

@@ -1,0 +1,101 @@
+// One request's place in a batch: what it takes and frees, with the blocks that must be claimed first.
+import { OpError } from '../base/op-error.ts';
+import { type Family, familyOf, type Ip } from '../net/ip.ts';
+import type { Batch } from './batch.ts';
+import { ownerOf } from './block.ts';
+import { type ClaimContext, claimBlock } from './claim/claim.io.ts';
+import type { IpamView } from './ipam-view.ts';
+import { pickAny, pickRequested } from './pick.ts';
+import type { AssignOutcome, AssignRequest, ReleaseOutcome, ReleaseRequest } from './request.ts';
+import type { Upkeep } from './upkeep.io.ts';
+
+/** Lost races before a request is given up. */
+export const CONFLICTS_MAX = 100;
+
+export interface PlaceContext {
+  readonly claims: ClaimContext;
+  readonly view: IpamView;
+  readonly upkeep: Upkeep;
+}
+
+/** What a request gets when the batch is committed. */
+export type Success =
+  | Extract<AssignOutcome, { kind: 'assigned' }>
+  | Extract<ReleaseOutcome, { kind: 'released' }>;
+
+type Failure = Exclude<AssignOutcome, { kind: 'assigned' }>;
+
+/** `later`: an earlier member of the batch is about the same. `index` is the member's number. */
+export function placeRelease(
+  batch: Batch,
+  request: ReleaseRequest,
+  index: number,
+): Success | 'later' {
+  if (batch.touches(request.handleId)) return 'later';
+  const ips = batch.release(request.handleId);
+  if (request.alongside && !batch.addAlongside(index, request.alongside)) return 'later';
+  return { kind: 'released', ips };
+}
+
+export async function placeAssign(
+  context: PlaceContext,
+  batch: Batch,
+  request: AssignRequest,
+  index: number,
+): Promise<AssignOutcome | 'later'> {
+  if (batch.touches(request.handleId)) return 'later';
+  batch.hold(request.handleId);
+  const present = context.view.addressesOf(request.handleId);
+  const ips: Ip[] = [...present]; // a repeated ADD keeps what it has
+  const foreign = request.keep && foreignBlock(context, request.handleId);
+  if (foreign) return { kind: 'refused', message: foreign };
+  if (request.keep) batch.renew(request.handleId, attributesOf(request));
+  for (const family of [4, 6] as const) {
+    const count = family === 4 ? request.count4 : request.count6;
+    if (count === 0 || present.some((ip) => familyOf(ip) === family)) continue;
+    const taken = await take(context, batch, request, family);
+    if (typeof taken !== 'string') return taken;
+    ips.push(taken);
+  }
+  if (!batch.addAlongside(index, request.alongside(ips))) return 'later';
+  return { kind: 'assigned', ips, revision: 0n };
+}
+
+const attributesOf = ({ attributes, keep }: AssignRequest): Readonly<Record<string, string>> =>
+  keep ? { ...attributes, keep: 'true' } : attributes;
+
+// With strict affinity a kept address cannot follow to a node that does not own its block.
+function foreignBlock({ view, claims }: PlaceContext, handleId: string): string | undefined {
+  if (!view.config?.strict_affinity) return undefined;
+  const owner = ownerOf(claims.node);
+  const block = view.blocksOf(handleId).find(({ value }) => value.affinity !== owner)?.value;
+  return (
+    block && `${handleId} keeps an address in ${block.cidr} of ${block.affinity} (strict affinity)`
+  );
+}
+
+async function take(
+  { claims, view, upkeep }: PlaceContext,
+  batch: Batch,
+  request: AssignRequest,
+  family: Family,
+): Promise<Ip | Failure> {
+  const picking = { view, batch, node: claims.node };
+  const requested = request.requested?.find((ip) => familyOf(ip) === family);
+  for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
+    const pick = requested
+      ? pickRequested(picking, requested, request.use ?? 'Workload')
+      : pickAny(picking, request, family);
+    if (pick.kind === 'block') {
+      const { handleId } = request;
+      const { cidr, ordinal } = pick;
+      return batch.assign({ cidr, handleId, secondary: attributesOf(request), ordinal });
+    }
+    if (pick.kind !== 'claim') return pick;
+    if (!(await upkeep.settled())) await claimBlock(claims, view, pick);
+  }
+  return {
+    kind: 'unavailable',
+    error: new OpError('ipam claim', `lost ${CONFLICTS_MAX} races for a block`),
+  };
+}
