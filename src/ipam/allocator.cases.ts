@@ -12,6 +12,7 @@ import {
   openAllocator,
 } from './allocator.io.ts';
 import { auditIpam } from './audit.ts';
+import { assignTunnelAddress } from './tunnel.ts';
 
 export const noMore = { compares: [], writes: [] };
 
@@ -75,7 +76,7 @@ export async function audited(store: Store): Promise<void> {
   assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
 }
 
-async function assigned(
+export async function assigned(
   allocator: Allocator,
   handle: string,
   more: Partial<AssignRequest> = {},
@@ -91,16 +92,20 @@ async function assigned(
   return outcome.kind === 'assigned' ? outcome.ips.join() : '';
 }
 
+/** A test on an empty store; afterwards every invariant must hold. */
+export type Scenario = (what: string, work: (store: Store) => Promise<void>) => void;
+
 /** `fresh` gives an empty store. */
-export function allocatorCases(name: string, fresh: () => Promise<Store>): void {
-  const scenario = (what: string, work: (store: Store) => Promise<void>): void => {
-    test(`${name}: ${what}`, async () => {
+export const scenarioOn =
+  (name: string, fresh: () => Promise<Store>): Scenario =>
+  (what, work) =>
+    void test(`${name}: ${what}`, async () => {
       const store = await fresh();
       await work(store).finally(closeAll);
       await audited(store);
     });
-  };
 
+export function allocatorCases(scenario: Scenario): void {
   scenario('addresses are given once, freed by handle, and come back last', async (store) => {
     await addPool(store, '10.0.0.0/24', { blockSize: 30 });
     const a = await open(store, 'a');
@@ -240,5 +245,28 @@ export function allocatorCases(name: string, fresh: () => Promise<Store>): void 
     assert.equal(await assigned(a, 'net.x-db-0', { keep: true, attributes: { node: 'a' } }), ip);
     a.close();
     b.close();
+  });
+
+  scenario('a tunnel address is the same again after a restart', async (store) => {
+    await addPool(store, '10.10.0.0/24', { allowedUses: ['Workload'] }, 'pods');
+    await addPool(store, '10.11.0.0/24', { allowedUses: ['Tunnel'] }, 'tunnels');
+    const alongside = (ips: readonly string[]) => ({
+      compares: [],
+      writes: [{ kind: 'put', key: '/calico/tunnel', value: ips.join() } as const],
+    });
+    const ask = async () => {
+      const allocator = await open(store, 'a');
+      return assignTunnelAddress(allocator, { tunnel: 'ipip', node: 'a', alongside });
+    };
+    const [first, second] = [await ask(), await ask()];
+    assert.ok(first.kind === 'assigned' && second.kind === 'assigned');
+    assert.match(first.ips.join(), /^10\.11\.0\.\d+$/);
+    assert.deepEqual(second.ips, first.ips);
+    assert.equal((await store.get('/calico/tunnel'))?.value, first.ips.join());
+    const [block] = (await store.list(IPAM)).items;
+    assert.match(
+      block?.value ?? '',
+      /"handle_id":"ipip-tunnel-addr-a","secondary":{"node":"a","type":"ipipTunnelAddress"}/,
+    );
   });
 }

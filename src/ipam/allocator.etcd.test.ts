@@ -5,8 +5,10 @@ import { type EtcdServer, startEtcd } from '../../test/lab/etcd-server.ts';
 import { openEtcdStore } from '../datastore/etcd.io.ts';
 import type { Store } from '../datastore/store.ts';
 import { HANDLE_PREFIX, ROOT } from '../model/keys.ts';
-import { addPool, allocatorCases, audited, open, request } from './allocator.cases.ts';
+import { addPool, allocatorCases, audited, open, request, scenarioOn } from './allocator.cases.ts';
 import type { Allocator } from './allocator.io.ts';
+import { blockLifeCases } from './block-life.cases.ts';
+import { poolChoiceCases } from './pool-choice.cases.ts';
 
 const PODS = 300;
 
@@ -40,7 +42,10 @@ describe('allocator on etcd', () => {
     return store;
   };
 
-  allocatorCases('etcd', fresh);
+  const scenario = scenarioOn('etcd', fresh);
+  allocatorCases(scenario);
+  poolChoiceCases(scenario);
+  blockLifeCases(scenario);
 
   test('how fast: one after the other, and all at once', async (context) => {
     const store = await fresh();

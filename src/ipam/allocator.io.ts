@@ -6,6 +6,7 @@ import type { Log } from '../base/log.io.ts';
 import { messageOf, OpError } from '../base/op-error.ts';
 import type { Store, TransactionResult, Write } from '../datastore/store.ts';
 import { ipamConfigProblem } from '../model/ipam-config.ts';
+import { IPAM } from '../model/keys.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { Batch, type Guard } from './batch.ts';
 import { learnConflict, refusedMembers } from './conflict.ts';
@@ -54,6 +55,8 @@ export interface AllocatorOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly log?: Log;
+  /** False: no blocks are claimed ahead or given back; for a node that is being removed. */
+  readonly upkeep?: false;
   /** A named place where a test may end the process. */
   readonly failpoint?: (name: string) => void | Promise<void>;
 }
@@ -83,7 +86,8 @@ class NodeAllocator implements Allocator {
   constructor(options: AllocatorOptions) {
     this.options = options;
     this.view = new IpamView(options.node);
-    const upkeep = new Upkeep(options, this.view, this.stop.signal);
+    const signal = options.upkeep === false ? AbortSignal.abort() : this.stop.signal;
+    const upkeep = new Upkeep(options, this.view, signal);
     this.placing = { claims: options, view: this.view, upkeep };
     const prefixes = [...this.view.prefixes.keys()];
     this.inSync = Promise.all(prefixes.map((prefix) => this.follow(prefix))).then(() => {});
@@ -122,6 +126,7 @@ class NodeAllocator implements Allocator {
           changes: (changes) => {
             this.view.changes(changes);
             this.checkConfig();
+            if (prefix !== IPAM) void this.inSync.then(() => this.placing.upkeep.start());
           },
         },
         this.stop.signal,

@@ -3,9 +3,14 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type MemoryStore, memoryStore } from '../datastore/memory.ts';
 import { HANDLE_PREFIX } from '../model/keys.ts';
-import { addPool, allocatorCases, audited, open, request } from './allocator.cases.ts';
+import { addPool, allocatorCases, audited, open, request, scenarioOn } from './allocator.cases.ts';
+import { blockLifeCases } from './block-life.cases.ts';
+import { poolChoiceCases } from './pool-choice.cases.ts';
 
-allocatorCases('memory', async () => memoryStore());
+const scenario = scenarioOn('memory', async () => memoryStore());
+allocatorCases(scenario);
+poolChoiceCases(scenario);
+blockLifeCases(scenario);
 
 test('a common ADD is one transaction; waiting ones share the next', async () => {
   const store = memoryStore();

@@ -79,7 +79,7 @@ export class IpamView {
       const block = this.blocks.get(cidr);
       const stale = block
         ? block.value.affinity !== ownerOf(this.node)
-        : value.state === 'pendingDeletion';
+        : value.state === 'pendingDeletion' && !this.unreadable.has(cidr);
       return stale ? [cidr] : [];
     });
   }

@@ -15,7 +15,7 @@ export async function releaseNode(
   node: string,
   clock: Clock,
 ): Promise<{ addresses: number; blocks: number }> {
-  const allocator = openAllocator({ store, node, clock });
+  const allocator = openAllocator({ store, node, clock, upkeep: false });
   try {
     await allocator.ready();
     let addresses = 0;

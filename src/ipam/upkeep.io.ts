@@ -15,6 +15,8 @@ import type { Pool } from './pools/pool.ts';
 const USED_SHARE = 0.75;
 /** Nobody claims ahead of need when less of the pool is left. */
 const FREE_SHARE_MIN = 0.25;
+/** Steps at a time: the rest is done after the next transaction. */
+const STEPS_MAX = 32;
 
 export class Upkeep {
   private readonly context: ClaimContext;
@@ -28,16 +30,18 @@ export class Upkeep {
     this.signal = signal;
   }
 
-  /** A transaction went through: is there anything to do? */
+  /** A transaction went through, or pools changed: is there anything to do? */
   start(): void {
-    if (this.running || this.signal.aborted) return;
-    const work = this.work();
-    if (!work) return;
-    this.running = work()
+    if (this.running || !this.work()) return;
+    this.running = this.run()
       .catch((cause) => this.context.log?.warn({ cause: messageOf(cause) }, 'ipam: upkeep failed'))
       .finally(() => {
         this.running = undefined;
       });
+  }
+
+  private async run(): Promise<void> {
+    for (let step = 0; step < STEPS_MAX; step++) await this.work()?.();
   }
 
   /** Waits for the step that is under way, whose claim a request may need; false: there is none. */
@@ -49,6 +53,7 @@ export class Upkeep {
 
   private work(): (() => Promise<void>) | undefined {
     const { context, view } = this;
+    if (this.signal.aborted) return undefined;
     const [plan] = givenBack(view, context.node, context.clock.date());
     if (plan) return () => giveBack(context, view, plan);
     const next = this.nextBlock();
