@@ -10,6 +10,17 @@ import type { CniRequest } from './request.ts';
 
 type Annotations = Readonly<Record<string, string>>;
 
+/** Kubernetes puts it on the pods of a StatefulSet. */
+const ORDINAL_LABEL = 'statefulset.kubernetes.io/pod-name';
+
+/** The StatefulSet that a pod is an ordinal of: only its names come again. */
+export function statefulSetOf(
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): string | undefined {
+  return labels[ORDINAL_LABEL] === name ? /^(.+)-\d+$/.exec(name)?.[1] : undefined;
+}
+
 const CALICO = 'cni.projectcalico.org/';
 const KEYS = {
   addresses: `${CALICO}ipAddrs`,
@@ -98,6 +109,10 @@ function problemOf(wishes: Wishes, { config }: CniRequest): CniError | undefined
     return bad(KEYS.addressesNoIpam, `it cannot stand beside ${KEYS.addresses}`);
   if (wishes.addresses.length > 0 && ipamType !== 'calico-ipam')
     return bad(KEYS.addresses, `it needs ipam.type calico-ipam, not ${ipamType}`);
+  const { addresses, addressesNoIpam, assign4, assign6 } = wishes;
+  const none = addresses.length + addressesNoIpam.length === 0 && !assign4 && !assign6;
+  if (none && ipamType === 'calico-ipam')
+    return cniError('invalidConfig', 'network configuration: neither IPv4 nor IPv6 is assigned');
   return undefined;
 }
 

@@ -62,8 +62,8 @@ export interface EndpointFacts {
   readonly stored?: WorkloadEndpoint | undefined;
   readonly floatingIps?: readonly Ip[];
   readonly sourcePrefixes?: readonly Cidr[];
-  /** The addresses are not in Calico's IPAM: the endpoint tells its network itself. */
-  readonly outsideIpam?: boolean;
+  /** No handle of the container tells the network (addresses outside IPAM, or kept ones). */
+  readonly namesNetwork?: boolean;
 }
 
 export function buildEndpoint(facts: EndpointFacts): WorkloadEndpoint {
@@ -94,7 +94,7 @@ export function buildEndpoint(facts: EndpointFacts): WorkloadEndpoint {
 function metadataOf(facts: EndpointFacts, serviceAccount: string | undefined) {
   const { request, identity, pod, stored } = facts;
   const { [NETWORK_ANNOTATION]: _former, ...others } = stored?.metadata.annotations ?? {};
-  const annotations = facts.outsideIpam
+  const annotations = facts.namesNetwork
     ? { ...others, [NETWORK_ANNOTATION]: request.config.name }
     : others;
   const { annotations: _annotations, ...metadata } = stored?.metadata ?? {};

@@ -165,6 +165,11 @@ export const FIRST_INTERFACE = 'eth0';
 export const handleSuffix = ({ containerId, ifname }: Attachment): string =>
   ifname === FIRST_INTERFACE ? `.${containerId}` : `.${containerId}:${ifname}`;
 
+/** The name of an address that is its pod's for good, whatever container the pod is. */
+export const stableHandleOf = ({ config, pod, ifname }: CniRequest): string | undefined =>
+  pod &&
+  `${config.name}.${pod.namespace}-${pod.name}${ifname === FIRST_INTERFACE ? '' : `:${ifname}`}`;
+
 /** The name under which an attachment's addresses are released. */
 export const handleIdOf = (request: Attachment & { readonly config: NetworkConfig }): string =>
   `${request.config.name}${handleSuffix(request)}`;

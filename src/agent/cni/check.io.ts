@@ -6,7 +6,7 @@ import { expectedAddresses, missingInside } from '../../cni/check.ts';
 import { type EndpointIdentity, endpointIdentity } from '../../cni/endpoint.ts';
 import { type CniError, cniError } from '../../cni/errors.ts';
 import { destinationsOf } from '../../cni/plan.ts';
-import { type CniRequest, handleIdOf } from '../../cni/request.ts';
+import { type CniRequest, handleIdOf, stableHandleOf } from '../../cni/request.ts';
 import { hostCidr } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import { endpointChainName } from '../../policy/render/names.ts';
@@ -63,7 +63,8 @@ function missingRecord(
     return `WorkloadEndpoint ${name} belongs to container ${spec.containerID}`;
   const unnamed = ips.find((ip) => !spec.ipNetworks?.includes(hostCidr(ip)));
   if (unnamed) return `WorkloadEndpoint ${name} does not name ${unnamed}`;
-  const allocated = context.allocator.addressesOf(handleIdOf(request));
+  const handles = [handleIdOf(request), stableHandleOf(request)];
+  const allocated = handles.flatMap((id) => (id ? context.allocator.addressesOf(id) : []));
   // Addresses that are given without a record (ipAddrsNoIpam) have none to miss.
   const recorded = !isDelegated(request) && !request.config.features.ipAddrsNoIpam;
   const free = recorded ? ips.find((ip) => !allocated.includes(ip)) : undefined;

@@ -37,6 +37,7 @@ async function assignOnly(
   handleId: string,
 ): Promise<Result<string, CniError>> {
   const { config, pod, requestedIp } = request;
+  const namespace = pod && (await namespaceOf(context, pod.namespace));
   const outcome = await context.allocator.assign({
     handleId,
     attributes: {
@@ -49,8 +50,15 @@ async function assignOnly(
     pools4: config.ipv4Pools,
     pools6: config.ipv6Pools,
     ...(requestedIp ? { requested: [requestedIp] } : {}),
+    ...(namespace ? { namespace } : {}),
     alongside: () => NO_MORE,
   });
   if (outcome.kind !== 'assigned') return fail(assignError(outcome));
   return ok(printIpamResult(config, outcome.ips, context.view.pools));
+}
+
+// Pools may select it; without it only those that select every namespace remain.
+async function namespaceOf({ pods }: CniContext, name: string) {
+  const found = await pods?.namespace(name).catch(() => undefined);
+  return found && { name, labels: found.metadata.labels ?? {} };
 }

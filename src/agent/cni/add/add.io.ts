@@ -6,20 +6,22 @@ import { setImmediate } from 'node:timers/promises';
 import { OpError } from '../../../base/op-error.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
 import { UndoList } from '../../../base/undo.ts';
-import { buildEndpoint, endpointIdentity } from '../../../cni/endpoint.ts';
+import { endpointIdentity } from '../../../cni/endpoint.ts';
 import { type CniError, cniError } from '../../../cni/errors.ts';
 import * as plan from '../../../cni/plan.ts';
 import type { CniRequest } from '../../../cni/request.ts';
-import { type AddResult, printResult } from '../../../cni/result.ts';
-import type { Link } from '../../../kernel/kernel.ts';
-import type { Pod } from '../../../kubernetes/api.ts';
+import { printResult } from '../../../cni/result.ts';
+import type { Kernel, Link } from '../../../kernel/kernel.ts';
 import { printResource } from '../../../model/resource.ts';
 import { hostCidr } from '../../../net/cidr.ts';
 import { familyOf, type Ip } from '../../../net/ip.ts';
 import { type Mac, macFromBytes } from '../../../net/mac.ts';
 import type { CniContext } from '../context.ts';
 import { assignError, errorOf } from '../failure.ts';
-import { assign, type Call } from './assign.io.ts';
+import { assign, type Call, endpointOf } from './assign.io.ts';
+import { mtuFor, passGates } from './conditions.io.ts';
+import { addressesOutside } from './outside.io.ts';
+import { findOwner, type Owner } from './owner.io.ts';
 
 /** Answers the result JSON for stdout, or the error; after an error nothing is left. */
 export async function addPod(
@@ -27,42 +29,44 @@ export async function addPod(
   request: CniRequest,
 ): Promise<Result<string, CniError>> {
   context.removal.putOff();
-  const pod = await findPod(context, request);
-  if (!pod.ok) return pod;
-  const identity = endpointIdentity(context.node, request);
+  const mtu = mtuFor(context, request.config);
+  if (!mtu.ok) return mtu;
+  const passed = await passGates(request.config.readinessGates);
+  if (!passed.ok) return passed;
+  const found = await findOwner(context, request);
+  if (!found.ok) return found;
   const undo = new UndoList();
-  const call: Call = { context, request, identity, pod: pod.value, mac: randomMac(), undo };
   try {
-    const added = await wire(call);
-    if (added.ok) return added;
-    await rollBack(call);
+    const added = await begin(context, request, found.value, { mtu: mtu.value, undo });
+    if (!added.ok) await rollBack(context, request, undo);
     return added;
   } catch (cause) {
-    await rollBack(call);
+    await rollBack(context, request, undo);
     return fail(errorOf(cause));
   }
 }
 
-async function findPod(
+async function begin(
   context: CniContext,
   request: CniRequest,
-): Promise<Result<Pod | undefined, CniError>> {
-  if (!request.pod || !request.config.kubernetesPolicy || !context.pods) return ok(undefined);
-  const { namespace, name } = request.pod;
-  try {
-    const pod = await context.pods.find(namespace, name, request.pod.uid);
-    return pod
-      ? ok(pod)
-      : fail(cniError('containerUnknown', `pod ${namespace}/${name} does not exist`));
-  } catch (cause) {
-    return fail(
-      cniError('tryAgain', `the Kubernetes API cannot be asked about the pod: ${String(cause)}`),
-    );
-  }
+  owner: Owner,
+  rest: Pick<Call, 'mtu' | 'undo'>,
+): Promise<Result<string, CniError>> {
+  const outside = await addressesOutside(context, request, owner.wishes, rest.undo);
+  if (!outside.ok) return outside;
+  return wire({
+    context,
+    request,
+    identity: endpointIdentity(context.node, request),
+    owner,
+    mac: owner.wishes.mac ?? randomMac(),
+    outside: outside.value,
+    ...rest,
+  });
 }
 
 async function wire(call: Call): Promise<Result<string, CniError>> {
-  const { context, request, identity } = call;
+  const { context, identity } = call;
   await context.failpoint('add:start');
   const assigning = assign(call); // travels while the veth is made
   assigning.catch(() => {}); // awaited below; a failure before that must not end the process
@@ -85,29 +89,28 @@ async function wire(call: Call): Promise<Result<string, CniError>> {
   await context.failpoint('add:routed');
   await programmed;
   await context.failpoint('add:programmed');
-  const result: AddResult = {
+  return ok(resultOf(call, assigned.ips));
+}
+
+function resultOf({ request, identity, mac, mtu, outside }: Call, ips: readonly Ip[]): string {
+  const { cniVersion, previous } = request.config;
+  return printResult(cniVersion, {
     hostInterface: identity.hostInterface,
     containerInterface: request.ifname,
-    mac: call.mac,
+    mac,
+    mtu,
     sandbox: request.netns,
-    ips: assigned.ips,
-  };
-  return ok(printResult(request.config.cniVersion, result));
+    ips,
+    ...(outside ? { routes: outside.routes, dns: outside.dns } : {}),
+    previous,
+  });
 }
 
 // The endpoint's chains do not depend on its address: they are written while that is being stored. What
 // is handed over here is replaced by what was stored before the call answers.
-function programAhead({ context, request, identity, pod, mac, undo }: Call): void {
-  const ahead = buildEndpoint({
-    node: context.node,
-    request,
-    identity,
-    pod,
-    mac,
-    ips: [],
-    uid: '',
-    creationTimestamp: '',
-  });
+function programAhead(call: Call): void {
+  const { context, identity, undo } = call;
+  const ahead = endpointOf(call, []);
   undo.push('policy', () => context.policy.removeEndpoint(identity.key));
   context.policy.putEndpoint(identity.key, printResource(ahead)).catch(() => {});
 }
@@ -115,7 +118,7 @@ function programAhead({ context, request, identity, pod, mac, undo }: Call): voi
 async function makeVeth(call: Call): Promise<Result<Link, CniError>> {
   const { context, request, identity } = call;
   const { kernel, removal } = context;
-  const hasV6 = request.config.assignIpv6;
+  const hasV6 = wantsV6(call);
   await removal.gone(identity.hostInterface);
   // A pair of the same name is what an earlier, unfinished ADD of this pod left.
   if (kernel.link(identity.hostInterface)) await kernel.deleteLink(identity.hostInterface);
@@ -130,20 +133,20 @@ async function makeVeth(call: Call): Promise<Result<Link, CniError>> {
   }
   removal.made(link.name, request.containerId);
   call.undo.push('veth', async () => void (await kernel.deleteLink(identity.hostInterface)));
-  for (const [key, value] of plan.hostSysctls(link.name, hasV6)) kernel.setSysctl(key, value);
+  setSysctls(kernel, plan.hostSysctls(link.name, hasV6), hasV6);
   kernel.apply(plan.hostLinkChanges(link.index));
   await context.failpoint('add:veth');
   return ok(link);
 }
 
 /** Undefined: the container has an interface of that name already. */
-function addPair({ context, request, identity, mac }: Call): Link | undefined {
+function addPair({ context, request, identity, mac, mtu }: Call): Link | undefined {
   try {
     return context.kernel.addVeth({
       name: identity.hostInterface,
       peer: request.ifname,
       peerNetns: request.netns,
-      mtu: request.config.mtu || context.effectiveMtu,
+      mtu,
       peerMac: mac,
     });
   } catch (cause) {
@@ -153,22 +156,40 @@ function addPair({ context, request, identity, mac }: Call): Link | undefined {
 }
 
 function configurePod(call: Call, ips: readonly Ip[]): void {
-  const { context, request } = call;
+  const { context, request, outside } = call;
+  const { config, ifname } = request;
   const inside = context.kernel.enter(request.netns);
   try {
     const link = inside.link(request.ifname);
     if (!link)
       throw new OpError(`configure ${request.ifname}`, 'the interface vanished from the container');
-    if (ips.some((address) => familyOf(address) === 6))
-      inside.setSysctl('ipv6/conf/all/disable_ipv6', '0');
-    inside.apply(plan.podChanges(link.index, ips));
-    for (const [key, value] of plan.podSysctls(request.config.allowIpForwarding))
-      inside.setSysctl(key, value);
+    const hasV6 = wantsV6(call);
+    setSysctls(inside, plan.podSysctlsBefore(ifname, hasV6), hasV6);
+    const destinations = plan.destinationsOf(outside?.routes ?? [], config.includeDefaultRoutes);
+    const metric = plan.metricOf(ifname, link.index);
+    inside.apply(plan.podChanges(link.index, ips, { destinations, metric }));
+    setSysctls(inside, plan.podSysctls(config.allowIpForwarding, hasV6), hasV6);
   } finally {
     inside.close();
   }
 }
 
+const wantsV6 = ({ owner, outside }: Call): boolean =>
+  outside ? outside.ips.some((ip) => familyOf(ip) === 6) : owner.wishes.assign6;
+
+// A kernel without IPv6 has none of its sysctls; it needs none where no IPv6 is wanted.
+function setSysctls(kernel: Kernel, sysctls: readonly plan.Sysctl[], hasV6: boolean): void {
+  for (const [key, value] of sysctls) {
+    try {
+      kernel.setSysctl(key, value);
+    } catch (cause) {
+      const absent = cause instanceof OpError && cause.errno === ENOENT;
+      if (!absent || hasV6 || !key.startsWith('ipv6/')) throw cause;
+    }
+  }
+}
+
+const ENOENT = 2;
 const EEXIST = 17;
 
 // A route that already leads to the pod's own interface is success; any other is named.
@@ -191,14 +212,9 @@ function addHostRoutes(call: Call, host: Link, ips: readonly Ip[]): void {
   }
 }
 
-async function rollBack(call: Call): Promise<void> {
-  const failed = await call.undo.rollBack();
-  for (const { what, cause } of failed) {
-    call.context.log.error(
-      { what, cause: String(cause), container: call.request.containerId },
-      'undo failed',
-    );
-  }
+async function rollBack({ log }: CniContext, request: CniRequest, undo: UndoList): Promise<void> {
+  for (const { what, cause } of await undo.rollBack())
+    log.error({ what, cause: String(cause), container: request.containerId }, 'undo failed');
 }
 
 // Locally administered, unicast.

@@ -2,15 +2,19 @@
 // back when a later step fails.
 import { randomUUID } from 'node:crypto';
 import type { UndoList } from '../../../base/undo.ts';
+import { statefulSetOf } from '../../../cni/annotations.ts';
 import { buildEndpoint, type EndpointIdentity } from '../../../cni/endpoint.ts';
-import { type CniRequest, handleIdOf } from '../../../cni/request.ts';
-import type { AlongsideWrites, AssignOutcome } from '../../../ipam/allocator.io.ts';
-import type { Pod } from '../../../kubernetes/api.ts';
+import { type CniRequest, handleIdOf, stableHandleOf } from '../../../cni/request.ts';
+import type { AlongsideWrites, AssignOutcome, AssignRequest } from '../../../ipam/allocator.io.ts';
 import { resourceKey } from '../../../model/keys.ts';
 import { API_VERSION, printResource } from '../../../model/resource.ts';
+import type { WorkloadEndpoint } from '../../../model/workload-endpoint.ts';
 import type { Ip } from '../../../net/ip.ts';
 import type { Mac } from '../../../net/mac.ts';
+import type { StoredEndpoint } from '../../view.ts';
 import type { CniContext } from '../context.ts';
+import type { Outside } from './outside.io.ts';
+import type { Owner } from './owner.io.ts';
 
 /** Attempts when another writer changed the endpoint between our read and our write. */
 const ENDPOINT_CONFLICTS_MAX = 5;
@@ -20,8 +24,11 @@ export interface Call {
   readonly context: CniContext;
   readonly request: CniRequest;
   readonly identity: EndpointIdentity;
-  readonly pod: Pod | undefined;
+  readonly owner: Owner;
   readonly mac: Mac;
+  readonly mtu: number;
+  /** Absent: Calico's IPAM gives the addresses. */
+  readonly outside: Outside | undefined;
   readonly undo: UndoList;
 }
 
@@ -33,24 +40,12 @@ export type Assigned = Extract<AssignOutcome, { kind: 'assigned' }> & {
 export async function assign(
   call: Call,
 ): Promise<Assigned | Exclude<AssignOutcome, { kind: 'assigned' }>> {
-  const { context, request, identity, pod } = call;
-  const handleId = handleIdOf(request);
-  const timestamp = context.clock.date().toISOString();
-  const requested = request.requestedIp;
+  const { context, identity, outside } = call;
+  const wanted = wantedOf(call);
   let endpointJson = '';
   const alongside = (ips: readonly Ip[]): AlongsideWrites => {
     const stored = context.view.endpoint(identity.key);
-    const endpoint = buildEndpoint({
-      node: context.node,
-      request,
-      identity,
-      pod,
-      mac: call.mac,
-      ips,
-      uid: stored?.endpoint.metadata.uid ?? randomUUID(),
-      creationTimestamp: timestamp.replace(/\.\d+Z$/, 'Z'),
-    });
-    endpointJson = printResource(endpoint);
+    endpointJson = printResource(endpointOf(call, outside?.ips ?? ips, stored));
     return withNetworkProfile(call, {
       compares: [{ key: identity.key, revision: stored?.revision ?? 0n }],
       writes: [{ kind: 'put', key: identity.key, value: endpointJson }],
@@ -58,24 +53,73 @@ export async function assign(
   };
   call.undo.push('address', () => release(call));
   for (let attempt = 1; ; attempt++) {
-    const outcome = await context.allocator.assign({
-      handleId,
-      attributes: attributesOf(call, timestamp),
-      count4: request.config.assignIpv4 ? 1 : 0,
-      count6: request.config.assignIpv6 ? 1 : 0,
-      pools4: request.config.ipv4Pools,
-      pools6: request.config.ipv6Pools,
-      ...(requested ? { requested: [requested] } : {}),
-      alongside,
-    });
+    const outcome = await context.allocator.assign({ ...wanted, alongside });
     if (outcome.kind === 'assigned') {
       const { revision } = outcome;
       if (revision > 0n) context.view.put({ key: identity.key, value: endpointJson, revision });
-      return { ...outcome, endpointJson };
+      return { ...outcome, ips: outside?.ips ?? outcome.ips, endpointJson };
     }
     if (outcome.kind !== 'conflict' || attempt === ENDPOINT_CONFLICTS_MAX) return outcome;
     await refreshEndpoint(context, identity.key);
   }
+}
+
+/** The endpoint as it is stored, or about to be. */
+export function endpointOf(
+  call: Call,
+  ips: readonly Ip[],
+  stored?: StoredEndpoint,
+): WorkloadEndpoint {
+  const { context, request, identity, owner, outside } = call;
+  const { floatingIps, sourcePrefixes } = owner.wishes;
+  return buildEndpoint({
+    node: context.node,
+    request,
+    identity,
+    pod: owner.pod,
+    mac: call.mac,
+    ips,
+    uid: stored?.endpoint.metadata.uid ?? randomUUID(),
+    creationTimestamp: context.clock
+      .date()
+      .toISOString()
+      .replace(/\.\d+Z$/, 'Z'),
+    stored: stored?.endpoint,
+    floatingIps,
+    sourcePrefixes,
+    namesNetwork: outside !== undefined || stableFor(call) !== undefined,
+  });
+}
+
+// What the allocator is asked for; nothing, when the addresses come from elsewhere: then only the
+// endpoint is stored.
+function wantedOf(call: Call): Omit<AssignRequest, 'alongside'> {
+  const { context, request, owner, outside } = call;
+  const { wishes, namespace } = owner;
+  const stable = stableFor(call);
+  const timestamp = context.clock.date().toISOString();
+  return {
+    handleId: stable?.handleId ?? handleIdOf(request),
+    attributes: { ...attributesOf(call, timestamp), ...stable?.attributes },
+    count4: wishes.assign4 && !outside ? 1 : 0,
+    count6: wishes.assign6 && !outside ? 1 : 0,
+    pools4: wishes.pools4,
+    pools6: wishes.pools6,
+    ...(wishes.addresses.length > 0 ? { requested: wishes.addresses } : {}),
+    ...(namespace
+      ? { namespace: { name: namespace.metadata.name, labels: namespace.metadata.labels ?? {} } }
+      : {}),
+    ...(stable ? { keep: true } : {}),
+  };
+}
+
+// Only a StatefulSet's pod comes again under its name; any other would keep its address for nobody.
+function stableFor({ request, owner, outside }: Call) {
+  const { wishes, pod } = owner;
+  if (!wishes.stableAddress || !pod || outside) return undefined;
+  const statefulset = statefulSetOf(pod.metadata.name, pod.metadata.labels);
+  const handleId = stableHandleOf(request);
+  return statefulset && handleId ? { handleId, attributes: { statefulset } } : undefined;
 }
 
 // Outside Kubernetes an endpoint's one profile is named after the network; it allows what comes
