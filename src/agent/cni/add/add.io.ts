@@ -15,7 +15,7 @@ import type { Kernel, Link } from '../../../kernel/kernel.ts';
 import { printResource } from '../../../model/resource.ts';
 import { hostCidr } from '../../../net/cidr.ts';
 import { familyOf, type Ip } from '../../../net/ip.ts';
-import { type Mac, macFromBytes } from '../../../net/mac.ts';
+import { type Mac, macFromBytes, parseMac } from '../../../net/mac.ts';
 import type { CniContext } from '../context.ts';
 import { assignError, errorOf } from '../failure.ts';
 import { assign, type Call, endpointOf } from './assign.io.ts';
@@ -54,12 +54,13 @@ async function begin(
 ): Promise<Result<string, CniError>> {
   const outside = await addressesOutside(context, request, owner.wishes, rest.undo);
   if (!outside.ok) return outside;
+  const identity = endpointIdentity(context.node, request);
   return wire({
     context,
     request,
-    identity: endpointIdentity(context.node, request),
+    identity,
     owner,
-    mac: owner.wishes.mac ?? randomMac(),
+    mac: owner.wishes.mac ?? formerMac(context, request, identity.key) ?? randomMac(),
     outside: outside.value,
     ...rest,
   });
@@ -215,6 +216,12 @@ function addHostRoutes(call: Call, host: Link, ips: readonly Ip[]): void {
 async function rollBack({ log }: CniContext, request: CniRequest, undo: UndoList): Promise<void> {
   for (const { what, cause } of await undo.rollBack())
     log.error({ what, cause: String(cause), container: request.containerId }, 'undo failed');
+}
+
+// A repeated ADD of the same container keeps its MAC beside its address.
+function formerMac({ view }: CniContext, request: CniRequest, key: string): Mac | undefined {
+  const { containerID, mac } = view.endpoint(key)?.endpoint.spec ?? {};
+  return containerID === request.containerId && mac ? parseMac(mac) : undefined;
 }
 
 // Locally administered, unicast.
