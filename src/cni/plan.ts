@@ -33,6 +33,7 @@ export function hostSysctls(name: string, hasV6: boolean): readonly Sysctl[] {
     [`ipv6/conf/${name}/accept_dad`, '0'],
     [`ipv6/conf/${name}/addr_gen_mode`, '0'], // EUI-64: the address that the pod's gateway is
     [`ipv6/conf/${name}/proxy_ndp`, '1'],
+    ['ipv6/conf/all/forwarding', '1'], // without it no interface forwards, whatever its own says
     [`ipv6/conf/${name}/forwarding`, '1'],
   ];
   return hasV6 ? [...v4, ...v6] : v4;
