@@ -16,8 +16,9 @@ export interface ReadBack {
 }
 
 /**
- * `happened`: every effect of the writes is there; `conflict`: something else is. Throws `cause` when
- * nothing changed at all, and OpError when the store cannot be asked.
+ * `happened`: every effect of the writes is there and nothing else that was compared has changed;
+ * `conflict`: it has. Throws `cause` when nothing changed at all, and OpError when the store cannot
+ * be asked.
  */
 export async function readBack(
   store: Store,
@@ -35,8 +36,11 @@ export async function readBack(
   const movedKeys = new Set(moved.map(({ compare }) => compare.key));
   const guarded = new Set(guards.map(({ compare }) => compare.key));
   const effects = writes.filter(({ key }) => guarded.has(key));
+  const written = new Set(effects.map(({ key }) => key));
+  // What was only compared has no effect to be seen: an answer that rests on it must be sought anew.
   const done =
     effects.length > 0 &&
+    moved.every(({ compare }) => written.has(compare.key)) &&
     effects.every((write) => movedKeys.has(write.key) && inEffect(write, sent, now));
   return { kind: done ? 'happened' : 'conflict', current };
 }

@@ -59,3 +59,23 @@ test('what is stored after a lost reply decides', async () => {
   assert.equal(await seen({ [block]: printIpam(freed) }), 'conflict');
   assert.equal(await seen({ [block]: printIpam(others) }, []), 'conflict');
 });
+
+test('what was only compared must still be so: an earlier transaction may have done the rest', async () => {
+  // DEL of n.1 and n.2 in one transaction, while a lost one freed n.1 and gave n.2 an address.
+  const store = memoryStore();
+  store.put(blockKey(range), printIpam(assigned(before, 'n.1')));
+  store.put(handleKey('n.1'), handle);
+  const revisionOf = async (key: string): Promise<bigint> => (await store.get(key))?.revision ?? 0n;
+  const guards: Guard[] = [];
+  for (const key of [blockKey(range), handleKey('n.1'), handleKey('n.2')])
+    guards.push({ compare: { key, revision: await revisionOf(key) }, alongside: undefined });
+  const freed = releaseHandle(assigned(before, 'n.1'), 'n.1')!.block;
+  store.put(blockKey(range), printIpam(assigned(freed, 'n.2')));
+  store.put(handleKey('n.2'), handle);
+  store.delete(handleKey('n.1'));
+  const writes: Write[] = [
+    put(blockKey(range), printIpam(freed)),
+    { kind: 'delete', key: handleKey('n.1') },
+  ];
+  assert.equal((await readBack(store, guards, writes, lost)).kind, 'conflict');
+});

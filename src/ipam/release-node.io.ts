@@ -5,8 +5,13 @@ import { OpError } from '../base/op-error.ts';
 import type { KeyValue, Store, Write } from '../datastore/store.ts';
 import { parseBlock } from '../model/ipam.ts';
 import { affinityPrefix, blockKey, parseKey, resourcePrefix } from '../model/keys.ts';
-import { parseWorkloadEndpointName } from '../model/workload-endpoint.ts';
-import { openAllocator } from './allocator.io.ts';
+import { parseResource } from '../model/resource.ts';
+import {
+  parseWorkloadEndpointName,
+  type WorkloadEndpointSpec,
+} from '../model/workload-endpoint.ts';
+import type { Ip } from '../net/ip.ts';
+import { type AlongsideWrites, openAllocator } from './allocator.io.ts';
 import { ownerlessBlock } from './claim/give-back.ts';
 
 /** Throws OpError when the store fails or a race is lost; calling again goes on where it stopped. */
@@ -18,26 +23,53 @@ export async function releaseNode(
   const allocator = openAllocator({ store, node, clock, upkeep: false });
   try {
     await allocator.ready();
+    // Handles first, then endpoints: the listing has the endpoint of every handle known by now.
+    const handles = allocator.handles();
+    const left = new Set(await endpointsOf(store, node));
     let addresses = 0;
-    for (const handleId of allocator.handles().keys()) {
-      const outcome = await allocator.release({ handleId });
+    for (const [handleId, ips] of handles) {
+      const mine = [...left].filter((endpoint) => endpoint.ips.some((ip) => ips.includes(ip)));
+      const outcome = await allocator.release({ handleId, alongside: deletionOf(mine) });
       if (outcome.kind === 'unavailable') throw outcome.error;
-      if (outcome.kind === 'released') addresses += outcome.ips.length;
+      if (outcome.kind === 'conflict')
+        throw new OpError(handleId, 'its endpoint changed meanwhile');
+      for (const endpoint of mine) left.delete(endpoint);
+      addresses += outcome.ips.length;
     }
-    await deleteEndpoints(store, node);
+    for (const endpoint of left) {
+      const { compares, writes } = deletionOf([endpoint]);
+      const { kind } = await store.transaction(compares, writes);
+      if (kind === 'conflict') throw new OpError(endpoint.key, 'it changed meanwhile');
+    }
     return { addresses, blocks: await releaseBlocks(store, node) };
   } finally {
     allocator.close();
   }
 }
 
-async function deleteEndpoints(store: Store, node: string): Promise<void> {
+interface Endpoint {
+  readonly key: string;
+  readonly revision: bigint;
+  readonly ips: readonly Ip[];
+}
+
+const deletionOf = (endpoints: readonly Endpoint[]): AlongsideWrites => ({
+  compares: endpoints.map(({ key, revision }) => ({ key, revision })),
+  writes: endpoints.map(({ key }) => ({ kind: 'delete', key })),
+});
+
+async function endpointsOf(store: Store, node: string): Promise<readonly Endpoint[]> {
   const { items } = await store.list(resourcePrefix('workloadendpoints'));
-  for (const { key: path, revision } of items) {
+  return items.flatMap(({ key: path, value, revision }) => {
     const key = parseKey(path);
-    if (key?.kind !== 'namespaced' || parseWorkloadEndpointName(key.name)?.node !== node) continue;
-    await store.transaction([{ key: path, revision }], [{ kind: 'delete', key: path }]);
-  }
+    if (key?.kind !== 'namespaced' || parseWorkloadEndpointName(key.name)?.node !== node) return [];
+    const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>(
+      'WorkloadEndpoint',
+      value,
+    );
+    const networks = (parsed.ok && parsed.value.spec.ipNetworks) || [];
+    return [{ key: path, revision, ips: networks.map((network) => network.split('/')[0] as Ip) }];
+  });
 }
 
 async function releaseBlocks(store: Store, node: string): Promise<number> {
