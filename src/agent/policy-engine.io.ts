@@ -69,6 +69,8 @@ const CHECKS_PER_SET_CHECK = 18;
 const PUT_TIMEOUT_MILLISECONDS = 5_000;
 /** Steady changes may put the removal of surplus rules off for so long. */
 const SETTLE_MILLISECONDS_MAX = 10_000;
+/** So many left-over endpoints make every commit dearer than their removal is. */
+const SURPLUS_MAX = 64;
 const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 
 export function openPolicyEngine(options: PolicyEngineOptions): PolicyEngine {
@@ -101,6 +103,8 @@ class Engine implements PolicyEngine {
   private reported = '';
   private settling: NodeJS.Timeout | undefined;
   private unsettledSince: number | undefined;
+  /** Endpoints that went since the last whole. */
+  private surplus = 0;
 
   constructor(options: PolicyEngineOptions) {
     this.options = options;
@@ -142,7 +146,9 @@ class Engine implements PolicyEngine {
   }
 
   removeEndpoint(key: string): void {
-    if (this.feed.removeEndpoint(key)) this.wake();
+    if (!this.feed.removeEndpoint(key)) return;
+    this.surplus++;
+    this.wake();
   }
 
   inSync(): Promise<void> {
@@ -218,15 +224,9 @@ class Engine implements PolicyEngine {
   private async round(why: Reason): Promise<number> {
     const { settleMilliseconds = 0 } = this.options;
     const quick = why === 'change' && this.written && settleMilliseconds > 0;
-    const how = quick ? 'additions' : 'whole';
-    const desired = this.calculator.desired(how);
-    const commits = await this.writer.apply(desired, how);
+    const added = quick ? await this.add() : undefined;
+    const commits = added ?? (await this.whole());
     if (quick) this.settleAfter(settleMilliseconds);
-    const tables = [...desired.tables.values()];
-    this.counts = {
-      chains: tables.reduce((sum, { chains }) => sum + chains.size, 0),
-      ipSets: desired.ipSets.size,
-    };
     this.problem = undefined;
     this.written = true;
     this.first.resolve();
@@ -234,11 +234,26 @@ class Engine implements PolicyEngine {
     return commits;
   }
 
+  /** Undefined: it takes more than additions. */
+  private async add(): Promise<number | undefined> {
+    const additions = this.calculator.additions();
+    return additions && (await this.writer.add(additions));
+  }
+
+  private async whole(): Promise<number> {
+    const desired = this.calculator.desired();
+    this.surplus = 0;
+    const commits = await this.writer.apply(desired);
+    this.counts = { chains: this.writer.chainCount(), ipSets: desired.ipSets.size };
+    return commits;
+  }
+
   // Each change puts it off, to a limit; a round that is whole anyway makes it needless.
   private settleAfter(milliseconds: number): void {
     clearTimeout(this.settling);
     this.unsettledSince ??= performance.now();
-    const left = this.unsettledSince + SETTLE_MILLISECONDS_MAX - performance.now();
+    const patience = this.surplus < SURPLUS_MAX ? SETTLE_MILLISECONDS_MAX : 0;
+    const left = this.unsettledSince + patience - performance.now();
     this.settling = setTimeout(
       () => {
         this.settling = undefined;

@@ -81,27 +81,39 @@ const texts = (one: PolicyCalculator, chain: string): readonly string[] =>
     .get(chain)!
     .rules.map(({ text }) => text.replace(/-m comment --comment "[^"]*" ?/g, ''));
 
-test('additions keep the chains of an endpoint that is gone, until the whole is asked for', () => {
-  const one = calculator();
-  const other = ENDPOINT.replace('-a-', '-b-');
-  one.put(ENDPOINT, endpoint());
-  one.put(other, endpoint({ interfaceName: 'cali2' }));
-  const before = one.desired('additions');
-  one.remove(other);
-  const filterOf = (how: 'whole' | 'additions') => one.desired(how).tables.get('filter')!.chains;
-  for (const [name, chain] of before.tables.get('filter')!.chains)
-    assert.equal(filterOf('additions').get(name), chain);
-  assert.equal(filterOf('whole').has('cali-tw-cali2'), false);
-  assert.equal(filterOf('additions').has('cali-tw-cali2'), false);
-  assert.equal(filterOf('additions').has('cali-tw-cali1'), true);
-});
-
-test('an endpoint that only got its address has the same table', () => {
+test('additions: the chains of a new endpoint; none for one that only got its address or went', () => {
   const one = calculator();
   one.put(ENDPOINT, endpoint({ ipNetworks: [] }));
-  const before = one.desired('additions').tables.get('filter');
+  assert.equal(one.additions(), undefined, 'the whole goes first');
+  one.desired();
   one.put(ENDPOINT, endpoint());
-  assert.equal(one.desired('additions').tables.get('filter'), before);
+  assert.deepEqual(one.additions()?.chains, []);
+  const other = ENDPOINT.replace('-a-', '-b-');
+  one.put(other, endpoint({ interfaceName: 'cali2' }));
+  const added = one.additions()!;
+  assert.deepEqual(added.interfaces, ['cali2']);
+  const desired = one.desired().tables.get('filter')!.chains;
+  assert.ok(added.chains.some(({ name }) => name === 'cali-tw-cali2'));
+  for (const chain of added.chains) assert.deepEqual(chain, desired.get(chain.name));
+  one.remove(other);
+  assert.deepEqual(one.additions()?.interfaces, []);
+  assert.equal(one.desired().tables.get('filter')!.chains.has('cali-tw-cali2'), false);
+});
+
+test('a policy that applies to an endpoint here takes more than additions, another does not', () => {
+  const one = calculator();
+  one.put(ENDPOINT, endpoint().replace('pcns.team', 'team'));
+  one.desired();
+  const policy = (selector: string) =>
+    JSON.stringify({
+      kind: 'GlobalNetworkPolicy',
+      metadata: { name: 'g' },
+      spec: { selector, types: ['Ingress'] },
+    });
+  one.put(`${R}globalnetworkpolicies/g`, policy("team == 'blue'"));
+  assert.ok(one.additions());
+  one.put(`${R}globalnetworkpolicies/g`, policy("team == 'red'"));
+  assert.equal(one.additions(), undefined);
 });
 
 test('a profile that does not exist closes the endpoint', () => {

@@ -4,6 +4,7 @@
 import type { TableName } from '../kernel/tables.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import {
+  type Additions,
   type Desired,
   type DesiredSet,
   type DesiredTable,
@@ -36,6 +37,9 @@ export class PolicyCalculator {
   private readonly filter: FilterRenderer;
   /** What does not depend on any endpoint. */
   private readonly fixed: ReadonlyMap<TableName, DesiredTable>;
+  /** Keys of local endpoints that are new or made of something else since the last answer. */
+  private readonly fresh = new Set<string>();
+  private onlyFresh = false;
   private rendered:
     | { readonly active: readonly ActiveEndpoint[]; readonly filter: DesiredTable }
     | undefined;
@@ -68,8 +72,8 @@ export class PolicyCalculator {
     switch (change?.kind) {
       case 'endpoint':
         this.index.putItem(key, change.now);
-        if (change.now.node === this.options.node) this.local.put(key, change.now);
-        else this.local.remove(key);
+        if (change.now.node !== this.options.node) this.local.remove(key);
+        else if (this.local.put(key, change.now)) this.fresh.add(key);
         break;
       case 'networkSet':
         this.index.putItem(key, change.now);
@@ -79,14 +83,15 @@ export class PolicyCalculator {
         this.local.remove(key);
         break;
       case 'policy':
-        this.local.policyChanged(change.before, change.now);
+        if (this.local.policyChanged(change.before, change.now)) this.onlyFresh = false;
         break;
       case 'profile':
         this.index.profileChanged(change.name);
-        this.local.profileChanged(change.name);
+        if (this.local.profileChanged(change.name)) this.onlyFresh = false;
         break;
       case 'tier':
         this.local.tiersChanged();
+        this.onlyFresh = false;
     }
     return change !== undefined;
   }
@@ -103,24 +108,35 @@ export class PolicyCalculator {
     );
   }
 
-  /**
-   * Everything that the kernel shall hold. 'additions': with the chains of endpoints that are gone
-   * since the last 'whole', so that the dispatch to the others keeps its shape.
-   */
-  desired(how: 'whole' | 'additions' = 'whole'): Desired {
-    if (how === 'whole') this.local.forgetLeaving();
+  /** Everything that the kernel shall hold. */
+  desired(): Desired {
+    this.fresh.clear();
+    this.onlyFresh = true;
     const active = this.local.active();
     const tables = new Map(this.fixed).set('filter', this.filterTable(active));
     return { tables, ipSets: this.ipSets(active) };
   }
 
+  /**
+   * What the endpoints that came since the last answer need, for a kernel that holds the rest;
+   * endpoints that went are left for `desired`. Undefined when more than endpoints has changed.
+   */
+  additions(): Additions | undefined {
+    if (!this.onlyFresh) return undefined;
+    const active = this.local.active();
+    const fresh = [...this.fresh].flatMap((key) => this.local.activeOf(key) ?? []);
+    this.fresh.clear();
+    return {
+      chains: fresh.flatMap((endpoint) => this.filter.chainsOf(endpoint)),
+      interfaces: fresh.map(({ interfaceName }) => interfaceName),
+      ipSets: this.ipSets(active),
+    };
+  }
+
   // The same object as before when no endpoint's chains have changed.
   private filterTable(active: readonly ActiveEndpoint[]): DesiredTable {
     const known = this.rendered;
-    const same =
-      known?.active.length === active.length &&
-      active.every((endpoint, i) => endpoint === known.active[i]);
-    if (known && same) return known.filter;
+    if (known?.active === active) return known.filter;
     const fixed = this.fixed.get('filter')!;
     const filter = { ...fixed, chains: new Map([...fixed.chains, ...this.filter.render(active)]) };
     this.rendered = { active, filter };

@@ -25,6 +25,14 @@ export interface Desired {
   readonly ipSets: ReadonlyMap<string, DesiredSet>;
 }
 
+/** What new endpoints need beside what the kernel holds. */
+export interface Additions {
+  /** Chains of the filter table; some may be there already. */
+  readonly chains: readonly RenderedChain[];
+  readonly interfaces: readonly string[];
+  readonly ipSets: ReadonlyMap<string, DesiredSet>;
+}
+
 export const TABLES: readonly TableName[] = ['filter', 'nat', 'raw', 'mangle'];
 
 /** Our rules in the table's kernel chains, with their hashes. */

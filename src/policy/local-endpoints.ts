@@ -24,14 +24,15 @@ interface LocalEndpoint {
 export class LocalEndpoints {
   private readonly world: World;
   private readonly byKey = new Map<string, LocalEndpoint>();
-  /** Gone endpoints whose chains are still kept, by interface. */
-  private leaving = new Map<string, ActiveEndpoint>();
+  /** Undefined: some endpoint came, went or is made of something else. */
+  private all: readonly ActiveEndpoint[] | undefined;
 
   constructor(world: World) {
     this.world = world;
   }
 
-  put(key: string, endpoint: Endpoint): void {
+  /** False: it is made of the same as before; only its addresses may have changed. */
+  put(key: string, endpoint: Endpoint): boolean {
     const inherited = endpoint.profiles.map((name) => this.world.profiles.get(name)?.labels);
     const labels = labelsOf(endpoint.labels, inherited);
     const all = [...this.world.policies.values()];
@@ -39,59 +40,73 @@ export class LocalEndpoints {
     const before = this.byKey.get(key);
     const active = before && sameChains(before, endpoint, policies) ? before.active : undefined;
     this.byKey.set(key, { endpoint, policies, active });
+    if (!active) this.all = undefined;
+    return active === undefined;
   }
 
-  /** Its chains stay until `forgetLeaving`: their removal may wait, new ones may not. */
   remove(key: string): void {
-    const active = this.byKey.get(key)?.active;
-    if (active) this.leaving.set(active.interfaceName, active);
-    this.byKey.delete(key);
+    if (this.byKey.delete(key)) this.all = undefined;
   }
 
-  forgetLeaving(): void {
-    this.leaving = new Map();
-  }
-
-  policyChanged(before: Policy | undefined, now: Policy | undefined): void {
+  /** Whether that matters to an endpoint here. */
+  policyChanged(before: Policy | undefined, now: Policy | undefined): boolean {
+    let changed = false;
     for (const local of this.byKey.values()) {
       const { labels: own, profiles } = local.endpoint;
       const inherited = profiles.map((name) => this.world.profiles.get(name)?.labels);
       const gone = before !== undefined && local.policies.delete(before);
       const come = now !== undefined && matches(now.selector, labelsOf(own, inherited));
       if (come) local.policies.add(now);
-      if (gone || come) local.active = undefined;
+      if (gone || come) changed = this.stale(local);
     }
+    return changed;
   }
 
-  profileChanged(name: string): void {
+  /** Whether an endpoint here has that profile. */
+  profileChanged(name: string): boolean {
+    let changed = false;
     for (const [key, local] of this.byKey) {
       if (!local.endpoint.profiles.includes(name)) continue;
-      local.active = undefined;
+      changed = this.stale(local);
       this.put(key, local.endpoint);
     }
+    return changed;
   }
 
   /** The order of policies may have changed. */
   tiersChanged(): void {
-    for (const local of this.byKey.values()) local.active = undefined;
+    for (const local of this.byKey.values()) this.stale(local);
   }
 
-  /** By interface, those that leave first. Of two endpoints on one interface the later key wins. */
+  private stale(local: LocalEndpoint): true {
+    local.active = undefined;
+    this.all = undefined;
+    return true;
+  }
+
+  /** The endpoint of a key; undefined without an interface. */
+  activeOf(key: string): ActiveEndpoint | undefined {
+    const local = this.byKey.get(key);
+    if (!local?.endpoint.interfaceName) return undefined;
+    const { interfaceName, profiles } = local.endpoint;
+    local.active ??= {
+      interfaceName,
+      policies: this.world.inOrder(local.policies),
+      profiles: profiles.map((name) => this.world.profiles.get(name) ?? missingProfile(name)),
+    };
+    return local.active;
+  }
+
+  /** By interface, in key order. Of two endpoints on one interface the later key wins. */
   active(): readonly ActiveEndpoint[] {
-    const byInterface = new Map<string, ActiveEndpoint>(this.leaving);
+    if (this.all) return this.all;
+    const byInterface = new Map<string, ActiveEndpoint>();
     for (const key of [...this.byKey.keys()].sort()) {
-      const local = this.byKey.get(key)!;
-      const { interfaceName, profiles } = local.endpoint;
-      if (!interfaceName) continue;
-      local.active ??= {
-        interfaceName,
-        policies: this.world.inOrder(local.policies),
-        profiles: profiles.map((name) => this.world.profiles.get(name) ?? missingProfile(name)),
-      };
-      byInterface.set(interfaceName, local.active);
-      this.leaving.delete(interfaceName);
+      const active = this.activeOf(key);
+      if (active) byInterface.set(active.interfaceName, active);
     }
-    return [...byInterface.values()];
+    this.all = [...byInterface.values()];
+    return this.all;
   }
 }
 

@@ -7,17 +7,28 @@ import type { Chain, Rule } from './rule.ts';
 
 const UNKNOWN: Rule = { match: '', action: DROP, comments: ['Unknown interface'] };
 
+const ROOT = { ingress: 'cali-to-wl-dispatch', egress: 'cali-from-wl-dispatch' } as const;
+const MATCH = { ingress: outInterface, egress: inInterface } as const;
+
+const ruleTo = (direction: Direction, name: string): Rule => ({
+  match: MATCH[direction](name),
+  action: goto(endpointChainName(direction, name)),
+});
+
+/** A root chain as if it led to this endpoint alone: its one rule may stand before all others. */
+export const dispatchTo = (direction: Direction, name: string): Chain => ({
+  name: ROOT[direction],
+  rules: [ruleTo(direction, name)],
+});
+
 /** `cali-to-wl-dispatch` (ingress) or `cali-from-wl-dispatch` with their children. */
 export function dispatchChains(
   direction: Direction,
   interfaceNames: readonly string[],
 ): readonly Chain[] {
-  const root = direction === 'ingress' ? 'cali-to-wl-dispatch' : 'cali-from-wl-dispatch';
-  const match = direction === 'ingress' ? outInterface : inInterface;
-  const toEndpoint = (name: string): Rule => ({
-    match: match(name),
-    action: goto(endpointChainName(direction, name)),
-  });
+  const root = ROOT[direction];
+  const match = MATCH[direction];
+  const toEndpoint = (name: string): Rule => ruleTo(direction, name);
   const names = [...new Set(interfaceNames)].sort();
   const prefix = commonPrefix(names);
   const children: Chain[] = [];

@@ -45,6 +45,11 @@ export class FilterRenderer {
     return chains;
   }
 
+  /** The chains of one endpoint in both directions, its policies' and profiles' with them. */
+  chainsOf(endpoint: ActiveEndpoint): readonly RenderedChain[] {
+    return DIRECTIONS.flatMap((direction) => this.endpoint(endpoint, direction));
+  }
+
   private endpoint(endpoint: ActiveEndpoint, direction: Direction): readonly RenderedChain[] {
     const byDirection = this.known.get(endpoint) ?? new Map<Direction, KnownChains>();
     this.known.set(endpoint, byDirection);

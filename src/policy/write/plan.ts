@@ -7,7 +7,7 @@ import { CHAIN_PREFIX } from '../render/names.ts';
 import { hashOf, type RenderedChain, type RenderedRule } from '../render/rule.ts';
 
 /** A chain of ours as the kernel holds it. Foreign rules in it have the empty hash. */
-interface KnownChain {
+export interface KnownChain {
   readonly hashes: readonly string[];
   /** What we wrote, when it was us. */
   readonly rendered?: RenderedChain;
@@ -84,7 +84,8 @@ export function planTable(known: KnownTable, desired: DesiredTable): TablePlan {
   return { lines, after: { chains: afterwards(known, desired), hooks } };
 }
 
-function sameChain(known: KnownChain | undefined, chain: RenderedChain): boolean {
+/** Whether the kernel holds the chain as it shall be. */
+export function sameChain(known: KnownChain | undefined, chain: RenderedChain): boolean {
   if (!known) return false;
   if (known.rendered === chain) return true;
   return sameHashes(known.hashes, chain.rules);

@@ -2,7 +2,7 @@
 // longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
 import { OpError } from '../../base/op-error.ts';
 import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
-import { type Desired, type DesiredTable, NOTHING, TABLES } from '../desired.ts';
+import { type Additions, type Desired, type DesiredTable, NOTHING, TABLES } from '../desired.ts';
 import { SET_PREFIXES, setPrefixes } from '../render/names.ts';
 import { planAdditions } from './additions.ts';
 import {
@@ -13,6 +13,7 @@ import {
   planSets,
   planTable,
   setsAfter,
+  type TablePlan,
 } from './plan.ts';
 
 export class PolicyWriter {
@@ -20,8 +21,8 @@ export class PolicyWriter {
   private readonly ipSets: IpSets;
   private readonly prefixes: readonly string[];
   private readonly knownTables = new Map<TableName, KnownTable>();
-  /** What was asked for when the table became what is known, and whether nothing is surplus. */
-  private readonly written = new Map<TableName, { table: DesiredTable; whole: boolean }>();
+  /** What was asked for when the table became what is known. */
+  private readonly written = new Map<TableName, DesiredTable>();
   private known: KnownSets | undefined;
   private unused: readonly string[] = [];
 
@@ -35,37 +36,73 @@ export class PolicyWriter {
   /**
    * Makes the kernel hold `desired`; answers how many transactions that took. Throws OpError of
    * the first refusal after trying the other tables; what was refused is read back next time.
-   * 'additions' leaves what is surplus for a later 'whole'.
    */
-  async apply(desired: Desired, how: 'whole' | 'additions' = 'whole'): Promise<number> {
+  async apply(desired: Desired): Promise<number> {
     await this.readUnknown();
-    const sets = planSets(this.known!, desired.ipSets);
+    return this.withSets(desired.ipSets, async () => {
+      const refusals: unknown[] = [];
+      let commits = 0;
+      for (const table of TABLES) {
+        const wanted = desired.tables.get(table)!;
+        if (this.written.get(table) === wanted) continue;
+        try {
+          commits += await this.commit(table, planTable(this.knownTables.get(table)!, wanted));
+          this.written.set(table, wanted);
+        } catch (cause) {
+          refusals.push(cause);
+        }
+      }
+      if (refusals.length > 0) throw refusals[0];
+      return commits;
+    });
+  }
+
+  /**
+   * Adds what new endpoints need and leaves what is surplus for a later `apply`. Undefined when
+   * what the kernel holds is not known: `apply` must go first.
+   */
+  async add(additions: Additions): Promise<number | undefined> {
+    const known = this.knownTables.get('filter');
+    const plan = known && this.known && planAdditions(known, additions);
+    if (!plan) return undefined;
+    return this.withSets(additions.ipSets, async () => {
+      if (plan.lines.length > 0) this.written.delete('filter');
+      return this.commit('filter', plan);
+    });
+  }
+
+  /** How many chains of ours the kernel holds. */
+  chainCount(): number {
+    return [...this.knownTables.values()].reduce((sum, { chains }) => sum + chains.size, 0);
+  }
+
+  private async commit(table: TableName, { lines, after }: TablePlan): Promise<0 | 1> {
+    try {
+      if (lines.length > 0) await this.tables.commit({ table, lines });
+      this.knownTables.set(table, after);
+      return lines.length > 0 ? 1 : 0;
+    } catch (cause) {
+      this.doubtTable(table);
+      throw cause;
+    }
+  }
+
+  // New sets and members before the rules that count on them, former members after.
+  private async withSets(
+    desired: Desired['ipSets'],
+    commitTables: () => Promise<number>,
+  ): Promise<number> {
+    const sets = planSets(this.known!, desired);
     await this.commitSets(sets.before);
     let commits = sets.before.length > 0 ? 1 : 0;
-    const refusals: unknown[] = [];
-    const plan = how === 'whole' ? planTable : planAdditions;
-    for (const table of TABLES) {
-      const wanted = desired.tables.get(table)!;
-      if (this.isWritten(table, wanted, how)) continue;
-      const { lines, after } = plan(this.knownTables.get(table)!, wanted);
-      try {
-        if (lines.length > 0) {
-          await this.tables.commit({ table, lines });
-          commits++;
-        }
-        this.knownTables.set(table, after);
-        this.written.set(table, { table: wanted, whole: how === 'whole' });
-      } catch (cause) {
-        this.doubtTable(table);
-        refusals.push(cause);
-      }
-    }
-    if (refusals.length > 0) {
+    try {
+      commits += await commitTables();
+    } catch (cause) {
       this.known = undefined;
-      throw refusals[0];
+      throw cause;
     }
     await this.commitSets(sets.after);
-    this.known = setsAfter(this.known ?? new Map(), desired.ipSets);
+    this.known = setsAfter(this.known ?? new Map(), desired);
     this.unused = sets.unused;
     return commits + (sets.after.length > 0 ? 1 : 0);
   }
@@ -94,11 +131,6 @@ export class PolicyWriter {
   doubtTable(table: TableName): void {
     this.knownTables.delete(table);
     this.written.delete(table);
-  }
-
-  private isWritten(table: TableName, wanted: DesiredTable, how: 'whole' | 'additions'): boolean {
-    const written = this.written.get(table);
-    return written?.table === wanted && (written.whole || how === 'additions');
   }
 
   doubtSets(): void {
