@@ -15,7 +15,7 @@ import { deleteFlows } from '../kernel/conntrack/conntrack.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
-import { ROOT } from '../model/keys.ts';
+import { RESOURCES } from '../model/keys.ts';
 import { carryOut, notYet } from './cni/commands.io.ts';
 import type { CniContext } from './cni/context.ts';
 import { CallGate } from './cni/gate.ts';
@@ -217,7 +217,7 @@ function followDatastore(
     progress.problem = problem;
   };
   store.watch(
-    ROOT,
+    RESOURCES,
     {
       snapshot({ items }) {
         view.snapshot(items);

@@ -9,7 +9,7 @@ import { parseConfig } from './config.ts';
 import { buildEndpoint, endpointIdentity } from './endpoint.ts';
 import { printCniError } from './errors.ts';
 import { printIpamResult } from './ipam-result.ts';
-import { destinationsOf, hostSysctls, podChanges, podSysctls, podSysctlsBefore } from './plan.ts';
+import { destinationsOf, hostSysctls, podAddresses, podSysctls, podSysctlsBefore } from './plan.ts';
 import { handleIdOf, parseRequest } from './request.ts';
 import { parseResult, printResult } from './result.ts';
 
@@ -295,7 +295,7 @@ test('the endpoint as Calico stores it', () => {
 });
 
 test('the pod side: /32, gateway 169.254.1.1 on no interface', () => {
-  const changes = podChanges(7, [ip('10.0.0.1'), ip('fd00::1')]);
+  const changes = podAddresses(7, [ip('10.0.0.1'), ip('fd00::1')]);
   const routes = changes.flatMap((c) => (c.kind === 'addRoute' ? [c.route] : []));
   assert.deepEqual(
     routes.map((r) => `${r.destination} ${r.gateway ?? ''} ${r.scope}`),

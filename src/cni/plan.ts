@@ -17,14 +17,11 @@ const LOOPBACK_INDEX = 1;
 export type Sysctl = readonly [key: string, value: string];
 
 /**
- * Host-end sysctls. Router advertisements are off before the link comes up, with and without IPv6
+ * Host-end sysctls beside those of `hostLinkChanges`. Router advertisements are off before the link comes up, with and without IPv6
  * (CVE-2020-13597 class). route_localnet stays off: it would open services that listen on loopback.
  */
 export function hostSysctls(name: string, hasV6: boolean): readonly Sysctl[] {
   const v4: Sysctl[] = [
-    [`ipv4/conf/${name}/proxy_arp`, '1'],
-    [`ipv4/conf/${name}/forwarding`, '1'],
-    [`ipv4/conf/${name}/rp_filter`, '1'],
     [`ipv4/neigh/${name}/proxy_delay`, '0'],
     [`ipv6/conf/${name}/accept_ra`, '0'],
   ];
@@ -55,9 +52,15 @@ export function podSysctls(allowIpForwarding: boolean, hasV6 = false): readonly 
   return hasV6 ? [v4, ['ipv6/conf/all/forwarding', value]] : [v4];
 }
 
-/** Host end up, with the MAC that every host end has. */
+/** Host end up, with the MAC that every host end has; it routes and answers ARP for the gateway. */
 export const hostLinkChanges = (index: number): readonly LinkChange[] => [
-  { kind: 'setLink', index, mac: HOST_MAC, up: true },
+  {
+    kind: 'setLink',
+    index,
+    mac: HOST_MAC,
+    up: true,
+    ipv4: { forwarding: true, proxyArp: true, rpFilter: 1 },
+  },
 ];
 
 /** What a pod is led to. */
@@ -86,17 +89,17 @@ export const metricOf = (ifname: string, index: number): number =>
   ifname === FIRST_INTERFACE ? 0 : FURTHER_METRIC + index;
 
 /** Everything inside the pod, in one send: links up, routes, addresses, the gateway's neighbour. */
-export function podChanges(
+export const podAddresses = (
   index: number,
   ips: readonly Ip[],
   routing: PodRouting = {},
-): readonly LinkChange[] {
-  const up: LinkChange[] = [
-    { kind: 'setLink', index: LOOPBACK_INDEX, up: true },
-    { kind: 'setLink', index, up: true },
-  ];
-  return [...up, ...ips.flatMap((address) => podAddressChanges(index, address, routing))];
-}
+): readonly LinkChange[] => ips.flatMap((address) => podAddressChanges(index, address, routing));
+
+/** The pod's links come up: this needs no address yet. */
+export const podLinksUp = (index: number): readonly LinkChange[] => [
+  { kind: 'setLink', index: LOOPBACK_INDEX, up: true },
+  { kind: 'setLink', index, up: true },
+];
 
 function podAddressChanges(
   index: number,

@@ -254,6 +254,20 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
     await kernel.deleteLink('calig3');
   });
 
+  scenario('IPv4 settings of a link read back as its sysctls', async ({ kernel, podNetns }) => {
+    const { index } = kernel.addVeth(pair(podNetns));
+    const read = () =>
+      ['forwarding', 'proxy_arp', 'rp_filter'].map((name) =>
+        kernel.getSysctl(`ipv4/conf/calitest/${name}`),
+      );
+    const on = { forwarding: true, proxyArp: true, rpFilter: 1 } as const;
+    kernel.apply([{ kind: 'setLink', index, ipv4: on }]);
+    assert.deepEqual(read(), ['1', '1', '1']);
+    kernel.apply([{ kind: 'setLink', index, ipv4: { ...on, proxyArp: false, rpFilter: 0 } }]);
+    assert.deepEqual(read(), ['1', '0', '0']);
+    await kernel.deleteLink('calitest');
+  });
+
   scenario('sysctls are those of the namespace', ({ kernel, podNetns }) => {
     kernel.setSysctl('ipv4/ip_forward', '1');
     const inside = kernel.enter(podNetns);

@@ -47,6 +47,14 @@ export interface VethPair {
   readonly peerMac?: Mac | undefined;
 }
 
+/** Of one link, see the kernel's Documentation/networking/ip-sysctl. */
+export interface Ipv4Settings {
+  readonly forwarding: boolean;
+  readonly proxyArp: boolean;
+  /** 1: strict. */
+  readonly rpFilter: 0 | 1 | 2;
+}
+
 /** One change; a batch of them travels in one send. */
 export type LinkChange =
   | {
@@ -55,6 +63,8 @@ export type LinkChange =
       readonly up?: boolean;
       readonly mac?: Mac;
       readonly mtu?: number;
+      /** Sysctls of `ipv4/conf/<link>`; in one message with the rest they cost nothing. */
+      readonly ipv4?: Ipv4Settings;
       /** Links of a group can be removed together; 0 is every link's at first. */
       readonly group?: number;
     }

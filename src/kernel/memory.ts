@@ -6,6 +6,7 @@ import { familyOf } from '../net/ip.ts';
 import { mac } from '../net/mac.ts';
 import type {
   InterfaceAddressOfLink,
+  Ipv4Settings,
   Kernel,
   KernelEvent,
   Link,
@@ -151,6 +152,8 @@ class Memory implements MemoryKernel {
         const link = this.linkAt(change.index);
         const { up = link.up, mac: address = link.mac, mtu = link.mtu } = change;
         putLink(namespace, { ...link, up, mac: address, mtu });
+        for (const [name, value] of Object.entries(sysctlsOf(change.ipv4)))
+          namespace.sysctls.set(`ipv4/conf/${link.name}/${name}`, value);
         if (change.group !== undefined) namespace.groups.set(link.index, change.group);
         return;
       }
@@ -252,6 +255,15 @@ class Memory implements MemoryKernel {
     return namespace;
   }
 }
+
+const sysctlsOf = (ipv4: Ipv4Settings | undefined): Readonly<Record<string, string>> =>
+  ipv4
+    ? {
+        forwarding: String(Number(ipv4.forwarding)),
+        proxy_arp: String(Number(ipv4.proxyArp)),
+        rp_filter: String(ipv4.rpFilter),
+      }
+    : {};
 
 function tell(namespace: Namespace, event: KernelEvent): void {
   for (const listener of namespace.listeners) queueMicrotask(() => listener(event));

@@ -1,6 +1,6 @@
 // Links (RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK; linux/if_link.h).
 import { bytesOfMac, type Mac, macFromBytes } from '../../net/mac.ts';
-import type { Link } from '../kernel.ts';
+import type { Ipv4Settings, Link } from '../kernel.ts';
 import { attributesOf, type Message, type MessageWriter, NLM, textOf } from './message.ts';
 
 export const RTM_LINK = { NEW: 16, DELETE: 17, GET: 18 } as const;
@@ -9,6 +9,7 @@ const IFLA = {
   IFNAME: 3,
   MTU: 4,
   LINKINFO: 18,
+  AF_SPEC: 26,
   GROUP: 27,
   NET_NS_FD: 28,
   TX_QUEUES: 31,
@@ -17,6 +18,7 @@ const IFLA = {
 const INFO = { KIND: 1, DATA: 2 } as const;
 const VETH_PEER = 1;
 const IFF_UP = 1;
+const AF = { INET: 2 } as const;
 /** struct ifinfomsg. */
 const BODY_BYTES = 16;
 
@@ -65,16 +67,35 @@ export interface LinkSetting {
   readonly mac?: Mac | undefined;
   readonly mtu?: number | undefined;
   readonly group?: number | undefined;
+  readonly ipv4?: Ipv4Settings | undefined;
+}
+
+/** IFLA_INET_CONF and the numbers of its settings (linux/ip.h). */
+const INET_CONF = 1;
+const IPV4_DEVCONF = { FORWARDING: 1, PROXY_ARP: 3, RP_FILTER: 8 } as const;
+
+function writeIpv4(w: MessageWriter, { forwarding, proxyArp, rpFilter }: Ipv4Settings): void {
+  w.nested(IFLA.AF_SPEC, () =>
+    w.nested(AF.INET, () =>
+      w.nested(INET_CONF, () =>
+        w
+          .attribute32(IPV4_DEVCONF.FORWARDING, Number(forwarding))
+          .attribute32(IPV4_DEVCONF.PROXY_ARP, Number(proxyArp))
+          .attribute32(IPV4_DEVCONF.RP_FILTER, rpFilter),
+      ),
+    ),
+  );
 }
 
 export const encodeSetLink =
-  ({ index, up, mac, mtu, group }: LinkSetting): Encoded =>
+  ({ index, up, mac, mtu, group, ipv4 }: LinkSetting): Encoded =>
   (w, sequence) =>
     void w.message(RTM_LINK.NEW, ACKED, sequence, () => {
       linkBody(w, index, up ? IFF_UP : 0, up === undefined ? 0 : IFF_UP);
       if (mac) w.attribute(IFLA.ADDRESS, bytesOfMac(mac));
       if (mtu !== undefined) w.attribute32(IFLA.MTU, mtu);
       if (group !== undefined) w.attribute32(IFLA.GROUP, group);
+      if (ipv4) writeIpv4(w, ipv4);
     });
 
 export const encodeDeleteLinkGroup =

@@ -18,7 +18,7 @@ import { familyOf, type Ip } from '../../../net/ip.ts';
 import { type Mac, macFromBytes, parseMac } from '../../../net/mac.ts';
 import type { CniContext } from '../context.ts';
 import { assignError, errorOf } from '../failure.ts';
-import { assign, type Call, endpointOf } from './assign.io.ts';
+import { type Assigned, assign, type Call, endpointOf } from './assign.io.ts';
 import { mtuFor, passGates } from './conditions.io.ts';
 import { addressesOutside } from './outside.io.ts';
 import { findOwner, type Owner } from './owner.io.ts';
@@ -67,16 +67,30 @@ async function begin(
 }
 
 async function wire(call: Call): Promise<Result<string, CniError>> {
-  const { context, identity } = call;
+  const { context } = call;
   await context.failpoint('add:start');
   const assigning = assign(call); // travels while the veth is made
   assigning.catch(() => {}); // awaited below; a failure before that must not end the process
   programAhead(call);
   await setImmediate(); // lets both be sent before the kernel takes the thread
   const made = await makeVeth(call).catch((cause: unknown) => fail(errorOf(cause)));
-  const assigned = await assigning;
-  if (!made.ok) return made;
-  if (assigned.kind !== 'assigned') return fail(assignError(assigned));
+  try {
+    const assigned = await assigning;
+    if (!made.ok) return made;
+    if (assigned.kind !== 'assigned') return fail(assignError(assigned));
+    return await connect(call, made.value, assigned);
+  } finally {
+    if (made.ok) made.value.pod.kernel.close();
+  }
+}
+
+/** The pair with its address, and the pod's policy in the kernel. */
+async function connect(
+  call: Call,
+  veth: Veth,
+  assigned: Assigned,
+): Promise<Result<string, CniError>> {
+  const { context, identity } = call;
   await context.failpoint('add:assigned');
   const programmed = context.policy.putEndpoint(
     identity.key,
@@ -84,9 +98,9 @@ async function wire(call: Call): Promise<Result<string, CniError>> {
     assigned.revision,
   );
   programmed.catch(() => {}); // awaited below; a failure before that must not end the process
-  configurePod(call, assigned.ips);
+  configurePod(call, veth.pod, assigned.ips);
   await context.failpoint('add:configured');
-  addHostRoutes(call, made.value, assigned.ips);
+  addHostRoutes(call, veth.host, assigned.ips);
   await context.failpoint('add:routed');
   await programmed;
   await context.failpoint('add:programmed');
@@ -116,7 +130,18 @@ function programAhead(call: Call): void {
   context.policy.putEndpoint(identity.key, printResource(ahead)).catch(() => {});
 }
 
-async function makeVeth(call: Call): Promise<Result<Link, CniError>> {
+/** The container's side: its namespace, open, and the interface in it. */
+interface PodSide {
+  readonly kernel: Kernel;
+  readonly link: Link;
+}
+
+interface Veth {
+  readonly host: Link;
+  readonly pod: PodSide;
+}
+
+async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
   const { context, request, identity } = call;
   const { kernel, removal } = context;
   const hasV6 = wantsV6(call);
@@ -137,7 +162,7 @@ async function makeVeth(call: Call): Promise<Result<Link, CniError>> {
   setSysctls(kernel, plan.hostSysctls(link.name, hasV6), hasV6);
   kernel.apply(plan.hostLinkChanges(link.index));
   await context.failpoint('add:veth');
-  return ok(link);
+  return ok({ host: link, pod: openPod(call, hasV6) });
 }
 
 /** Undefined: the container has an interface of that name already. */
@@ -156,23 +181,29 @@ function addPair({ context, request, identity, mac, mtu }: Call): Link | undefin
   }
 }
 
-function configurePod(call: Call, ips: readonly Ip[]): void {
-  const { context, request, outside } = call;
-  const { config, ifname } = request;
-  const inside = context.kernel.enter(request.netns);
+// What needs no address is done while that is being stored.
+function openPod({ request, context }: Call, hasV6: boolean): PodSide {
+  const { config, ifname, netns } = request;
+  const kernel = context.kernel.enter(netns);
   try {
-    const link = inside.link(request.ifname);
+    const link = kernel.link(ifname);
     if (!link)
-      throw new OpError(`configure ${request.ifname}`, 'the interface vanished from the container');
-    const hasV6 = wantsV6(call);
-    setSysctls(inside, plan.podSysctlsBefore(ifname, hasV6), hasV6);
-    const destinations = plan.destinationsOf(outside?.routes ?? [], config.includeDefaultRoutes);
-    const metric = plan.metricOf(ifname, link.index);
-    inside.apply(plan.podChanges(link.index, ips, { destinations, metric }));
-    setSysctls(inside, plan.podSysctls(config.allowIpForwarding, hasV6), hasV6);
-  } finally {
-    inside.close();
+      throw new OpError(`configure ${ifname}`, 'the interface vanished from the container');
+    setSysctls(kernel, plan.podSysctlsBefore(ifname, hasV6), hasV6);
+    setSysctls(kernel, plan.podSysctls(config.allowIpForwarding, hasV6), hasV6);
+    kernel.apply(plan.podLinksUp(link.index));
+    return { kernel, link };
+  } catch (cause) {
+    kernel.close();
+    throw cause;
   }
+}
+
+function configurePod(call: Call, { kernel, link }: PodSide, ips: readonly Ip[]): void {
+  const { config, ifname } = call.request;
+  const destinations = plan.destinationsOf(call.outside?.routes ?? [], config.includeDefaultRoutes);
+  const metric = plan.metricOf(ifname, link.index);
+  kernel.apply(plan.podAddresses(link.index, ips, { destinations, metric }));
 }
 
 const wantsV6 = ({ owner, outside }: Call): boolean =>
