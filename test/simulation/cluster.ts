@@ -126,9 +126,6 @@ export class Cluster {
 
   private waive(node: SimulatedNode): void {
     for (const container of this.containersOf(node)) this.promises.waived(container.handle);
-    for (const keeper of this.keepers) {
-      if (keeper.node === node) this.promises.waived(keeper.handle, false);
-    }
   }
 
   private async cleanUp(node: SimulatedNode, attempts: number): Promise<void> {
@@ -155,6 +152,7 @@ export class Cluster {
   }
 
   changeSettings(): void {
+    this.checks.relax();
     const pool = this.random.of(this.plan.pools);
     const change = this.random.of(['config', 'noConfig', 'pool', 'pool', 'reserve', 'unreserve']);
     if (change === 'config') this.putConfig(drawConfig(this.random));
@@ -170,6 +168,7 @@ export class Cluster {
   /** Everything that limits is taken back. */
   openUp(): void {
     this.note('settings back to their defaults');
+    this.checks.relax();
     this.disabled.clear();
     for (const pool of this.plan.pools) this.putPool(pool);
     this.store.delete(IPAM_CONFIG_KEY);

@@ -59,8 +59,8 @@ export function holderOf(block: IpamBlock, ordinal: number): string | undefined 
 
 export class Ledger {
   readonly blocks = new Map<Cidr, IpamBlock>();
-  /** The sequence number of a block that was deleted. */
-  readonly retired = new Map<Cidr, bigint>();
+  /** Former lives of blocks. */
+  readonly retired = new Map<Cidr, { readonly sequenceNumber: bigint; readonly at: Micros }>();
   readonly handles = new Map<string, IpamHandle>();
   /** Block -> nodes with a confirmed affinity. */
   readonly owners = new Map<Cidr, Set<string>>();
@@ -84,7 +84,12 @@ export class Ledger {
       const key = parseKey(write.key);
       const value = write.kind === 'put' ? write.value : undefined;
       if (key?.kind === 'block') {
-        blocks.push(this.putBlock(key.cidr, value, handles));
+        const change = this.putBlock(key.cidr, value, handles);
+        const { before, after } = change;
+        if (before && !after) {
+          this.retired.set(key.cidr, { sequenceNumber: BigInt(before.sequenceNumber), at: now });
+        }
+        blocks.push(change);
         affinities.add(key.cidr);
       } else if (key?.kind === 'handle') {
         handles.add(key.id);
@@ -125,7 +130,6 @@ export class Ledger {
     const after = parsed?.ok ? parsed.value : undefined;
     if (after) this.blocks.set(cidr, after);
     else this.blocks.delete(cidr);
-    if (before && !after) this.retired.set(cidr, BigInt(before.sequenceNumber));
     const moves: { ip: Ip; was: string | undefined; is: string | undefined }[] = [];
     const size = Math.max(before?.allocations.length ?? 0, after?.allocations.length ?? 0);
     for (let ordinal = 0; ordinal < size; ordinal++) {

@@ -21,6 +21,7 @@ export interface Commit {
   readonly compares: readonly Compare[];
   readonly writes: readonly Write[];
   readonly revision: bigint;
+  readonly sentAt: Micros;
 }
 
 const TIMEOUT: Micros = 2_000_000;
@@ -75,13 +76,14 @@ export class Network {
     by: Connection,
     compares: readonly Compare[],
     writes: readonly Write[],
+    sentAt: Micros,
   ): Promise<TransactionResult> {
     const result = await this.memory.transaction(compares, writes);
     const { trace, now } = this.scheduler;
     const keys = writes.map(({ kind, key }) => `${kind === 'put' ? '' : '-'}${key.slice(13)}`);
     trace.add(`${now} ${by.name} ${result.kind} ${keys.join(' ')}`);
     if (result.kind === 'committed') {
-      this.committed({ by, compares, writes, revision: result.revision });
+      this.committed({ by, compares, writes, revision: result.revision, sentAt });
     }
     return result;
   }
@@ -112,8 +114,10 @@ export class Connection implements Store {
   get = (key: string) => this.call(() => this.network.memory.get(key), `get ${key.slice(13)}`);
   list = (prefix: string) =>
     this.call(() => this.network.memory.list(prefix), `list ${prefix.slice(8)}`);
-  transaction = (compares: readonly Compare[], writes: readonly Write[]) =>
-    this.call(() => this.network.transact(this, compares, writes), 'transaction');
+  transaction = (compares: readonly Compare[], writes: readonly Write[]) => {
+    const { now } = this.network.scheduler;
+    return this.call(() => this.network.transact(this, compares, writes, now), 'transaction');
+  };
   close(): void {}
 
   private call<T>(work: () => Promise<T>, what: string): Promise<T> {
@@ -203,10 +207,11 @@ class Wire {
         changes: (changes, revision) => {
           if (this.network.out || this.network.random.chance(this.network.faults.watchBreak))
             this.break();
-          else this.deliver(source.signal, () => {
-            this.connection.seen(this.prefix, changes);
-            this.watcher.changes(changes, revision);
-          });
+          else
+            this.deliver(source.signal, () => {
+              this.connection.seen(this.prefix, changes);
+              this.watcher.changes(changes, revision);
+            });
         },
       },
       source.signal,

@@ -58,6 +58,7 @@ function spaceOf(cluster: Cluster, family: 4 | 6): number {
 async function addWhereSpace(cluster: Cluster): Promise<void> {
   const { containers, nodes, plan, runtime } = cluster;
   for (const node of nodes.slice(0, 6)) {
+    if (cluster.violations.length > 0) return;
     const space = plan.families.map((family) => spaceOf(cluster, family));
     const container = new Container(`c${containers.length}`, node, 'fresh');
     containers.push(container);
@@ -79,34 +80,38 @@ async function removeAll(cluster: Cluster): Promise<void> {
     if (left.length === 0) break;
     await during(cluster, Promise.all(left.map((container) => runtime.remove(container))));
   }
+  if (cluster.violations.length > 0) return;
   const left = containers.find(({ phase }) => phase !== 'gone' && phase !== 'new');
   if (left) cluster.violation(`${left.id} cannot be removed (${left.phase})`);
+  await quiet(cluster);
+  await sweep(cluster);
   const allocator = nodes[0]!.process!.allocator;
   for (const { handle } of keepers) {
     cluster.promises.waived(handle, false);
     await during(cluster, allocator.release({ handleId: handle }));
   }
-  await quiet(cluster);
-  await sweep(cluster);
 }
 
 // What a request brought that came after everybody had given it up: the agent's own sweep finds it.
 async function sweep(cluster: Cluster): Promise<void> {
-  for (const { process } of cluster.nodes) {
-    for (const handleId of process!.allocator.handles().keys()) {
-      if (cluster.plan.faults.lateRequest === 0) cluster.violation(`${handleId} is leaked`);
-      await during(cluster, process!.allocator.release({ handleId }));
-    }
+  const { containers, ledger, plan, runtime } = cluster;
+  for (const container of containers) {
+    const endpoint = ledger.endpoints.get(container.endpointKey)?.containerId === container.id;
+    if (!endpoint && ledger.addressesOf(container.handle).length === 0) continue;
+    if (plan.faults.lateRequest === 0) cluster.violation(`${container.id} is leaked`);
+    await during(cluster, runtime.remove(container));
   }
 }
 
 async function nothingLeft(cluster: Cluster): Promise<void> {
   const { ledger } = cluster;
   await quiet(cluster);
-  for (const handle of ledger.handles.keys()) cluster.violation(`handle ${handle} is left`);
-  for (const key of ledger.endpoints.keys()) {
-    if (cluster.plan.faults.lateRequest === 0) cluster.violation(`${key} is left`);
+  for (const { name, process } of cluster.nodes) {
+    for (const handle of process!.allocator.handles().keys())
+      cluster.violation(`${name} believes that ${handle} is left`);
   }
+  for (const handle of ledger.handles.keys()) cluster.violation(`handle ${handle} is left`);
+  for (const key of ledger.endpoints.keys()) cluster.violation(`${key} is left`);
   for (const [range, block] of ledger.blocks) {
     for (const ordinal of block.allocations.keys()) {
       const holder = holderOf(block, ordinal);

@@ -220,7 +220,8 @@ export class Runtime {
       );
     if (families.some((family) => ips.filter((ip) => familyOf(ip) === family).length !== 1))
       violation(`${who}: not one address a family`);
-    if (container.ips.length > 0 && !container.keeper && [...container.ips].sort().join() !== told)
+    const kept = container.keeper || promises.isWaived(container.holder);
+    if (container.ips.length > 0 && !kept && [...container.ips].sort().join() !== told)
       violation(`${who}: a repeated ADD had ${container.ips.join()} before`);
     const wanted = container.requested;
     if (wanted && container.ips.length === 0 && !ips.includes(wanted))

@@ -168,7 +168,8 @@ function giveUp(cluster: Cluster): boolean {
   const keeper = random.of(cluster.keepers);
   const node = random.of(cluster.nodes.filter((n) => n.process && !n.leaving));
   const taken = containers.some((c) => c.keeper === keeper && c.phase !== 'gone');
-  if (taken || keeper.busy || !node.process) return false;
+  const late = cluster.plan.faults.lateRequest > 0; // an ADD that nobody waits for may come yet
+  if (late || taken || keeper.busy || !node.process) return false;
   keeper.busy = true;
   promises.waived(keeper.handle, false);
   const { process } = node;
