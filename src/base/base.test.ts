@@ -7,6 +7,8 @@ import { UndoList } from './undo.ts';
 test('JSON keeps integers beyond 2^53', () => {
   const text = '{"sequenceNumber":1790000000000000002,"n":1,"x":1.5}';
   assert.equal(printJson(parseJson(text)), text);
+  for (const edge of ['9007199254740991', '9007199254740993', '-9007199254740993'])
+    assert.equal(printJson(parseJson(`[${edge}]`)), `[${edge}]`);
 });
 
 test('delta: put what differs, remove what is not wanted', () => {

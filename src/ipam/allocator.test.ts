@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type MemoryStore, memoryStore } from '../datastore/memory.ts';
-import { HANDLE_PREFIX } from '../model/keys.ts';
+import { HANDLE_PREFIX, IPAM } from '../model/keys.ts';
 import { addPool, allocatorCases, audited, open, request, scenarioOn } from './allocator.cases.ts';
 import { blockLifeCases } from './block-life.cases.ts';
 import { poolChoiceCases } from './pool-choice.cases.ts';
@@ -44,6 +44,22 @@ test('a lost reply: the effect is exactly once', async () => {
     [`${HANDLE_PREFIX}n.2`],
   );
   await audited(store);
+});
+
+test('a lost reply: a kept address is the next asker’s exactly when that was stored', async () => {
+  for (const fault of ['lostReply', 'unreachable'] as const) {
+    const store = memoryStore();
+    await addPool(store, '10.0.0.0/24');
+    const [a, b] = [await open(store, 'a'), await open(store, 'b')];
+    const kept = (node: string) => request('n.x-db-0', { keep: true, attributes: { node } });
+    await a.assign(kept('a'));
+    store.failNext('transaction', fault);
+    const outcome = await b.assign(kept('b'));
+    const stored = (await store.list(IPAM)).items[0]!.value;
+    assert.match(stored, outcome.kind === 'assigned' ? /"node":"b"/ : /"node":"a"/, fault);
+    assert.equal(outcome.kind, fault === 'lostReply' ? 'assigned' : 'unavailable');
+    await audited(store);
+  }
 });
 
 class Crash extends Error {}

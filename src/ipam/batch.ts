@@ -123,7 +123,10 @@ export class Batch {
     for (const cidr of this.view.blockNamesOf(handleId)) {
       const copy = this.copyOf(cidr);
       const value = copy && renewHandle(copy.value, { handle_id: handleId, secondary });
-      if (value && value !== copy.value) this.blocks.set(cidr, { ...copy, value, changed: true });
+      if (!value || value === copy.value) continue;
+      this.blocks.set(cidr, { ...copy, value, changed: true });
+      // Written anew as it is: its revision tells whether the transaction happened.
+      this.handles.set(handleId, { ...this.handle(handleId), changed: true });
     }
   }
 

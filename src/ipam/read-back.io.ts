@@ -1,11 +1,12 @@
 // After a lost reply: did the transaction happen? What is stored now decides; nothing is repeated
 // blindly.
+import { printJson } from '../base/json.ts';
 import type { KeyValue, Store, TransactionResult, Write } from '../datastore/store.ts';
 import { parseBlock, parseHandle } from '../model/ipam.ts';
 import { blockKey, parseKey } from '../model/keys.ts';
 import type { Cidr } from '../net/cidr.ts';
 import type { Guard } from './batch.ts';
-import { ordinalsOf } from './block.ts';
+import { handleOf, ordinalsOf } from './block.ts';
 
 type Texts = ReadonlyMap<string, string>;
 
@@ -64,7 +65,12 @@ function inEffect(write: Write, sent: Texts, now: Texts): boolean {
   });
 }
 
+// The addresses of the handle in a stored block, and for whom.
 function held(text: string | undefined, handleId: string): string {
   const block = text === undefined ? undefined : parseBlock(text);
-  return block?.ok ? ordinalsOf(block.value, handleId).join() : 'none';
+  if (!block?.ok) return 'none';
+  const owners = block.value.attributes.flatMap((attribute) =>
+    handleOf(attribute) === handleId ? [Object.entries(attribute.secondary ?? {}).sort()] : [],
+  );
+  return printJson([ordinalsOf(block.value, handleId), owners.sort()]);
 }
