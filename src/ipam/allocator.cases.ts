@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../base/clock.io.ts';
 import type { Store } from '../datastore/store.ts';
-import { IPAM, IPAM_CONFIG_KEY, ROOT, resourceKey } from '../model/keys.ts';
+import { parseBlock } from '../model/ipam.ts';
+import { handleKey, IPAM, IPAM_CONFIG_KEY, ROOT, resourceKey } from '../model/keys.ts';
 import { API_VERSION, printResource } from '../model/resource.ts';
+import { contains, ordinalOf } from '../net/cidr.ts';
+import type { Ip } from '../net/ip.ts';
 import {
   type Allocator,
   type AllocatorOptions,
@@ -269,4 +272,60 @@ export function allocatorCases(scenario: Scenario): void {
       /"handle_id":"ipip-tunnel-addr-a","secondary":{"node":"a","type":"ipipTunnelAddress"}/,
     );
   });
+
+  scenario(
+    'a release of named addresses: others stay, a new life is not touched',
+    async (store) => {
+      await addPool(store, '10.12.0.0/24');
+      await addPool(store, 'fd00:12::/64', {}, 'six');
+      const a = await open(store, 'a');
+      const both = await a.assign(request('n.1', { count6: 1 }));
+      assert.ok(both.kind === 'assigned');
+      const [four, six] = both.ips as [Ip, Ip];
+      const lifeOf = async (ip: Ip): Promise<number | bigint | undefined> => {
+        for (const { value } of (await store.list(`${IPAM}assignment/`)).items) {
+          const block = parseBlock(value);
+          if (block.ok && contains(block.value.cidr, ip))
+            return block.value.sequenceNumberForAllocation[ordinalOf(block.value.cidr, ip)];
+        }
+        return undefined;
+      };
+      const sequenceNumber = (await lifeOf(four)) ?? 0;
+      const other = BigInt(sequenceNumber) + 1n;
+      const release = (...only: readonly { ip: Ip; sequenceNumber?: number | bigint }[]) =>
+        a.release({ handleId: 'n.1', only });
+      assert.equal(
+        (await release({ ip: six }, { ip: four, sequenceNumber: other })).kind,
+        'refused',
+      );
+      assert.deepEqual(await release({ ip: four, sequenceNumber }), {
+        kind: 'released',
+        ips: [four],
+      });
+      assert.deepEqual(await release({ ip: four, sequenceNumber }), { kind: 'released', ips: [] });
+      assert.deepEqual(a.addressesOf('n.1'), [six]);
+      await audited(store);
+      assert.deepEqual(await release({ ip: six }, { ip: six }), { kind: 'released', ips: [six] });
+      assert.equal(await store.get(handleKey('n.1')), undefined);
+    },
+  );
+
+  scenario(
+    'a kept address that was taken up again is not freed by who saw it unused',
+    async (store) => {
+      await addPool(store, '10.13.0.0/24');
+      const a = await open(store, 'a');
+      const kept = (timestamp: string) =>
+        request('n.x-db-0', { keep: true, attributes: { node: 'a', containerID: timestamp } });
+      const first = await a.assign(kept('t1'));
+      assert.ok(first.kind === 'assigned');
+      const block = parseBlock((await store.list(`${IPAM}assignment/`)).items[0]!.value);
+      assert.ok(block.ok);
+      const [sequenceNumber] = Object.values(block.value.sequenceNumberForAllocation);
+      await a.assign(kept('t2'));
+      const only = [{ ip: first.ips[0]!, sequenceNumber: sequenceNumber! }];
+      assert.equal((await a.release({ handleId: 'n.x-db-0', only })).kind, 'refused');
+      assert.deepEqual(a.addressesOf('n.x-db-0'), first.ips);
+    },
+  );
 }

@@ -7,10 +7,10 @@ import { cooldownSeconds } from '../model/ipam-config.ts';
 import { blockKey, handleKey } from '../model/keys.ts';
 import { type Cidr, ipAt } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
-import { assignOne, isAbandoned, releaseHandle, renewHandle } from './block.ts';
+import { assignOne, isAbandoned, ordinalsOf, releaseOrdinals, renewHandle } from './block.ts';
 import { type Cooldown, collectCooled } from './cooldown.ts';
 import type { IpamView } from './ipam-view.ts';
-import type { AlongsideWrites } from './request.ts';
+import type { AlongsideWrites, ReleaseRequest } from './request.ts';
 
 /** Compares of a transaction with what each one guards. */
 export interface Guard {
@@ -38,6 +38,16 @@ export interface Assignment {
   /** Absent: the ordinal that has been free longest. */
   readonly ordinal?: number | undefined;
 }
+
+const isSameLife = (
+  block: IpamBlock,
+  ordinal: number,
+  only: NonNullable<ReleaseRequest['only']>,
+): boolean => {
+  const wanted = only.find(({ ip }) => ip === ipAt(block.cidr, ordinal))?.sequenceNumber;
+  const now = block.sequenceNumberForAllocation[String(ordinal)];
+  return wanted === undefined || (now !== undefined && BigInt(now) === BigInt(wanted));
+};
 
 /** Collects what several requests do to blocks and handles. */
 export class Batch {
@@ -130,20 +140,34 @@ export class Batch {
     }
   }
 
-  /** Frees everything of the handle; answers the addresses. */
-  release(handleId: string): readonly Ip[] {
+  /** Frees what the handle has, or `only` some of it; undefined: one of these is in a new life. */
+  release({ handleId, only }: ReleaseRequest): readonly Ip[] | undefined {
     this.hold(handleId);
     const ips: Ip[] = [];
-    for (const { value } of this.view.blocksOf(handleId)) {
-      const copy = defined(this.copyOf(value.cidr), value.cidr);
-      const released = releaseHandle(copy.value, handleId, this.cooldown());
-      if (!released) continue;
-      this.blocks.set(value.cidr, { ...copy, value: released.block, changed: true });
-      ips.push(...released.ordinals.map((ordinal) => ipAt(value.cidr, ordinal)));
+    const left = new Map(Object.entries(this.handle(handleId).value?.block ?? {}));
+    for (const cidr of this.view.blockNamesOf(handleId)) {
+      const copy = this.copyOf(cidr);
+      const ordinals = copy && ordinalsOf(copy.value, handleId);
+      const freed = ordinals?.filter((o) => !only || only.some(({ ip }) => ip === ipAt(cidr, o)));
+      if (only && copy && freed?.some((ordinal) => !isSameLife(copy.value, ordinal, only)))
+        return undefined;
+      if ((ordinals?.length ?? 0) === (freed?.length ?? 0)) left.delete(cidr);
+      else left.set(cidr, ordinals!.length - freed!.length);
+      if (!copy || !freed?.length) continue;
+      const value = releaseOrdinals(copy.value, freed, this.cooldown());
+      this.blocks.set(cidr, { ...copy, value, changed: true });
+      ips.push(...freed.map((ordinal) => ipAt(cidr, ordinal)));
     }
-    const { value: handle, revision } = this.handle(handleId);
-    if (handle) this.handles.set(handleId, { value: undefined, revision, changed: true });
+    this.setCounts(handleId, left);
     return ips;
+  }
+
+  private setCounts(handleId: string, counts: ReadonlyMap<string, number>): void {
+    const { value: handle, revision } = this.handle(handleId);
+    if (!handle) return;
+    const block = Object.fromEntries(counts);
+    const value = counts.size > 0 ? { ...handle, block } : undefined;
+    this.handles.set(handleId, { value, revision, changed: true });
   }
 
   /** False: an earlier member writes such a key; this member must wait for the next batch. */

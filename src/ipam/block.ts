@@ -85,7 +85,17 @@ export function releaseHandle(
   cooldown: Cooldown = AT_ONCE,
 ): { readonly block: IpamBlock; readonly ordinals: readonly number[] } | undefined {
   const ordinals = ordinalsOf(block, handleId);
-  if (ordinals.length === 0) return undefined;
+  return ordinals.length === 0
+    ? undefined
+    : { ordinals, block: releaseOrdinals(block, ordinals, cooldown) };
+}
+
+/** Frees assigned ordinals: they rest, and those whose rest is over are free. */
+export function releaseOrdinals(
+  block: IpamBlock,
+  ordinals: readonly number[],
+  cooldown: Cooldown,
+): IpamBlock {
   const freed = new Set(ordinals);
   const resting = block.attributes.length;
   const marked = withoutUnused({
@@ -94,7 +104,7 @@ export function releaseHandle(
     attributes: [...block.attributes, { releasedAt: cooldown.now.toISOString() }],
     sequenceNumber: BigInt(block.sequenceNumber) + 1n,
   });
-  return { ordinals, block: collectCooled(marked, cooldown) };
+  return collectCooled(marked, cooldown);
 }
 
 /** Gives a handle's ordinals another attribute, e.g. another node; the same block when it has it. */
@@ -104,10 +114,19 @@ export function renewHandle(block: IpamBlock, attribute: AllocationAttribute): I
   const stale = (known: AllocationAttribute): boolean =>
     mine(known) && printJson(withoutTime(known)) !== text;
   if (!block.attributes.some(stale)) return block;
+  const numbers = ordinalsOf(block, attribute.handle_id ?? '').map((ordinal) => [
+    String(ordinal),
+    block.sequenceNumber,
+  ]);
   return {
     ...block,
     attributes: block.attributes.map((known) => (mine(known) ? attribute : known)),
     sequenceNumber: BigInt(block.sequenceNumber) + 1n,
+    // A new life: whoever decided on the former one must not free it.
+    sequenceNumberForAllocation: {
+      ...block.sequenceNumberForAllocation,
+      ...Object.fromEntries(numbers),
+    },
   };
 }
 

@@ -43,10 +43,10 @@ export function pickAny(picking: Picking, request: Partial<AssignRequest>, famil
   const choice = choosePools(view.pools.all(), about);
   if (choice.usable.length > 0) return pickFrom(picking, choice);
   const what = `IPv${family}${about.asked.length > 0 ? ` among ${about.asked.join(', ')}` : ''}`;
-  const reasons = [
-    `no configured Calico pools for node ${node} (${what}, ${about.use})`,
-    ...choice.refused,
-  ];
+  const lead = choice.unqualified
+    ? `cannot find a qualified ippool for node ${node}`
+    : `no configured Calico pools for node ${node}`;
+  const reasons = [`${lead} (${what}, ${about.use})`, ...choice.refused];
   return { kind: 'exhausted', message: reasons.join('; ') };
 }
 
@@ -82,7 +82,7 @@ function pickFrom(picking: Picking, choice: PoolChoice): Pick {
 
 function exhausted({ usable, refused }: PoolChoice, why: string): Pick {
   const pools = usable.map((pool) => pool.cidr).join(' ');
-  const reasons = usable.map((pool) => `${pool.name}: every block is claimed and full`);
+  const reasons = usable.map((pool) => `${pool.name}: every block is claimed and full or reserved`);
   const message = why || `No IPs available in pools: [${pools}]`;
   return { kind: 'exhausted', message: [message, ...(why ? [] : reasons), ...refused].join('; ') };
 }

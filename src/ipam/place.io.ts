@@ -30,9 +30,13 @@ export function placeRelease(
   batch: Batch,
   request: ReleaseRequest,
   index: number,
-): Success | 'later' {
+): ReleaseOutcome | 'later' {
   if (batch.touches(request.handleId)) return 'later';
-  const ips = batch.release(request.handleId);
+  const ips = batch.release(request);
+  if (!ips) {
+    const message = `an address of ${request.handleId} was given out anew`;
+    return { kind: 'refused', message };
+  }
   if (request.alongside && !batch.addAlongside(index, request.alongside)) return 'later';
   return { kind: 'released', ips };
 }

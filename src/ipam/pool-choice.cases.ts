@@ -64,7 +64,10 @@ export function poolChoiceCases(scenario: Scenario): void {
       await addPool(store, '10.26.0.0/24', { nodeSelector: 'rack ==' }, 'd-wrong');
       const a = await open(store, 'a');
       const message = await refusal(a);
-      assert.match(message, /^exhausted: no configured Calico pools for node a \(IPv4, Workload\)/);
+      assert.match(
+        message,
+        /^exhausted: cannot find a qualified ippool for node a \(IPv4, Workload\)/,
+      );
       assert.match(
         message,
         /a-tunnel: allowedUses has no Workload; b-manual: assignmentMode is Man/,

@@ -33,6 +33,7 @@ export async function releaseNode(
       if (outcome.kind === 'unavailable') throw outcome.error;
       if (outcome.kind === 'conflict')
         throw new OpError(handleId, 'its endpoint changed meanwhile');
+      if (outcome.kind === 'refused') throw new OpError(handleId, outcome.message);
       for (const endpoint of mine) left.delete(endpoint);
       addresses += outcome.ips.length;
     }

@@ -43,6 +43,15 @@ export interface AssignRequest {
 
 export interface ReleaseRequest {
   readonly handleId: string;
+  /**
+   * Only these of the handle's addresses, and each only in the life that its sequence number names:
+   * for those who decided on what they read before. If one is in another life nothing is freed.
+   * What the handle does not have is left out of the answer.
+   */
+  readonly only?: readonly {
+    readonly ip: Ip;
+    readonly sequenceNumber?: number | bigint;
+  }[];
   readonly alongside?: AlongsideWrites;
 }
 
@@ -59,5 +68,7 @@ export type AssignOutcome =
 
 export type ReleaseOutcome =
   | { readonly kind: 'released'; readonly ips: readonly Ip[] }
+  /** An address of `only` was given out anew since. */
+  | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'conflict'; readonly index: number }
   | { readonly kind: 'unavailable'; readonly error: OpError };

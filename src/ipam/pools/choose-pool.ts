@@ -8,6 +8,8 @@ export interface PoolChoice {
   readonly usable: readonly Pool[];
   /** `name: reason`, for each pool of the family that was left out. */
   readonly refused: readonly string[];
+  /** Some pool was left out only because of what its addresses are for. */
+  readonly unqualified: boolean;
 }
 
 export interface PoolRequest {
@@ -27,13 +29,17 @@ export interface PoolRequest {
 export function choosePools(pools: readonly Pool[], request: PoolRequest): PoolChoice {
   const usable: Pool[] = [];
   const refused: string[] = [];
+  let unqualified = false;
   for (const pool of pools) {
     if (pool.family !== request.family) continue;
     const reason = refusal(pool, request);
+    const qualified = allows(pool, request.use);
     if (reason) refused.push(`${pool.name}: ${reason}`);
+    else if (!qualified) refused.push(`${pool.name}: allowedUses has no ${request.use}`);
     else usable.push(pool);
+    unqualified ||= !reason && !qualified;
   }
-  return { usable, refused };
+  return { usable, refused, unqualified };
 }
 
 /** Every asked pool must exist, be enabled and of the family: which one is not, in words. */
@@ -60,12 +66,10 @@ export const allows = ({ spec }: Pool, use: AllowedUse): boolean =>
   (spec.allowedUses?.length ? spec.allowedUses : DEFAULT_USES).includes(use);
 
 function refusal(pool: Pool, request: PoolRequest): string | undefined {
-  const { asked, use } = request;
+  const { asked } = request;
   if (pool.spec.disabled) return 'disabled';
   if (asked.length > 0 && !asked.some((name) => isNamed(pool, name))) return 'not asked for';
-  const reason = asked.length > 0 ? undefined : unselected(pool, request);
-  if (reason) return reason;
-  return allows(pool, use) ? undefined : `allowedUses has no ${use}`;
+  return asked.length > 0 ? undefined : unselected(pool, request);
 }
 
 function unselected(pool: Pool, request: PoolRequest): string | undefined {
