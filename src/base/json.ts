@@ -26,5 +26,14 @@ export function parseJson(text: string): Json {
 
 /** Prints; bigint becomes a plain integer. */
 export function printJson(value: unknown): string {
-  return JSON.stringify(value, (_key, v) => (typeof v === 'bigint' ? rawJSON(String(v)) : v));
+  try {
+    return JSON.stringify(value); // refuses bigint; asking about every value would cost most of the time
+  } catch (cause) {
+    if (!(cause instanceof TypeError)) throw cause;
+    return JSON.stringify(value, (_key, v) => (typeof v === 'bigint' ? rawJSON(String(v)) : v));
+  }
 }
+
+/** An integer that JSON.stringify prints as it is, whatever its size. */
+export const printable = (value: number | bigint): Json =>
+  typeof value === 'bigint' ? rawJSON(String(value)) : value;

@@ -42,7 +42,7 @@ export function podSysctlsBefore(ifname: string, hasV6: boolean): readonly Sysct
     (where): Sysctl => [`ipv6/conf/${where}/disable_ipv6`, '0'],
   );
   const v6: Sysctl[] = [...enabled, [`ipv6/conf/${ifname}/accept_dad`, '0']];
-  return [...(hasV6 ? v6 : []), [`ipv6/conf/${ifname}/accept_ra`, '0']];
+  return hasV6 ? [...v6, [`ipv6/conf/${ifname}/accept_ra`, '0']] : [];
 }
 
 /** Sysctls inside the pod's namespace. */

@@ -1,6 +1,6 @@
 // IPAM's raw objects: blocks, affinities, handles and the configuration. Blocks are immutable
 // values: a change makes a new block, so a lost compare-and-swap can never persist half a change.
-import { type Json, parseJson, printJson } from '../base/json.ts';
+import { type Json, parseJson, printable, printJson } from '../base/json.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import type { Cidr } from '../net/cidr.ts';
 import type { IpamConfig } from './ipam-config.ts';
@@ -101,7 +101,19 @@ export const parseIpamConfig = (text: string): Result<IpamConfig> =>
   parseRaw('ipam config', text, () => true);
 
 export const printIpam = (value: IpamBlock | BlockAffinity | IpamHandle | IpamConfig): string =>
-  printJson(value);
+  printJson('allocations' in value ? withPrintableNumbers(value) : value);
+
+// A block is printed with every address: its few long integers are made printable first.
+function withPrintableNumbers(block: IpamBlock): object {
+  const numbers = Object.entries(block.sequenceNumberForAllocation ?? {});
+  return {
+    ...block,
+    sequenceNumber: printable(block.sequenceNumber),
+    sequenceNumberForAllocation: Object.fromEntries(
+      numbers.map(([ordinal, number]) => [ordinal, printable(number)]),
+    ),
+  };
+}
 
 /** Whether the affinity makes the block its node's own: legacy ones count as confirmed. */
 export const isConfirmed = (affinity: BlockAffinity): boolean =>
