@@ -1,4 +1,4 @@
-// What a peer is told: own blocks, and learned paths as RFC 4271 section 9.1.3 and 9.2 allow. A
+// What a peer is told: own prefixes, and learned paths as RFC 4271 section 9.1.3 and 9.2 allow. A
 // path learned inside the AS is never told to another peer inside it: the mesh has told it already.
 // `announcementsFor` says what a peer should know, `updatesBetween` how to get it there.
 import { assert } from '../base/assert.ts';
@@ -37,7 +37,7 @@ export interface Told {
 
 export function announcementsFor(
   peer: ExportPeer,
-  ownBlocks: readonly Cidr[],
+  ownPrefixes: readonly Cidr[],
   best: Iterable<Path>,
   pools: readonly ExportPool[],
 ): Announcements {
@@ -55,8 +55,8 @@ export function announcementsFor(
     nextHop: peer.localAddress,
     attributes: leaving({ origin: 'igp', asPath: [] }, peer),
   };
-  for (const block of ownBlocks) {
-    if (speaks(block) && !exportDisabled(block, pools)) told.set(block, own);
+  for (const prefix of ownPrefixes) {
+    if (speaks(prefix) && !exportDisabled(prefix, pools)) told.set(prefix, own);
   }
   return told;
 }

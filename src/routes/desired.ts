@@ -1,4 +1,4 @@
-// The kernel routes that a node's blocks and learned prefixes demand. A route that cannot be built
+// The kernel routes that a node's own and learned prefixes demand. A route that cannot be built
 // is a problem in words, never a wrong route.
 
 import { ROUTE_PROTOCOL, type Route } from '../kernel/kernel.ts';
@@ -11,6 +11,7 @@ import {
   prefixLengthOf,
 } from '../net/cidr.ts';
 import { bitsOf, familyOf, type Ip } from '../net/ip.ts';
+import type { OwnRoutes } from './own.ts';
 
 export interface LearnedPrefix {
   readonly prefix: Cidr;
@@ -24,8 +25,7 @@ export interface RoutePool {
 }
 
 export interface RouteInputs {
-  /** Confirmed blocks of this node. */
-  readonly ownBlocks: readonly Cidr[];
+  readonly own: Pick<OwnRoutes, 'blackholes' | 'held'>;
   readonly learned: Iterable<LearnedPrefix>;
   readonly pools: readonly RoutePool[];
   /** The kernel's routes of the main table, ours among them. */
@@ -46,16 +46,16 @@ export function desiredRoutes(inputs: RouteInputs): DesiredRoutes {
   const problems: string[] = [];
   const resolve = nextHopResolver(inputs.actual);
   for (const { prefix, nextHop } of inputs.learned) {
+    // An address that moved here is still told by the node it left, for a moment.
+    if (inputs.own.held.has(prefix)) continue;
     const made = learnedRoute({ prefix, nextHop }, inputs, resolve);
     if (typeof made === 'string') problems.push(made);
     else routes.set(prefix, made);
   }
   // Set last: an own block wins over a learned prefix. Traffic to its free addresses ends here,
   // instead of going in circles over the default route.
-  for (const block of inputs.ownBlocks) {
-    if (prefixLengthOf(block) === bitsOf(cidrFamily(block))) routes.delete(block);
-    else routes.set(block, { ...common(block), kind: 'blackhole' });
-  }
+  for (const block of inputs.own.blackholes)
+    routes.set(block, { ...common(block), kind: 'blackhole' });
   return { routes, problems };
 }
 

@@ -30,7 +30,7 @@ const blackhole = (prefix: string, protocol = 12): Route => ({
   protocol,
 });
 const INPUTS: RouteInputs = {
-  ownBlocks: [],
+  own: { blackholes: [], held: new Set() },
   learned: [],
   pools: [{ cidr: cidr('192.168.0.0/16'), ipip: 'Never', vxlan: 'Never' }],
   actual: [
@@ -50,9 +50,23 @@ const routesOf = (inputs: Partial<RouteInputs>) => {
   return { routes: [...routes.values()], problems };
 };
 
-test('own blocks are blackholes, a block of one address is none', () => {
-  const blocks = [cidr('192.168.1.0/26'), cidr('192.168.9.9/32')];
-  assert.deepEqual(routesOf({ ownBlocks: blocks }).routes, [blackhole('192.168.1.0/26')]);
+const own = (blackholes: string[], held: string[] = []) => ({
+  blackholes: blackholes.map(cidr),
+  held: new Set(held.map(cidr)),
+});
+
+test('own blocks are blackholes; a learned address inside one goes its own way', () => {
+  const borrowed = learned('192.168.1.7/32', '10.200.0.12');
+  assert.deepEqual(routesOf({ own: own(['192.168.1.0/26']), learned: [borrowed] }).routes, [
+    via('192.168.1.7/32', '10.200.0.12', 2),
+    blackhole('192.168.1.0/26'),
+  ]);
+});
+
+test('what others tell of an address that lives here is not believed', () => {
+  const left = learned('192.168.2.7/32', '10.200.0.12');
+  const { routes } = routesOf({ own: own([], ['192.168.2.7/32']), learned: [left] });
+  assert.deepEqual(routes, []);
 });
 
 test('a learned block goes by its next hop on the link that reaches it', () => {
@@ -76,7 +90,7 @@ test('a next hop beyond a router goes by that router, and never by a route of ou
 
 test('an own block wins over the same prefix learned', () => {
   const { routes } = routesOf({
-    ownBlocks: [cidr('192.168.2.0/26')],
+    own: own(['192.168.2.0/26']),
     learned: [learned('192.168.2.0/26', '10.200.0.12')],
   });
   assert.deepEqual(routes, [blackhole('192.168.2.0/26')]);
@@ -106,7 +120,7 @@ test('encapsulated pools: over tunl0, or not at all, never in the clear', () => 
 });
 
 test('IPv6 routes carry the metric that the kernel gives them', () => {
-  const { routes } = routesOf({ ownBlocks: [cidr('fd00:10::/122')] });
+  const { routes } = routesOf({ own: own(['fd00:10::/122']) });
   assert.equal(routes[0]?.metric, 1024);
 });
 

@@ -19,7 +19,8 @@ export interface Exchange {
 }
 
 export interface ToTell {
-  readonly ownBlocks: readonly Cidr[];
+  /** What this node answers for. */
+  readonly announced: readonly Cidr[];
   readonly best: ReadonlyMap<Cidr, Path>;
   readonly pools: readonly ExportPool[];
 }
@@ -40,7 +41,7 @@ export function news(exchange: Exchange, peer: Ip, facts: ToTell): readonly Upda
   const entry = exchange.told.get(peer);
   if (!entry) return [];
   const best = facts.best.values();
-  const after = announcementsFor(entry.peer, facts.ownBlocks, best, facts.pools);
+  const after = announcementsFor(entry.peer, facts.announced, best, facts.pools);
   const updates = updatesBetween(entry.announcements, after);
   entry.announcements = after;
   return updates;

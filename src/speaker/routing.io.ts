@@ -13,11 +13,12 @@ import {
 } from '../net/cidr.ts';
 import { bitsOf } from '../net/ip.ts';
 import { desiredRoutes, type LearnedPrefix, type RoutePool } from '../routes/desired.ts';
+import type { OwnRoutes } from '../routes/own.ts';
 import { isOurs, planRoutes, sameRoute } from '../routes/plan.ts';
 
 /** What is wanted at the moment; asked for at each reconciliation. */
 export interface RouteDemand {
-  readonly ownBlocks: readonly Cidr[];
+  readonly own: OwnRoutes;
   readonly learned: Iterable<LearnedPrefix>;
   readonly pools: readonly RoutePool[];
   readonly address: InterfaceAddress | undefined;

@@ -23,14 +23,18 @@ function node(t: TestContext, ...present: Partial<Route>[]) {
     const whole = { ...base, linkIndex: link.index, protocol: 12, ...route, destination };
     kernel.apply([{ kind: 'addRoute', route: whole }]);
   }
-  const wanted = { ownBlocks: [] as Cidr[], learned: new Map<Cidr, string>() };
+  const wanted = {
+    blackholes: [] as Cidr[],
+    held: new Set<Cidr>(),
+    learned: new Map<Cidr, string>(),
+  };
   let now = 0;
   const routing = new Routing({
     kernel,
     clock: { now: () => now, date: () => new Date(0) },
     log: openLog('test', 'fatal'),
     demand: () => ({
-      ownBlocks: wanted.ownBlocks,
+      own: { announced: [], blackholes: wanted.blackholes, held: wanted.held },
       learned: [...wanted.learned].map(([prefix, hop]) => ({ prefix, nextHop: ip(hop) })),
       pools: [],
       address,
@@ -65,7 +69,7 @@ test('nothing is written before the demand is known', (t) => {
 test('what an earlier run left stays until the sweep; blackholes of lost blocks go at once', (t) => {
   const lost: Partial<Route> = { destination: cidr('192.168.9.0/26'), kind: 'blackhole' };
   const { wanted, routing, pass, ours } = node(t, LEFT, lost);
-  wanted.ownBlocks.push(cidr('192.168.1.0/26'));
+  wanted.blackholes.push(cidr('192.168.1.0/26'));
   routing.changed();
   pass(10);
   assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12', 'blackhole 192.168.1.0/26']);
@@ -116,11 +120,11 @@ test('a route that the kernel refuses is named and tried again', (t) => {
 
 test('closing leaves the routes', (t) => {
   const { wanted, routing, pass, ours } = node(t);
-  wanted.ownBlocks.push(cidr('192.168.1.0/26'));
+  wanted.blackholes.push(cidr('192.168.1.0/26'));
   routing.changed();
   pass(10);
   routing.close();
-  wanted.ownBlocks.pop();
+  wanted.blackholes.pop();
   routing.changed();
   pass(200_000);
   assert.deepEqual(ours(), ['blackhole 192.168.1.0/26']);

@@ -1,6 +1,7 @@
 // The speaker of one node, wired: datastore watches -> demand -> sessions and kernel routes; what
 // the sessions learn -> routing table -> kernel routes and the other sessions. Stopping it says
 // nothing to anybody and leaves the kernel's routes where they are.
+import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { CEASE, ERROR, notification } from '../bgp/codec/notification.ts';
@@ -14,16 +15,19 @@ import type { SessionConfig } from '../bgp/session.ts';
 import type { Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { type Ip, ip } from '../net/ip.ts';
+import { sameWords } from '../routes/own.ts';
 import { type Exchange, farewell, greet, newExchange, news, retellAll } from './exchange.ts';
+import { Listeners } from './listeners.io.ts';
 import { Peering, type PeeringState } from './peering.io.ts';
 import { readinessOf, type SpeakerHealth } from './readiness.ts';
 import { Routing } from './routing.io.ts';
-import { listen } from './transport.io.ts';
 import {
+  concerns,
   type Demand,
   demandOf,
   isInSync,
   newView,
+  ownRoutesOf,
   PARTS,
   prefixOf,
   type SpeakerView,
@@ -65,7 +69,7 @@ export class Speaker {
   private readonly routing: Routing;
   private readonly stopping = new AbortController();
   private readonly peerings = new Map<Ip, { readonly key: string; readonly peering: Peering }>();
-  private readonly listeners = new Map<string, { stop: () => void; error: string | undefined }>();
+  private readonly listeners: Listeners;
   private readonly finishedTelling = new Set<Ip>();
   private readonly startedAt: number;
   private demand: Demand;
@@ -79,18 +83,25 @@ export class Speaker {
     this.demand = demandOf(this.view);
     const { kernel, clock, log } = parts;
     const demand = () => ({
-      ownBlocks: this.demand.ownBlocks,
+      own: this.demand.own,
       learned: this.rib.best.values(),
       pools: this.demand.pools,
       address: this.demand.self?.ipv4,
     });
+    this.listeners = new Listeners(log, (socket, peer) => this.accept(socket, peer));
     this.routing = new Routing({ kernel, clock, log, demand });
     for (const part of PARTS) {
       parts.store.watch(
         prefixOf(part, parts.node),
         {
           snapshot: ({ items }) => this.heardOfStore(takeListing(this.view, part, items)),
-          changes: (changes) => this.heardOfStore(takeChanges(this.view, changes)),
+          changes: (changes) => {
+            const mine = changes.filter((change) => concerns(this.view, change));
+            if (mine.length === 0) return;
+            const problems = takeChanges(this.view, mine);
+            if (part === 'workloadendpoints') this.heardOfEndpoints(problems);
+            else this.heardOfStore(problems);
+          },
           connection: ({ up, error }) =>
             up
               ? parts.log.info({ part }, 'datastore connection is up')
@@ -118,7 +129,7 @@ export class Speaker {
       inSync: isInSync(this.view),
       node: this.parts.node,
       self: this.demand.self,
-      listenErrors: [...this.listeners.values()].flatMap(({ error }) => error ?? []),
+      listenErrors: this.listeners.errors,
       peers: this.peers.map(({ peer, state }) => ({ address: peer.address, state })),
       upForMs: this.parts.clock.now() - this.startedAt,
     });
@@ -130,15 +141,32 @@ export class Speaker {
     clearTimeout(this.sweepTimer);
     clearImmediate(this.news);
     this.routing.close();
-    for (const { stop } of this.listeners.values()) stop();
+    this.listeners.close();
     for (const { peering } of this.peerings.values()) peering.stop();
   }
 
-  private heardOfStore(problems: readonly string[]): void {
+  // A pod in a block of this node, as nearly every one, changes nothing that anybody must hear.
+  private heardOfEndpoints(problems: readonly string[]): void {
+    this.logSkipped(problems);
+    if (!isInSync(this.view)) return;
+    const [before, own] = [this.demand.own, ownRoutesOf(this.view)];
+    this.demand = { ...this.demand, own };
+    const moved = before.held.symmetricDifference(own.held);
+    if (sameWords(before, own) && ![...moved].some((address) => this.rib.best.has(address))) return;
+    this.routing.changed();
+    this.tellNews();
+  }
+
+  private logSkipped(problems: readonly string[]): void {
     for (const problem of problems) this.parts.log.error({ problem }, 'object skipped');
+  }
+
+  private heardOfStore(problems: readonly string[]): void {
+    this.logSkipped(problems);
     if (!isInSync(this.view)) return;
     this.demand = demandOf(this.view);
-    this.reconcileListeners();
+    const addresses = new Set(this.demand.peers.map(({ localAddress }) => localAddress));
+    this.listeners.reconcile(addresses, this.parts.listenPort ?? this.demand.listenPort);
     this.reconcilePeerings();
     this.routing.changed();
     this.tellNews();
@@ -146,35 +174,10 @@ export class Speaker {
     this.considerSweep();
   }
 
-  private reconcileListeners(): void {
-    const port = this.parts.listenPort ?? this.demand.listenPort;
-    const addresses = new Set(this.demand.peers.map(({ localAddress }) => localAddress));
-    const wanted = new Set([...addresses].map((address) => `${address} ${port}`));
-    for (const [key, { stop }] of this.listeners) {
-      if (wanted.has(key)) continue;
-      stop();
-      this.listeners.delete(key);
-    }
-    for (const address of addresses) {
-      const key = `${address} ${port}`;
-      if (this.listeners.has(key)) continue;
-      const entry = { stop: () => {}, error: undefined as string | undefined };
-      this.listeners.set(key, entry);
-      entry.stop = listen(
-        address,
-        port,
-        (socket, peer) => {
-          const known = this.peerings.get(peer)?.peering;
-          if (known && socket.localAddress === known.peer.localAddress) known.accept(socket);
-          else socket.destroy();
-        },
-        (error) => {
-          entry.error = error;
-          if (error) this.parts.log.warn({ address, port, error }, 'cannot listen');
-          else this.parts.log.info({ address, port }, 'listening');
-        },
-      );
-    }
+  private accept(socket: Socket, peer: Ip): void {
+    const known = this.peerings.get(peer)?.peering;
+    if (known && socket.localAddress === known.peer.localAddress) known.accept(socket);
+    else socket.destroy();
   }
 
   private get identity(): OwnIdentity {
@@ -271,8 +274,8 @@ export class Speaker {
   }
 
   private get toTell() {
-    const { ownBlocks, pools } = this.demand;
-    return { ownBlocks, pools, best: this.rib.best };
+    const { own, pools } = this.demand;
+    return { announced: own.announced, pools, best: this.rib.best };
   }
 
   // A route that an earlier run left is stale when every peer has told all it has. Without a peer

@@ -56,7 +56,7 @@ test('the demand: peers, own confirmed blocks, pools, AS and port', () => {
   const demand = demandOf(made);
   assert.deepEqual(problems, []);
   assert.equal(demand.localAsn, 65001);
-  assert.deepEqual(demand.ownBlocks, ['192.168.1.0/26', '192.168.3.0/26']);
+  assert.deepEqual(demand.own.announced, ['192.168.1.0/26', '192.168.3.0/26']);
   assert.deepEqual(
     demand.peers.map((p) => [p.name, p.port, p.passive]),
     [['Mesh_10_200_0_12', 1179, true]],
@@ -74,7 +74,7 @@ test('what cannot be read is as good as absent, and is named', () => {
   );
   assert.equal(problems.length, 3);
   const demand = demandOf(made);
-  assert.deepEqual([demand.peers, demand.ownBlocks, demand.pools], [[], [], []]);
+  assert.deepEqual([demand.peers, demand.own.announced, demand.pools], [[], [], []]);
 });
 
 test('a new listing forgets what it does not hold; in sync when all parts are listed', () => {
@@ -97,7 +97,7 @@ test('the mesh can be switched off, and a deleted block is no longer demanded', 
   assert.deepEqual(demandOf(made).peers, []);
   const key = affinityKey('n1', cidr('192.168.1.0/26'));
   takeChanges(made, [{ kind: 'delete', key, revision: 2n }]);
-  assert.deepEqual(demandOf(made).ownBlocks, []);
+  assert.deepEqual(demandOf(made).own.announced, []);
 });
 
 test('exchange: all at first, then the news, all again on request, nothing after the end', () => {
@@ -110,7 +110,7 @@ test('exchange: all at first, then the news, all again on request, nothing after
     families: [4] as const,
   };
   const facts = (...blocks: string[]) => ({
-    ownBlocks: blocks.map(cidr),
+    announced: blocks.map(cidr),
     best: new Map(),
     pools: [],
   });

@@ -1,6 +1,7 @@
-// What the speaker remembers of the datastore: nodes, BGP configurations, pools and the blocks of
-// its own node. Each kind has its own watch, so that pods never reach the speaker. Pure state; an
-// object that cannot be read is as good as absent, and is named.
+// What the speaker remembers of the datastore: nodes, BGP configurations, pools, and of its own node
+// the blocks and the endpoints' addresses. Each kind has its own watch; other nodes' endpoints, which
+// no prefix keeps out, are dropped by their key. Pure state; an object that cannot be read is as good
+// as absent, and is named.
 import { type DesiredPeer, desiredPeers, type MeshNode, meshNode } from '../bgp/peers.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
 import {
@@ -10,14 +11,26 @@ import {
 } from '../model/bgp-configuration.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../model/ip-pool.ts';
 import { isConfirmed, parseAffinity } from '../model/ipam.ts';
-import { affinityPrefix, parseKey, resourcePrefix } from '../model/keys.ts';
+import { affinityPrefix, type Key, parseKey, resourcePrefix } from '../model/keys.ts';
 import type { NodeSpec } from '../model/node.ts';
 import { parseResource } from '../model/resource.ts';
+import {
+  parseWorkloadEndpointName,
+  type WorkloadEndpointSpec,
+} from '../model/workload-endpoint.ts';
 import { type Asn, parseAsn } from '../net/asn.ts';
-import { type Cidr, cidr } from '../net/cidr.ts';
+import { type Cidr, cidr, hostCidr, parseCidr } from '../net/cidr.ts';
+import { parseIp } from '../net/ip.ts';
+import { type OwnRoutes, ownRoutes } from '../routes/own.ts';
 
 /** The parts of the datastore that are watched, each by its prefix. */
-export const PARTS = ['nodes', 'bgpconfigurations', 'ippools', 'affinities'] as const;
+export const PARTS = [
+  'nodes',
+  'bgpconfigurations',
+  'ippools',
+  'affinities',
+  'workloadendpoints',
+] as const;
 export type Part = (typeof PARTS)[number];
 
 export const prefixOf = (part: Part, node: string): string =>
@@ -30,6 +43,10 @@ export interface SpeakerView {
   readonly configurations: Map<string, BgpConfigurationSpec>;
   readonly pools: Map<string, IpPoolSpec>;
   readonly ownBlocks: Set<Cidr>;
+  /** The own node's tunnel addresses. */
+  ownTunnels: readonly Cidr[];
+  /** Addresses of the own node's endpoints, by key. */
+  readonly endpoints: Map<string, readonly Cidr[]>;
   /** Parts whose first listing has arrived. */
   readonly listed: Set<Part>;
 }
@@ -40,6 +57,8 @@ export const newView = (node: string): SpeakerView => ({
   configurations: new Map(),
   pools: new Map(),
   ownBlocks: new Set(),
+  ownTunnels: [],
+  endpoints: new Map(),
   listed: new Set(),
 });
 
@@ -56,6 +75,7 @@ export function takeListing(
     bgpconfigurations: view.configurations,
     ippools: view.pools,
     affinities: view.ownBlocks,
+    workloadendpoints: view.endpoints,
   };
   holder[part].clear();
   view.listed.add(part);
@@ -71,11 +91,24 @@ export function takeChanges(view: SpeakerView, changes: readonly Change[]): read
   });
 }
 
+/** Whether the change can matter to this node; of endpoints only its own do. */
+export const concerns = (view: SpeakerView, change: Change): boolean => {
+  const key = parseKey(change.kind === 'put' ? change.item.key : change.key);
+  return key?.kind !== 'namespaced' || isOwnEndpoint(view, key);
+};
+
+const isOwnEndpoint = (view: SpeakerView, key: Key): boolean =>
+  key.kind === 'namespaced' &&
+  key.plural === 'workloadendpoints' &&
+  parseWorkloadEndpointName(key.name)?.node === view.node;
+
 function remove(view: SpeakerView, path: string): void {
   const key = parseKey(path);
+  view.endpoints.delete(path);
   if (key?.kind === 'affinity') view.ownBlocks.delete(key.cidr);
   if (key?.kind !== 'resource') return;
   if (key.plural === 'nodes') view.nodes.delete(key.name);
+  if (key.plural === 'nodes' && key.name === view.node) view.ownTunnels = [];
   if (key.plural === 'bgpconfigurations') view.configurations.delete(key.name);
   if (key.plural === 'ippools') view.pools.delete(key.name);
 }
@@ -91,6 +124,7 @@ function put(view: SpeakerView, item: KeyValue): readonly string[] {
       view.ownBlocks.add(key.cidr);
     return [];
   }
+  if (key && isOwnEndpoint(view, key)) return putEndpoint(view, item);
   if (key?.kind !== 'resource') return [];
   switch (key.plural) {
     case 'nodes':
@@ -120,8 +154,35 @@ function putNode(view: SpeakerView, name: string, text: string): readonly string
   if (!parsed.ok) return [parsed.error];
   const { node, problems } = meshNode(name, parsed.value.spec.bgp);
   view.nodes.set(name, node);
+  const { bgp, ipv4VXLANTunnelAddr } = parsed.value.spec;
+  if (name === view.node)
+    view.ownTunnels = [bgp?.ipv4IPIPTunnelAddr, ipv4VXLANTunnelAddr].flatMap(
+      (text) => hostOf(text) ?? [],
+    );
   return problems;
 }
+
+const hostOf = (text: string | undefined): Cidr | undefined => {
+  const ip = text === undefined ? undefined : parseIp(text);
+  return ip && hostCidr(ip);
+};
+
+function putEndpoint(view: SpeakerView, { key, value }: KeyValue): readonly string[] {
+  const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>('WorkloadEndpoint', value);
+  if (!parsed.ok) return [parsed.error];
+  const texts = parsed.value.spec.ipNetworks ?? [];
+  const addresses = texts.flatMap((text) => parseCidr(text) ?? []);
+  view.endpoints.set(key, addresses);
+  return addresses.length === texts.length ? [] : [`${key}: an address cannot be read`];
+}
+
+/** What the own node answers for. */
+export const ownRoutesOf = (view: SpeakerView): OwnRoutes =>
+  ownRoutes({
+    blocks: [...view.ownBlocks],
+    addresses: [...view.ownTunnels, ...[...view.endpoints.values()].flat()],
+    pools: poolsOf(view),
+  });
 
 /** What the view demands of this node. */
 export interface Demand {
@@ -130,7 +191,7 @@ export interface Demand {
   readonly localAsn: Asn;
   readonly listenPort: number;
   readonly peers: readonly DesiredPeer[];
-  readonly ownBlocks: readonly Cidr[];
+  readonly own: OwnRoutes;
   readonly pools: readonly DemandedPool[];
 }
 
@@ -161,16 +222,19 @@ export function demandOf(view: SpeakerView): Demand {
     localAsn: self?.asn ?? clusterAsn,
     listenPort: self?.listenPort ?? clusterPort,
     peers: self ? desiredPeers(self, nodes, settings) : [],
-    ownBlocks: [...view.ownBlocks],
-    pools: [...view.pools.values()].map((spec) => ({
-      cidr: cidr(spec.cidr),
-      disabled: spec.disabled ?? false,
-      disableBgpExport: spec.disableBGPExport ?? false,
-      ipip: spec.ipipMode ?? 'Never',
-      vxlan: spec.vxlanMode ?? 'Never',
-    })),
+    own: ownRoutesOf(view),
+    pools: poolsOf(view),
   };
 }
+
+const poolsOf = (view: SpeakerView): readonly DemandedPool[] =>
+  [...view.pools.values()].map((spec) => ({
+    cidr: cidr(spec.cidr),
+    disabled: spec.disabled ?? false,
+    disableBgpExport: spec.disableBGPExport ?? false,
+    ipip: spec.ipipMode ?? 'Never',
+    vxlan: spec.vxlanMode ?? 'Never',
+  }));
 
 const portOf = (spec: BgpConfigurationSpec | undefined): number | undefined => {
   const port = spec?.listenPort;
