@@ -9,7 +9,7 @@ import { type BlockChange, type Effect, holderOf, type Ledger } from './ledger.t
 import type { Connection } from './network.ts';
 import type { Plan } from './plan.ts';
 import type { Promises } from './promises.ts';
-import { isEnabled, isReserved, type SeenSettings } from './settings.ts';
+import { isEnabled, isReserved, isSelected, type SeenSettings } from './settings.ts';
 
 export interface CheckContext {
   readonly ledger: Ledger;
@@ -163,7 +163,9 @@ export class Checks {
     const strict = stranger && seen.alwaysSince(since, (s) => s.config?.strict_affinity === true);
     const off = seen.alwaysSince(since, (s) => !isEnabled(s, ip));
     const reserved = seen.alwaysSince(since, (s) => isReserved(s, ip));
+    const elsewhere = !intent.named && seen.alwaysSince(since, (s) => !isSelected(s, ip));
     return [
+      ...(elsewhere ? [`${by.name} took ${ip} of a pool that does not select it`] : []),
       ...(strict ? [`I7: ${by.name} took ${ip} in a block of ${block.affinity}`] : []),
       ...(off ? [`${by.name} took ${ip} of a disabled pool`] : []),
       ...(reserved ? [`${by.name} took ${ip}, which is reserved`] : []),

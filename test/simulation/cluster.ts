@@ -10,18 +10,21 @@ import { API_VERSION, printResource } from '../../src/model/resource.ts';
 import { type Cidr, cidr, contains, hostCidr, ipAt, sizeOf } from '../../src/net/cidr.ts';
 import type { Ip } from '../../src/net/ip.ts';
 import { Checks } from './checks.ts';
-import { Ledger } from './ledger.ts';
+import type { Container, Keeper } from './container.ts';
+import { type Effect, Ledger } from './ledger.ts';
 import { type Connection, LAST_WORDS, Network } from './network.ts';
 import { MachineClock, SimulatedNode } from './node.ts';
-import { drawConfig, drawPlan, type Plan, type PoolPlan } from './plan.ts';
+import { drawConfig, drawPlan, type Plan, type PoolPlan, ZONES } from './plan.ts';
 import { Promises } from './promises.ts';
 import { Random } from './random.ts';
-import { type Container, type Keeper, Runtime } from './runtime.ts';
+import { Runtime } from './runtime.ts';
 import { Scheduler } from './scheduler.ts';
 import { SeenSettings } from './settings.ts';
+import type { Trace } from './trace.ts';
 
 const SECOND = 1_000_000;
 const KEEPERS = 3;
+const CHANGES = ['config', 'noConfig', 'pool', 'pool', 'reserve', 'unreserve', 'labels'] as const;
 const RELEASES_MAX = 1_000;
 
 export class Cluster {
@@ -44,6 +47,8 @@ export class Cluster {
   private readonly reserved: Cidr[] = [];
   private readonly disabled = new Set<string>();
   private controllers = 0;
+  /** Nothing limits any more. */
+  private open = false;
 
   constructor(seed: number) {
     this.random = new Random(seed);
@@ -51,8 +56,9 @@ export class Cluster {
     const { scheduler, ledger, promises, plan, random } = this;
     this.network = new Network(scheduler, random, this.store, plan.faults, (commit) => {
       this.commits++;
-      for (const text of this.checks.commit(ledger.apply(commit, scheduler.now)))
-        this.violation(text);
+      const effect = ledger.apply(commit, scheduler.now);
+      countBlocks(scheduler.trace, effect);
+      for (const text of this.checks.commit(effect)) this.violation(text);
     });
     const steady: Clock = new MachineClock(this.network);
     this.checks = new Checks({
@@ -67,6 +73,7 @@ export class Cluster {
     this.runtime = new Runtime({ scheduler, ledger, promises, families: plan.families, violation });
     for (const pool of plan.pools) this.putPool(pool);
     if (plan.config) this.putConfig(plan.config);
+    for (const name of plan.nodes) this.labelNode(name, this.random.of(ZONES));
     this.nodes = plan.nodes.map((name) => new SimulatedNode(this.network, name));
     this.keepers = Array.from({ length: KEEPERS }, (_, i) => ({
       handle: `k8s-pod-network.default-web-${i}`,
@@ -87,6 +94,7 @@ export class Cluster {
 
   crash(node: SimulatedNode): void {
     const process = node.crash();
+    if (process) this.scheduler.trace.counted('crash');
     if (process) this.runtime.crashed(process);
   }
 
@@ -115,6 +123,8 @@ export class Cluster {
     await this.scheduler.sleep(LAST_WORDS + 4 * SECOND); // nothing of it is on the wire any more
     this.waive(node);
     await this.cleanUp(node, RELEASES_MAX);
+    this.checkRemoved(node);
+    this.scheduler.trace.counted('node removed');
     for (const container of this.containersOf(node)) container.phase = 'gone';
     this.removals--;
     node.start();
@@ -146,6 +156,19 @@ export class Cluster {
     if (attempts > 1) this.violation(`${node.name} cannot be cleaned up`);
   }
 
+  private checkRemoved({ name }: SimulatedNode): void {
+    for (const [range, owners] of this.ledger.owners)
+      if (owners.has(name)) this.violation(`${name} is gone and owns ${range}`);
+    for (const [range, { affinity }] of this.ledger.blocks)
+      if (affinity === `host:${name}`)
+        this.violation(`${name} is gone and block ${range} names it`);
+    for (const [ip, handle] of this.ledger.holders) {
+      const intent = this.promises.intents.get(handle);
+      if (intent?.connection.node === name && !intent.kept)
+        this.violation(`${name} is gone and ${handle} holds ${ip}`);
+    }
+  }
+
   private settingsOf(connection: Connection): SeenSettings {
     const process = this.nodes.find((node) => node.name === connection.node)?.process;
     return process?.connection === connection ? process.settings : new SeenSettings();
@@ -154,10 +177,12 @@ export class Cluster {
   changeSettings(): void {
     this.checks.relax();
     const pool = this.random.of(this.plan.pools);
-    const change = this.random.of(['config', 'noConfig', 'pool', 'pool', 'reserve', 'unreserve']);
+    const change = this.random.of(CHANGES);
     if (change === 'config') this.putConfig(drawConfig(this.random));
     else if (change === 'pool') this.togglePool(pool);
     else if (change === 'reserve') this.reserve(pool);
+    else if (change === 'labels')
+      this.labelNode(this.random.of(this.nodes).name, this.random.of(ZONES));
     else {
       this.note(change);
       const some = resourceKey('ipreservations', 'some');
@@ -169,6 +194,7 @@ export class Cluster {
   openUp(): void {
     this.note('settings back to their defaults');
     this.checks.relax();
+    this.open = true;
     this.disabled.clear();
     for (const pool of this.plan.pools) this.putPool(pool);
     this.store.delete(IPAM_CONFIG_KEY);
@@ -187,7 +213,12 @@ export class Cluster {
     this.reserved.push(...reservedCIDRs);
     this.note(`reserved ${reservedCIDRs.join(' ')}`);
     const spec = { reservedCIDRs };
-    this.putResource('ipreservations', 'IPReservation', 'some', spec);
+    this.putResource('ipreservations', 'IPReservation', { name: 'some' }, spec);
+  }
+
+  private labelNode(name: string, zone: string): void {
+    this.note(`${name} is in zone ${zone}`);
+    this.putResource('nodes', 'Node', { name, labels: { zone } }, {});
   }
 
   private putConfig(config: IpamConfig): void {
@@ -195,25 +226,39 @@ export class Cluster {
     this.store.put(IPAM_CONFIG_KEY, printIpam(config));
   }
 
-  private putPool({ name, cidr, blockSize }: PoolPlan): void {
+  private putPool({ name, cidr, blockSize, zone }: PoolPlan): void {
     const disabled = this.disabled.has(name);
-    this.note(`pool ${name} ${cidr} ${blockSize}${disabled ? ' disabled' : ''}`);
-    this.putResource('ippools', 'IPPool', name, { cidr, blockSize, ...(disabled && { disabled }) });
+    const nodeSelector = zone && !this.open ? `zone == '${zone}'` : 'all()';
+    this.note(`pool ${name} ${cidr} ${blockSize} ${nodeSelector}${disabled ? ' disabled' : ''}`);
+    const spec = { cidr, blockSize, nodeSelector, ...(disabled && { disabled }) };
+    this.putResource('ippools', 'IPPool', { name }, spec);
   }
 
   private putResource(
-    plural: 'ippools' | 'ipreservations',
-    kind: 'IPPool' | 'IPReservation',
-    name: string,
+    plural: 'ippools' | 'ipreservations' | 'nodes',
+    kind: 'IPPool' | 'IPReservation' | 'Node',
+    metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> },
     spec: object,
   ): void {
-    const value = printResource({ kind, apiVersion: API_VERSION, metadata: { name }, spec });
-    this.store.put(resourceKey(plural, name), value);
+    const value = printResource({ kind, apiVersion: API_VERSION, metadata, spec });
+    this.store.put(resourceKey(plural, metadata.name), value);
   }
 
   /** A random address of the pools. */
   anyAddress(): Ip {
     const pool = cidr(this.random.of(this.plan.pools).cidr);
     return ipAt(pool, this.random.integer(0, Number(sizeOf(pool)) - 1));
+  }
+}
+
+function countBlocks(trace: Trace, { blocks, commit }: Effect): void {
+  for (const { before, after } of blocks) {
+    if (!before && after) trace.counted('block claimed');
+    if (before && !after) trace.counted('block deleted');
+    if (!before || !after) continue;
+    if (before.affinity && after.affinity && before.affinity !== after.affinity)
+      trace.counted('block taken over');
+    const grew = after.attributes.length > before.attributes.length;
+    if (grew && after.affinity !== `host:${commit.by.node}`) trace.counted('borrowed');
   }
 }

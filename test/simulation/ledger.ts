@@ -13,7 +13,7 @@ import {
   parseHandle,
 } from '../../src/model/ipam.ts';
 import { parseKey } from '../../src/model/keys.ts';
-import { type Cidr, ipAt } from '../../src/net/cidr.ts';
+import { type Cidr, ipAt, ordinalOf } from '../../src/net/cidr.ts';
 import type { Ip } from '../../src/net/ip.ts';
 import type { Commit } from './network.ts';
 import type { Micros } from './scheduler.ts';
@@ -111,6 +111,17 @@ export class Ledger {
       affinities: [...affinities],
       endpoints,
     };
+  }
+
+  /** Of the address's allocation; undefined while nobody has it. */
+  sequenceNumberOf(ip: Ip): number | bigint | undefined {
+    const handle = this.holders.get(ip);
+    for (const [cidr, ips] of this.held.get(handle ?? '') ?? []) {
+      if (!ips.has(ip)) continue;
+      const number = this.blocks.get(cidr)?.sequenceNumberForAllocation[ordinalOf(cidr, ip)];
+      return number;
+    }
+    return undefined;
   }
 
   addressesOf(handle: string): readonly Ip[] {

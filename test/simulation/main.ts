@@ -43,6 +43,7 @@ async function many(from: number, count: number): Promise<number> {
   const started = process.hrtime.bigint();
   const seconds = (): number => Number(process.hrtime.bigint() - started) / 1e9;
   const sum = { seeds: 0, operations: 0, commits: 0, violations: 0, failed: 0 };
+  const counts: Record<string, number> = {};
   const line = (): string =>
     `${sum.operations} operations over ${sum.seeds} seeds, ${sum.commits} commits, ` +
     `${sum.violations} violations in ${sum.failed} seeds, ${Math.round(seconds())} s ` +
@@ -52,6 +53,8 @@ async function many(from: number, count: number): Promise<number> {
     sum.operations += outcome.operations;
     sum.commits += outcome.commits;
     sum.violations += outcome.violations.length;
+    for (const [name, count] of Object.entries(outcome.counts))
+      counts[name] = (counts[name] ?? 0) + count;
     if (outcome.violations.length > 0 && ++sum.failed <= FAILURES_MAX) report(outcome);
     if (sum.seeds % REPORT_EVERY === 0) console.log(line());
   };
@@ -63,6 +66,8 @@ async function many(from: number, count: number): Promise<number> {
   };
   const workers = Math.min(number('WORKERS', availableParallelism()), Math.ceil(count / SHARE));
   await Promise.all(Array.from({ length: workers }, () => work(share, taken)));
+  const met = Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1));
+  console.log(met.map(([name, count]) => `${name}: ${count}`).join(', '));
   console.log(line());
   return sum.violations > 0 ? 1 : 0;
 }

@@ -82,6 +82,7 @@ export class Network {
     const { trace, now } = this.scheduler;
     const keys = writes.map(({ kind, key }) => `${kind === 'put' ? '' : '-'}${key.slice(13)}`);
     trace.add(`${now} ${by.name} ${result.kind} ${keys.join(' ')}`);
+    if (result.kind === 'conflict') trace.counted('lost race');
     if (result.kind === 'committed') {
       this.committed({ by, compares, writes, revision: result.revision, sentAt });
     }
@@ -127,6 +128,7 @@ export class Connection implements Store {
       scheduler.after(after, () => {
         if (this.dead) return;
         scheduler.trace.add(`${scheduler.now} ${this.name} ${what}: ${why}`);
+        scheduler.trace.counted(why);
         reject(new OpError(what, why));
       });
     return new Promise<T>((resolve, reject) => {
@@ -239,6 +241,7 @@ class Wire {
     this.source.abort();
     const { scheduler, random } = this.network;
     scheduler.trace.add(`${scheduler.now} ${this.connection.name} watch ${this.prefix} broke`);
+    scheduler.trace.counted('watch broken');
     scheduler.after(random.integer(0, 1_000), () => {
       if (!this.over) this.watcher.connection?.({ up: false });
     });

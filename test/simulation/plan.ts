@@ -20,6 +20,8 @@ export interface Faults {
   readonly outage: number;
   readonly settings: number;
   readonly nodeRemoval: number;
+  /** Another writer of Calico's layout stops half-way through a claim or a release. */
+  readonly foreign: number;
 }
 
 export interface PoolPlan {
@@ -27,6 +29,8 @@ export interface PoolPlan {
   readonly cidr: string;
   readonly blockSize: number;
   readonly family: Family;
+  /** Only nodes of this zone. */
+  readonly zone: string | undefined;
 }
 
 export interface Plan {
@@ -37,6 +41,8 @@ export interface Plan {
   readonly faults: Faults;
   /** Containers that the cluster wants alive at once, about. */
   readonly wanted: number;
+  /** Long pauses between operations, in which blocks become idle and addresses cool down. */
+  readonly leisure: number;
   /** Operations begin in bursts with this probability. */
   readonly burst: number;
 }
@@ -53,6 +59,7 @@ export const NO_FAULTS: Faults = {
   outage: 0,
   settings: 0,
   nodeRemoval: 0,
+  foreign: 0,
 };
 
 const HIGHEST: Faults = {
@@ -67,6 +74,7 @@ const HIGHEST: Faults = {
   outage: 0.02,
   settings: 0.08,
   nodeRemoval: 0.03,
+  foreign: 0.05,
 };
 
 export function drawPlan(random: Random): Plan {
@@ -82,6 +90,7 @@ export function drawPlan(random: Random): Plan {
     config: random.chance(0.4) ? undefined : drawConfig(random),
     faults: random.chance(0.08) ? NO_FAULTS : drawFaults(random),
     wanted: Math.max(3, Math.round(capacity * (0.5 + random.next()))),
+    leisure: random.chance(0.3) ? 0.1 : 0.01,
     burst: random.next(),
   };
 }
@@ -104,14 +113,17 @@ export function drawConfig(random: Random): IpamConfig {
   };
 }
 
+export const ZONES = ['east', 'west'] as const;
+
 // Small, so that exhaustion, borrowing and reclaiming are common.
 function drawPools(random: Random, family: Family): readonly PoolPlan[] {
   const longest = family === 4 ? 32 : 128;
   return Array.from({ length: random.integer(1, 2) }, (_, i) => {
     const blockSize = longest - random.integer(0, 3);
     const length = blockSize - random.integer(1, 4);
+    const zone = i === 1 && random.chance(0.4) ? random.of(ZONES) : undefined;
     const network = family === 4 ? `10.${i}.0.0` : `fd00:${i + 1}::`;
-    return { name: `pool${family}-${i}`, cidr: `${network}/${length}`, blockSize, family };
+    return { name: `pool${family}-${i}`, cidr: `${network}/${length}`, blockSize, family, zone };
   });
 }
 

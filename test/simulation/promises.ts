@@ -10,6 +10,8 @@ export interface Intent {
   readonly connection: Connection;
   readonly requested: readonly Ip[];
   readonly kept: boolean;
+  /** A pool was asked for by name. */
+  readonly named: boolean;
 }
 
 export class Promises {

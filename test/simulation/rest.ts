@@ -4,8 +4,8 @@ import { auditIpam } from '../../src/ipam/audit.ts';
 import { ROOT } from '../../src/model/keys.ts';
 import { cidr, contains, ipAt, sizeOf } from '../../src/net/cidr.ts';
 import type { Cluster } from './cluster.ts';
+import { Container } from './container.ts';
 import { holderOf } from './ledger.ts';
-import { Container } from './runtime.ts';
 
 const MINUTE = 60_000_000;
 const ATTEMPTS_MAX = 50;

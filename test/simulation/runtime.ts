@@ -3,56 +3,15 @@
 import { OpError } from '../../src/base/op-error.ts';
 import type { AlongsideWrites, AssignOutcome } from '../../src/ipam/allocator.io.ts';
 import type { ReleaseOutcome } from '../../src/ipam/request.ts';
-import { namespacedKey } from '../../src/model/keys.ts';
-import { API_VERSION, printResource } from '../../src/model/resource.ts';
-import { workloadEndpointName } from '../../src/model/workload-endpoint.ts';
-import { bitsOf, type Family, familyOf, type Ip } from '../../src/net/ip.ts';
+import { cidr, contains } from '../../src/net/cidr.ts';
+import { type Family, familyOf, type Ip } from '../../src/net/ip.ts';
+import { attributesOf, type Container, endpointOf, type Life } from './container.ts';
 import type { Ledger } from './ledger.ts';
-import type { Process, SimulatedNode } from './node.ts';
+import type { Process } from './node.ts';
 import type { Promises } from './promises.ts';
 import type { Micros, Scheduler } from './scheduler.ts';
 
-const NETWORK = 'k8s-pod-network';
 const CONFLICTS_MAX = 5;
-
-/** An owner whose address outlives its pods, and where its endpoints were. */
-export interface Keeper {
-  readonly handle: string;
-  readonly endpoints: Set<string>;
-  node: SimulatedNode | undefined;
-  busy: boolean;
-}
-
-/** `failed`: asked for, not known to be there; `doomed`: its DEL did not succeed yet. */
-export type Phase = 'new' | 'adding' | 'running' | 'failed' | 'deleting' | 'doomed' | 'gone';
-
-export class Container {
-  readonly id: string;
-  readonly node: SimulatedNode;
-  readonly endpointKey: string;
-  readonly keeper: Keeper | undefined;
-  readonly requested: Ip | undefined;
-  phase: Phase = 'new';
-  ips: readonly Ip[] = [];
-
-  constructor(id: string, node: SimulatedNode, pod: string, keeper?: Keeper, requested?: Ip) {
-    this.id = id;
-    this.node = node;
-    const parts = { node: node.name, orchestrator: 'k8s', workload: pod, endpoint: 'eth0' };
-    this.endpointKey = namespacedKey('workloadendpoints', 'default', workloadEndpointName(parts));
-    this.keeper = keeper;
-    this.requested = requested;
-  }
-
-  get handle(): string {
-    return `${NETWORK}.${this.id}`;
-  }
-
-  /** What the addresses are held under. */
-  get holder(): string {
-    return this.keeper?.handle ?? this.handle;
-  }
-}
 
 /** A call without its answer yet. */
 export interface Call {
@@ -72,6 +31,7 @@ export interface RuntimeContext {
 
 export class Runtime {
   readonly pending = new Set<Call>();
+  readonly lives: Life[] = [];
   private readonly context: RuntimeContext;
 
   constructor(context: RuntimeContext) {
@@ -89,6 +49,7 @@ export class Runtime {
       connection: call.process.connection,
       requested: container.requested ? [container.requested] : [],
       kept: container.keeper !== undefined,
+      named: container.pool !== undefined,
     });
     const outcome = await this.assign(call);
     if (!this.end(call, outcome.kind === 'assigned' ? outcome.ips.join(' ') : outcome.kind)) return;
@@ -141,13 +102,14 @@ export class Runtime {
     const { scheduler } = this.context;
     const who = `${call.process.connection.name} ${call.what} ${call.container.id}`;
     scheduler.trace.add(`${scheduler.now} ${who}: ${answer}`);
+    scheduler.trace.counted(`${call.what} ${/^[a-z]+$/.test(answer) ? answer : 'assigned'}`);
     return true;
   }
 
   private async assign(call: Call): Promise<AssignOutcome> {
     const { container, process } = call;
     const { families } = this.context;
-    const { keeper, endpointKey, requested } = container;
+    const { keeper, endpointKey, requested, pool } = container;
     const others = [...(keeper?.endpoints ?? [])].filter((key) => key !== endpointKey);
     keeper?.endpoints.add(endpointKey);
     let json = '';
@@ -172,6 +134,7 @@ export class Runtime {
         count4: families.includes(4) ? 1 : 0,
         count6: families.includes(6) ? 1 : 0,
         ...(requested && { requested: [requested] }),
+        ...(pool && (pool.family === 4 ? { pools4: [pool.name] } : { pools6: [pool.name] })),
         ...(keeper && { keep: true }),
         alongside,
       });
@@ -210,6 +173,7 @@ export class Runtime {
   // The answer to ADD must have been true at some moment between call and answer, and stay true.
   private running(call: Call, ips: readonly Ip[]): void {
     const { container } = call;
+    const { pool } = container;
     const { ledger, promises, scheduler, families, violation } = this.context;
     const told = [...ips].sort().join();
     const who = `ADD ${container.id} (${told})`;
@@ -232,8 +196,18 @@ export class Runtime {
       this.unique(container.holder, ips);
     }
     if (!container.node.leaving) promises.promised(container.holder, ips);
+    if (pool && container.ips.length === 0 && !ips.some((ip) => contains(cidr(pool.cidr), ip)))
+      violation(`${who}: wanted ${pool.name}`);
+    if (container.keeper) this.remember(container.keeper.handle, ips);
     container.phase = 'running';
     container.ips = ips;
+  }
+
+  private remember(handle: string, ips: readonly Ip[]): void {
+    for (const ip of ips) {
+      const sequenceNumber = this.context.ledger.sequenceNumberOf(ip);
+      if (sequenceNumber !== undefined) this.lives.push({ handle, ip, sequenceNumber });
+    }
   }
 
   // Told from the answers alone, whatever the store says.
@@ -263,24 +237,3 @@ async function refreshed(
     return { kind: 'unavailable', error: new OpError('refresh', cause) };
   }
 }
-
-const attributesOf = ({ id, node }: Container, process: Process, since: Micros) => ({
-  node: node.name,
-  namespace: 'default',
-  pod: id,
-  timestamp: `${since} ${process.connection.name}`,
-});
-
-const endpointOf = ({ id, node }: Container, ips: readonly Ip[]): string =>
-  printResource({
-    kind: 'WorkloadEndpoint',
-    apiVersion: API_VERSION,
-    metadata: { name: id, namespace: 'default' },
-    spec: {
-      orchestrator: 'k8s',
-      node: node.name,
-      endpoint: 'eth0',
-      containerID: id,
-      ipNetworks: ips.map((ip) => `${ip}/${bitsOf(familyOf(ip))}`),
-    },
-  });

@@ -12,17 +12,31 @@ import type { Micros } from './scheduler.ts';
 
 export interface Settings {
   readonly config: IpamConfig | undefined;
-  readonly pools: ReadonlyMap<string, { readonly cidr: Cidr; readonly disabled?: boolean }>;
+  readonly pools: ReadonlyMap<string, Spec>;
+  /** Of the node itself. */
+  readonly zone: string | undefined;
   readonly reserved: ReadonlyMap<string, readonly Cidr[]>;
 }
 
-const NONE: Settings = { config: undefined, pools: new Map(), reserved: new Map() };
+const NONE: Settings = {
+  config: undefined,
+  pools: new Map(),
+  zone: undefined,
+  reserved: new Map(),
+};
 
 export const isReserved = ({ reserved }: Settings, ip: Ip): boolean =>
   [...reserved.values()].some((cidrs) => cidrs.some((cidr) => contains(cidr, ip)));
 
 export const isEnabled = ({ pools }: Settings, ip: Ip): boolean =>
   [...pools.values()].some(({ cidr, disabled }) => !disabled && contains(cidr, ip));
+
+/** Whether the address's pool selects the node. */
+export const isSelected = ({ pools, zone }: Settings, ip: Ip): boolean =>
+  [...pools.values()].some(
+    ({ cidr, nodeSelector = 'all()' }) =>
+      contains(cidr, ip) && ['all()', `zone == '${zone}'`].includes(nodeSelector),
+  );
 
 /** The versions that one process has seen. */
 export class SeenSettings {
@@ -67,6 +81,7 @@ function changed(settings: Settings, change: Change): Settings {
     return { ...settings, config: config?.ok ? config.value : undefined };
   }
   if (key?.kind !== 'resource') return settings;
+  if (key.plural === 'nodes') return { ...settings, zone: text && zoneOf(text) };
   const spec = text === undefined ? undefined : specOf(text);
   if (key.plural === 'ippools') {
     return { ...settings, pools: put(settings.pools, key.name, spec) };
@@ -80,10 +95,14 @@ function changed(settings: Settings, change: Change): Settings {
 interface Spec {
   readonly cidr: Cidr;
   readonly disabled?: boolean;
+  readonly nodeSelector?: string;
   readonly reservedCIDRs?: readonly Cidr[];
 }
 
 const specOf = (text: string): Spec => (parseJson(text) as unknown as { spec: Spec }).spec;
+
+const zoneOf = (text: string): string =>
+  (parseJson(text) as unknown as { metadata: { labels: { zone: string } } }).metadata.labels.zone;
 
 function put<T>(map: ReadonlyMap<string, T>, name: string, value: T | undefined): Map<string, T> {
   const copy = new Map(map);

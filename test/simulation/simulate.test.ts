@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { simulate } from './simulate.ts';
 
 const OPERATIONS = 100;
-const SEEDS = 800;
+const SEEDS = 480;
 const SLICES = 8;
 
 test('a seed replays bit for bit', async () => {

@@ -2,8 +2,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { withoutAmbient } from './ambient.ts';
 import { Cluster } from './cluster.ts';
+import { Container, type Phase } from './container.ts';
+import { halfDone } from './foreign.ts';
 import { comeToRest } from './rest.ts';
-import { Container, type Phase } from './runtime.ts';
 
 export interface Outcome {
   readonly seed: number;
@@ -11,6 +12,8 @@ export interface Outcome {
   readonly hash: string;
   readonly operations: number;
   readonly commits: number;
+  /** How often things happened, by name. */
+  readonly counts: Readonly<Record<string, number>>;
   readonly violations: readonly string[];
   /** The last lines of what happened. */
   readonly tail: readonly string[];
@@ -38,6 +41,7 @@ export async function simulate(seed: number, operations: number): Promise<Outcom
     hash: cluster.scheduler.trace.hash,
     operations: ran.operations,
     commits: cluster.commits,
+    counts: cluster.scheduler.trace.counts,
     violations: [...cluster.violations, ...stray],
     tail: cluster.scheduler.trace.tail(),
   };
@@ -58,7 +62,7 @@ async function faultyTime(
     disturb(cluster);
     if (operate(cluster)) ran.operations++;
     const pause = random.chance(plan.burst) ? random.integer(0, 300) : random.integer(500, 50_000);
-    scheduler.after(random.chance(0.02) ? random.integer(0, 5_000_000) : pause, step);
+    scheduler.after(random.chance(plan.leisure) ? random.integer(0, 90_000_000) : pause, step);
   };
   scheduler.after(0, step);
   await scheduler.run(() => over || cluster.violations.length > 0);
@@ -80,6 +84,7 @@ function disturb(cluster: Cluster): void {
     network.outageUntil = scheduler.now + random.integer(1_000, 10_000_000);
     cluster.note(`outage until ${network.outageUntil}`);
   }
+  if (random.chance(plan.faults.foreign)) void halfDone(cluster, node);
   if (random.chance(plan.faults.settings)) cluster.changeSettings();
   if (random.chance(plan.faults.nodeRemoval) && cluster.removals === 0)
     void cluster.removeNode(node);
@@ -105,7 +110,9 @@ function operate(cluster: Cluster): boolean {
   const kind = random.weighted({
     add: crowded ? 1 : 10,
     requested: 1,
+    pool: 1,
     keep: 1,
+    stale: 0.5,
     again: 1,
     retry: 2,
     remove: crowded ? 10 : 4,
@@ -137,6 +144,8 @@ function operate(cluster: Cluster): boolean {
     }
     case 'giveUp':
       return giveUp(cluster);
+    case 'stale':
+      return releaseStale(cluster);
     default: {
       const container = newContainer(cluster, kind);
       if (container) void runtime.add(container);
@@ -156,10 +165,25 @@ function newContainer(cluster: Cluster, kind = 'add'): Container | undefined {
     const former = containers.some((c) => c.keeper === keeper && c.phase !== 'gone');
     if (former || keeper.busy) return undefined;
   }
+  const pool = kind === 'pool' ? random.of(cluster.plan.pools) : undefined;
   const pod = keeper ? keeper.handle.split('default-')[1]! : random.chance(0.2) ? 'again' : id;
-  const container = new Container(id, node, pod, keeper, requested);
+  const container = new Container(id, node, pod, { keeper, requested, pool });
   containers.push(container);
   return container;
+}
+
+// Somebody who saw a kept address in an earlier life asks for its release now: nothing may happen.
+function releaseStale(cluster: Cluster): boolean {
+  const { random, runtime, ledger } = cluster;
+  const node = random.of(cluster.nodes.filter((n) => n.process && !n.leaving));
+  const over = runtime.lives.filter(
+    ({ ip, sequenceNumber }) => ledger.sequenceNumberOf(ip) !== sequenceNumber,
+  );
+  if (over.length === 0 || !node.process) return false;
+  const { handle, ip, sequenceNumber } = random.of(over);
+  cluster.note(`${node.name} collects ${ip} of ${handle} as of ${sequenceNumber}`);
+  void node.process.allocator.release({ handleId: handle, only: [{ ip, sequenceNumber }] });
+  return true;
 }
 
 // A kept address is given up by the operator, when no pod has it.

@@ -3,6 +3,8 @@
 const KEPT = 400;
 
 export class Trace {
+  /** How often things happened, by name. */
+  readonly counts: Record<string, number> = {};
   private readonly lines: string[] = [];
   private count = 0;
   private high = 0x811c9dc5;
@@ -15,6 +17,10 @@ export class Trace {
       this.low = Math.imul(this.low + code, 0x85ebca6b) ^ (this.low >>> 13);
     }
     this.lines[this.count++ % KEPT] = line;
+  }
+
+  counted(name: string): void {
+    this.counts[name] = (this.counts[name] ?? 0) + 1;
   }
 
   /** Equal hashes: the same lines in the same order. */
