@@ -10,9 +10,11 @@ import { memoryStore } from '../../datastore/memory.ts';
 import type { Change, Store, Watcher } from '../../datastore/store.ts';
 import { addPool } from '../../ipam/allocator.cases.ts';
 import { openAllocator } from '../../ipam/allocator.io.ts';
-import { ROUTE_PROTOCOL } from '../../kernel/kernel.ts';
+import { ROUTE_PROTOCOL, type Route } from '../../kernel/kernel.ts';
 import { memoryKernel } from '../../kernel/memory.ts';
 import { ROOT, resourcePrefix } from '../../model/keys.ts';
+import { type Cidr, cidr, hostCidr, ipAt } from '../../net/cidr.ts';
+import { ip } from '../../net/ip.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import { sweepNode } from '../sweep.io.ts';
 import { DatastoreView } from '../view.ts';
@@ -179,6 +181,34 @@ test('ADD of a new sandbox replaces the old one’s endpoint; the late DEL of th
   assert.deepEqual([...n.allocator.handles().keys()], ['k8s-pod-network.c2']);
   assert.equal(n.veths().length, 1);
   assert.equal(await n.endpoints(), 1);
+  n.done();
+});
+
+test('an address that moves here: the route that BGP still has to its old node gives way', async () => {
+  const n = await node();
+  const eth0 = n.kernel.addLink({ name: 'eth0', mtu: 1500, up: true }, [
+    { ip: ip('10.0.0.1'), prefixLength: 24, scope: 'global' },
+  ]);
+  const learned = (destination: Cidr): Route => ({
+    destination,
+    kind: 'unicast',
+    gateway: ip('10.0.0.2'),
+    linkIndex: eth0.index,
+    scope: 'global',
+    protocol: ROUTE_PROTOCOL.bird,
+    metric: 0,
+    onlink: false,
+  });
+  const pool = cidr('192.168.0.0/24');
+  for (let at = 0; at < 256; at++)
+    n.kernel.apply([{ kind: 'addRoute', route: learned(hostCidr(ipAt(pool, at))) }]);
+  const added = await addPod(n.context, request('ADD', 'c1'));
+  assert.ok(added.ok);
+  const link = n.kernel.links().find(({ name }) => name.startsWith('cali'));
+  const [there, ...more] = n.kernel.routes().filter(({ linkIndex }) => linkIndex === link?.index);
+  assert.deepEqual([there?.protocol, more], [ROUTE_PROTOCOL.boot, []]);
+  const rivals = n.kernel.routes().filter((route) => route.destination === there?.destination);
+  assert.equal(rivals.length, 1);
   n.done();
 });
 

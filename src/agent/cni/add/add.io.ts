@@ -11,9 +11,8 @@ import { type CniError, cniError } from '../../../cni/errors.ts';
 import * as plan from '../../../cni/plan.ts';
 import type { CniRequest } from '../../../cni/request.ts';
 import { printResult } from '../../../cni/result.ts';
-import type { Kernel, Link } from '../../../kernel/kernel.ts';
+import { type Kernel, type Link, ROUTE_PROTOCOL } from '../../../kernel/kernel.ts';
 import { printResource } from '../../../model/resource.ts';
-import { hostCidr } from '../../../net/cidr.ts';
 import { familyOf, type Ip } from '../../../net/ip.ts';
 import { type Mac, macFromBytes, parseMac } from '../../../net/mac.ts';
 import type { CniContext } from '../context.ts';
@@ -224,20 +223,26 @@ function setSysctls(kernel: Kernel, sysctls: readonly plan.Sysctl[], hasV6: bool
 const ENOENT = 2;
 const EEXIST = 17;
 
-// A route that already leads to the pod's own interface is success; any other is named.
+// A route that already leads to the pod's own interface is success. One of BGP leads to the node that
+// the address left: the speaker has not heard of the move yet. Any other is named.
 function addHostRoutes(call: Call, host: Link, ips: readonly Ip[]): void {
   const { kernel } = call.context;
   for (const address of ips) {
+    const route = plan.hostRoute(host.index, address);
     try {
-      kernel.apply([{ kind: 'addRoute', route: plan.hostRoute(host.index, address) }]);
+      kernel.apply([{ kind: 'addRoute', route }]);
     } catch (cause) {
       if (!(cause instanceof OpError) || cause.errno !== EEXIST) throw cause;
-      const taken = kernel.routes().find((route) => route.destination === hostCidr(address));
+      const taken = kernel.routes().find((other) => other.destination === route.destination);
       if (taken?.linkIndex === host.index) continue;
+      if (taken?.protocol === ROUTE_PROTOCOL.bird) {
+        kernel.apply([{ kind: 'replaceRoute', route }]);
+        continue;
+      }
       const other =
         kernel.links().find((link) => link.index === taken?.linkIndex)?.name ?? 'another device';
       throw new OpError(
-        `route ${hostCidr(address)} dev ${host.name}`,
+        `route ${route.destination} dev ${host.name}`,
         `the route exists on ${other}`,
       );
     }
