@@ -52,7 +52,7 @@ export class SeenSettings {
     let settings = 'items' in delivered ? without(prefix, known) : known;
     for (const item of 'items' in delivered ? delivered.items : delivered) {
       const change = 'kind' in item ? item : ({ kind: 'put', item } as const);
-      settings = changed(settings, change);
+      if (!isOfOthers(change, prefix)) settings = changed(settings, change);
     }
     if (settings !== known) this.versions.push({ at, settings });
   }
@@ -62,6 +62,12 @@ export class SeenSettings {
     const last = this.versions.findLastIndex(({ at }) => at < from);
     return last >= 0 && this.versions.slice(last).every(({ settings }) => holds(settings));
   }
+}
+
+// A node follows its own key as a prefix, which the keys of node-10 and so on have too.
+function isOfOthers(change: Change, prefix: string): boolean {
+  const path = change.kind === 'put' ? change.item.key : change.key;
+  return path.startsWith(resourcePrefix('nodes')) && path !== prefix;
 }
 
 function without(prefix: string, settings: Settings): Settings {
