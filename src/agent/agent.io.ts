@@ -23,6 +23,7 @@ import { LinkRemoval } from './cni/link-removal.io.ts';
 import { serveCni } from './cni/server.io.ts';
 import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
+import { watchInvariants } from './invariants.io.ts';
 import { measureAgent } from './metrics.io.ts';
 import { followLocalPods } from './pods.io.ts';
 import { openPolicyEngine, type PolicyEngine } from './policy-engine.io.ts';
@@ -148,6 +149,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   await context.removal.removeAll();
   log.info(await sweepNode(context), 'swept');
   measureAgent(parts.registry, { view, allocator, policy });
+  watchInvariants({ view, allocator, log }, parts.registry, signal);
   progress.context = context;
   progress.stage = 'ready';
   void sweepNowAndThen(context, progress.gate, signal);

@@ -8,7 +8,9 @@ import type { Store, TransactionResult, Write } from '../datastore/store.ts';
 import { ipamConfigProblem } from '../model/ipam-config.ts';
 import { IPAM } from '../model/keys.ts';
 import type { Family, Ip } from '../net/ip.ts';
+import { auditIpam } from './audit.ts';
 import { Batch, type Guard } from './batch.ts';
+import { type Item, ownItems } from './check/own-items.ts';
 import { learnConflict, refusedMembers } from './conflict.ts';
 import { IpamView } from './ipam-view.ts';
 import { pickAny } from './pick.ts';
@@ -45,6 +47,12 @@ export interface Allocator {
   handles(): ReadonlyMap<string, readonly Ip[]>;
   /** Why an address of the family could not be given now; undefined when it could. */
   shortage(family: Family, pools?: readonly string[]): string | undefined;
+  /**
+   * What is wrong by the warm view in this node's blocks and with these stored endpoints of its
+   * pods, each in a sentence. Only what is said twice in a row lasts: view and endpoints may be of
+   * different moments.
+   */
+  violations(endpoints: readonly Item[]): readonly string[];
   /** Resolves when the first snapshots are in. */
   ready(): Promise<void>;
   close(): void;
@@ -97,6 +105,10 @@ class NodeAllocator implements Allocator {
   close = (): void => this.stop.abort();
   addressesOf = (handleId: string): readonly Ip[] => this.view.addressesOf(handleId);
   handles = (): ReadonlyMap<string, readonly Ip[]> => this.view.localHandles();
+
+  violations(endpoints: readonly Item[]): readonly string[] {
+    return auditIpam([...ownItems(this.view, this.options.node), ...endpoints]);
+  }
 
   assign(of: AssignRequest): Promise<AssignOutcome> {
     return this.enqueue({ kind: 'assign', of }) as Promise<AssignOutcome>;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type MemoryStore, memoryStore } from '../datastore/memory.ts';
-import { HANDLE_PREFIX, IPAM } from '../model/keys.ts';
+import { printIpam } from '../model/ipam.ts';
+import { HANDLE_PREFIX, handleKey, IPAM, IPAM_CONFIG_KEY } from '../model/keys.ts';
 import { addPool, allocatorCases, audited, open, request, scenarioOn } from './allocator.cases.ts';
 import { blockLifeCases } from './block-life.cases.ts';
 import { poolChoiceCases } from './pool-choice.cases.ts';
@@ -60,6 +61,69 @@ test('a lost reply: a kept address is the next asker’s exactly when that was s
     assert.equal(outcome.kind, fault === 'lostReply' ? 'assigned' : 'unavailable');
     await audited(store);
   }
+});
+
+/** Three quarters of the one own block are taken: what was stored besides the addresses? */
+async function blocksAfterThree(store: MemoryStore): Promise<number> {
+  const a = await open(store, 'a');
+  for (const n of [1, 2, 3]) {
+    const outcome = await a.assign(request(`n.${n}`, { attributes: { node: 'a' } }));
+    assert.equal(outcome.kind, 'assigned');
+  }
+  for (let tick = 0; tick < 50; tick++) await Promise.resolve();
+  a.close();
+  return (await store.list(`${IPAM}assignment/`)).items.length;
+}
+
+test('no block is claimed ahead at the limit, by order, out of a scarce pool or at its end', async () => {
+  const strict = { strict_affinity: true, auto_allocate_blocks: true };
+  const worlds: readonly [number, string, object, object | undefined][] = [
+    [2, '10.0.0.0/27', {}, undefined],
+    [2, '10.0.0.0/27', {}, strict],
+    [1, '10.0.0.0/27', {}, { ...strict, maxBlocksPerHost: 1 }],
+    [1, '10.0.0.0/30', {}, undefined],
+  ];
+  for (const [blocks, range, spec, config] of worlds) {
+    const store = memoryStore();
+    await addPool(store, range, { blockSize: 30, ...spec });
+    if (config) store.put(IPAM_CONFIG_KEY, printIpam(config));
+    assert.equal(await blocksAfterThree(store), blocks, `${range} ${printIpam(config ?? {})}`);
+    await audited(store);
+  }
+  const scarce = memoryStore();
+  await addPool(scarce, '10.0.0.0/27', { blockSize: 30 });
+  for (let n = 1; n < 7; n++) {
+    const other = await open(scarce, `other${n}`);
+    await other.assign(request(`other.${n}`));
+    other.close();
+  }
+  assert.equal(await blocksAfterThree(scarce), 7, 'the last eighth of the pool is left');
+});
+
+test('by order nobody claims: not ahead either', async () => {
+  const store = memoryStore();
+  await addPool(store, '10.0.0.0/27', { blockSize: 30 });
+  const a = await open(store, 'a');
+  await a.assign(request('n.first'));
+  await a.release({ handleId: 'n.first' });
+  a.close();
+  store.put(IPAM_CONFIG_KEY, printIpam({ strict_affinity: true }));
+  assert.equal(await blocksAfterThree(store), 1);
+});
+
+test('violations: a node sees what is wrong in its own blocks, borrowed addresses included', async () => {
+  const store = memoryStore();
+  await addPool(store, '10.0.0.0/29', { blockSize: 30 });
+  const [a, b] = [await open(store, 'a'), await open(store, 'b')];
+  const of = (node: string) => ({ attributes: { node } });
+  for (let n = 0; n < 4; n++) await a.assign(request(`n.a${n}`, of('a')));
+  for (let n = 0; n < 4; n++) await b.assign(request(`n.b${n}`, of('b')));
+  await a.release({ handleId: 'n.a0' });
+  await b.assign(request('n.borrowed', of('b')));
+  assert.deepEqual([...a.violations([]), ...b.violations([])], []);
+  store.put(handleKey('n.borrowed'), printIpam({ block: {}, deleted: false }));
+  await store.get('a turn of the event loop');
+  for (const node of [a, b]) assert.match(node.violations([]).join(), /^I5: .*n\.borrowed/);
 });
 
 class Crash extends Error {}

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type IpamBlock, printIpam } from '../model/ipam.ts';
-import { affinityKey, blockKey, handleKey, IPAM_CONFIG_KEY, namespacedKey } from '../model/keys.ts';
+import {
+  affinityKey,
+  blockKey,
+  handleKey,
+  IPAM_CONFIG_KEY,
+  namespacedKey,
+  resourceKey,
+} from '../model/keys.ts';
 import { API_VERSION, printResource } from '../model/resource.ts';
 import { type Cidr, cidr } from '../net/cidr.ts';
 import { auditIpam, leakedAddresses } from './audit.ts';
@@ -45,6 +52,23 @@ const good = [
 test('a sound store has no violations and no leak', () => {
   assert.deepEqual(auditIpam(good), []);
   assert.deepEqual(leakedAddresses(good), []);
+});
+
+test('an address of another plugin is no business of ours: it lies in no pool', () => {
+  const pool = {
+    key: resourceKey('ippools', 'p'),
+    value: printResource({
+      kind: 'IPPool',
+      apiVersion: API_VERSION,
+      metadata: { name: 'p' },
+      spec: { cidr: '10.0.0.0/24' },
+    }),
+  };
+  assert.deepEqual(auditIpam([...good, pool, endpoint('w2', '172.16.0.1/32', 'c9')]), []);
+  assert.match(
+    auditIpam([...good, pool, endpoint('w2', '10.0.0.3/32', 'c9')]).join(),
+    /^I2: 10\.0\.0\.3 .* is not allocated$/,
+  );
 });
 
 test('each violation is named', () => {

@@ -1,4 +1,6 @@
 // The invariants of IPAM, checked from outside on what is stored: used by tests and by operators.
+
+import { checkIpPoolSpec, type IpPoolSpec } from '../model/ip-pool.ts';
 import {
   type AllocationAttribute,
   type IpamBlock,
@@ -12,7 +14,8 @@ import {
 import { parseKey } from '../model/keys.ts';
 import { parseResource } from '../model/resource.ts';
 import type { WorkloadEndpointSpec } from '../model/workload-endpoint.ts';
-import { cidrOf, ipAt, networkOf, prefixLengthOf } from '../net/cidr.ts';
+import { type Cidr, cidr, cidrOf, contains, ipAt, networkOf, prefixLengthOf } from '../net/cidr.ts';
+import type { Ip } from '../net/ip.ts';
 import { handleOf, isKept, ownerOf, structureProblems } from './block.ts';
 
 interface Item {
@@ -30,14 +33,15 @@ interface World {
   readonly handles: Map<string, IpamHandle>;
   readonly owners: Map<string, string[]>;
   /** Address -> endpoints that claim it. */
-  readonly endpoints: Map<string, Endpoint[]>;
+  readonly endpoints: Map<Ip, Endpoint[]>;
+  readonly pools: Cidr[];
   readonly unreadable: string[];
   strict: boolean;
 }
 
 /** An allocated address. */
 interface Allocation {
-  readonly ip: string;
+  readonly ip: Ip;
   readonly block: IpamBlock;
   readonly attribute: AllocationAttribute;
 }
@@ -76,6 +80,7 @@ function read(items: readonly Item[]): World {
     handles: new Map(),
     owners: new Map(),
     endpoints: new Map(),
+    pools: [],
     unreadable: [],
     strict: false,
   };
@@ -106,6 +111,11 @@ function readItem(world: World, { key: path, value }: Item): boolean {
     world.strict = config.ok && config.value.strict_affinity === true;
     return config.ok;
   }
+  if (key?.kind === 'resource' && key.plural === 'ippools') {
+    const pool = parseResource<'IPPool', IpPoolSpec>('IPPool', value, checkIpPoolSpec);
+    if (pool.ok) world.pools.push(cidr(pool.value.spec.cidr));
+    return pool.ok;
+  }
   return (
     key?.kind !== 'namespaced' || key.plural !== 'workloadendpoints' || endpoint(world, path, value)
   );
@@ -116,11 +126,11 @@ function endpoint(world: World, key: string, value: string): boolean {
   if (!parsed.ok) return false;
   const { ipNetworks = [], containerID: containerId } = parsed.value.spec;
   for (const network of ipNetworks)
-    append(world.endpoints, network.split('/')[0]!, { key, containerId });
+    append(world.endpoints, network.split('/')[0] as Ip, { key, containerId });
   return true;
 }
 
-function append<T>(map: Map<string, T[]>, key: string, value: T): void {
+function append<K, T>(map: Map<K, T[]>, key: K, value: T): void {
   map.set(key, [...(map.get(key) ?? []), value]);
 }
 
@@ -155,13 +165,18 @@ function overlaps({ blocks }: World): readonly string[] {
   );
 }
 
-// I1: one live endpoint an address. I2: a live endpoint's address is allocated to its container.
+// I1: one live endpoint an address. I2: a live endpoint's address is allocated to its container; one
+// that lies in no pool came from another plugin.
 function addresses(world: World): readonly string[] {
-  const allocated = new Map(allocationsOf(world).map(({ ip, attribute }) => [ip, attribute]));
+  const allocated = new Map(
+    allocationsOf(world).map(({ ip, attribute }): [Ip, AllocationAttribute] => [ip, attribute]),
+  );
   return [...world.endpoints].flatMap(([ip, owners]) => {
     const keys = owners.map(({ key }) => key).join(' and ');
     const twice = owners.length > 1 ? [`I1: ${ip} belongs to ${keys}`] : [];
     const attribute = allocated.get(ip);
+    const foreign = world.pools.length > 0 && !world.pools.some((pool) => contains(pool, ip));
+    if (!attribute && foreign) return twice;
     if (!attribute) return [...twice, `I2: ${ip} of ${keys} is not allocated`];
     const handle = handleOf(attribute);
     const strangers = owners.filter(

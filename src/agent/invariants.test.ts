@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Log } from '../base/log.io.ts';
+import type { Allocator } from '../ipam/allocator.io.ts';
+import { invariantCheck } from './invariants.io.ts';
+import { DatastoreView } from './view.ts';
+
+test('what is wrong at two looks in a row is said once, and again after it was right', () => {
+  let wrong: readonly string[] = [];
+  const said: unknown[] = [];
+  const allocator = { violations: () => wrong } as unknown as Allocator;
+  const log = { error: (fields: unknown) => said.push(fields) } as unknown as Log;
+  const look = invariantCheck({ view: new DatastoreView('a'), allocator, log });
+  wrong = ['I1: x'];
+  assert.deepEqual(look(), []);
+  wrong = ['I1: x', 'I5: y'];
+  assert.deepEqual(look(), ['I1: x']);
+  assert.deepEqual(look(), ['I1: x', 'I5: y']);
+  wrong = [];
+  assert.deepEqual(look(), []);
+  wrong = ['I1: x'];
+  look();
+  look();
+  assert.deepEqual(said, [{ violation: 'I1: x' }, { violation: 'I5: y' }, { violation: 'I1: x' }]);
+});
