@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { affinityKey, resourceKey } from '../model/keys.ts';
+import { affinityKey, namespacedKey, resourceKey } from '../model/keys.ts';
+import { workloadEndpointName } from '../model/workload-endpoint.ts';
 import type { Asn } from '../net/asn.ts';
 import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
 import { DEFAULT_HOLD_TIME_SECONDS, parseEnvironment } from './environment.ts';
 import { farewell, greet, newExchange, news, retellAll } from './exchange.ts';
 import { readinessOf } from './readiness.ts';
-import { demandOf, isInSync, newView, PARTS, takeChanges, takeListing } from './view.ts';
+import { concerns, demandOf, isInSync, newView, PARTS, takeChanges, takeListing } from './view.ts';
 
 const item = (key: string, value: string | object) => ({
   key,
@@ -62,6 +63,52 @@ test('the demand: peers, own confirmed blocks, pools, AS and port', () => {
     [['Mesh_10_200_0_12', 1179, true]],
   );
   assert.equal(demand.pools[0]?.ipip, 'Always');
+});
+
+const endpoint = (of: string, pod: string, spec: object | string) => {
+  const name = workloadEndpointName({
+    node: of,
+    orchestrator: 'k8s',
+    workload: pod,
+    endpoint: 'e',
+  });
+  return item(
+    namespacedKey('workloadendpoints', 'default', name),
+    typeof spec === 'string' ? spec : { kind: 'WorkloadEndpoint', metadata: { name }, spec },
+  );
+};
+
+test('endpoints: only the own node’s are kept, also where one node’s name begins another’s', () => {
+  const pods = [
+    endpoint('n1', 'p', { ipNetworks: ['192.168.9.1/32', 'fd00::1/128'] }),
+    endpoint('n1-x', 'p', { ipNetworks: ['192.168.9.2/32'] }),
+    endpoint('n2', 'p', { ipNetworks: ['192.168.9.3/32'] }),
+    endpoint('n1', 'q', { ipNetworks: ['x'] }),
+    endpoint('n1', 'r', '{'),
+  ];
+  const made = newView('n1');
+  assert.equal(takeListing(made, 'workloadendpoints', pods).length, 2);
+  assert.deepEqual([...made.endpoints.values()].flat(), ['192.168.9.1/32', 'fd00::1/128']);
+  const changes = pods.map((p) => ({ kind: 'put', item: p }) as const);
+  assert.deepEqual(
+    changes.map((change) => concerns(made, change)),
+    [true, false, false, true, true],
+  );
+  takeChanges(made, [{ kind: 'delete', key: pods[0]!.key, revision: 2n }]);
+  assert.deepEqual([...made.endpoints.values()].flat(), []);
+  takeListing(made, 'workloadendpoints', []);
+  assert.equal(made.endpoints.size, 0);
+});
+
+test('the own node’s tunnel addresses are its own as a pod’s are', () => {
+  const bgp = { ipv4Address: '10.200.0.11/24', ipv4IPIPTunnelAddr: '192.168.7.1' };
+  const { view: made } = view(
+    resource('Node', 'nodes', 'n1', { bgp }),
+    resource('IPPool', 'ippools', 'p', { cidr: '192.168.0.0/16' }),
+  );
+  assert.deepEqual(demandOf(made).own.announced, ['192.168.7.1/32']);
+  takeListing(made, 'nodes', []);
+  assert.deepEqual(demandOf(made).own.announced, []);
 });
 
 test('what cannot be read is as good as absent, and is named', () => {

@@ -78,6 +78,7 @@ export function takeListing(
     workloadendpoints: view.endpoints,
   };
   holder[part].clear();
+  if (part === 'nodes') view.ownTunnels = [];
   view.listed.add(part);
   return items.flatMap((item) => put(view, item));
 }
