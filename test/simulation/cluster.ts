@@ -171,7 +171,9 @@ export class Cluster {
 
   private settingsOf(connection: Connection): SeenSettings {
     const process = this.nodes.find((node) => node.name === connection.node)?.process;
-    return process?.connection === connection ? process.settings : new SeenSettings();
+    return process?.connection === connection
+      ? process.settings
+      : new SeenSettings(connection.node);
   }
 
   changeSettings(): void {

@@ -32,12 +32,13 @@ export interface KnownEndpoint {
 export class Process {
   readonly connection: Connection;
   readonly allocator: Allocator;
-  readonly settings = new SeenSettings();
+  readonly settings: SeenSettings;
   readonly endpoints = new Map<string, KnownEndpoint>();
 
   constructor(network: Network, node: string, life: number, clock: Clock) {
     const { scheduler, random } = network;
     this.connection = network.connect(node, life);
+    this.settings = new SeenSettings(node);
     this.connection.seen = (prefix, delivered) =>
       this.settings.learn(prefix, delivered, scheduler.now);
     this.allocator = openAllocator({

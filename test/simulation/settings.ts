@@ -40,7 +40,12 @@ export const isSelected = ({ pools, zone }: Settings, ip: Ip): boolean =>
 
 /** The versions that one process has seen. */
 export class SeenSettings {
+  private readonly node: string;
   private readonly versions: { readonly at: Micros; readonly settings: Settings }[] = [];
+
+  constructor(node: string) {
+    this.node = node;
+  }
 
   get latest(): Settings {
     return this.versions.at(-1)?.settings ?? NONE;
@@ -52,7 +57,7 @@ export class SeenSettings {
     let settings = 'items' in delivered ? without(prefix, known) : known;
     for (const item of 'items' in delivered ? delivered.items : delivered) {
       const change = 'kind' in item ? item : ({ kind: 'put', item } as const);
-      if (!isOfOthers(change, prefix)) settings = changed(settings, change);
+      if (!isOfOthers(change, prefix)) settings = changed(settings, change, this.node);
     }
     if (settings !== known) this.versions.push({ at, settings });
   }
@@ -78,7 +83,7 @@ function without(prefix: string, settings: Settings): Settings {
     : settings;
 }
 
-function changed(settings: Settings, change: Change): Settings {
+function changed(settings: Settings, change: Change, node: string): Settings {
   const path = change.kind === 'put' ? change.item.key : change.key;
   const key = parseKey(path);
   const text = change.kind === 'put' ? change.item.value : undefined;
@@ -87,7 +92,8 @@ function changed(settings: Settings, change: Change): Settings {
     return { ...settings, config: config?.ok ? config.value : undefined };
   }
   if (key?.kind !== 'resource') return settings;
-  if (key.plural === 'nodes') return { ...settings, zone: text && zoneOf(text) };
+  if (key.plural === 'nodes')
+    return key.name === node ? { ...settings, zone: text && zoneOf(text) } : settings;
   const spec = text === undefined ? undefined : specOf(text);
   if (key.plural === 'ippools') {
     return { ...settings, pools: put(settings.pools, key.name, spec) };
