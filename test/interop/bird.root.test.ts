@@ -106,6 +106,17 @@ for (const { who, ours, theirs, extra } of SESSIONS) {
       await hosts.routesAre([blackhole, theirRoute]);
     });
 
+    test('an address of its block that a pod of ours holds: announced by itself, and withdrawn', async () => {
+      hosts.putPod('plain', '192.168.1.7');
+      hosts.putPod('borrower', '192.168.2.9');
+      const seen = await hosts.birdSees('192.168.2.9/32', true);
+      assert.match(seen, new RegExp(`BGP.next_hop: ${ours}`));
+      await hosts.birdSees('192.168.1.7/32', false);
+      await hosts.routesAre([blackhole, theirRoute]);
+      for (const pod of ['plain', 'borrower']) hosts.removePod(pod);
+      await hosts.birdSees('192.168.2.9/32', false);
+    });
+
     test('ROUTE-REFRESH is answered without a new session', async () => {
       const since = () =>
         /^ours +BGP +\S+ +up +(\S+)/m.exec(hosts.birdc('show protocols ours'))?.[1];

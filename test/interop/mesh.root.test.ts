@@ -7,7 +7,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { affinityKey, resourceKey } from '../../src/model/keys.ts';
+import { affinityKey, namespacedKey, resourceKey } from '../../src/model/keys.ts';
+import { workloadEndpointName } from '../../src/model/workload-endpoint.ts';
 import { cidr } from '../../src/net/cidr.ts';
 import { toolPath } from '../cluster/tools.ts';
 import { attempt, eventually, run } from '../lab/command.ts';
@@ -62,6 +63,21 @@ const putNode = (n: number): string =>
     resourceKey('nodes', `n${n}`),
     resource('Node', `n${n}`, { bgp: { ipv4Address: `${address(n)}/24` } }),
   );
+
+const podKey = (n: number, workload: string): string => {
+  const id = { node: `n${n}`, orchestrator: 'k8s', workload, endpoint: 'eth0' };
+  return namespacedKey('workloadendpoints', 'default', workloadEndpointName(id));
+};
+const putPod = (n: number, name: string, ip: string): string => {
+  const spec = { node: `n${n}`, endpoint: 'eth0', ipNetworks: [`${ip}/32`] };
+  return put(podKey(n, name), resource('WorkloadEndpoint', name, spec));
+};
+const removePod = (n: number, name: string): string => remove(podKey(n, name));
+/** The address answers on that node, as a pod's would. */
+function moveAddress(ip: string, from: number | undefined, to: number | undefined): void {
+  if (from) run(['ip', '-n', netns(from), 'addr', 'del', `${ip}/32`, 'dev', 'lo']);
+  if (to) run(['ip', '-n', netns(to), 'addr', 'add', `${ip}/32`, 'dev', 'lo']);
+}
 
 const readiness = (n: number): string =>
   attempt([
@@ -172,6 +188,37 @@ describe('a mesh of three nodes', { timeout: 180_000 }, () => {
       readiness(1).includes(`BGP not established with ${address(3)}`),
     );
     run(['ip', '-n', SWITCH, 'link', 'set', 'port3', 'up']);
+    await converged(...NODES);
+  });
+
+  test('a borrowed address: the others reach it where it lives, as it comes, moves and goes', async () => {
+    const pool = { cidr: '192.168.0.0/16', ipipMode: 'Never' };
+    put(resourceKey('ippools', 'pool'), resource('IPPool', 'pool', pool));
+    const borrowed = '192.168.2.9';
+    putPod(1, 'plain', '192.168.1.7');
+    putPod(1, 'borrower', borrowed);
+    moveAddress(borrowed, undefined, 1);
+    const toOne = `${borrowed} via ${address(1)} dev eth0`;
+    await eventually('learned', () => [2, 3].every((n) => routes(n).includes(toOne)));
+    for (const n of [2, 3]) {
+      assert.equal(
+        routes(n),
+        `${toOne}\n${tableOf(n, others(n))}`.split('\n').toSorted().join('\n'),
+      );
+      inside(netns(n), 'ping', '-c', '1', '-W', '2', borrowed);
+    }
+    assert.equal(routes(1), tableOf(1, others(1)));
+
+    removePod(1, 'borrower');
+    putPod(3, 'borrower', borrowed);
+    moveAddress(borrowed, 1, 3);
+    const toThree = `${borrowed} via ${address(3)} dev eth0`;
+    const moved = (): boolean => [1, 2].every((n) => routes(n).includes(toThree));
+    await eventually('moved', () => moved() && routes(3) === tableOf(3, others(3)));
+    for (const n of [1, 2]) inside(netns(n), 'ping', '-c', '1', '-W', '2', borrowed);
+
+    removePod(3, 'borrower');
+    moveAddress(borrowed, 3, undefined);
     await converged(...NODES);
   });
 

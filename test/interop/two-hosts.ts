@@ -5,7 +5,8 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { affinityKey, resourceKey } from '../../src/model/keys.ts';
+import { affinityKey, namespacedKey, resourceKey } from '../../src/model/keys.ts';
+import { workloadEndpointName } from '../../src/model/workload-endpoint.ts';
 import { cidr } from '../../src/net/cidr.ts';
 import { attempt, eventually, run } from '../lab/command.ts';
 import type { FromSpeaker, ToSpeaker } from './speaker-child.ts';
@@ -72,7 +73,20 @@ export class TwoHosts {
   }
 
   disownBlock(block: string): void {
-    const key = affinityKey('ours', cidr(block));
+    this.remove(affinityKey('ours', cidr(block)));
+  }
+
+  /** A pod of ours with this address, wherever its block is. */
+  putPod(name: string, address: string): void {
+    const spec = { node: 'ours', endpoint: 'eth0', ipNetworks: [`${address}/32`] };
+    this.put(podKey(name), object('WorkloadEndpoint', name, spec));
+  }
+
+  removePod(name: string): void {
+    this.remove(podKey(name));
+  }
+
+  private remove(key: string): void {
     this.objects.delete(key);
     this.say({ kind: 'delete', key });
   }
@@ -168,3 +182,7 @@ const nodeObject = (name: string, bgp: object): [string, string] => [
   resourceKey('nodes', name),
   object('Node', name, { bgp }),
 ];
+const podKey = (workload: string): string => {
+  const id = { node: 'ours', orchestrator: 'k8s', workload, endpoint: 'eth0' };
+  return namespacedKey('workloadendpoints', 'default', workloadEndpointName(id));
+};
