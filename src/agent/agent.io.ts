@@ -18,8 +18,9 @@ import type { KubernetesApi } from '../kubernetes/api.ts';
 import { RESOURCES } from '../model/keys.ts';
 import { carryOut, notYet } from './cni/commands.io.ts';
 import type { CniContext } from './cni/context.ts';
+import { ReleaseJournal } from './cni/del/journal.io.ts';
+import { LinkRemoval } from './cni/del/link-removal.io.ts';
 import { CallGate } from './cni/gate.ts';
-import { LinkRemoval } from './cni/link-removal.io.ts';
 import { serveCni } from './cni/server.io.ts';
 import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
@@ -28,8 +29,8 @@ import { measureAgent } from './metrics.io.ts';
 import { followLocalPods } from './pods.io.ts';
 import { openPolicyEngine, type PolicyEngine } from './policy-engine.io.ts';
 import { type Readiness, readinessOf } from './readiness.ts';
+import { Recovery, recover } from './recovery.io.ts';
 import { encapsulationProblem, startUp } from './start-up.io.ts';
-import { sweepNode } from './sweep.io.ts';
 import { DatastoreView } from './view.ts';
 
 export interface AgentParts {
@@ -59,6 +60,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     problem: undefined,
     lost: undefined,
     gate: new CallGate(),
+    recovery: new Recovery(),
   };
   const server = serveCni(settings.socketPath, (request) => handle(progress, request), log);
   const health = settings.healthEnabled
@@ -96,6 +98,7 @@ interface Progress {
   /** Why the datastore's watch is down. */
   lost: string | undefined;
   readonly gate: CallGate;
+  readonly recovery: Recovery;
 }
 
 async function start(parts: AgentParts, progress: Progress): Promise<void> {
@@ -138,6 +141,8 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     failpoint: failpointOf(settings.failpoint),
     forgetFlows: deleteFlows,
     removal: new LinkRemoval(kernel, log),
+    journal: new ReleaseJournal(settings.journalFolder),
+    recoverSoon: progress.recovery.soon,
   };
   followDatastore(parts, view, policy, progress);
   await allocator.ready();
@@ -147,38 +152,21 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   await Promise.race([context.pods?.synced(), sleep(PODS_PATIENCE_MILLISECONDS)]);
   progress.stage = 'sweeping what an earlier run left';
   await context.removal.removeAll();
-  log.info(await sweepNode(context), 'swept');
+  log.info(await recover(context), 'swept');
   measureAgent(parts.registry, { view, allocator, policy });
   watchInvariants({ view, allocator, log }, parts.registry, signal);
   progress.context = context;
   progress.stage = 'ready';
-  void sweepNowAndThen(context, progress.gate, signal);
+  void progress.recovery.run(context, progress.gate, signal);
   if (kubernetes) void announce(kubernetes, kubernetesNode, log, signal);
 }
 
 /** The API server may come up after us; without its list the sweep judges by interfaces alone. */
 const PODS_PATIENCE_MILLISECONDS = 15_000;
-const SWEEP_MILLISECONDS = 300_000;
 const ANNOUNCE_MILLISECONDS = 10_000;
 
 const sleep = (milliseconds: number): Promise<void> =>
   setTimeout(milliseconds, undefined, { ref: false });
-
-// What an undo could not undo (the datastore was away) is cleaned here.
-async function sweepNowAndThen(
-  context: CniContext,
-  gate: CallGate,
-  signal: AbortSignal,
-): Promise<void> {
-  for (await sleep(SWEEP_MILLISECONDS); !signal.aborted; await sleep(SWEEP_MILLISECONDS)) {
-    try {
-      const swept = await gate.alone(() => sweepNode(context));
-      if (Object.values(swept).some((count) => count > 0)) context.log.warn(swept, 'swept');
-    } catch (cause) {
-      context.log.warn({ cause: messageOf(cause) }, 'sweep failed; it will be repeated');
-    }
-  }
-}
 
 /** Tells Kubernetes that the node's network is up; repeats until it is heard. */
 async function announce(
@@ -232,6 +220,7 @@ function followDatastore(
         checkEncapsulation();
       },
       connection: ({ up, error }) => {
+        if (up && progress.lost) progress.recovery.soon();
         progress.lost = up ? undefined : (error?.message ?? 'no connection');
         if (up) log.info('datastore connection is up');
         else log.warn({ cause: error?.message }, 'datastore connection lost');

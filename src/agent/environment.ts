@@ -16,6 +16,8 @@ export interface AgentSettings {
   readonly metricsEnabled: boolean;
   readonly metricsPort: number;
   readonly socketPath: string;
+  /** Where releases wait that the datastore could not take. */
+  readonly journalFolder: string;
   /** MTU of pod interfaces, encapsulation already subtracted. */
   readonly effectiveMtu: number;
   /** Whether a Kubernetes API is configured (service account or kubeconfig). */
@@ -66,6 +68,7 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     metricsEnabled: truth('FELIX_PROMETHEUSMETRICSENABLED', false),
     metricsPort: port('FELIX_PROMETHEUSMETRICSPORT', 9091),
     socketPath: env['CALICO_CNI_SOCKET'] || '/var/run/calico/cni.sock',
+    journalFolder: env['CALICO_JOURNAL_FOLDER'] || '/var/lib/calico/releases',
     effectiveMtu: mtu,
     kubernetes: Boolean(env['KUBERNETES_SERVICE_HOST'] || env['KUBECONFIG']),
     failpoint: env['CALICO_FAILPOINT'] ?? '',

@@ -121,6 +121,13 @@ describe('two hosts', { timeout: 180_000 }, () => {
       false,
     );
     assert.ok(lab.pings(a, b.ip));
+    // An ADD that had an address when etcd went, and a DEL: both are put in order within seconds.
+    assert.equal((await lab.deletePod(lab.host(1), b)).exit, 0, 'DEL does not need etcd');
+    assert.equal(lab.pings(a, b.ip), false);
+    lab.startEtcd();
+    const holds = async (): Promise<boolean> =>
+      (await items(lab)).some(({ value }) => value.includes(b.containerId));
+    await eventually('the release is carried out', async () => !(await holds()), 20_000);
   });
 });
 

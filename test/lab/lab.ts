@@ -35,7 +35,8 @@ export class Lab {
   readonly etcdEndpoint: string;
   private readonly prefix: string;
   private readonly directory: string;
-  private readonly etcd: ChildProcess;
+  private etcd: ChildProcess;
+  private readonly restartEtcd: () => ChildProcess;
   private readonly pods = new Set<string>();
 
   constructor(parts: {
@@ -43,13 +44,14 @@ export class Lab {
     etcdEndpoint: string;
     prefix: string;
     directory: string;
-    etcd: ChildProcess;
+    startEtcd: () => ChildProcess;
   }) {
     this.hosts = parts.hosts;
     this.etcdEndpoint = parts.etcdEndpoint;
     this.prefix = parts.prefix;
     this.directory = parts.directory;
-    this.etcd = parts.etcd;
+    this.restartEtcd = parts.startEtcd;
+    this.etcd = parts.startEtcd();
   }
 
   host(index: number): LabHost {
@@ -114,6 +116,11 @@ export class Lab {
     return ended(this.etcd, 'SIGKILL');
   }
 
+  /** On the data that a former one left. */
+  startEtcd(): void {
+    this.etcd = this.restartEtcd();
+  }
+
   async stop(): Promise<void> {
     for (const host of this.hosts) {
       if (host.agent) await ended(host.agent, 'SIGKILL');
@@ -154,8 +161,9 @@ export async function openLab(
   const hosts = Array.from({ length: hostCount }, (_, i) =>
     makeHost(prefix, directory, i + 1, etcdEndpoint),
   );
-  const etcd = startEtcdIn(`${prefix}-fab`, etcdBinary, join(directory, 'etcd'), etcdEndpoint);
-  const lab = new Lab({ hosts, etcdEndpoint, prefix, directory, etcd });
+  const startEtcd = () =>
+    startEtcdIn(`${prefix}-fab`, etcdBinary, join(directory, 'etcd'), etcdEndpoint);
+  const lab = new Lab({ hosts, etcdEndpoint, prefix, directory, startEtcd });
   try {
     const health = [
       'ip',

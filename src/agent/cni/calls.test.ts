@@ -1,6 +1,9 @@
 // ADD, DEL and the sweep on the memory twins: sandboxes of one pod that overlap, a watch that lags,
 // failures that must leave nothing.
 import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { systemClock } from '../../base/clock.io.ts';
@@ -20,10 +23,11 @@ import { sweepNode } from '../sweep.io.ts';
 import { DatastoreView } from '../view.ts';
 import { addPod } from './add/add.io.ts';
 import type { CniContext } from './context.ts';
-import { deletePod } from './del.io.ts';
+import { deletePod, replayJournal } from './del/del.io.ts';
+import { ReleaseJournal } from './del/journal.io.ts';
+import { LinkRemoval } from './del/link-removal.io.ts';
 import { CallGate } from './gate.ts';
 import { manageAddress } from './ipam-only.io.ts';
-import { LinkRemoval } from './link-removal.io.ts';
 
 const CONFIG = {
   cniVersion: '0.3.0',
@@ -80,6 +84,7 @@ async function node(options: { lagMilliseconds?: number; delayMilliseconds?: num
   );
   const allocator = openAllocator({ store, node: 'n1', clock: systemClock });
   await allocator.ready();
+  const folder = mkdtempSync(join(tmpdir(), 'calico-kit-journal-'));
   const policies = new Set<string>();
   const policy = {
     putEndpoint: async (key: string) => void policies.add(key),
@@ -99,6 +104,8 @@ async function node(options: { lagMilliseconds?: number; delayMilliseconds?: num
     log: openLog('test', 'fatal'),
     failpoint: () => {},
     forgetFlows: async () => {},
+    journal: new ReleaseJournal(folder),
+    recoverSoon: () => {},
     removal: new LinkRemoval(kernel, openLog('test', 'fatal')),
   };
   const endpoints = async (): Promise<number> =>
@@ -116,7 +123,9 @@ async function node(options: { lagMilliseconds?: number; delayMilliseconds?: num
     policies,
     endpoints,
     veths,
+    folder,
     done: () => {
+      rmSync(folder, { recursive: true });
       stop.abort();
       allocator.close();
     },
@@ -223,7 +232,6 @@ test('ADD into a namespace that is gone: code 3, nothing left', async () => {
 test('ADD while the store is away: code 11, nothing left', async () => {
   const n = await node();
   n.memory.failNext('transaction');
-  n.memory.failNext('transaction');
   const added = await addPod(n.context, request('ADD', 'c1'));
   assert.equal(added.ok ? 0 : added.error.code, 11);
   assert.deepEqual([n.veths().length, await n.endpoints(), n.allocator.handles().size], [0, 0, 0]);
@@ -276,4 +284,45 @@ test('the gate: a sweep runs alone', async () => {
     });
   await Promise.all([call('a'), gate.alone(async () => void seen.push('sweep')), call('b')]);
   assert.deepEqual(seen, ['a in', 'a out', 'sweep', 'b in', 'b out']);
+});
+
+test('DEL while the datastore is away: the pod is cut off, the release waits on disk and is carried out later', async () => {
+  const n = await node();
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  n.memory.failNext('transaction');
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  assert.equal(n.kernel.routes({ protocol: ROUTE_PROTOCOL.boot, family: 4 }).length, 0);
+  assert.equal(n.allocator.handles().size, 1, 'nobody gets the address meanwhile');
+  const files = readdirSync(n.folder);
+  assert.equal(files.length, 1);
+  writeFileSync(join(n.folder, 'torn.json'), '{"handleId":');
+  // The next process finds it.
+  const context = { ...n.context, journal: new ReleaseJournal(n.folder) };
+  assert.equal(await replayJournal(context), 1);
+  assert.deepEqual([n.allocator.handles().size, await n.endpoints()], [0, 0]);
+  assert.deepEqual(readdirSync(n.folder), ['torn.json']);
+  assert.equal(await replayJournal(context), 0);
+  n.done();
+});
+
+test('a container that comes again keeps its address: its journal entry is void', async () => {
+  const n = await node();
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  n.memory.failNext('transaction');
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.equal(await replayJournal(n.context), 0);
+  assert.deepEqual([n.allocator.handles().size, await n.endpoints()], [1, 1]);
+  n.done();
+});
+
+test('a release that waited leaves the endpoint of a newer container of the pod', async () => {
+  const n = await node();
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  n.memory.failNext('transaction');
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  assert.ok((await addPod(n.context, request('ADD', 'c2'))).ok);
+  assert.equal(await replayJournal(n.context), 1);
+  assert.deepEqual([n.allocator.handles().size, await n.endpoints(), n.policies.size], [1, 1, 1]);
+  n.done();
 });

@@ -5,7 +5,7 @@ import type { CniRequest } from '../../cni/request.ts';
 import { addPod } from './add/add.io.ts';
 import { checkPod } from './check.io.ts';
 import type { CniContext } from './context.ts';
-import { deleteAttachment } from './delete.io.ts';
+import { deleteAttachment } from './del/delete.io.ts';
 import { collectGarbage } from './gc.io.ts';
 import { manageAddress } from './ipam-only.io.ts';
 import { tellStatus } from './status.io.ts';

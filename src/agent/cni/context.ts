@@ -9,7 +9,8 @@ import type { Ip } from '../../net/ip.ts';
 import type { LocalPods } from '../pods.io.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import type { DatastoreView } from '../view.ts';
-import type { LinkRemoval } from './link-removal.io.ts';
+import type { ReleaseJournal } from './del/journal.io.ts';
+import type { LinkRemoval } from './del/link-removal.io.ts';
 
 export interface CniContext {
   readonly node: string;
@@ -27,6 +28,9 @@ export interface CniContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly removal: LinkRemoval;
+  readonly journal: ReleaseJournal;
+  /** Something was left undone: look after it within seconds. */
+  readonly recoverSoon: () => void;
   /** A named place where a test may end the process; does nothing otherwise. */
   readonly failpoint: (name: string) => void | Promise<void>;
   /** Drops conntrack entries of an address that left the node. */

@@ -6,8 +6,8 @@ import { type CniError, cniError } from '../../cni/errors.ts';
 import type { Attachment, CniRequest } from '../../cni/request.ts';
 import type { WorkloadEndpoint } from '../../model/workload-endpoint.ts';
 import type { CniContext } from './context.ts';
+import { deleteAttachment } from './del/delete.io.ts';
 import { callDelegate, isDelegated } from './delegate.io.ts';
-import { deleteAttachment } from './delete.io.ts';
 import { manageAddress } from './ipam-only.io.ts';
 
 /** Answers an empty stdout. */

@@ -9,7 +9,7 @@ import { UndoList } from '../../../base/undo.ts';
 import { endpointIdentity } from '../../../cni/endpoint.ts';
 import { type CniError, cniError } from '../../../cni/errors.ts';
 import * as plan from '../../../cni/plan.ts';
-import type { CniRequest } from '../../../cni/request.ts';
+import { type CniRequest, handleIdOf } from '../../../cni/request.ts';
 import { printResult } from '../../../cni/result.ts';
 import { type Kernel, type Link, ROUTE_PROTOCOL } from '../../../kernel/kernel.ts';
 import { printResource } from '../../../model/resource.ts';
@@ -28,6 +28,7 @@ export async function addPod(
   request: CniRequest,
 ): Promise<Result<string, CniError>> {
   context.removal.putOff();
+  context.journal.forget(handleIdOf(request)); // the container is there again: it keeps its address
   const mtu = mtuFor(context, request.config);
   if (!mtu.ok) return mtu;
   const passed = await passGates(request.config.readinessGates);
@@ -249,9 +250,12 @@ function addHostRoutes(call: Call, host: Link, ips: readonly Ip[]): void {
   }
 }
 
-async function rollBack({ log }: CniContext, request: CniRequest, undo: UndoList): Promise<void> {
-  for (const { what, cause } of await undo.rollBack())
+async function rollBack(context: CniContext, request: CniRequest, undo: UndoList): Promise<void> {
+  const { log, recoverSoon } = context;
+  const failures = await undo.rollBack();
+  for (const { what, cause } of failures)
     log.error({ what, cause: String(cause), container: request.containerId }, 'undo failed');
+  if (failures.length > 0) recoverSoon();
 }
 
 // A repeated ADD of the same container keeps its MAC beside its address.

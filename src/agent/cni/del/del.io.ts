@@ -1,21 +1,22 @@
 // CNI DEL: idempotent, needs no finished ADD. First the interface is cut off, then the address is freed
 // durably, so that no address is given out while its old owner still answers. The WorkloadEndpoint is
 // kept when it already belongs to a newer sandbox of the same pod, and so is that one's interface.
-import { OpError } from '../../base/op-error.ts';
-import { fail, ok, type Result } from '../../base/result.ts';
-import { endpointIdentity } from '../../cni/endpoint.ts';
-import { type CniError, cniError } from '../../cni/errors.ts';
-import * as plan from '../../cni/plan.ts';
-import { type CniRequest, handleIdOf } from '../../cni/request.ts';
-import type { AlongsideWrites } from '../../ipam/allocator.io.ts';
-import { type Ip, parseIp } from '../../net/ip.ts';
-import type { StoredEndpoint } from '../view.ts';
-import { refreshEndpoint } from './add/assign.io.ts';
-import type { CniContext } from './context.ts';
+import { messageOf, OpError } from '../../../base/op-error.ts';
+import { fail, ok, type Result } from '../../../base/result.ts';
+import { endpointIdentity } from '../../../cni/endpoint.ts';
+import { type CniError, cniError } from '../../../cni/errors.ts';
+import * as plan from '../../../cni/plan.ts';
+import { type CniRequest, handleIdOf } from '../../../cni/request.ts';
+import type { AlongsideWrites } from '../../../ipam/allocator.io.ts';
+import { type Ip, parseIp } from '../../../net/ip.ts';
+import type { StoredEndpoint } from '../../view.ts';
+import { refreshEndpoint } from '../add/assign.io.ts';
+import type { CniContext } from '../context.ts';
+import type { Departure } from './journal.io.ts';
 
 const CONFLICTS_MAX = 5;
 
-/** Answers an empty stdout. */
+/** Answers an empty stdout. While the datastore is away, the release is put down in the journal. */
 export async function deletePod(
   context: CniContext,
   request: CniRequest,
@@ -26,39 +27,59 @@ export async function deletePod(
   } catch (cause) {
     return fail(cniError('tryAgain', `the interface cannot be removed: ${String(cause)}`));
   }
-  return release(context, request, key);
+  const departure = {
+    handleId: handleIdOf(request),
+    containerId: request.containerId,
+    endpointKey: key,
+  };
+  const problem = await release(context, departure);
+  if (problem === undefined) return ok('');
+  try {
+    context.journal.record(departure);
+    context.recoverSoon();
+    context.log.warn({ ...departure, problem }, 'release put off until the datastore is back');
+    return ok('');
+  } catch (cause) {
+    return fail(cniError('tryAgain', `${problem}; journal: ${messageOf(cause)}`));
+  }
 }
 
-async function release(
-  context: CniContext,
-  request: CniRequest,
-  key: string,
-): Promise<Result<string, CniError>> {
+/** Carries out what DEL put off; answers how many. Throws OpError while the datastore is away. */
+export async function replayJournal(context: CniContext): Promise<number> {
+  const entries = context.journal.entries();
+  for (const entry of entries) {
+    const problem = await release(context, entry);
+    if (problem !== undefined) throw new OpError('replay of releases', problem);
+    context.journal.forget(entry.handleId);
+  }
+  return entries.length;
+}
+
+/** Address and endpoint, in one transaction. Answers why it was not possible. */
+async function release(context: CniContext, departure: Departure): Promise<string | undefined> {
+  const { endpointKey: key, handleId } = departure;
   for (let attempt = 1; ; attempt++) {
     const stored = context.view.endpoint(key);
-    const ours = stored !== undefined && !belongsToAnother(stored, request);
+    const ours = stored !== undefined && !belongsToAnother(stored, departure);
     // The compare holds even when we know of no endpoint: our view may be behind.
     const alongside: AlongsideWrites = {
       compares: [{ key, revision: stored?.revision ?? 0n }],
       writes: ours ? [{ kind: 'delete', key }] : [],
     };
-    const outcome = await context.allocator.release({ handleId: handleIdOf(request), alongside });
+    const outcome = await context.allocator.release({ handleId, alongside });
     if (outcome.kind === 'released') {
       if (ours) context.view.remove(key, stored.revision);
       if (ours) context.policy.removeEndpoint(key);
       forgetFlows(context, outcome.ips);
-      return ok('');
+      return undefined;
     }
-    if (outcome.kind === 'unavailable') {
-      const msg = `the datastore cannot be reached: ${outcome.error.message}`;
-      return fail(cniError('tryAgain', msg));
-    }
-    if (attempt === CONFLICTS_MAX)
-      return fail(cniError('tryAgain', 'the endpoint keeps changing; try again'));
+    if (outcome.kind === 'unavailable')
+      return `the datastore cannot be reached: ${outcome.error.message}`;
+    if (attempt === CONFLICTS_MAX) return 'the endpoint keeps changing';
     try {
       await refreshEndpoint(context, key);
     } catch (cause) {
-      return fail(cniError('tryAgain', `the datastore cannot be reached: ${String(cause)}`));
+      return `the datastore cannot be reached: ${messageOf(cause)}`;
     }
   }
 }
@@ -71,8 +92,10 @@ function forgetFlows(context: CniContext, ips: readonly Ip[]): void {
   }
 }
 
-const belongsToAnother = ({ endpoint }: StoredEndpoint, request: CniRequest): boolean =>
-  endpoint.spec.containerID !== undefined && endpoint.spec.containerID !== request.containerId;
+const belongsToAnother = (
+  { endpoint }: StoredEndpoint,
+  { containerId }: { readonly containerId: string },
+): boolean => endpoint.spec.containerID !== undefined && endpoint.spec.containerID !== containerId;
 
 const ENOENT = 2;
 

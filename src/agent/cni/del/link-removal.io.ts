@@ -2,9 +2,9 @@
 // much more for a hundred, and holds the lock that every ADD needs: DEL marks the link (its routes are
 // gone already, so nothing reaches it) and answers; the marked ones go together once calls have been
 // quiet for a moment. The mark is in the kernel: after a crash the next agent removes what it finds.
-import type { Log } from '../../base/log.io.ts';
-import { messageOf, OpError } from '../../base/op-error.ts';
-import type { Kernel, Link } from '../../kernel/kernel.ts';
+import type { Log } from '../../../base/log.io.ts';
+import { messageOf, OpError } from '../../../base/op-error.ts';
+import type { Kernel, Link } from '../../../kernel/kernel.ts';
 
 /** The group of links that are about to go; links belong to group 0 unless somebody moved them. */
 export const DOOMED_GROUP = 0x0ca1_1c0d;

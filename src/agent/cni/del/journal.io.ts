@@ -1,0 +1,80 @@
+// Releases that the datastore could not take yet: DEL has cut the pod off, the runtime may forget it,
+// and the address stays taken until the entry is carried out. One file each, on disk before DEL answers.
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+
+/** What a container leaves in the datastore. */
+export interface Departure {
+  readonly handleId: string;
+  readonly containerId: string;
+  /** Key of its WorkloadEndpoint, which a newer container of the pod may have taken over. */
+  readonly endpointKey: string;
+}
+
+export class ReleaseJournal {
+  private readonly folder: string;
+  private readonly known: Map<string, Departure>;
+
+  /** Reads what a former process left; entries that cannot be read are left alone. */
+  constructor(folder: string) {
+    this.folder = folder;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
+    const read = files.flatMap((name) => parse(readFileSync(join(folder, name), 'utf8')));
+    this.known = new Map(read.map((entry) => [entry.handleId, entry]));
+  }
+
+  /** On disk when it returns. Throws when the disk refuses: then nothing was promised. */
+  record(entry: Departure): void {
+    const path = this.pathOf(entry.handleId);
+    const file = openSync(`${path}.new`, 'w', 0o600);
+    try {
+      writeSync(file, JSON.stringify(entry));
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(`${path}.new`, path);
+    const folder = openSync(this.folder, 'r');
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+    this.known.set(entry.handleId, entry);
+  }
+
+  /** Carried out, or the container is there again. */
+  forget(handleId: string): void {
+    if (this.known.delete(handleId)) rmSync(this.pathOf(handleId), { force: true });
+  }
+
+  entries(): readonly Departure[] {
+    return [...this.known.values()];
+  }
+
+  private pathOf(handleId: string): string {
+    return join(this.folder, `${createHash('sha256').update(handleId).digest('hex')}.json`);
+  }
+}
+
+function parse(text: string): readonly Departure[] {
+  try {
+    const { handleId, containerId, endpointKey } = JSON.parse(text) as Partial<Departure>;
+    const whole = handleId && containerId && endpointKey;
+    return whole ? [{ handleId, containerId, endpointKey }] : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,46 @@
+// What a crash, an undo that failed or a datastore that was away left behind is put in order: at start,
+// within seconds of being asked, and now and then anyway. It runs alone, no CNI call is under way.
+import { setTimeout as pauseFor } from 'node:timers/promises';
+import { messageOf } from '../base/op-error.ts';
+import type { CniContext } from './cni/context.ts';
+import { replayJournal } from './cni/del/del.io.ts';
+import type { CallGate } from './cni/gate.ts';
+import { sweepNode } from './sweep.io.ts';
+
+const SOON_MILLISECONDS = 1000;
+const AGAIN_MILLISECONDS = 3000;
+const ANYWAY_MILLISECONDS = 300_000;
+
+/** Releases that DEL had to put off, then whatever is provably dead. Throws OpError. */
+export async function recover(context: CniContext): Promise<Record<string, number>> {
+  const releases = await replayJournal(context);
+  return { releases, ...(await sweepNode(context)) };
+}
+
+export class Recovery {
+  private asked = Promise.withResolvers<void>();
+
+  /** Within seconds; asking twice is asking once. */
+  soon = (): void => this.asked.resolve();
+
+  /** Runs until the signal fires. */
+  async run(context: CniContext, gate: CallGate, signal: AbortSignal): Promise<void> {
+    let wait = ANYWAY_MILLISECONDS;
+    while (!signal.aborted) {
+      const anyway = pauseFor(wait, undefined, { ref: false });
+      await Promise.race([
+        anyway,
+        this.asked.promise.then(() => pauseFor(SOON_MILLISECONDS, undefined, { ref: false })),
+      ]);
+      this.asked = Promise.withResolvers<void>();
+      try {
+        const done = await gate.alone(() => recover(context));
+        if (Object.values(done).some((count) => count > 0)) context.log.warn(done, 'put in order');
+        wait = ANYWAY_MILLISECONDS;
+      } catch (cause) {
+        context.log.warn({ cause: messageOf(cause) }, 'not put in order; it will be tried again');
+        wait = AGAIN_MILLISECONDS;
+      }
+    }
+  }
+}
