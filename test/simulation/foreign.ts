@@ -71,8 +71,8 @@ async function claim(
 async function giveBack(store: Connection, block: Cidr, steps: number): Promise<void> {
   const affinity = affinityKey(store.node, block);
   const [mine, stored] = [await store.get(affinity), await store.get(blockKey(block))];
-  const own = stored?.value.includes(`"affinity":"host:${store.node}"`);
-  if (!mine || !own || !stored.value.includes('"attributes":[]')) return;
+  if (!mine || !stored?.value.includes(`"affinity":"host:${store.node}"`)) return;
+  if (!stored.value.includes('"attributes":[]')) return;
   const first = await store.transaction(
     [{ key: affinity, revision: mine.revision }],
     [
