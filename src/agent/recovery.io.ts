@@ -17,8 +17,16 @@ export async function recover(context: CniContext): Promise<Record<string, numbe
   return { releases, ...(await sweepNode(context)) };
 }
 
+const pauseOnClock = (milliseconds: number): Promise<void> =>
+  pauseFor(milliseconds, undefined, { ref: false });
+
 export class Recovery {
+  private readonly pause: (milliseconds: number) => Promise<void>;
   private asked = Promise.withResolvers<void>();
+
+  constructor(pause = pauseOnClock) {
+    this.pause = pause;
+  }
 
   /** Within seconds; asking twice is asking once. */
   soon = (): void => this.asked.resolve();
@@ -27,10 +35,9 @@ export class Recovery {
   async run(context: CniContext, gate: CallGate, signal: AbortSignal): Promise<void> {
     let wait = ANYWAY_MILLISECONDS;
     while (!signal.aborted) {
-      const anyway = pauseFor(wait, undefined, { ref: false });
       await Promise.race([
-        anyway,
-        this.asked.promise.then(() => pauseFor(SOON_MILLISECONDS, undefined, { ref: false })),
+        this.pause(wait),
+        this.asked.promise.then(() => this.pause(SOON_MILLISECONDS)),
       ]);
       this.asked = Promise.withResolvers<void>();
       try {

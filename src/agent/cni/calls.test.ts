@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { systemClock } from '../../base/clock.io.ts';
 import { openLog } from '../../base/log.io.ts';
+import { OpError } from '../../base/op-error.ts';
 import { type CniRequest, parseRequest } from '../../cni/request.ts';
 import { memoryStore } from '../../datastore/memory.ts';
 import type { Change, Store, Watcher } from '../../datastore/store.ts';
@@ -19,6 +20,7 @@ import { ROOT, resourcePrefix } from '../../model/keys.ts';
 import { type Cidr, cidr, hostCidr, ipAt } from '../../net/cidr.ts';
 import { ip } from '../../net/ip.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
+import { recover } from '../recovery.io.ts';
 import { sweepNode } from '../sweep.io.ts';
 import { DatastoreView } from '../view.ts';
 import { addPod } from './add/add.io.ts';
@@ -234,6 +236,25 @@ test('ADD while the store is away: code 11, nothing left', async () => {
   n.memory.failNext('transaction');
   const added = await addPod(n.context, request('ADD', 'c1'));
   assert.equal(added.ok ? 0 : added.error.code, 11);
+  assert.deepEqual([n.veths().length, await n.endpoints(), n.allocator.handles().size], [0, 0, 0]);
+  n.done();
+});
+
+test('an undo that fails because the store went away: recovery is asked for, and leaves nothing', async () => {
+  const n = await node();
+  let asked = 0;
+  const context: CniContext = {
+    ...n.context,
+    recoverSoon: () => void asked++,
+    failpoint: (name) => {
+      if (name !== 'add:routed') return;
+      n.memory.failNext('transaction');
+      throw new OpError('route', 'refused');
+    },
+  };
+  assert.equal((await addPod(context, request('ADD', 'c1'))).ok, false);
+  assert.deepEqual([asked, await n.endpoints(), n.allocator.handles().size], [1, 1, 1]);
+  await recover(context);
   assert.deepEqual([n.veths().length, await n.endpoints(), n.allocator.handles().size], [0, 0, 0]);
   n.done();
 });
