@@ -214,6 +214,7 @@ class NodeAllocator implements Allocator {
     const { failpoint } = this.options;
     await failpoint?.('ipam:before-commit');
     const writes = batch.writes();
+    this.view.sent = batch.sent;
     const result = await this.send(guards, writes);
     await failpoint?.('ipam:after-commit');
     if (result.kind === 'committed') batch.learn(result.revision);

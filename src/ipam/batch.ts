@@ -9,7 +9,7 @@ import { type Cidr, ipAt } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import { assignOne, isAbandoned, ordinalsOf, releaseOrdinals, renewHandle } from './block.ts';
 import { type Cooldown, collectCooled } from './cooldown.ts';
-import type { IpamView } from './ipam-view.ts';
+import type { IpamView, Sent } from './ipam-view.ts';
 import type { AlongsideWrites, ReleaseRequest } from './request.ts';
 
 /** Compares of a transaction with what each one guards. */
@@ -53,6 +53,8 @@ const isSameLife = (
 export class Batch {
   /** The batch's wall-clock time: what has cooled down by then is free. */
   readonly now: Date;
+  /** What `writes` puts, as values. */
+  readonly sent = new Map<string, Sent>();
   private readonly view: IpamView;
   private readonly blocks = new Map<Cidr, Copy<IpamBlock>>();
   private readonly handles = new Map<string, Copy<IpamHandle | undefined>>();
@@ -210,11 +212,11 @@ export class Batch {
   }
 
   writes(): readonly Write[] {
-    const put = (key: string, value: IpamBlock | IpamHandle): Write => ({
-      kind: 'put',
-      key,
-      value: printIpam(value),
-    });
+    const put = (key: string, value: IpamBlock | IpamHandle): Write => {
+      const text = printIpam(value);
+      this.sent.set(key, { text, value });
+      return { kind: 'put', key, value: text };
+    };
     const blocks = [...this.blocks].flatMap(([cidr, { value, changed }]): Write[] => {
       if (!changed) return [];
       // A block that lost its owner goes with its last address.

@@ -1,6 +1,7 @@
 // The warm view of IPAM in the datastore: blocks, this node's affinities, handles, pools and the
 // configuration, each with the revision that a write must compare. Own commits go in directly; the
 // watch confirms them.
+import { ok, type Result } from '../base/result.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
 import {
   type BlockAffinity,
@@ -26,6 +27,12 @@ export interface Stored<T> {
   readonly revision: bigint;
 }
 
+/** A block or handle with the text that stores it. */
+export interface Sent {
+  readonly text: string;
+  readonly value: IpamBlock | IpamHandle;
+}
+
 export class IpamView {
   readonly blocks: BlockIndex;
   readonly affinities = new Map<Cidr, Stored<BlockAffinity>>();
@@ -35,6 +42,8 @@ export class IpamView {
   config: IpamConfig | undefined;
   /** Keys of blocks that hold something else. */
   readonly unreadable = new Set<Cidr>();
+  /** What is on its way to the store, by key: its echo need not be parsed. */
+  sent: ReadonlyMap<string, Sent> = new Map();
   /** What must be followed, each with the kind of resource that it holds. */
   readonly prefixes: ReadonlyMap<string, ClusterPlural | undefined>;
   private readonly node: string;
@@ -140,11 +149,15 @@ export class IpamView {
   put({ key: path, value, revision }: KeyValue): void {
     const key = parseKey(path);
     if (!key || (this.deleted.get(path) ?? -1n) >= revision) return;
+    const sent = this.sent.get(path);
+    const echo = sent?.text === value ? ok(sent.value) : undefined;
     if (key.kind === 'block') {
-      store(this.blocks, key.cidr, () => parseBlock(value), revision);
+      const parse = () => (echo as Result<IpamBlock> | undefined) ?? parseBlock(value);
+      store(this.blocks, key.cidr, parse, revision);
       this.mark(key.cidr, !this.blocks.has(key.cidr));
     } else if (key.kind === 'handle') {
-      store(this.handles, key.id, () => parseHandle(value), revision);
+      const parse = () => (echo as Result<IpamHandle> | undefined) ?? parseHandle(value);
+      store(this.handles, key.id, parse, revision);
     } else if (key.kind === 'affinity' && key.owner === 'host' && key.node === this.node) {
       store(this.affinities, key.cidr, () => parseAffinity(value), revision);
     } else if (key.kind === 'ipamConfig') {

@@ -9,6 +9,8 @@ export interface IpamConfig {
   readonly maxBlocksPerHost?: number;
   /** How long a freed address is not given out again, 0..1200. */
   readonly ipCooldownSeconds?: number;
+  /** Kept as it is found. */
+  readonly kubeVirtVMAddressPersistence?: string;
 }
 
 /** Blocks that a node owns at most, unless the configuration says otherwise. */
