@@ -191,6 +191,31 @@ describe('kill -9 between any two steps of ADD, beside a second agent', {
     );
     assert.deepEqual(auditIpam(await items(lab)), []);
   });
+
+  test('a runtime that never comes back: what the crash left is gone when the agent is ready again', async () => {
+    const [dying] = lab.hosts;
+    assert(dying);
+    await ended(dying.agent!, 'SIGTERM');
+    for (const point of ['ipam:after-commit', 'add:routed']) {
+      const before = await keys(lab, '/calico/ipam/v2/handle/');
+      await dying.startAgent({ CALICO_FAILPOINT: point });
+      const pod = lab.newPod(`lost-${point.replace(':', '-')}`);
+      await dying.cni(lab.environment('ADD', pod), CONFIG).catch(() => {});
+      await eventually(`${point}: the agent died`, () => dying.agent!.signalCode === 'SIGKILL');
+      const left = await items(lab);
+      assert(
+        left.some(({ value }) => value.includes(pod.containerId)),
+        point,
+      );
+      run(['ip', 'netns', 'delete', pod.netns]);
+      await dying.startAgent();
+      const now = await items(lab);
+      assert(!now.some(({ value }) => value.includes(pod.containerId)), point);
+      assert.deepEqual(await keys(lab, '/calico/ipam/v2/handle/'), before);
+      assert.deepEqual(auditIpam(now), []);
+      await ended(dying.agent!, 'SIGTERM');
+    }
+  });
 });
 
 describe('limits of the machine and of the pool', { timeout: 120_000 }, () => {
