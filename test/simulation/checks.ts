@@ -9,6 +9,7 @@ import { type BlockChange, type Effect, holderOf, type Ledger } from './ledger.t
 import type { Connection } from './network.ts';
 import type { Plan } from './plan.ts';
 import type { Promises } from './promises.ts';
+import type { Micros } from './scheduler.ts';
 import { isEnabled, isReserved, isSelected, type SeenSettings } from './settings.ts';
 
 export interface CheckContext {
@@ -26,6 +27,7 @@ export interface CheckContext {
 type Releases = Map<Ip, number>;
 
 const MILLISECOND = 1_000;
+const LAG_MAX = 1_000_000;
 
 export class Checks {
   private readonly context: CheckContext;
@@ -164,12 +166,21 @@ export class Checks {
     const off = seen.alwaysSince(since, (s) => !isEnabled(s, ip));
     const reserved = seen.alwaysSince(since, (s) => isReserved(s, ip));
     const elsewhere = !intent.named && seen.alwaysSince(since, (s) => !isSelected(s, ip));
+    const half = !stranger && this.knownHalf(block, since);
     return [
+      ...(half ? [`I4: ${by.name} took ${ip} of a block that it has not confirmed`] : []),
       ...(elsewhere ? [`${by.name} took ${ip} of a pool that does not select it`] : []),
       ...(strict ? [`I7: ${by.name} took ${ip} in a block of ${block.affinity}`] : []),
       ...(off ? [`${by.name} took ${ip} of a disabled pool`] : []),
       ...(reserved ? [`${by.name} took ${ip}, which is reserved`] : []),
     ];
+  }
+
+  // Not confirmed for longer than a watch lags, where none breaks.
+  private knownHalf({ cidr }: IpamBlock, asked: Micros): boolean {
+    const { watchBreak, outage } = this.context.plan.faults;
+    const since = this.context.ledger.unconfirmed.get(cidr);
+    return watchBreak + outage === 0 && since !== undefined && since < asked - LAG_MAX;
   }
 
   // I4: one owner, and block and affinity agree.

@@ -64,7 +64,11 @@ export class Ledger {
   readonly handles = new Map<string, IpamHandle>();
   /** Block -> nodes with a confirmed affinity. */
   readonly owners = new Map<Cidr, Set<string>>();
+  /** Block -> since when its owner has no confirmed affinity to it. */
+  readonly unconfirmed = new Map<Cidr, Micros>();
   readonly endpoints = new Map<string, Endpoint>();
+  /** `<key> <revision>` of every endpoint that was ever written. */
+  readonly endpointWrites = new Set<string>();
   readonly endpointsByIp = new Map<Ip, Set<string>>();
   /** Address -> handle, over all blocks. */
   readonly holders = new Map<Ip, string>();
@@ -100,8 +104,10 @@ export class Ledger {
       } else if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints') {
         endpoints.push(write.key);
         this.putEndpoint(write.key, value);
+        if (value !== undefined) this.endpointWrites.add(`${write.key} ${commit.revision}`);
       }
     }
+    for (const cidr of affinities) this.noteConfirmed(cidr, now);
     for (const handle of handles) this.remember(handle, commit.revision, now);
     return {
       commit,
@@ -182,6 +188,13 @@ export class Ledger {
     this.owners.set(cidr, owners);
     if (parsed?.ok && isConfirmed(parsed.value)) owners.add(node);
     else owners.delete(node);
+  }
+
+  private noteConfirmed(cidr: Cidr, now: Micros): void {
+    const owner = this.blocks.get(cidr)?.affinity ?? '';
+    const confirmed = this.owners.get(cidr)?.has(owner.replace('host:', ''));
+    if (confirmed || owner === '') this.unconfirmed.delete(cidr);
+    else if (!this.unconfirmed.has(cidr)) this.unconfirmed.set(cidr, now);
   }
 
   private putEndpoint(key: string, value: string | undefined): void {

@@ -56,7 +56,7 @@ export class Runtime {
     if (container.keeper) container.keeper.busy = false;
     if (container.phase !== 'adding') return; // its DEL began meanwhile
     if (outcome.kind !== 'assigned') container.phase = 'failed';
-    else this.running(call, outcome.ips);
+    else this.running(call, outcome.ips, outcome.revision);
   }
 
   async remove(container: Container): Promise<void> {
@@ -171,7 +171,7 @@ export class Runtime {
   }
 
   // The answer to ADD must have been true at some moment between call and answer, and stay true.
-  private running(call: Call, ips: readonly Ip[]): void {
+  private running(call: Call, ips: readonly Ip[], revision: bigint): void {
     const { container } = call;
     const { pool } = container;
     const { ledger, promises, scheduler, families, violation } = this.context;
@@ -182,6 +182,8 @@ export class Runtime {
       violation(
         `${who}: at no time between call and answer were these the addresses of ${container.holder}`,
       );
+    const written = ledger.endpointWrites.has(`${container.endpointKey} ${revision}`);
+    if (revision > 0n && !written) violation(`${who}: its endpoint was not stored at ${revision}`);
     if (families.some((family) => ips.filter((ip) => familyOf(ip) === family).length !== 1))
       violation(`${who}: not one address a family`);
     const kept = container.keeper || promises.isWaived(container.holder);
