@@ -1,5 +1,5 @@
 // A world of nodes whose allocators die between any two steps, over one store: what tests need to
-// enumerate and to randomise crashes.
+// enumerate crashes. (Crashes at random, with all other faults: test/simulation.)
 import assert from 'node:assert/strict';
 import { OpError } from '../base/op-error.ts';
 import type { MemoryStore } from '../datastore/memory.ts';
