@@ -31,20 +31,15 @@ export function ownRoutes({ blocks, addresses, pools }: OwnFacts): OwnRoutes {
   const whole = blocks.filter((block) => !isSingle(block));
   const held = new Set<Cidr>();
   for (const address of addresses) if (isSingle(address)) held.add(address);
-  const holds = (prefixes: readonly Cidr[], address: Cidr): boolean =>
-    prefixes.some((prefix) => containsCidr(prefix, address));
   const ranges = pools.map(({ cidr }) => cidr);
-  const single = [...held].filter((a) => !holds(whole, a) && holds(ranges, a));
+  const single = [...held].filter((a) => !isCovered(a, whole) && isCovered(a, ranges));
   return { announced: [...whole, ...single], blackholes: whole, held };
 }
 
-/** Whether exactly the same is announced and blackholed; `held` may differ. */
-export const sameWords = (a: OwnRoutes, b: OwnRoutes): boolean =>
-  same(a.announced, b.announced) && same(a.blackholes, b.blackholes);
-
-const same = (a: readonly Cidr[], b: readonly Cidr[]): boolean => {
-  const known = new Set(b);
-  return a.length === b.length && a.every((prefix) => known.has(prefix));
+/** Whether one of the prefixes holds the address, so that nobody need hear of it. */
+export const isCovered = (address: Cidr, prefixes: Iterable<Cidr>): boolean => {
+  for (const prefix of prefixes) if (containsCidr(prefix, address)) return true;
+  return false;
 };
 
 const isSingle = (prefix: Cidr): boolean => prefixLengthOf(prefix) === bitsOf(cidrFamily(prefix));

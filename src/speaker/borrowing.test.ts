@@ -15,7 +15,7 @@ import { type Ip, ip } from '../net/ip.ts';
 import { desiredRoutes } from '../routes/desired.ts';
 import { planRoutes } from '../routes/plan.ts';
 import { greet, newExchange, news } from './exchange.ts';
-import { demandOf, newView, PARTS, prefixOf, takeListing } from './view.ts';
+import { demandOf, newView, ownRoutesOf, PARTS, prefixOf, takeListing } from './view.ts';
 
 const NAMES = ['a', 'b', 'c'] as const;
 type Name = (typeof NAMES)[number];
@@ -45,7 +45,7 @@ async function cluster() {
   const store = memoryStore();
   const nodes = NAMES.map(node);
   const factsOf = ({ view, rib }: Node) => {
-    const { own, pools } = demandOf(view);
+    const [own, { pools }] = [ownRoutesOf(view), demandOf(view)];
     return { announced: own.announced, pools, best: rib.best };
   };
   const peerOf = (from: Name, to: Name) => ({
@@ -77,7 +77,7 @@ async function cluster() {
     for (const each of nodes) route(each);
   };
   const route = ({ view, rib, kernel }: Node): void => {
-    const { own, pools } = demandOf(view);
+    const [own, { pools }] = [ownRoutesOf(view), demandOf(view)];
     const actual = kernel.routes();
     const learned = rib.best.values();
     const facts = { own, pools, learned, actual, subnet: cidr('10.0.0.0/24') };

@@ -12,20 +12,22 @@ import { negotiatedFamilies } from '../bgp/handshake.ts';
 import type { DesiredPeer } from '../bgp/peers.ts';
 import { forget, learn, newRib, type OwnIdentity, PREFIXES_OF_PEER_MAX } from '../bgp/rib.ts';
 import type { SessionConfig } from '../bgp/session.ts';
-import type { Store } from '../datastore/store.ts';
+import type { Change, Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { type Ip, ip } from '../net/ip.ts';
-import { sameWords } from '../routes/own.ts';
+import type { OwnRoutes } from '../routes/own.ts';
 import { type Exchange, farewell, greet, newExchange, news, retellAll } from './exchange.ts';
 import { Listeners } from './listeners.io.ts';
 import { Peering, type PeeringState } from './peering.io.ts';
 import { readinessOf, type SpeakerHealth } from './readiness.ts';
 import { Routing } from './routing.io.ts';
 import {
+  addressesOf,
   concerns,
   type Demand,
   demandOf,
   isInSync,
+  isToldAlone,
   newView,
   ownRoutesOf,
   PARTS,
@@ -73,6 +75,8 @@ export class Speaker {
   private readonly finishedTelling = new Set<Ip>();
   private readonly startedAt: number;
   private demand: Demand;
+  /** Undefined: to be derived anew from the view. */
+  private freshOwn: OwnRoutes | undefined;
   private news: NodeJS.Immediate | undefined;
   private sweepTimer: NodeJS.Timeout | undefined;
 
@@ -83,7 +87,7 @@ export class Speaker {
     this.demand = demandOf(this.view);
     const { kernel, clock, log } = parts;
     const demand = () => ({
-      own: this.demand.own,
+      own: this.own,
       learned: this.rib.best.values(),
       pools: this.demand.pools,
       address: this.demand.self?.ipv4,
@@ -98,9 +102,8 @@ export class Speaker {
           changes: (changes) => {
             const mine = changes.filter((change) => concerns(this.view, change));
             if (mine.length === 0) return;
-            const problems = takeChanges(this.view, mine);
-            if (part === 'workloadendpoints') this.heardOfEndpoints(problems);
-            else this.heardOfStore(problems);
+            if (part === 'workloadendpoints') this.heardOfEndpoints(mine);
+            else this.heardOfStore(takeChanges(this.view, mine));
           },
           connection: ({ up, error }) =>
             up
@@ -145,14 +148,21 @@ export class Speaker {
     for (const { peering } of this.peerings.values()) peering.stop();
   }
 
-  // A pod in a block of this node, as nearly every one, changes nothing that anybody must hear.
-  private heardOfEndpoints(problems: readonly string[]): void {
-    this.logSkipped(problems);
+  private get own(): OwnRoutes {
+    this.freshOwn ??= ownRoutesOf(this.view);
+    return this.freshOwn;
+  }
+
+  // A pod in a block of this node, as nearly every one, changes nothing that anybody must hear; an
+  // address that another node still tells of moved.
+  private heardOfEndpoints(changes: readonly Change[]): void {
+    const before = addressesOf(this.view, changes);
+    this.logSkipped(takeChanges(this.view, changes));
+    this.freshOwn = undefined;
     if (!isInSync(this.view)) return;
-    const [before, own] = [this.demand.own, ownRoutesOf(this.view)];
-    this.demand = { ...this.demand, own };
-    const moved = before.held.symmetricDifference(own.held);
-    if (sameWords(before, own) && ![...moved].some((address) => this.rib.best.has(address))) return;
+    const touched = [...before, ...addressesOf(this.view, changes)];
+    const { rib, view } = this;
+    if (touched.every((a) => !isToldAlone(view, a) && !rib.best.has(a))) return;
     this.routing.changed();
     this.tellNews();
   }
@@ -165,6 +175,7 @@ export class Speaker {
     this.logSkipped(problems);
     if (!isInSync(this.view)) return;
     this.demand = demandOf(this.view);
+    this.freshOwn = undefined;
     const addresses = new Set(this.demand.peers.map(({ localAddress }) => localAddress));
     this.listeners.reconcile(addresses, this.parts.listenPort ?? this.demand.listenPort);
     this.reconcilePeerings();
@@ -274,8 +285,7 @@ export class Speaker {
   }
 
   private get toTell() {
-    const { own, pools } = this.demand;
-    return { announced: own.announced, pools, best: this.rib.best };
+    return { announced: this.own.announced, pools: this.demand.pools, best: this.rib.best };
   }
 
   // A route that an earlier run left is stale when every peer has told all it has. Without a peer

@@ -8,7 +8,17 @@ import { ip } from '../net/ip.ts';
 import { DEFAULT_HOLD_TIME_SECONDS, parseEnvironment } from './environment.ts';
 import { farewell, greet, newExchange, news, retellAll } from './exchange.ts';
 import { readinessOf } from './readiness.ts';
-import { concerns, demandOf, isInSync, newView, PARTS, takeChanges, takeListing } from './view.ts';
+import {
+  concerns,
+  demandOf,
+  isInSync,
+  isToldAlone,
+  newView,
+  ownRoutesOf,
+  PARTS,
+  takeChanges,
+  takeListing,
+} from './view.ts';
 
 const item = (key: string, value: string | object) => ({
   key,
@@ -57,7 +67,7 @@ test('the demand: peers, own confirmed blocks, pools, AS and port', () => {
   const demand = demandOf(made);
   assert.deepEqual(problems, []);
   assert.equal(demand.localAsn, 65001);
-  assert.deepEqual(demand.own.announced, ['192.168.1.0/26', '192.168.3.0/26']);
+  assert.deepEqual(ownRoutesOf(made).announced, ['192.168.1.0/26', '192.168.3.0/26']);
   assert.deepEqual(
     demand.peers.map((p) => [p.name, p.port, p.passive]),
     [['Mesh_10_200_0_12', 1179, true]],
@@ -100,15 +110,23 @@ test('endpoints: only the own node’s are kept, also where one node’s name be
   assert.equal(made.endpoints.size, 0);
 });
 
+test('told alone: an address in no block of the node, or in one of its size', () => {
+  const { view: made } = view(affinity('n1', '192.168.1.0/26'), affinity('n1', '192.168.9.9/32'));
+  const alone = ['192.168.1.7/32', '192.168.2.7/32', '192.168.9.9/32'].map((a) =>
+    isToldAlone(made, cidr(a)),
+  );
+  assert.deepEqual(alone, [false, true, true]);
+});
+
 test('the own node’s tunnel addresses are its own as a pod’s are', () => {
   const bgp = { ipv4Address: '10.200.0.11/24', ipv4IPIPTunnelAddr: '192.168.7.1' };
   const { view: made } = view(
     resource('Node', 'nodes', 'n1', { bgp }),
     resource('IPPool', 'ippools', 'p', { cidr: '192.168.0.0/16' }),
   );
-  assert.deepEqual(demandOf(made).own.announced, ['192.168.7.1/32']);
+  assert.deepEqual(ownRoutesOf(made).announced, ['192.168.7.1/32']);
   takeListing(made, 'nodes', []);
-  assert.deepEqual(demandOf(made).own.announced, []);
+  assert.deepEqual(ownRoutesOf(made).announced, []);
 });
 
 test('what cannot be read is as good as absent, and is named', () => {
@@ -121,7 +139,7 @@ test('what cannot be read is as good as absent, and is named', () => {
   );
   assert.equal(problems.length, 3);
   const demand = demandOf(made);
-  assert.deepEqual([demand.peers, demand.own.announced, demand.pools], [[], [], []]);
+  assert.deepEqual([demand.peers, ownRoutesOf(made).announced, demand.pools], [[], [], []]);
 });
 
 test('a new listing forgets what it does not hold; in sync when all parts are listed', () => {
@@ -144,7 +162,7 @@ test('the mesh can be switched off, and a deleted block is no longer demanded', 
   assert.deepEqual(demandOf(made).peers, []);
   const key = affinityKey('n1', cidr('192.168.1.0/26'));
   takeChanges(made, [{ kind: 'delete', key, revision: 2n }]);
-  assert.deepEqual(demandOf(made).own.announced, []);
+  assert.deepEqual(ownRoutesOf(made).announced, []);
 });
 
 test('exchange: all at first, then the news, all again on request, nothing after the end', () => {

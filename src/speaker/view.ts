@@ -21,7 +21,7 @@ import {
 import { type Asn, parseAsn } from '../net/asn.ts';
 import { type Cidr, cidr, hostCidr, parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
-import { type OwnRoutes, ownRoutes } from '../routes/own.ts';
+import { isCovered, type OwnRoutes, ownRoutes } from '../routes/own.ts';
 
 /** The parts of the datastore that are watched, each by its prefix. */
 export const PARTS = [
@@ -94,9 +94,15 @@ export function takeChanges(view: SpeakerView, changes: readonly Change[]): read
 
 /** Whether the change can matter to this node; of endpoints only its own do. */
 export const concerns = (view: SpeakerView, change: Change): boolean => {
-  const key = parseKey(change.kind === 'put' ? change.item.key : change.key);
+  const key = parseKey(pathOf(change));
   return key?.kind !== 'namespaced' || isOwnEndpoint(view, key);
 };
+
+const pathOf = (change: Change): string => (change.kind === 'put' ? change.item.key : change.key);
+
+/** The addresses that the changed endpoints hold as the view has them. */
+export const addressesOf = (view: SpeakerView, changes: readonly Change[]): readonly Cidr[] =>
+  changes.flatMap((change) => view.endpoints.get(pathOf(change)) ?? []);
 
 const isOwnEndpoint = (view: SpeakerView, key: Key): boolean =>
   key.kind === 'namespaced' &&
@@ -177,6 +183,10 @@ function putEndpoint(view: SpeakerView, { key, value }: KeyValue): readonly stri
   return addresses.length === texts.length ? [] : [`${key}: an address cannot be read`];
 }
 
+/** Whether an own endpoint's address is told by itself: no larger block of the node holds it. */
+export const isToldAlone = (view: SpeakerView, address: Cidr): boolean =>
+  view.ownBlocks.has(address) || !isCovered(address, view.ownBlocks);
+
 /** What the own node answers for. */
 export const ownRoutesOf = (view: SpeakerView): OwnRoutes =>
   ownRoutes({
@@ -192,7 +202,6 @@ export interface Demand {
   readonly localAsn: Asn;
   readonly listenPort: number;
   readonly peers: readonly DesiredPeer[];
-  readonly own: OwnRoutes;
   readonly pools: readonly DemandedPool[];
 }
 
@@ -223,7 +232,6 @@ export function demandOf(view: SpeakerView): Demand {
     localAsn: self?.asn ?? clusterAsn,
     listenPort: self?.listenPort ?? clusterPort,
     peers: self ? desiredPeers(self, nodes, settings) : [],
-    own: ownRoutesOf(view),
     pools: poolsOf(view),
   };
 }
