@@ -93,9 +93,22 @@ export class Cluster {
   }
 
   crash(node: SimulatedNode): void {
-    const process = node.crash();
-    if (process) this.scheduler.trace.counted('crash');
-    if (process) this.runtime.crashed(process);
+    for (const process of node.crash()) {
+      this.scheduler.trace.counted('crash');
+      this.runtime.crashed(process);
+    }
+  }
+
+  /** For some seconds the node has two processes. */
+  overlap(node: SimulatedNode): void {
+    const former = node.succeed();
+    if (!former) return;
+    this.scheduler.trace.counted('two processes');
+    this.scheduler.after(this.random.integer(0, 5 * SECOND), () => {
+      former.connection.die();
+      this.scheduler.after(LAST_WORDS, () => this.runtime.crashed(former));
+      if (node.former === former) node.former = undefined;
+    });
   }
 
   /** In runs without late requests the next life begins after the last words of the former. */
@@ -170,10 +183,9 @@ export class Cluster {
   }
 
   private settingsOf(connection: Connection): SeenSettings {
-    const process = this.nodes.find((node) => node.name === connection.node)?.process;
-    return process?.connection === connection
-      ? process.settings
-      : new SeenSettings(connection.node);
+    const node = this.nodes.find(({ name }) => name === connection.node);
+    const process = [node?.process, node?.former].find((one) => one?.connection === connection);
+    return process?.settings ?? new SeenSettings(connection.node);
   }
 
   changeSettings(): void {

@@ -75,6 +75,8 @@ export class SimulatedNode {
   readonly clock: MachineClock;
   /** Undefined while the agent is down. */
   process: Process | undefined;
+  /** A process that still answers, while `process` is asked already. */
+  former: Process | undefined;
   /** The node is being taken out of the cluster: nothing new is placed on it. */
   leaving = false;
   private readonly network: Network;
@@ -93,13 +95,21 @@ export class SimulatedNode {
     this.note('starts');
   }
 
-  /** The process ends between two steps, whatever it was doing. */
-  crash(): Process | undefined {
-    const { process } = this;
-    process?.connection.die();
+  /** Both processes end between two steps, whatever they were doing. */
+  crash(): readonly Process[] {
+    const ended = [this.process, this.former].flatMap((process) => process ?? []);
+    for (const { connection } of ended) connection.die();
     this.process = undefined;
+    this.former = undefined;
     this.note('dies');
-    return process;
+    return ended;
+  }
+
+  /** The next process begins before the present one has ended; answers that one. */
+  succeed(): Process | undefined {
+    this.former = this.process;
+    this.start();
+    return this.former;
   }
 
   private note(what: string): void {

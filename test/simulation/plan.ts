@@ -16,6 +16,8 @@ export interface Faults {
   readonly slowWatch: number;
   /** A process dies; its requests under way may or may not arrive. */
   readonly crash: number;
+  /** A new process begins while the former one still answers what it was asked. */
+  readonly overlap: number;
   readonly clockJump: number;
   readonly outage: number;
   readonly settings: number;
@@ -55,6 +57,7 @@ export const NO_FAULTS: Faults = {
   watchBreak: 0,
   slowWatch: 0,
   crash: 0,
+  overlap: 0,
   clockJump: 0,
   outage: 0,
   settings: 0,
@@ -70,6 +73,7 @@ const HIGHEST: Faults = {
   watchBreak: 0.03,
   slowWatch: 0.3,
   crash: 0.08,
+  overlap: 0.03,
   clockJump: 0.05,
   outage: 0.02,
   settings: 0.08,

@@ -76,6 +76,8 @@ function disturb(cluster: Cluster): void {
     cluster.restart(node);
     if (random.chance(0.4)) doom(cluster.containers.filter((c) => c.node === node));
   }
+  if (random.chance(plan.faults.overlap) && !node.leaving && node.process && !node.former)
+    cluster.overlap(node);
   if (random.chance(plan.faults.clockJump)) {
     node.clock.skewMilliseconds = random.of([-1, 0, 1]) * 86_400_000 + random.integer(0, 5_000);
     cluster.note(`${node.name} clock off by ${node.clock.skewMilliseconds} ms`);
