@@ -48,7 +48,11 @@ export class LabHost {
   }
 
   /** Starts a program of ours in this host's namespaces, with state directories of its own. */
-  private program(name: 'agent' | 'speaker', env: Readonly<Record<string, string>>): ChildProcess {
+  private program(
+    name: 'agent' | 'speaker',
+    env: Readonly<Record<string, string>>,
+    nodeArguments: readonly string[] = [],
+  ): ChildProcess {
     const log = openSync(join(this.directory, `${name}.log`), 'a');
     // Slave propagation: namespaces made later appear inside, mounts made inside stay inside.
     const script = `mkdir -p /var/lib/calico /run/calico && mount --bind ${this.directory}/lib /var/lib/calico
@@ -59,6 +63,7 @@ export class LabHost {
       `--net=/run/netns/${this.netns}`,
       ...inside,
       NODE,
+      ...nodeArguments,
       join(ROOT, `src/${name}/main.ts`),
     ];
     return spawn(argv[0]!, argv.slice(1), {
@@ -78,8 +83,11 @@ export class LabHost {
     });
   }
 
-  async startAgent(env: Readonly<Record<string, string>> = {}): Promise<void> {
-    this.agent = this.program('agent', env);
+  async startAgent(
+    env: Readonly<Record<string, string>> = {},
+    nodeArguments: readonly string[] = [],
+  ): Promise<void> {
+    this.agent = this.program('agent', env, nodeArguments);
     await this.healthy(9099, 'agent');
   }
 

@@ -6,6 +6,7 @@ import { auditIpam } from '../../src/ipam/audit.ts';
 import { toolPath } from '../cluster/tools.ts';
 import { attempt, eventually, run } from './command.ts';
 import { CONFIG, ended, type Lab, type LabPod, openLab } from './lab.ts';
+import { items, keys } from './stored.ts';
 
 describe('two hosts', { timeout: 180_000 }, () => {
   let lab: Lab;
@@ -131,7 +132,7 @@ describe('two hosts', { timeout: 180_000 }, () => {
   });
 });
 
-describe('kill -9 between any two steps of ADD, beside a second agent', {
+describe('kill -9 between any two steps of ADD and DEL, beside a second agent', {
   timeout: 240_000,
 }, () => {
   let lab: Lab;
@@ -171,6 +172,23 @@ describe('kill -9 between any two steps of ADD, beside a second agent', {
       run(['ip', 'netns', 'delete', pod.netns]);
       // Before the first claim is done there must be nothing that makes one needless.
       if (point !== 'ipam:before-claim') living.push(await lab.addPod(dying, `again${i}`));
+      await ended(dying.agent!, 'SIGTERM');
+    }
+    for (const point of [
+      'del:start',
+      'del:cut',
+      'ipam:before-commit',
+      'ipam:after-commit',
+      'del:released',
+    ]) {
+      await dying.startAgent();
+      const pod = await lab.addPod(dying, point.replace(':', '-'));
+      await ended(dying.agent!, 'SIGTERM');
+      await dying.startAgent({ CALICO_FAILPOINT: point });
+      await lab.deletePod(dying, pod).catch(() => {});
+      await eventually(`${point}: the agent died`, () => dying.agent!.signalCode === 'SIGKILL');
+      await dying.startAgent();
+      assert.equal((await lab.deletePod(dying, pod)).exit, 0, point);
       await ended(dying.agent!, 'SIGTERM');
     }
     await dying.startAgent();
@@ -263,38 +281,3 @@ describe('limits of the machine and of the pool', { timeout: 120_000 }, () => {
     assert.ok(host.log('agent').includes('ipip.mode'));
   });
 });
-
-async function keys(lab: Lab, prefix: string): Promise<string[]> {
-  const etcdctl = await toolPath('etcdctl');
-  const host = lab.host(0);
-  const output = host.exec([
-    etcdctl,
-    `--endpoints=${lab.etcdEndpoint}`,
-    'get',
-    prefix,
-    '--prefix',
-    '--keys-only',
-  ]);
-  return output
-    .split('\n')
-    .filter(Boolean)
-    .map((key) => key.slice(prefix.length))
-    .sort();
-}
-
-/** Everything under /calico/ as etcd holds it. */
-async function items(lab: Lab): Promise<readonly { key: string; value: string }[]> {
-  const etcdctl = await toolPath('etcdctl');
-  const argv = [
-    etcdctl,
-    `--endpoints=${lab.etcdEndpoint}`,
-    'get',
-    '/calico/',
-    '--prefix',
-    '-w',
-    'json',
-  ];
-  const { kvs } = JSON.parse(lab.host(0).exec(argv)) as { kvs: { key: string; value: string }[] };
-  const text = (base64: string): string => Buffer.from(base64, 'base64').toString();
-  return kvs.map(({ key, value }) => ({ key: text(key), value: text(value) }));
-}

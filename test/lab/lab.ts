@@ -33,7 +33,7 @@ export const CONFIG = {
 export class Lab {
   readonly hosts: readonly LabHost[];
   readonly etcdEndpoint: string;
-  private readonly prefix: string;
+  readonly prefix: string;
   private readonly directory: string;
   private etcd: ChildProcess;
   private readonly restartEtcd: () => ChildProcess;

@@ -22,6 +22,7 @@ export async function deletePod(
   request: CniRequest,
 ): Promise<Result<string, CniError>> {
   const { key, hostInterface } = endpointIdentity(context.node, request);
+  await context.failpoint('del:start');
   try {
     await deleteInterface(context, request, key, hostInterface);
   } catch (cause) {
@@ -32,7 +33,9 @@ export async function deletePod(
     containerId: request.containerId,
     endpointKey: key,
   };
+  await context.failpoint('del:cut');
   const problem = await release(context, departure);
+  await context.failpoint('del:released');
   if (problem === undefined) return ok('');
   try {
     context.journal.record(departure);
