@@ -226,7 +226,9 @@ export function allocatorCases(scenario: Scenario): void {
       ips: [],
     });
     assert.equal(await assigned(b, 'net.x-db-0', kept('b', 't2')), ip);
-    assert.match((await store.list(IPAM)).items[0]?.value ?? '', /"node":"b"/);
+    const stored = (await store.list(IPAM)).items.map(({ value }) => value).join();
+    assert.match(stored, /"node":"b"/);
+    assert.doesNotMatch(stored, /"node":"a"/);
     assert.deepEqual(b.handles(), new Map(), 'it is nothing that a node could clean up');
     assert.equal(await assigned(b, 'net.x-db-0', kept('b', 't3')), ip, 'a repeated ADD');
     assert.notEqual(await assigned(a, 'n.other'), ip);
@@ -323,6 +325,8 @@ export function allocatorCases(scenario: Scenario): void {
       assert.ok(block.ok);
       const [sequenceNumber] = Object.values(block.value.sequenceNumberForAllocation);
       await a.assign(kept('t2'));
+      const again = parseBlock((await store.list(`${IPAM}assignment/`)).items[0]!.value);
+      assert.ok(again.ok && again.value.sequenceNumber > block.value.sequenceNumber);
       const only = [{ ip: first.ips[0]!, sequenceNumber: sequenceNumber! }];
       assert.equal((await a.release({ handleId: 'n.x-db-0', only })).kind, 'refused');
       assert.deepEqual(a.addressesOf('n.x-db-0'), first.ips);

@@ -104,6 +104,8 @@ function ownershipCases(scenario: Scenario): void {
     clock.pass(1);
     await assigned(b, 'm.1', ofNode('b'));
     assert.equal((await store.list(affinityPrefix('a'))).items.length, 1);
+    const taken = (await store.list(BLOCKS)).items.find(({ value }) => value.includes('host:b'));
+    assert.match(taken?.value ?? '', /"affinity_claim_time":"2026-01-01T00:01:00.000Z"/);
     for (let n = 0; n < 3; n++) await assigned(a, `l.${n}`, ofNode('a'));
     assert.match(await refusal(a), /strict affinity enabled/);
     await assigned(b, 'm.2', ofNode('b'));
@@ -119,9 +121,27 @@ function ownershipCases(scenario: Scenario): void {
       await assigned(a, 'n.1');
       clock.pass(60);
       await addNode(store, 'a', { rack: '2' });
-      assert.equal((await store.list(BLOCKS)).items.length, 1, 'it is in use');
       const next = await open(store, 'a', { clock });
+      for (let n = 0; n < 3; n++) await next.release({ handleId: 'n.unknown' });
+      const used = (await store.list(BLOCKS)).items.map(({ value }) => value).join();
+      assert.match(used, /"affinity":"host:a"/, 'it is in use');
       await next.release({ handleId: 'n.1' });
+      await until(store, IPAM, (items) => items.length === 0);
+    },
+  );
+
+  scenario(
+    'a pool that was asked for by name: no second block ahead, the first a minute',
+    async (store) => {
+      const clock = new TestClock();
+      await addPool(store, '10.47.0.0/24', { nodeSelector: '!all()', blockSize: 30 }, 'named');
+      const a = await open(store, 'a', { clock });
+      for (let n = 0; n < 3; n++) await assigned(a, `n.${n}`, { pools4: ['named'] });
+      for (let n = 0; n < 3; n++) await a.release({ handleId: `n.${n}` });
+      for (let n = 0; n < 3; n++) await a.release({ handleId: 'n.unknown' });
+      assert.equal((await store.list(BLOCKS)).items.length, 1);
+      clock.pass(60);
+      await a.release({ handleId: 'n.unknown' });
       await until(store, IPAM, (items) => items.length === 0);
     },
   );

@@ -16,6 +16,7 @@ export const isCooling = (attribute: AllocationAttribute): boolean =>
  * The same object when there are none; the sequence number is the writer's business.
  */
 export function collectCooled(block: IpamBlock, cooldown: Cooldown): IpamBlock {
+  if (!block.attributes.some(isCooling)) return block;
   const ended = new Set(
     block.attributes.flatMap((attribute, index) => (isOver(attribute, cooldown) ? [index] : [])),
   );
