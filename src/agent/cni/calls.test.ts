@@ -1,138 +1,23 @@
 // ADD, DEL and the sweep on the memory twins: sandboxes of one pod that overlap, a watch that lags,
 // failures that must leave nothing.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { systemClock } from '../../base/clock.io.ts';
-import { openLog } from '../../base/log.io.ts';
 import { OpError } from '../../base/op-error.ts';
-import { type CniRequest, parseRequest } from '../../cni/request.ts';
-import { memoryStore } from '../../datastore/memory.ts';
-import type { Change, Store, Watcher } from '../../datastore/store.ts';
-import { addPool } from '../../ipam/allocator.cases.ts';
-import { openAllocator } from '../../ipam/allocator.io.ts';
 import { ROUTE_PROTOCOL, type Route } from '../../kernel/kernel.ts';
-import { memoryKernel } from '../../kernel/memory.ts';
-import { ROOT, resourcePrefix } from '../../model/keys.ts';
 import { type Cidr, cidr, hostCidr, ipAt } from '../../net/cidr.ts';
 import { ip } from '../../net/ip.ts';
-import type { PolicyEngine } from '../policy-engine.io.ts';
 import { recover } from '../recovery.io.ts';
 import { sweepNode } from '../sweep.io.ts';
-import { DatastoreView } from '../view.ts';
 import { addPod } from './add/add.io.ts';
 import type { CniContext } from './context.ts';
 import { deletePod, replayJournal } from './del/del.io.ts';
 import { ReleaseJournal } from './del/journal.io.ts';
-import { LinkRemoval } from './del/link-removal.io.ts';
 import { CallGate } from './gate.ts';
 import { manageAddress } from './ipam-only.io.ts';
-
-const CONFIG = {
-  cniVersion: '0.3.0',
-  name: 'k8s-pod-network',
-  type: 'calico',
-  ipam: { type: 'calico-ipam' },
-  policy: { type: 'k8s' },
-};
-
-function request(command: string, containerId: string, type = 'calico'): CniRequest {
-  const env = {
-    CNI_COMMAND: command,
-    CNI_CONTAINERID: containerId,
-    CNI_NETNS: `/ns/${containerId}`,
-    CNI_IFNAME: 'eth0',
-    CNI_ARGS: 'K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0',
-  };
-  const check = { cniVersion: '0.4.0', prevResult: {} };
-  const config = { ...CONFIG, ...(command === 'CHECK' ? check : {}) };
-  const parsed = parseRequest(env, JSON.stringify(config), type);
-  assert.ok(parsed.ok);
-  return parsed.value;
-}
-
-/** A node on memory twins; the agent's own watch is `lagMilliseconds` late. */
-async function node(options: { lagMilliseconds?: number; delayMilliseconds?: number } = {}) {
-  const { lagMilliseconds = 0, delayMilliseconds = 1 } = options;
-  const memory = memoryStore();
-  await addPool(memory, '192.168.0.0/24');
-  const late = (watcher: Watcher): Watcher => ({
-    ...watcher,
-    snapshot: (listing) => watcher.snapshot(listing),
-    changes: (changes: readonly Change[], revision) =>
-      void setTimeout(lagMilliseconds).then(() => watcher.changes(changes, revision)),
-  });
-  const store: Store = {
-    get: async (key) => setTimeout(delayMilliseconds).then(() => memory.get(key)),
-    list: (prefix) => memory.list(prefix),
-    transaction: async (compares, writes) => {
-      await setTimeout(delayMilliseconds);
-      return memory.transaction(compares, writes);
-    },
-    watch: (prefix, watcher, signal) => memory.watch(prefix, late(watcher), signal),
-    close: () => {},
-  };
-  const kernel = memoryKernel();
-  for (const name of ['c1', 'c2', 'a.b']) kernel.addNetns(`/ns/${name}`);
-  const stop = new AbortController();
-  const view = new DatastoreView('n1');
-  store.watch(
-    ROOT,
-    { snapshot: ({ items }) => view.snapshot(items), changes: (c) => view.changes(c) },
-    stop.signal,
-  );
-  const allocator = openAllocator({ store, node: 'n1', clock: systemClock });
-  await allocator.ready();
-  const folder = mkdtempSync(join(tmpdir(), 'calico-kit-journal-'));
-  const policies = new Set<string>();
-  const policy = {
-    putEndpoint: async (key: string) => void policies.add(key),
-    removeEndpoint: (key: string) => void policies.delete(key),
-  } as unknown as PolicyEngine;
-  const context: CniContext = {
-    node: 'n1',
-    effectiveMtu: 1500,
-    store,
-    kernel,
-    view,
-    allocator,
-    policy,
-    tables: { read: async () => new Map() },
-    pods: undefined,
-    clock: systemClock,
-    log: openLog('test', 'fatal'),
-    failpoint: () => {},
-    forgetFlows: async () => {},
-    journal: new ReleaseJournal(folder),
-    recoverSoon: () => {},
-    removal: new LinkRemoval(kernel, openLog('test', 'fatal')),
-  };
-  const endpoints = async (): Promise<number> =>
-    (await memory.list(resourcePrefix('workloadendpoints'))).items.length;
-  const veths = (): readonly string[] =>
-    kernel
-      .links()
-      .filter((l) => l.name.startsWith('cali'))
-      .map((l) => l.name);
-  return {
-    context,
-    memory,
-    kernel,
-    allocator,
-    policies,
-    endpoints,
-    veths,
-    folder,
-    done: () => {
-      rmSync(folder, { recursive: true });
-      stop.abort();
-      allocator.close();
-    },
-  };
-}
+import { memoryNode as node, request } from './memory-node.cases.ts';
 
 test('DEL of an old sandbox beside ADD of the new one: a good answer means a pod with an interface', async () => {
   for (let offset = 0; offset < 8; offset++) {

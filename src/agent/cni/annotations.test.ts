@@ -1,0 +1,151 @@
+// What a pod's and its namespace's annotations make of an ADD, on the memory twins.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { addPool } from '../../ipam/allocator.cases.ts';
+import type { Pod } from '../../kubernetes/api.ts';
+import { memoryKubernetes } from '../../kubernetes/memory.ts';
+import { resourceKey, resourcePrefix } from '../../model/keys.ts';
+import { API_VERSION, parseResource, printResource } from '../../model/resource.ts';
+import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
+import { addPod } from './add/add.io.ts';
+import { deletePod } from './del/del.io.ts';
+import { memoryNode, request } from './memory-node.cases.ts';
+
+const CALICO = 'cni.projectcalico.org/';
+
+interface Given {
+  readonly pod?: Readonly<Record<string, string>>;
+  readonly namespace?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly config?: object;
+}
+
+/** A node whose Kubernetes has the pod of `request`. */
+async function given({ pod = {}, namespace = {}, labels = {} }: Given) {
+  const kubernetes = memoryKubernetes();
+  const web: Pod = {
+    metadata: { name: 'web-0', namespace: 'default', annotations: pod, labels },
+    spec: { nodeName: 'n1', containers: [] },
+  };
+  kubernetes.put('pods', web);
+  kubernetes.put('namespaces', { metadata: { name: 'default', annotations: namespace } });
+  return memoryNode({ kubernetes });
+}
+type Node = Awaited<ReturnType<typeof given>>;
+
+async function specOf(n: Node): Promise<WorkloadEndpointSpec> {
+  const { items } = await n.memory.list(resourcePrefix('workloadendpoints'));
+  const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>(
+    'WorkloadEndpoint',
+    items[0]?.value ?? '',
+  );
+  assert.ok(parsed.ok);
+  return parsed.value.spec;
+}
+
+/** The endpoint that ADD stored. */
+async function added(facts: Given): Promise<WorkloadEndpointSpec> {
+  const n = await given(facts);
+  const outcome = await addPod(n.context, request('ADD', 'c1', 'calico', facts.config));
+  assert.ok(outcome.ok, JSON.stringify(outcome));
+  const spec = await specOf(n);
+  n.done();
+  return spec;
+}
+
+test('ipAddrs: this address, through IPAM; taken by another it is refused', async () => {
+  const pod = { [`${CALICO}ipAddrs`]: '["192.168.0.77"]' };
+  assert.deepEqual((await added({ pod })).ipNetworks, ['192.168.0.77/32']);
+  const n = await given({ pod });
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.deepEqual(n.allocator.addressesOf('k8s-pod-network.c1'), ['192.168.0.77']);
+  const other = await addPod(n.context, request('ADD', 'c2'));
+  assert.equal(other.ok ? 0 : other.error.code, 102);
+  n.done();
+});
+
+test('ipAddrsNoIpam: no record of the address, and only where the configuration opens it', async () => {
+  const pod = { [`${CALICO}ipAddrsNoIpam`]: '["10.9.0.1"]' };
+  const config = { feature_control: { ip_addrs_no_ipam: true } };
+  const n = await given({ pod });
+  const closed = await addPod(n.context, request('ADD', 'c1'));
+  assert.equal(closed.ok ? 0 : closed.error.code, 103);
+  assert.deepEqual([n.veths().length, await n.endpoints()], [0, 0]);
+  assert.ok((await addPod(n.context, request('ADD', 'c1', 'calico', config))).ok);
+  assert.deepEqual((await specOf(n)).ipNetworks, ['10.9.0.1/32']);
+  assert.equal(n.allocator.handles().size, 0);
+  assert.ok((await deletePod(n.context, request('DEL', 'c1', 'calico', config))).ok);
+  assert.equal(await n.endpoints(), 0);
+  n.done();
+});
+
+test('pools by the namespace, over them the pod’s', async () => {
+  const namespace = { [`${CALICO}ipv4pools`]: '["second"]' };
+  const pod = { [`${CALICO}ipv4pools`]: '["default-ipv4-ippool"]' };
+  const cases: [Given, string][] = [
+    [{ namespace }, '10.5.'],
+    [{ namespace, pod }, '192.168.'],
+  ];
+  for (const [facts, start] of cases) {
+    const n = await given(facts);
+    await addPool(n.memory, '10.5.0.0/24', {}, 'second');
+    while (n.allocator.shortage(4, ['second'])) await setImmediate(); // until the watch has told
+    assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+    const [network] = (await specOf(n)).ipNetworks ?? [];
+    assert.ok(network?.startsWith(start), network);
+    n.done();
+  }
+});
+
+test('hwAddr: the pod’s MAC', async () => {
+  const spec = await added({ pod: { [`${CALICO}hwAddr`]: '1a:2b:3c:4d:5e:6f' } });
+  assert.equal(spec.mac, '1a:2b:3c:4d:5e:6f');
+});
+
+test('floatingIPs: ADD fails while the feature is off; on, they stand in the endpoint', async () => {
+  const pod = { [`${CALICO}floatingIPs`]: '["1.2.3.4"]' };
+  const n = await given({ pod });
+  const closed = await addPod(n.context, request('ADD', 'c1'));
+  assert.equal(closed.ok ? 0 : closed.error.code, 103);
+  assert.deepEqual([n.veths().length, await n.endpoints(), n.allocator.handles().size], [0, 0, 0]);
+  n.done();
+  const spec = await added({ pod, config: { feature_control: { floating_ips: true } } });
+  const internalIP = spec.ipNetworks![0]!.replace('/32', '');
+  assert.deepEqual(spec.ipNATs, [{ internalIP, externalIP: '1.2.3.4' }]);
+});
+
+test('allowedSourcePrefixes: only where FelixConfiguration lets pods ask for it', async () => {
+  const pod = { [`${CALICO}allowedSourcePrefixes`]: '["10.9.0.0/16"]' };
+  assert.equal((await added({ pod })).allowSpoofedSourcePrefixes, undefined);
+  const n = await given({ pod });
+  const value = printResource({
+    kind: 'FelixConfiguration',
+    apiVersion: API_VERSION,
+    metadata: { name: 'default' },
+    spec: { workloadSourceSpoofing: 'Any' },
+  });
+  const key = resourceKey('felixconfigurations', 'default');
+  n.context.view.put({ key, value, revision: 1n });
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.deepEqual((await specOf(n)).allowSpoofedSourcePrefixes, ['10.9.0.0/16']);
+  n.done();
+});
+
+test('stable-address: a StatefulSet’s ordinal gets its address again; other pods are not meant', async () => {
+  const pod = { 'calico-kit.io/stable-address': 'true' };
+  const labels = { 'statefulset.kubernetes.io/pod-name': 'web-0' };
+  const n = await given({ pod, labels });
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  const first = (await specOf(n)).ipNetworks;
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  assert.equal(await n.endpoints(), 0);
+  assert.ok((await addPod(n.context, request('ADD', 'c2'))).ok);
+  assert.deepEqual((await specOf(n)).ipNetworks, first);
+  assert.equal(n.allocator.addressesOf('k8s-pod-network.default-web-0').length, 1);
+  n.done();
+  const plain = await given({ pod });
+  assert.ok((await addPod(plain.context, request('ADD', 'c1'))).ok);
+  assert.deepEqual(plain.allocator.addressesOf('k8s-pod-network.default-web-0'), []);
+  plain.done();
+});
