@@ -17,6 +17,16 @@ export const controllerOf = (watch: KindWatch, failing: () => readonly string[])
   },
 });
 
+/** Several as one. */
+export const together = (...all: readonly Controller[]): Controller => ({
+  get problem() {
+    return all.find(({ problem }) => problem !== undefined)?.problem;
+  },
+  get failing() {
+    return all.flatMap(({ failing }) => failing);
+  },
+});
+
 const FAILING_SHOWN = 3;
 
 /** Every problem by name: the text of the readiness probe. */

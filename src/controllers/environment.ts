@@ -17,6 +17,8 @@ export interface ControllersSettings {
   readonly logLevel: string;
   readonly healthHost: string;
   readonly healthPort: number;
+  /** 0: no metrics are served. */
+  readonly metricsPort: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -46,11 +48,15 @@ export function controllersSettings(env: Environment): Result<ControllersSetting
   const port = Number(env['HEALTH_PORT'] || 9097);
   if (!Number.isInteger(port) || port < 1 || port > 65535)
     return fail(`HEALTH_PORT: '${env['HEALTH_PORT']}' is no port (1 to 65535)`);
+  const metricsPort = Number(env['METRICS_PORT'] || 0);
+  if (!Number.isInteger(metricsPort) || metricsPort < 0 || metricsPort > 65535)
+    return fail(`METRICS_PORT: '${env['METRICS_PORT']}' is no port (0 to 65535)`);
   return ok({
     etcdEndpoints: endpoints,
     enabled,
     logLevel: env['LOG_LEVEL'] || 'info',
     healthHost: env['HEALTH_HOST'] || '127.0.0.1',
     healthPort: port,
+    metricsPort,
   });
 }

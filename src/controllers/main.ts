@@ -3,12 +3,15 @@
 import { systemClock } from '../base/clock.io.ts';
 import { serveHealth } from '../base/health.io.ts';
 import { type Log, openLog } from '../base/log.io.ts';
+import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import { openEtcdStore } from '../datastore/etcd.io.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
-import { type Controller, problemsOf } from './controller.ts';
+import { type Controller, problemsOf, together } from './controller.ts';
 import { DatastoreMirror } from './datastore-mirror.io.ts';
 import { type ControllerName, controllersSettings } from './environment.ts';
+import { ipamCollector } from './ipam-gc/collector.io.ts';
+import { environmentGrace } from './ipam-gc/settings.ts';
 import { nodeController } from './nodes.io.ts';
 import {
   namespaceController,
@@ -24,6 +27,8 @@ async function main(log: Log): Promise<void> {
   if (!settings.ok) throw new Error(settings.error);
   const cluster = clusterSettings(process.env);
   if (!cluster.ok) throw new Error(cluster.error);
+  const grace = environmentGrace(process.env['LEAK_GRACE_PERIOD']);
+  if (!grace.ok) throw new Error(grace.error);
   const stop = new AbortController();
   process.once('SIGTERM', () => stop.abort());
   process.once('SIGINT', () => stop.abort());
@@ -34,6 +39,9 @@ async function main(log: Log): Promise<void> {
     port: settings.value.healthPort,
     state: () => stateOf(mirror, running),
   });
+  const registry = openRegistry();
+  const { metricsPort } = settings.value;
+  const metrics = metricsPort > 0 ? serveMetrics(registry, metricsPort) : undefined;
   const store = openEtcdStore({ endpoints: settings.value.etcdEndpoints, log });
   const parts = {
     store,
@@ -48,7 +56,11 @@ async function main(log: Log): Promise<void> {
     serviceaccount: () => serviceAccountController(parts),
     policy: () => policyController(parts),
     workloadendpoint: () => workloadEndpointController(parts),
-    node: () => nodeController(parts),
+    node: () =>
+      together(
+        nodeController(parts),
+        ipamCollector({ ...parts, registry, graceMilliseconds: grace.value }),
+      ),
     settings: () => settingsController(parts, cluster.value),
   };
   for (const name of settings.value.enabled) running.set(name, controllers[name]());
@@ -58,6 +70,7 @@ async function main(log: Log): Promise<void> {
     stop.signal.addEventListener('abort', () => resolve(), { once: true }),
   );
   health.close();
+  metrics?.close();
   store.close();
   log.info('stopped');
 }

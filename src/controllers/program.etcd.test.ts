@@ -10,7 +10,10 @@ import { type EtcdServer, startEtcd } from '../../test/lab/etcd-server.ts';
 import { type FakeApiServer, startFakeApiServer } from '../../test/lab/fake-api-server.ts';
 import { openEtcdStore } from '../datastore/etcd.io.ts';
 import type { Store } from '../datastore/store.ts';
-import { namespacedKey, resourceKey } from '../model/keys.ts';
+import { assignOne, emptyBlock } from '../ipam/block.ts';
+import { printIpam } from '../model/ipam.ts';
+import { affinityKey, blockKey, handleKey, namespacedKey, resourceKey } from '../model/keys.ts';
+import { cidr } from '../net/cidr.ts';
 
 let etcd: EtcdServer;
 let api: FakeApiServer;
@@ -37,6 +40,7 @@ before(async () => {
     KUBECONFIG: api.kubeconfig,
     HEALTH_PORT: String(port),
     CALICO_IPV4POOL_CIDR: '10.1.0.0/16',
+    LEAK_GRACE_PERIOD: '1s',
     LOG_LEVEL: 'warn',
   };
   program = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
@@ -92,6 +96,22 @@ test('a datastore that lost everything is filled again', async () => {
   const key = resourceKey('profiles', 'kns.default');
   await eventually('the profile', () => store.get(key), 20_000);
   await eventually('ready', async () => (await readiness()) === '200 ready', 20_000);
+});
+
+test('what nobody owns is freed after the grace period: a lost pod, and a lost node whole', async () => {
+  const range = cidr('10.1.0.0/29');
+  const lost = { node: 'lost', pod: 'web', namespace: 'default' };
+  const empty = { cidr: range, owner: 'host:lost', claimedAt: 't', sequenceNumber: 7n };
+  const { block } = assignOne(emptyBlock(empty), { handle_id: 'net.c1', secondary: lost });
+  const counts = { block: { [range]: 1 }, deleted: false };
+  const stored: readonly (readonly [string, string])[] = [
+    [blockKey(range), printIpam(block)],
+    [affinityKey('lost', range), '{"state":"confirmed","deleted":false}'],
+    [handleKey('net.c1'), printIpam(counts)],
+  ];
+  const writes = stored.map(([key, value]) => ({ kind: 'put', key, value }) as const);
+  await store.transaction([], writes);
+  for (const [key] of stored) await eventually(key, async () => !(await store.get(key)), 20_000);
 });
 
 test('SIGTERM ends it in good order', async () => {

@@ -53,6 +53,16 @@ export interface Node {
   };
 }
 
+/** apps/v1. */
+export interface StatefulSet {
+  readonly metadata: Metadata;
+  /** Absent replicas mean one; ordinals begin at `ordinals.start`. */
+  readonly spec: {
+    readonly replicas?: number;
+    readonly ordinals?: { readonly start?: number };
+  };
+}
+
 export interface LabelSelector {
   readonly matchLabels?: Readonly<Record<string, string>>;
   readonly matchExpressions?: readonly {
@@ -98,6 +108,7 @@ export interface Kinds {
   serviceaccounts: ServiceAccount;
   nodes: Node;
   networkpolicies: NetworkPolicy;
+  statefulsets: StatefulSet;
 }
 
 export interface KindWatcher<T> {

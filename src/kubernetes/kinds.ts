@@ -8,6 +8,7 @@ import type {
   Node,
   Pod,
   ServiceAccount,
+  StatefulSet,
 } from './api.ts';
 
 export const PATHS: Readonly<Record<keyof Kinds, string>> = {
@@ -16,6 +17,7 @@ export const PATHS: Readonly<Record<keyof Kinds, string>> = {
   serviceaccounts: '/api/v1/serviceaccounts',
   nodes: '/api/v1/nodes',
   networkpolicies: '/apis/networking.k8s.io/v1/networkpolicies',
+  statefulsets: '/apis/apps/v1/statefulsets',
 };
 
 /** What `kubectl apply` remembers is as large as the object. */
@@ -66,6 +68,11 @@ const policyOf = ({ metadata, spec }: NetworkPolicy): NetworkPolicy => ({
   spec,
 });
 
+const statefulSetOf = ({ metadata, spec }: StatefulSet): StatefulSet => ({
+  metadata: metadataOf(metadata),
+  spec: pick(spec, ['replicas', 'ordinals']),
+});
+
 /** An object as the API server sends it -> the fields that we use. */
 export const TRIM: { readonly [K in keyof Kinds]: (object: Kinds[K]) => Kinds[K] } = {
   pods: podOf,
@@ -73,4 +80,5 @@ export const TRIM: { readonly [K in keyof Kinds]: (object: Kinds[K]) => Kinds[K]
   namespaces: onlyMetadata,
   serviceaccounts: onlyMetadata,
   networkpolicies: policyOf,
+  statefulsets: statefulSetOf,
 };

@@ -22,6 +22,8 @@ const nodeRules: readonly PolicyRule[] = [
 const controllerRules: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['pods', 'namespaces', 'nodes', 'serviceaccounts'], verbs: READ },
   { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: READ },
+  // Stable addresses are kept for the ordinals that a StatefulSet has.
+  { apiGroups: ['apps'], resources: ['statefulsets'], verbs: READ },
 ];
 
 export class Rbac extends Construct {

@@ -1,0 +1,85 @@
+// The collector on memory twins: what it frees goes with handle and endpoint, in one transaction.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventually } from '../../../test/lab/command.ts';
+import { systemClock } from '../../base/clock.io.ts';
+import { openLog } from '../../base/log.io.ts';
+import { openRegistry } from '../../base/metrics.io.ts';
+import { memoryStore } from '../../datastore/memory.ts';
+import { auditIpam } from '../../ipam/audit.ts';
+import { assignOne, emptyBlock, releaseHandle } from '../../ipam/block.ts';
+import { memoryKubernetes } from '../../kubernetes/memory.ts';
+import { printIpam } from '../../model/ipam.ts';
+import {
+  affinityKey,
+  blockKey,
+  handleKey,
+  namespacedKey,
+  ROOT,
+  resourceKey,
+} from '../../model/keys.ts';
+import { API_VERSION, printResource } from '../../model/resource.ts';
+import { cidr } from '../../net/cidr.ts';
+import { DatastoreMirror } from '../datastore-mirror.io.ts';
+import { ipamCollector } from './collector.io.ts';
+
+const RANGE = cidr('10.0.0.0/29');
+
+test('the address of a pod that is gone is freed with its endpoint; others stay', async () => {
+  const store = memoryStore();
+  const kubernetes = memoryKubernetes();
+  const stop = new AbortController();
+  const pods = ['gone', 'here'];
+  const full = pods.reduce(
+    (block, pod) =>
+      assignOne(block, {
+        handle_id: `net.${pod}`,
+        secondary: { node: 'a', pod, namespace: 'default' },
+      }).block,
+    emptyBlock({ cidr: RANGE, owner: 'host:a', claimedAt: 't', sequenceNumber: 7n }),
+  );
+  store.put(blockKey(RANGE), printIpam(full));
+  store.put(affinityKey('a', RANGE), '{"state":"confirmed","deleted":false}');
+  const resource = (kind: string, name: string, spec: object): string =>
+    printResource({ kind, apiVersion: API_VERSION, metadata: { name }, spec });
+  const orchRefs = [{ orchestrator: 'k8s', nodeName: 'a' }];
+  store.put(resourceKey('nodes', 'a'), resource('Node', 'a', { orchRefs }));
+  const endpointKey = (pod: string): string =>
+    namespacedKey('workloadendpoints', 'default', `a-k8s-${pod}-eth0`);
+  for (const [i, pod] of pods.entries()) {
+    store.put(handleKey(`net.${pod}`), printIpam({ block: { [RANGE]: 1 }, deleted: false }));
+    const ipNetworks = [`10.0.0.${i}/32`];
+    const spec = { node: 'a', pod, endpoint: 'eth0', containerID: pod, ipNetworks };
+    store.put(endpointKey(pod), resource('WorkloadEndpoint', `a-k8s-${pod}-eth0`, spec));
+  }
+  kubernetes.put('nodes', { metadata: { name: 'a' } });
+  kubernetes.put('pods', {
+    metadata: { name: 'here', namespace: 'default' },
+    spec: { nodeName: 'a', containers: [] },
+    status: { podIPs: [{ ip: '10.0.0.1' }] },
+  });
+  const log = openLog('test', 'fatal');
+  const mirror = new DatastoreMirror();
+  const registry = openRegistry();
+  const parts = { store, mirror, clock: systemClock, log, signal: stop.signal, kubernetes };
+  const controller = ipamCollector({ ...parts, registry, graceMilliseconds: 600 });
+  mirror.follow(store, log, stop.signal);
+  try {
+    await eventually('freed', async () => !(await store.get(endpointKey('gone'))));
+    assert.equal(await store.get(handleKey('net.gone')), undefined);
+    const left = (await store.get(blockKey(RANGE)))!.value;
+    assert.deepEqual(
+      JSON.parse(left).allocations,
+      releaseHandle(full, 'net.gone')!.block.allocations,
+    );
+    assert.ok(await store.get(endpointKey('here')));
+    assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
+    assert.equal(controller.problem, undefined);
+    await eventually('counted', async () =>
+      /ipam_allocations_gc_reclamations 1\n/.test(await registry.metrics()),
+    );
+    assert.match(await registry.metrics(), /ipam_blocks\{ippool="no_ippool",node="a"\} 1/);
+  } finally {
+    stop.abort();
+  }
+});

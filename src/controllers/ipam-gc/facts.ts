@@ -1,0 +1,55 @@
+// What the garbage collection of addresses knows at one look.
+import type { Cidr } from '../../net/cidr.ts';
+import type { Ip } from '../../net/ip.ts';
+
+/** An allocated address as a block records it. */
+export interface Allocation {
+  readonly ip: Ip;
+  readonly handle: string | undefined;
+  /** The node whose block it is in. */
+  readonly owner: string | undefined;
+  /** Names this life of the address. */
+  readonly sequenceNumber: number | bigint | undefined;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+export interface OwnedBlock {
+  readonly cidr: Cidr;
+  /** The pool it lies in. */
+  readonly pool: string | undefined;
+  readonly node: string;
+  readonly sequenceNumber: number | bigint;
+  readonly size: number;
+  readonly used: number;
+}
+
+export interface PodFacts {
+  /** Kubernetes' name of the node. */
+  readonly node: string | undefined;
+  readonly isFinished: boolean;
+  /** By its status. */
+  readonly ips: readonly string[];
+}
+
+export interface Facts {
+  readonly allocations: readonly Allocation[];
+  readonly blocks: readonly OwnedBlock[];
+  /** By `namespace/name`. */
+  readonly pods: ReadonlyMap<string, PodFacts>;
+  /** Addresses of the pod's WorkloadEndpoints, by `namespace/name`. */
+  readonly endpoints: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Ordinals that a StatefulSet has pods for, by `namespace/name`. */
+  readonly statefulSets: ReadonlyMap<string, { readonly first: number; readonly count: number }>;
+  /** Names in Kubernetes. */
+  readonly kubernetesNodes: ReadonlySet<string>;
+  /** Calico's nodes with their name in Kubernetes; undefined for one that is not of Kubernetes. */
+  readonly nodes: ReadonlyMap<string, string | undefined>;
+}
+
+/** Whether the address's node left Kubernetes. */
+export function isNodeGone({ nodes, kubernetesNodes }: Facts, { attributes }: Allocation): boolean {
+  const { node } = attributes;
+  if (node === undefined) return false;
+  const name = nodes.has(node) ? nodes.get(node) : node;
+  return name !== undefined && !kubernetesNodes.has(name);
+}

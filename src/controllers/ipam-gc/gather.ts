@@ -1,0 +1,118 @@
+// The facts for a look, from Kubernetes' objects and one listing of the datastore.
+import { handleOf, isKept, ownerOf } from '../../ipam/block.ts';
+import { isCooling } from '../../ipam/cooldown.ts';
+import type { Pod, StatefulSet } from '../../kubernetes/api.ts';
+import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
+import { type IpamBlock, isConfirmed, parseAffinity, parseBlock } from '../../model/ipam.ts';
+import { parseKey } from '../../model/keys.ts';
+import type { NodeSpec } from '../../model/node.ts';
+import { parseResource } from '../../model/resource.ts';
+import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
+import { type Cidr, cidr, containsCidr, ipAt } from '../../net/cidr.ts';
+import type { Allocation, Facts, OwnedBlock, PodFacts } from './facts.ts';
+
+interface Item {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Kubernetes' objects by name, or `namespace/name`. */
+export interface Cluster {
+  readonly pods: ReadonlyMap<string, PodFacts>;
+  readonly statefulSets: ReadonlyMap<string, { readonly first: number; readonly count: number }>;
+  readonly nodes: ReadonlySet<string>;
+}
+
+const FINISHED = ['Succeeded', 'Failed'];
+
+export const podFacts = ({ spec, status }: Pod): PodFacts => ({
+  node: spec.nodeName,
+  isFinished: FINISHED.includes(status?.phase ?? ''),
+  ips: status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []),
+});
+
+export const ordinalsOf = ({ spec }: StatefulSet): { first: number; count: number } => ({
+  first: spec.ordinals?.start ?? 0,
+  count: spec.replicas ?? 1,
+});
+
+/** `items`: what is stored in IPAM and in resources. */
+export function gather(items: readonly Item[], cluster: Cluster): Facts {
+  const blocks: IpamBlock[] = [];
+  const confirmed = new Set<string>();
+  const pools: { readonly name: string; readonly range: Cidr }[] = [];
+  const nodes = new Map<string, string | undefined>();
+  const endpoints = new Map<string, Set<string>>();
+  for (const { key: path, value } of items) {
+    const key = parseKey(path);
+    if (key?.kind === 'block') {
+      const block = parseBlock(value);
+      if (block.ok) blocks.push(block.value);
+    } else if (key?.kind === 'affinity' && key.owner === 'host') {
+      const affinity = parseAffinity(value);
+      if (affinity.ok && isConfirmed(affinity.value)) confirmed.add(`${key.node} ${key.cidr}`);
+    } else if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints') {
+      addEndpoint(endpoints, key.namespace, value);
+    } else if (key?.kind === 'resource' && key.plural === 'nodes') {
+      const node = parseResource<'Node', NodeSpec>('Node', value);
+      const refs = (node.ok && node.value.spec.orchRefs) || [];
+      nodes.set(key.name, refs.find(({ orchestrator }) => orchestrator === 'k8s')?.nodeName);
+    } else if (key?.kind === 'resource' && key.plural === 'ippools') {
+      const pool = parseResource<'IPPool', IpPoolSpec>('IPPool', value, checkIpPoolSpec);
+      if (pool.ok) pools.push({ name: key.name, range: cidr(pool.value.spec.cidr) });
+    }
+  }
+  return {
+    allocations: blocks.flatMap(allocationsOf),
+    blocks: blocks.flatMap((block) => owned(block, confirmed, pools)),
+    pods: cluster.pods,
+    statefulSets: cluster.statefulSets,
+    kubernetesNodes: cluster.nodes,
+    nodes,
+    endpoints,
+  };
+}
+
+function addEndpoint(endpoints: Map<string, Set<string>>, namespace: string, value: string): void {
+  const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>('WorkloadEndpoint', value);
+  if (!parsed.ok || parsed.value.spec.pod === undefined) return;
+  const { pod, ipNetworks = [] } = parsed.value.spec;
+  const known = endpoints.get(`${namespace}/${pod}`) ?? new Set();
+  for (const network of ipNetworks) known.add(network.split('/')[0]!);
+  endpoints.set(`${namespace}/${pod}`, known);
+}
+
+const allocationsOf = (block: IpamBlock): readonly Allocation[] =>
+  block.allocations.flatMap((index, ordinal) => {
+    const attribute = index === null ? undefined : block.attributes[index];
+    if (!attribute || isCooling(attribute)) return [];
+    return [
+      {
+        ip: ipAt(block.cidr, ordinal),
+        handle: handleOf(attribute),
+        owner: block.affinity?.replace(/^host:/, ''),
+        sequenceNumber: block.sequenceNumberForAllocation[String(ordinal)],
+        attributes: { ...attribute.secondary, ...(isKept(attribute) ? { keep: 'true' } : {}) },
+      },
+    ];
+  });
+
+function owned(
+  block: IpamBlock,
+  confirmed: ReadonlySet<string>,
+  pools: readonly { readonly name: string; readonly range: Cidr }[],
+): readonly OwnedBlock[] {
+  const node = block.affinity?.replace(/^host:/, '');
+  if (!node || block.affinity !== ownerOf(node) || !confirmed.has(`${node} ${block.cidr}`))
+    return [];
+  return [
+    {
+      cidr: block.cidr,
+      pool: pools.find(({ range }) => containsCidr(range, block.cidr))?.name,
+      node,
+      sequenceNumber: block.sequenceNumber,
+      size: block.allocations.length,
+      used: block.allocations.filter((index) => index !== null).length,
+    },
+  ];
+}
