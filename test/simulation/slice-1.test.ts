@@ -1,0 +1,3 @@
+import { sliceCases } from './slice.cases.ts';
+
+sliceCases(1, 200);
