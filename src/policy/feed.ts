@@ -16,6 +16,9 @@ interface Ahead {
   readonly withheld?: Change;
 }
 
+/** Endpoints whose newest revision is remembered: far more than are being written at a time. */
+const SEEN_MAX = 1000;
+
 /** Whether the key is that of an endpoint on the node. */
 function isLocalEndpoint(path: string, node: string): boolean {
   const key = parseKey(path);
@@ -106,7 +109,10 @@ export class PolicyFeed {
 
   private see(key: string, revision: bigint): void {
     if (!isLocalEndpoint(key, this.node)) return;
-    if ((this.seen.get(key) ?? 0n) < revision) this.seen.set(key, revision);
+    if ((this.seen.get(key) ?? 0n) >= revision) return;
+    this.seen.delete(key); // newest last
+    this.seen.set(key, revision);
+    if (this.seen.size > SEEN_MAX) this.seen.delete(this.seen.keys().next().value!);
   }
 
   private put(key: string, value: string): boolean {

@@ -97,12 +97,15 @@ describe('pods come and go', { timeout: 60_000 + CYCLES * 100 }, () => {
     // Collected whole and often, so that what is resident is what is held.
     await host.startAgent({}, ['--gc-global', '--max-semi-space-size=4']);
     const pods = Array.from({ length: 8 }, (_, i) => lab.newPod(`c${i}`));
+    let number = 0;
     const cycle = async (count: number): Promise<void> => {
       await Promise.all(
         pods.map(async (pod) => {
           for (let i = 0; i < count / pods.length; i++) {
+            const name = `${pod.name}-${++number}`;
+            const one = { ...pod, name, containerId: `cid-${name}` };
             for (const command of ['ADD', 'DEL']) {
-              const reply = await host.cni(lab.environment(command, pod), CONFIG);
+              const reply = await host.cni(lab.environment(command, one), CONFIG);
               assert.equal(reply.exit, 0, reply.stdout);
             }
           }
