@@ -1,15 +1,18 @@
 #!/usr/bin/env node
 // calico-kit: what is in the datastore, in calicoctl's words. `ETCD_ENDPOINTS` names the datastore.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { systemClock } from '../base/clock.io.ts';
 import { messageOf } from '../base/op-error.ts';
+import { pause } from '../base/pause.io.ts';
 import { openEtcdStore } from '../datastore/etcd.io.ts';
 import type { Store } from '../datastore/store.ts';
 import { ROOT } from '../model/keys.ts';
 import { parseIp } from '../net/ip.ts';
 import { etcdEndpoints } from './environment.ts';
-import { check } from './ipam/check.ts';
+import { check, type Report } from './ipam/check.ts';
+import { type Changes, configure, split } from './ipam/configure.ts';
+import { collect, lastingLeaks, releaseAddress, reportProblem } from './ipam/release.ts';
 import { showAddress, showBorrowed, showConfiguration, showUsage } from './ipam/show.ts';
 import { readWorld, type World } from './ipam/world.ts';
 import { type Output, textOf } from './output.ts';
@@ -100,6 +103,107 @@ ipam
         writeFileSync(flags.output, `${textOf(output, true)}\n`);
       return output;
     }),
+  );
+
+ipam
+  .command('release')
+  .description('frees one address, or what every report of `ipam check -o FILE` calls leaked')
+  .option('--ip <address>', 'this address')
+  .option('--from-report <file...>', 'reports, the newest last')
+  .option('--force', 'accepted; no lock is needed')
+  .option('-o, --output <format>', 'json')
+  .action((options: { ip?: string; fromReport?: string[]; output?: string }) =>
+    run(isJson(options.output), async (store) => {
+      const world = await read(store);
+      const parts = { store, clock: systemClock };
+      if (options.ip !== undefined) return releaseAddress(parts, world, address(options.ip));
+      if (!options.fromReport) throw new Error('name an address (--ip) or a file (--from-report)');
+      const reports = options.fromReport.map(
+        (file) => JSON.parse(readFileSync(file, 'utf8')) as Report,
+      );
+      for (const report of reports) {
+        const problem = reportProblem(world, report, VERSION);
+        if (problem) throw new Error(problem);
+      }
+      const leaks = lastingLeaks(
+        world,
+        reports.map(({ leaked }) => leaked),
+      );
+      return collect(parts, leaks, { dryRun: false });
+    }),
+  );
+
+ipam
+  .command('gc')
+  .description('frees addresses that nobody uses at two looks; no lock is needed')
+  .option('--dry-run', 'only says what would be freed')
+  .option('--wait <seconds>', 'between the looks', '10')
+  .option('-o, --output <format>', 'json')
+  .action((options: { dryRun?: true; wait: string; output?: string }) =>
+    run(isJson(options.output), async (store) => {
+      const { leaked } = check(await read(store), VERSION).data as Report;
+      if (leaked.length > 0)
+        await pause(number('--wait', options.wait) * 1000, new AbortController().signal);
+      const leaks = lastingLeaks(await read(store), [leaked]);
+      return collect({ store, clock: systemClock }, leaks, { dryRun: options.dryRun ?? false });
+    }),
+  );
+
+interface ConfigureOptions {
+  readonly strictaffinity?: string;
+  readonly maxBlocksPerHost?: string;
+  readonly ipCooldownSeconds?: string;
+  readonly kubevirtIpPersistence?: string;
+  readonly output?: string;
+}
+
+ipam
+  .command('configure')
+  .description('sets the configuration of address management')
+  .option('--strictaffinity <bool>', "addresses only from a node's own blocks")
+  .option('--max-blocks-per-host <number>', '0: 20; needs strict affinity')
+  .option('--ip-cooldown-seconds <number>', '0 to 1200')
+  .option('--kubevirt-ip-persistence <mode>', 'Enabled or Disabled')
+  .option('-o, --output <format>', 'json')
+  .action((options: ConfigureOptions) =>
+    run(isJson(options.output), async (store) =>
+      configure(store, await read(store), changesOf(options)),
+    ),
+  );
+
+function changesOf(options: ConfigureOptions): Changes {
+  const { strictaffinity, maxBlocksPerHost, ipCooldownSeconds, kubevirtIpPersistence } = options;
+  if (strictaffinity !== undefined && !/^(true|false)$/.test(strictaffinity))
+    throw new Error(`--strictaffinity '${strictaffinity}' is neither true nor false`);
+  if (kubevirtIpPersistence !== undefined && !/^(Enabled|Disabled)$/.test(kubevirtIpPersistence))
+    throw new Error(`--kubevirt-ip-persistence: use Enabled or Disabled`);
+  return {
+    ...(strictaffinity && { strict_affinity: strictaffinity === 'true' }),
+    ...(maxBlocksPerHost && {
+      maxBlocksPerHost: number('--max-blocks-per-host', maxBlocksPerHost),
+    }),
+    ...(ipCooldownSeconds && {
+      ipCooldownSeconds: number('--ip-cooldown-seconds', ipCooldownSeconds),
+    }),
+    ...(kubevirtIpPersistence && { kubeVirtVMAddressPersistence: kubevirtIpPersistence }),
+  };
+}
+
+function number(flag: string, text: string): number {
+  if (!/^\d+$/.test(text)) throw new Error(`${flag} '${text}' is no whole number`);
+  return Number(text);
+}
+
+ipam
+  .command('split <number>')
+  .description('splits a pool into equal parts, in one transaction')
+  .option('--cidr <cidr>', 'the pool with this CIDR')
+  .option('--name <name>', 'the pool of this name')
+  .option('-o, --output <format>', 'json')
+  .action((count: string, options: { cidr?: string; name?: string; output?: string }) =>
+    run(isJson(options.output), async (store) =>
+      split(store, await read(store), number('split', count), options),
+    ),
   );
 
 program.parseAsync().catch((cause) => {

@@ -1,0 +1,129 @@
+// Commands that change the datastore, on the memory twin.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { systemClock } from '../../base/clock.io.ts';
+import { type MemoryStore, memoryStore } from '../../datastore/memory.ts';
+import { auditIpam } from '../../ipam/audit.ts';
+import { assignOne, emptyBlock, releaseHandle } from '../../ipam/block.ts';
+import { type IpamBlock, parseBlock, printIpam } from '../../model/ipam.ts';
+import {
+  affinityKey,
+  blockKey,
+  handleKey,
+  IPAM_CONFIG_KEY,
+  ROOT,
+  resourceKey,
+} from '../../model/keys.ts';
+import { API_VERSION, printResource } from '../../model/resource.ts';
+import { cidr } from '../../net/cidr.ts';
+import { ip } from '../../net/ip.ts';
+import { check, type Report } from './check.ts';
+import { configure, split } from './configure.ts';
+import { collect, lastingLeaks, releaseAddress, reportProblem } from './release.ts';
+import { readWorld, type World } from './world.ts';
+
+const RANGE = cidr('10.0.0.0/29');
+const worldOf = async (store: MemoryStore): Promise<World> =>
+  readWorld((await store.list(ROOT)).items, new Date(0));
+const leakedOf = (world: World): Report['leaked'] => (check(world, 'v1').data as Report).leaked;
+
+const leak = { handle_id: 'net.leak', secondary: { node: 'a', pod: 'x', namespace: 'd' } };
+
+function leaky(): { store: MemoryStore; block: IpamBlock; parts: Parameters<typeof collect>[0] } {
+  const store = memoryStore();
+  const empty = emptyBlock({ cidr: RANGE, owner: 'host:a', claimedAt: 't', sequenceNumber: 7n });
+  const { block } = assignOne(empty, leak);
+  store.put(blockKey(RANGE), printIpam(block));
+  store.put(affinityKey('a', RANGE), '{"state":"confirmed","deleted":false}');
+  store.put(handleKey('net.leak'), printIpam({ block: { [RANGE]: 1 }, deleted: false }));
+  const metadata = { name: 'p' };
+  const spec = { cidr: '10.0.0.0/24', blockSize: 29 };
+  store.put(
+    resourceKey('ippools', 'p'),
+    printResource({ kind: 'IPPool', apiVersion: API_VERSION, metadata, spec }),
+  );
+  return { store, block, parts: { store, clock: systemClock } };
+}
+
+test('ipam release --ip', async () => {
+  const { store, parts } = leaky();
+  const release = async () => releaseAddress(parts, await worldOf(store), ip('10.0.0.0'));
+  assert.deepEqual((await release()).lines, ['Successfully released IP address 10.0.0.0']);
+  assert.deepEqual((await release()).lines, ['IP address 10.0.0.0 is not assigned']);
+  assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
+});
+
+test('ipam gc: a dry run changes nothing; the other frees what leaked at both looks', async () => {
+  const { store, parts } = leaky();
+  const world = await worldOf(store);
+  const leaks = lastingLeaks(world, [leakedOf(world)]);
+  const dry = await collect(parts, leaks, { dryRun: true });
+  assert.deepEqual(dry.lines, ['  10.0.0.0 of net.leak', 'Would release 1 old IPs.']);
+  assert.equal(leakedOf(await worldOf(store)).length, 1);
+  assert.deepEqual((await collect(parts, leaks, { dryRun: false })).lines, [
+    'Releasing 1 old IPs...',
+    'Released 1 IPs successfully',
+    'Released 1 handles; 0 skipped; 0 errors.',
+  ]);
+  assert.equal((check(await worldOf(store), 'v1').data as Report).problems, 0);
+});
+
+test('an address in a new life is no lasting leak, and is not freed for an old one', async () => {
+  const { store, block, parts } = leaky();
+  const before = await worldOf(store);
+  const leaks = lastingLeaks(before, [leakedOf(before)]);
+  const freed = releaseHandle(block, 'net.leak')!.block;
+  store.put(blockKey(RANGE), printIpam(assignOne(freed, leak, 0).block));
+  assert.deepEqual(lastingLeaks(await worldOf(store), [leakedOf(before)]), []);
+  const outcome = await collect(parts, leaks, { dryRun: false });
+  assert.equal(outcome.lines.at(-1), 'Released 0 handles; 1 skipped; 0 errors.');
+  const stored = parseBlock((await store.get(blockKey(RANGE)))!.value);
+  assert.equal(stored.ok && stored.value.allocations[0], 0);
+});
+
+test('a report of another cluster, version or time is refused', async () => {
+  const world = await worldOf(leaky().store);
+  const report = check(world, 'v1').data as Report;
+  assert.equal(reportProblem(world, report, 'v1'), undefined);
+  assert.match(reportProblem(world, { ...report, clusterGUID: 'x' }, 'v1')!, /cluster 'x'/);
+  assert.match(reportProblem(world, report, 'v2')!, /made by v1, this is v2/);
+  const leaked = [{ ip: ip('10.9.9.9'), handle: 'h', sequenceNumber: '1' }];
+  assert.match(reportProblem(world, { ...report, leaked }, 'v1')!, /stale: 10\.9\.9\.9/);
+});
+
+test('ipam configure: unknown fields stay, nonsense is refused', async () => {
+  const { store } = leaky();
+  const set = async (changes: Parameters<typeof configure>[2]) =>
+    (await configure(store, await worldOf(store), changes)).lines;
+  assert.deepEqual(await set({ strict_affinity: true, maxBlocksPerHost: 4 }), [
+    'Successfully set StrictAffinity to: true',
+    'Successfully set MaxBlocksPerHost to: 4',
+  ]);
+  await assert.rejects(set({ ipCooldownSeconds: 1201 }), /not within 0\.\.1200/);
+  await assert.rejects(set({ strict_affinity: false }), /maxBlocksPerHost needs strictAffinity/);
+  assert.deepEqual(JSON.parse((await store.get(IPAM_CONFIG_KEY))!.value), {
+    auto_allocate_blocks: true,
+    strict_affinity: true,
+    maxBlocksPerHost: 4,
+  });
+  const stale = await worldOf(store);
+  store.put(IPAM_CONFIG_KEY, '{"auto_allocate_blocks":true}');
+  await assert.rejects(configure(store, stale, { ipCooldownSeconds: 5 }), /somebody else/);
+});
+
+test('ipam split: the parts take the place of the pool at once; what is unsafe is refused', async () => {
+  const { store } = leaky();
+  const go = async (count: number, which: object) =>
+    split(store, await worldOf(store), count, which);
+  await assert.rejects(go(3, { name: 'p' }), /a power of 2/);
+  await assert.rejects(go(64, { name: 'p' }), /a part must hold at least one block of \/29/);
+  await assert.rejects(go(2, {}), /No name or CIDR provided/);
+  await assert.rejects(go(2, { name: 'q' }), /Unable to find IP pool q/);
+  assert.deepEqual((await go(2, { cidr: '10.0.0.0/24' })).lines, [
+    'IP Pool p was successfully split into 2 smaller pools.',
+    'Created split-p-0 with CIDR 10.0.0.0/25.',
+    'Created split-p-1 with CIDR 10.0.0.128/25.',
+  ]);
+  assert.equal(await store.get(resourceKey('ippools', 'p')), undefined);
+  assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
+});
