@@ -1,0 +1,38 @@
+// The program as a process on a real etcd: exit codes, JSON, and a round of set and show.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type EtcdServer, startEtcd } from '../../test/lab/etcd-server.ts';
+
+let etcd: EtcdServer;
+before(async () => {
+  etcd = await startEtcd();
+});
+after(() => etcd?.stop());
+
+const kit = (...args: readonly string[]) => {
+  const env = { ETCD_ENDPOINTS: etcd.endpoints.join(',') };
+  const command = [join(import.meta.dirname, 'main.ts'), ...args];
+  const { status, stdout, stderr } = spawnSync(process.execPath, command, {
+    env,
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+};
+
+test('every command answers without Kubernetes; errors end with 1 on stderr', () => {
+  const set = kit('ipam', 'configure', '--strictaffinity=true', '--max-blocks-per-host=4');
+  assert.equal(set.stderr, '');
+  assert.match(set.stdout, /Successfully set StrictAffinity to: true\n/);
+  assert.match(kit('ipam', 'show', '--show-configuration').stdout, /MaxBlocksPerHost +\| 4 /);
+  assert.deepEqual(JSON.parse(kit('ipam', 'show', '-o', 'json').stdout), []);
+  const checked = kit('ipam', 'check');
+  assert.match(checked.stdout, /Check complete; found 0 problems\.\n$/);
+  assert.equal(checked.status, 0);
+  assert.match(kit('ipam', 'gc', '--dry-run').stdout, /Would release 0 old IPs\./);
+  const wrong = kit('ipam', 'split', '2', '--name=none');
+  assert.deepEqual([wrong.status, wrong.stdout], [1, '']);
+  assert.equal(wrong.stderr, 'Error: Unable to find IP pool none\n');
+  assert.match(kit('version').stdout, /Client Version: {4}v0\.1\.0\nUnable to detect/);
+});
