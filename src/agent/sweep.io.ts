@@ -2,7 +2,7 @@
 // interfaces that no endpoint names, and addresses without an endpoint. Run after the first in-sync
 // and now and then, alone (no call is under way), so that nothing leaks and nothing that lives is
 // touched.
-import { attachmentOf } from '../cni/attachments.ts';
+import { attachmentOf, MAIN_PLUGIN } from '../cni/attachments.ts';
 import { handleSuffix } from '../cni/request.ts';
 import { hostCidr } from '../net/cidr.ts';
 import { podInterfaceName } from '../net/ifname.ts';
@@ -66,7 +66,7 @@ async function releaseUnowned(context: CniContext): Promise<number> {
   let released = 0;
   for (const [handle, ips] of context.allocator.handles()) {
     // An address that something still answers for (another main plugin's) is not ours to judge.
-    if (isTunnelHandle(handle) || isLiving(handle) || isIpamOnly(context, ips)) continue;
+    if (isTunnelHandle(handle) || isLiving(handle) || isForeign(context, handle, ips)) continue;
     const outcome = await context.allocator.release({ handleId: handle });
     if (outcome.kind === 'unavailable') throw outcome.error;
     if (outcome.kind === 'released') released += outcome.ips.length;
@@ -74,11 +74,13 @@ async function releaseUnowned(context: CniContext): Promise<number> {
   return released;
 }
 
-// Another main plugin's addresses have no endpoint; a route to one shows that it is in use.
-const isIpamOnly = (context: CniContext, ips: readonly Ip[]): boolean => {
+// Another main plugin's addresses have no endpoint, and it may answer for them on a bridge, without any
+// route: they go by DEL and GC. Those of Calico's own plugin do not say so, but have a route.
+function isForeign(context: CniContext, handle: string, ips: readonly Ip[]): boolean {
+  if (context.allocator.factsOf(handle)[MAIN_PLUGIN] !== undefined) return true;
   const routed = new Set(context.kernel.routes().map((route) => route.destination));
   return ips.some((ip) => routed.has(hostCidr(ip)));
-};
+}
 
 async function removeStrayInterfaces(context: CniContext): Promise<number> {
   const named = new Set(

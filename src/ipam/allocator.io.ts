@@ -43,6 +43,8 @@ export interface Allocator {
   release(request: ReleaseRequest): Promise<ReleaseOutcome>;
   /** From the warm view. */
   addressesOf(handleId: string): readonly Ip[];
+  /** Attributes that were given with the assignment. */
+  factsOf(handleId: string): Readonly<Record<string, string>>;
   /** Handles with addresses assigned on this node; none whose address is kept. */
   handles(): ReadonlyMap<string, readonly Ip[]>;
   /** Why an address of the family could not be given now; undefined when it could. */
@@ -104,6 +106,7 @@ class NodeAllocator implements Allocator {
   ready = (): Promise<void> => this.inSync;
   close = (): void => this.stop.abort();
   addressesOf = (handleId: string): readonly Ip[] => this.view.addressesOf(handleId);
+  factsOf = (handleId: string): Readonly<Record<string, string>> => this.view.factsOf(handleId);
   handles = (): ReadonlyMap<string, readonly Ip[]> => this.view.localHandles();
 
   violations(endpoints: readonly Item[]): readonly string[] {

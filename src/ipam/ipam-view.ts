@@ -112,6 +112,12 @@ export class IpamView {
     return this.blocksOf(handleId).flatMap(({ value }) => addressesOf(value, handleId));
   }
 
+  /** What is written down about a handle's owner. */
+  factsOf(handleId: string): Readonly<Record<string, string>> {
+    const attributes = this.blocksOf(handleId).flatMap(({ value }) => value.attributes);
+    return attributes.find((attribute) => handleOf(attribute) === handleId)?.secondary ?? {};
+  }
+
   /** Handles with addresses that were assigned on this node; kept ones are their owner's for good. */
   localHandles(): ReadonlyMap<string, readonly Ip[]> {
     const found = new Map<string, Ip[]>();

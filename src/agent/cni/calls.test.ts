@@ -179,6 +179,15 @@ test('calico-ipam under another plugin: an address, no interface, no endpoint', 
   n.done();
 });
 
+test('the sweep leaves what a bridge answers for: no route shows it', async () => {
+  const n = await node();
+  const bridge = request('ADD', 'c1', 'calico-ipam', { type: 'bridge' });
+  assert.ok((await manageAddress(n.context, bridge)).ok);
+  assert.deepEqual(await sweepNode(n.context), { endpoints: 0, addresses: 0, interfaces: 0 });
+  assert.equal(n.allocator.handles().size, 1);
+  n.done();
+});
+
 test('the gate: a sweep runs alone', async () => {
   const gate = new CallGate();
   const seen: string[] = [];

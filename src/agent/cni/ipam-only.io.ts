@@ -1,6 +1,7 @@
 // `calico-ipam` under another main plugin: an address and nothing else. That plugin makes the
 // interface; here is no endpoint, no route and no policy.
 import { fail, ok, type Result } from '../../base/result.ts';
+import { MAIN_PLUGIN } from '../../cni/attachments.ts';
 import { type CniError, cniError } from '../../cni/errors.ts';
 import { printIpamResult } from '../../cni/ipam-result.ts';
 import { type CniRequest, handleIdOf } from '../../cni/request.ts';
@@ -44,6 +45,7 @@ async function assignOnly(
       node: context.node,
       timestamp: context.clock.date().toISOString(),
       ...(pod ? { namespace: pod.namespace, pod: pod.name } : {}),
+      ...(config.type && !config.type.startsWith('calico') ? { [MAIN_PLUGIN]: config.type } : {}),
     },
     count4: config.assignIpv4 ? 1 : 0,
     count6: config.assignIpv6 ? 1 : 0,
