@@ -59,6 +59,7 @@ async function calicoNode(): Promise<string> {
   installFolder(folder, '/etc/protocols', '/etc/protocols'); // names such as ipencap in rules read back
   await bundle('agent', join(folder, 'opt/calico'));
   await bundle('speaker', join(folder, 'opt/calico'));
+  await bundle('cli', join(folder, 'opt/calico'));
   installKoffi(join(folder, 'opt/calico'));
   const shim = await shimPath();
   for (const type of ['calico', 'calico-ipam']) install(folder, shim, `/opt/calico/cni/${type}`);
@@ -70,6 +71,7 @@ async function calicoNode(): Promise<string> {
 async function kubeControllers(): Promise<string> {
   const folder = await nodeRoot('kube-controllers');
   await bundle('controllers', join(folder, 'opt/calico'));
+  await bundle('cli', join(folder, 'opt/calico'));
   return folder;
 }
 
@@ -110,14 +112,14 @@ const IMAGES: readonly Image[] = [
     name: 'kube-controllers',
     root: kubeControllers,
     config: node('controllers'),
-    programs: ['controllers'],
+    programs: ['controllers', 'cli'],
     tools: [],
   },
   {
     name: 'calico-node',
     root: calicoNode,
     config: node('agent'),
-    programs: ['agent', 'speaker'],
+    programs: ['agent', 'speaker', 'cli'],
     tools: PLUGINS,
   },
 ];
