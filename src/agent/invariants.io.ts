@@ -21,20 +21,35 @@ export function watchInvariants(
   signal: AbortSignal,
 ): void {
   const look = invariantCheck(parts);
-  let lasting = 0;
-  new Gauge({
-    name: 'ipam_invariant_violations',
-    help: 'Invariants of address management that do not hold in the blocks of this node',
-    registers: [registry],
-    collect() {
-      this.set(lasting);
-    },
-  });
+  const gauge = (name: string, help: string, labelNames: readonly string[] = []) =>
+    new Gauge({ name, help, labelNames, registers: [registry] });
+  const violations = gauge(
+    'calico_ipam_invariant_violations',
+    'Invariants of address management that do not hold in the blocks of this node',
+    ['invariant'],
+  );
+  const lastRun = gauge(
+    'calico_ipam_invariant_last_run_timestamp_seconds',
+    'When the invariants were last looked at',
+  );
   const timer = setInterval(() => {
-    lasting = look().length;
+    for (const [invariant, count] of countByInvariant(look())) violations.set({ invariant }, count);
+    lastRun.setToCurrentTime();
   }, EVERY_MILLISECONDS);
   timer.unref();
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+}
+
+const INVARIANTS = ['I1', 'I2', 'I4', 'I5', 'I7', 'structure'];
+
+/** How many violations of each invariant; those without a number concern a block's structure. */
+export function countByInvariant(violations: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map(INVARIANTS.map((name) => [name, 0]));
+  for (const violation of violations) {
+    const name = /^I\d(?=:)/.exec(violation)?.[0] ?? 'structure';
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** Each call is a look; it answers what was wrong at this one and at the one before. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Log } from '../base/log.io.ts';
 import type { Allocator } from '../ipam/allocator.io.ts';
-import { invariantCheck } from './invariants.io.ts';
+import { countByInvariant, invariantCheck } from './invariants.io.ts';
 import { DatastoreView } from './view.ts';
 
 test('what is wrong at two looks in a row is said once, and again after it was right', () => {
@@ -22,4 +22,16 @@ test('what is wrong at two looks in a row is said once, and again after it was r
   look();
   look();
   assert.deepEqual(said, [{ violation: 'I1: x' }, { violation: 'I5: y' }, { violation: 'I1: x' }]);
+});
+
+test('violations are counted by invariant, also those that there are none of', () => {
+  const counts = countByInvariant(['I5: x', 'I5: y', 'block 10.0.0.0/26: 3 allocations, not 64']);
+  assert.deepEqual(Object.fromEntries(counts), {
+    I1: 0,
+    I2: 0,
+    I4: 0,
+    I5: 2,
+    I7: 0,
+    structure: 1,
+  });
 });
