@@ -47,8 +47,8 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
     peerMac: mac('02:11:22:33:44:55'),
   });
 
-  scenario('a veth pair: both ends, MTU, MAC, up', ({ kernel, podNetns }) => {
-    const host = kernel.addVeth(pair(podNetns));
+  scenario('a veth pair: both ends, MTU, MAC, up', async ({ kernel, podNetns }) => {
+    const host = await kernel.addVeth(pair(podNetns));
     kernel.apply([{ kind: 'setLink', index: host.index, up: true, mac: mac('ee:ee:ee:ee:ee:ee') }]);
     const seen = kernel.link('calitest');
     assert.deepEqual(
@@ -61,15 +61,18 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
     inside.close();
   });
 
-  scenario('a name that is taken is EEXIST; an absent namespace ENOENT', ({ kernel, podNetns }) => {
-    kernel.addVeth(pair(podNetns));
-    assert.throws(() => kernel.addVeth(pair(podNetns)), hasErrno(17));
-    assert.throws(() => kernel.enter('/run/netns/ckt-nowhere'), hasErrno(2));
-    assert.throws(
-      () => kernel.addVeth({ ...pair('/run/netns/ckt-nowhere'), name: 'calix' }),
-      hasErrno(2),
-    );
-  });
+  scenario(
+    'a name that is taken is EEXIST; an absent namespace ENOENT',
+    async ({ kernel, podNetns }) => {
+      await kernel.addVeth(pair(podNetns));
+      await assert.rejects(kernel.addVeth(pair(podNetns)), hasErrno(17));
+      assert.throws(() => kernel.enter('/run/netns/ckt-nowhere'), hasErrno(2));
+      await assert.rejects(
+        kernel.addVeth({ ...pair('/run/netns/ckt-nowhere'), name: 'calix' }),
+        hasErrno(2),
+      );
+    },
+  );
 
   scenario('routes: add, read by protocol, EEXIST, replace, delete twice', ({ kernel }) => {
     kernel.apply([{ kind: 'addRoute', route: blackhole }]);
@@ -104,8 +107,8 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
 
   scenario(
     'a deletion names protocol, kind and link, whatever the scope',
-    ({ kernel, podNetns }) => {
-      const { index } = kernel.addVeth(pair(podNetns));
+    async ({ kernel, podNetns }) => {
+      const { index } = await kernel.addVeth(pair(podNetns));
       kernel.apply([{ kind: 'setLink', index, up: true }]);
       const route: Route = {
         ...blackhole,
@@ -128,8 +131,8 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
 
   scenario(
     'IPv6: address, link route and blackhole read back as written',
-    ({ kernel, podNetns }) => {
-      const { index } = kernel.addVeth(pair(podNetns));
+    async ({ kernel, podNetns }) => {
+      const { index } = await kernel.addVeth(pair(podNetns));
       const route: Route = {
         destination: cidr('fd00:7::5/128'),
         kind: 'unicast',
@@ -173,7 +176,7 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
   scenario(
     'a pod: address, gateway, default route, host route; all go with the link',
     async ({ kernel, podNetns }) => {
-      const host = kernel.addVeth(pair(podNetns));
+      const host = await kernel.addVeth(pair(podNetns));
       kernel.apply([{ kind: 'setLink', index: host.index, up: true }]);
       const inside = kernel.enter(podNetns);
       const eth0 = inside.link('eth0')!.index;
@@ -235,7 +238,7 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
   scenario('links of a group go together, others stay', async ({ kernel, podNetns }) => {
     await kernel.deleteLinkGroup(77); // none
     for (const number of [1, 2, 3]) {
-      const link = kernel.addVeth({
+      const link = await kernel.addVeth({
         ...pair(podNetns),
         name: `calig${number}`,
         peer: `p${number}`,
@@ -255,7 +258,7 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
   });
 
   scenario('IPv4 settings of a link read back as its sysctls', async ({ kernel, podNetns }) => {
-    const { index } = kernel.addVeth(pair(podNetns));
+    const { index } = await kernel.addVeth(pair(podNetns));
     const read = () =>
       ['forwarding', 'proxy_arp', 'rp_filter'].map((name) =>
         kernel.getSysctl(`ipv4/conf/calitest/${name}`),
@@ -312,7 +315,7 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
         if (event.gone) resolve();
       }, stop.signal);
     });
-    const { index } = kernel.addVeth(pair(podNetns));
+    const { index } = await kernel.addVeth(pair(podNetns));
     const address = { linkIndex: index, ip: ip('10.1.1.1'), prefixLength: 32 };
     kernel.apply([
       { kind: 'setLink', index, up: true },

@@ -1,5 +1,5 @@
 // The kernel port: links, addresses, routes, neighbours and sysctls of one network namespace, as
-// values. Calls are synchronous (5-8 us each by netlink), only link deletion waits.
+// values. Calls are synchronous (5-8 us each by netlink); making and deleting links waits.
 // Twins: netns.io.ts (Linux) and memory.ts, both under kernel.cases.ts.
 import type { Cidr } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
@@ -105,8 +105,11 @@ export interface Kernel {
   addresses(): readonly InterfaceAddressOfLink[];
   /** Routes of the main table, optionally of one protocol or family. */
   routes(filter?: { readonly protocol?: number; readonly family?: Family }): readonly Route[];
-  /** Makes the pair; the peer stands in its namespace, down. Answers the host end. */
-  addVeth(pair: VethPair): Link;
+  /**
+   * Makes the pair; the peer stands in its namespace, down. Answers the host end. Off the main
+   * thread, because it takes half a millisecond and waits for whoever else changes links.
+   */
+  addVeth(pair: VethPair): Promise<Link>;
   /** In order, many in one send; a refusal does not keep the others from happening. Throws
    *  OpError (with errno) of the first refusal. */
   apply(changes: readonly LinkChange[]): void;

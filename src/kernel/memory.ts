@@ -107,7 +107,7 @@ class Memory implements MemoryKernel {
     );
   }
 
-  addVeth(pair: VethPair): Link {
+  async addVeth(pair: VethPair): Promise<Link> {
     const inside = this.namespaceAt(pair.peerNetns);
     const taken =
       this.link(pair.name) ?? [...inside.links.values()].find((l) => l.name === pair.peer);

@@ -90,11 +90,12 @@ class LinuxKernel implements Kernel {
       : found.filter((route) => route.protocol === filter.protocol);
   }
 
-  addVeth(pair: VethPair): Link {
+  async addVeth(pair: VethPair): Promise<Link> {
     const what = `add veth ${pair.name}`;
     const peerNetnsFd = openNetns(pair.peerNetns);
     try {
-      this.netlink.apply([{ what, encode: encodeVeth({ ...pair, peerNetnsFd }) }]);
+      const errno = await this.slowly(encodeVeth({ ...pair, peerNetnsFd }));
+      if (errno !== 0) throw new OpError(what, errnoText(errno), errno);
     } finally {
       closeSync(peerNetnsFd);
     }
@@ -122,12 +123,16 @@ class LinuxKernel implements Kernel {
   }
 
   private async deleted(what: string, encode: Encoded): Promise<boolean> {
+    const errno = await this.slowly(encode);
+    if (errno === ENODEV) return false;
+    if (errno !== 0) throw new OpError(`delete ${what}`, errnoText(errno), errno);
+    return true;
+  }
+
+  private async slowly(encode: Encoded): Promise<number> {
     const fd = this.within(() => openNetlink());
     try {
-      const errno = await applySlowly(fd, encode);
-      if (errno === ENODEV) return false;
-      if (errno !== 0) throw new OpError(`delete ${what}`, errnoText(errno), errno);
-      return true;
+      return await applySlowly(fd, encode);
     } finally {
       libc.close(fd);
     }

@@ -120,7 +120,7 @@ linux('the thread and the pool of threads stay at home', async (kernel, podNetns
 linux('links go off the main thread, several at once', async (kernel, podNetns) => {
   const names = Array.from({ length: 8 }, (_, i) => `cali${i}`);
   for (const name of names)
-    kernel.addVeth({ name, peer: `e${name}`, peerNetns: podNetns, mtu: 1440 });
+    await kernel.addVeth({ name, peer: `e${name}`, peerNetns: podNetns, mtu: 1440 });
   assert.deepEqual(
     await Promise.all(names.map((name) => kernel.deleteLink(name))),
     names.map(() => true),
@@ -131,9 +131,9 @@ linux('links go off the main thread, several at once', async (kernel, podNetns) 
 const HOST_MAC = mac('ee:ee:ee:ee:ee:ee');
 const GATEWAY = ip('169.254.1.1');
 
-function addPod(kernel: Kernel, podNetns: string, i: number): void {
+async function addPod(kernel: Kernel, podNetns: string, i: number): Promise<void> {
   const [name, peer] = [`cali${i}`, `eth${i}`];
-  const host = kernel.addVeth({ name, peer, peerNetns: podNetns, mtu: 1440 });
+  const host = await kernel.addVeth({ name, peer, peerNetns: podNetns, mtu: 1440 });
   kernel.apply([{ kind: 'setLink', index: host.index, up: true, mac: HOST_MAC }]);
   const inside = kernel.enter(podNetns);
   const linkIndex = inside.link(peer)!.index;
@@ -153,12 +153,14 @@ function addPod(kernel: Kernel, podNetns: string, i: number): void {
   kernel.apply([{ kind: 'addRoute', route: { ...route, linkIndex: host.index } }]);
 }
 
-linux('60 pods, one after the other', (kernel, podNetns) => {
-  const times = Array.from({ length: 60 }, (_, i) => {
+linux('60 pods, one after the other', async (kernel, podNetns) => {
+  const times: number[] = [];
+  for (let i = 0; i < 60; i++) {
     const started = performance.now();
-    addPod(kernel, podNetns, i + 1);
-    return performance.now() - started;
-  }).sort((a, b) => a - b);
+    await addPod(kernel, podNetns, i + 1);
+    times.push(performance.now() - started);
+  }
+  times.sort((a, b) => a - b);
   console.log(`one pod: ${times[30]!.toFixed(2)} ms, p95 ${times[57]!.toFixed(2)} ms`);
   assert.equal(kernel.routes({ protocol: ROUTE_PROTOCOL.bird }).length, 60);
 });

@@ -25,14 +25,14 @@ let namespaces: readonly TestNetns[] = [];
 let server = '';
 let client = '';
 
-before(() => {
+before(async () => {
   namespaces = withNetns(`ckt-kernel-${process.pid}-tcp`, ['s', 'c']);
   [server, client] = namespaces.map(({ name }) => netnsPath(name)) as [string, string];
   const here = openKernelAt(server);
   const there = here.enter(client);
   const pair = { name: 'one', peer: 'two', peerNetns: client, mtu: 1500 };
   const ends = [
-    { kernel: here, index: here.addVeth(pair).index, ips: A },
+    { kernel: here, index: (await here.addVeth(pair)).index, ips: A },
     { kernel: there, index: there.link('two')!.index, ips: B },
   ];
   for (const { kernel, index: linkIndex, ips } of ends) {

@@ -157,7 +157,7 @@ test('the sweep removes what nobody owns, and nothing that lives (container IDs 
     alongside: () => ({ compares: [], writes: [] }),
   });
   n.kernel.addNetns('/ns/x');
-  n.kernel.addVeth({ name: 'cali0123456789a', peer: 'eth0', peerNetns: '/ns/x', mtu: 1500 });
+  await n.kernel.addVeth({ name: 'cali0123456789a', peer: 'eth0', peerNetns: '/ns/x', mtu: 1500 });
   assert.deepEqual(await sweepNode(n.context), { endpoints: 0, addresses: 1, interfaces: 1 });
   n.kernel.removeNetns('/ns/a.b');
   assert.deepEqual(await sweepNode(n.context), { endpoints: 1, addresses: 1, interfaces: 0 });

@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { shimPath } from '../../../images/shim.ts';
 import { ensurePackages } from '../../cluster/packages.ts';
-import { openLab } from '../../lab/lab.ts';
-import { measure } from './load.ts';
+import { toolPath } from '../../cluster/tools.ts';
+import { type Lab, openLab } from '../../lab/lab.ts';
+import { measure, NETWORK } from './load.ts';
 import { openSpawner } from './spawner.ts';
 
 const PEER_FOLDER = '/usr/lib/cni'; // where Debian's containernetworking-plugins lies
@@ -24,6 +25,7 @@ for (const { name, folder } of series) {
   const host = lab.host(0);
   const spawner = openSpawner(host.netns);
   try {
+    await putProfile(lab);
     await host.startAgent();
     const processes = [host.agent!.pid!, lab.etcdPid];
     await measure({
@@ -40,4 +42,20 @@ for (const { name, folder } of series) {
     await lab.stop();
     rmSync(state, { recursive: true, force: true });
   }
+}
+
+/** The rules of a Kubernetes namespace without policies: everything, both ways. */
+async function putProfile(lab: Lab): Promise<void> {
+  const rules = [{ action: 'Allow' }];
+  const profile = {
+    kind: 'Profile',
+    apiVersion: 'projectcalico.org/v3',
+    metadata: { name: NETWORK },
+    spec: { ingress: rules, egress: rules },
+  };
+  const key = `/calico/resources/v3/projectcalico.org/profiles/${NETWORK}`;
+  const etcdctl = await toolPath('etcdctl');
+  lab
+    .host(0)
+    .exec([etcdctl, `--endpoints=${lab.etcdEndpoint}`, 'put', key, JSON.stringify(profile)]);
 }

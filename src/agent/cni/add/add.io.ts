@@ -2,7 +2,6 @@
 // while that travels; the answer goes out only after the endpoint's policy is in the kernel.
 // Every step pushes its inverse, so that a failure leaves nothing behind.
 import { randomBytes } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
 import { OpError } from '../../../base/op-error.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
 import { UndoList } from '../../../base/undo.ts';
@@ -69,11 +68,13 @@ async function begin(
 async function wire(call: Call): Promise<Result<string, CniError>> {
   const { context } = call;
   await context.failpoint('add:start');
-  const assigning = assign(call); // travels while the veth is made
-  assigning.catch(() => {}); // awaited below; a failure before that must not end the process
+  // All three at once: the kernel makes the pair, the datastore takes the address, the chains are
+  // written. What is awaited below must not end the process by failing before.
+  const making = makeVeth(call).catch((cause: unknown) => fail(errorOf(cause)));
+  const assigning = assign(call);
+  assigning.catch(() => {});
   programAhead(call);
-  await setImmediate(); // lets both be sent before the kernel takes the thread
-  const made = await makeVeth(call).catch((cause: unknown) => fail(errorOf(cause)));
+  const made = await making;
   try {
     const assigned = await assigning;
     if (!made.ok) return made;
@@ -145,13 +146,14 @@ async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
   const { context, request, identity } = call;
   const { kernel, removal } = context;
   const hasV6 = wantsV6(call);
-  await removal.gone(identity.hostInterface);
+  const removed = removal.gone(identity.hostInterface);
+  if (removed) await removed;
   // A pair of the same name is what an earlier, unfinished ADD of this pod left.
   if (kernel.link(identity.hostInterface)) await kernel.deleteLink(identity.hostInterface);
-  let link = addPair(call);
+  let link = await addPair(call);
   if (!link && removal.waiting > 0) {
     await removal.removeAll(); // a former container of this namespace may be among them
-    link = addPair(call);
+    link = await addPair(call);
   }
   if (!link) {
     const msg = `interface ${request.ifname} already exists in the container; call DEL first`;
@@ -166,9 +168,10 @@ async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
 }
 
 /** Undefined: the container has an interface of that name already. */
-function addPair({ context, request, identity, mac, mtu }: Call): Link | undefined {
+async function addPair(call: Call): Promise<Link | undefined> {
+  const { context, request, identity, mac, mtu } = call;
   try {
-    return context.kernel.addVeth({
+    return await context.kernel.addVeth({
       name: identity.hostInterface,
       peer: request.ifname,
       peerNetns: request.netns,

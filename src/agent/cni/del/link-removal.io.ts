@@ -22,7 +22,7 @@ export class LinkRemoval {
   private doomed = new Set<string>();
   private doomedAt = 0;
   private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
+  private running: Promise<void> | undefined;
   /** By host interface: the container for which this process made it. */
   private readonly makers = new Map<string, string>();
 
@@ -55,10 +55,9 @@ export class LinkRemoval {
     this.putOff();
   }
 
-  /** Resolves when no link of that name is waiting for its removal. */
-  async gone(name: string): Promise<void> {
-    if (this.doomed.has(name)) await this.removeAll();
-    else await this.running;
+  /** Resolves when no link of that name is waiting for its removal; undefined: it is so already. */
+  gone(name: string): Promise<void> | undefined {
+    return this.doomed.has(name) ? this.removeAll() : this.running;
   }
 
   get waiting(): number {
@@ -69,11 +68,16 @@ export class LinkRemoval {
   removeAll(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
-    const removing = this.running.then(() => {
+    const removing = (this.running ?? Promise.resolve()).then(() => {
       this.doomed.clear();
       return this.kernel.deleteLinkGroup(DOOMED_GROUP);
     });
-    this.running = removing.catch(() => {});
+    const running = removing
+      .catch(() => {})
+      .then(() => {
+        if (this.running === running) this.running = undefined;
+      });
+    this.running = running;
     return removing;
   }
 
