@@ -5,6 +5,17 @@ import { OpError } from '../base/op-error.ts';
 
 const lib = koffi.load('libc.so.6');
 
+type Call = ReturnType<typeof lib.func>;
+
+/** A function that older C libraries lack. */
+function optional(prototype: string): Call | undefined {
+  try {
+    return lib.func(prototype);
+  } catch {
+    return undefined;
+  }
+}
+
 export const libc = {
   socket: lib.func('int socket(int, int, int)'),
   bind: lib.func('int bind(int, void *, uint32_t)'),
@@ -15,6 +26,10 @@ export const libc = {
   socketpair: lib.func('int socketpair(int, int, int, void *)'),
   dup2: lib.func('int dup2(int, int)'),
   setns: lib.func('int setns(int, int)'),
+  // glibc 2.36: mounts that are in no file tree.
+  fsopen: optional('int fsopen(str, uint32_t)'),
+  fsconfig: optional('int fsconfig(int, uint32_t, void *, void *, int)'),
+  fsmount: optional('int fsmount(int, uint32_t, uint32_t)'),
 };
 
 export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;

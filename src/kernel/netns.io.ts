@@ -16,6 +16,7 @@ import {
   encodeVeth,
 } from './netlink/link.ts';
 import { decodeRoute, encodeDumpRoutes } from './netlink/route.ts';
+import { podSysctlRoot } from './private-proc.io.ts';
 import { applySlowly, openNetlink, Rtnetlink } from './rtnetlink.io.ts';
 import { GROUPS, subscribe } from './subscribe.io.ts';
 
@@ -36,7 +37,7 @@ export function openKernel(sysctlRoot = SYSCTL_ROOT): Kernel {
   return new LinuxKernel(
     (work) => work(),
     () => {},
-    sysctlRoot,
+    { common: sysctlRoot, elsewhere: false },
   );
 }
 
@@ -47,7 +48,7 @@ export function openKernelAt(path: string, sysctlRoot = SYSCTL_ROOT): Kernel {
     return new LinuxKernel(
       (work) => inNetns(fd, work),
       () => closeSync(fd),
-      sysctlRoot,
+      { common: sysctlRoot, elsewhere: true },
     );
   } catch (cause) {
     closeSync(fd);
@@ -55,14 +56,20 @@ export function openKernelAt(path: string, sysctlRoot = SYSCTL_ROOT): Kernel {
   }
 }
 
+interface Sysctls {
+  readonly common: string;
+  /** In another namespace than this process's own. */
+  readonly elsewhere: boolean;
+}
+
 class LinuxKernel implements Kernel {
   private readonly within: Within;
   private readonly release: () => void;
-  private readonly sysctlRoot: string;
+  private readonly sysctls: Sysctls;
   private readonly netlink: Rtnetlink;
 
-  constructor(within: Within, release: () => void, sysctlRoot: string) {
-    this.sysctlRoot = sysctlRoot;
+  constructor(within: Within, release: () => void, sysctls: Sysctls) {
+    this.sysctls = sysctls;
     this.within = within;
     this.release = release;
     this.netlink = new Rtnetlink(within(() => openNetlink()));
@@ -148,8 +155,10 @@ class LinuxKernel implements Kernel {
 
   // The path resolves in the calling thread's namespace when it is opened.
   private sysctl<T>(key: string, work: (path: string) => T): T {
+    const { common, elsewhere } = this.sysctls;
     try {
-      return this.within(() => work(`${this.sysctlRoot}/${key}`));
+      const root = elsewhere ? podSysctlRoot(common) : common;
+      return this.within(() => work(`${root}/${key}`));
     } catch (cause) {
       const errno = (cause as { errno?: number }).errno;
       throw new OpError(`sysctl ${key}`, cause, errno === undefined ? ENOENT : Math.abs(errno));
@@ -163,7 +172,7 @@ class LinuxKernel implements Kernel {
   }
 
   enter(netnsPath: string): Kernel {
-    return openKernelAt(netnsPath, this.sysctlRoot);
+    return openKernelAt(netnsPath, this.sysctls.common);
   }
 
   close(): void {

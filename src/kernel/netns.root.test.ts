@@ -1,5 +1,6 @@
 // The kernel port on Linux, in namespaces of its own.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 import { readlink } from 'node:fs/promises';
 import { after, test } from 'node:test';
@@ -163,4 +164,18 @@ linux('60 pods, one after the other', async (kernel, podNetns) => {
   times.sort((a, b) => a - b);
   console.log(`one pod: ${times[30]!.toFixed(2)} ms, p95 ${times[57]!.toFixed(2)} ms`);
   assert.equal(kernel.routes({ protocol: ROUTE_PROTOCOL.bird }).length, 60);
+});
+
+linux('sysctls of a namespace beyond the life of one procfs of our own', (kernel, podNetns) => {
+  const inside = kernel.enter(podNetns);
+  for (let i = 0; i < 70; i++) {
+    inside.setSysctl('ipv4/ip_forward', String(i % 2));
+    assert.equal(inside.getSysctl('ipv4/ip_forward'), String(i % 2));
+  }
+  kernel.setSysctl('ipv4/ip_forward', '1');
+  inside.setSysctl('ipv4/ip_forward', '0');
+  assert.equal(kernel.getSysctl('ipv4/ip_forward'), '1');
+  const proc = execFileSync('findmnt', ['-n', '-t', 'proc'], { encoding: 'utf8' });
+  assert.equal(proc.trim().split('\n').length, 1, 'in no file tree');
+  inside.close();
 });

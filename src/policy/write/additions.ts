@@ -9,6 +9,8 @@ import { type KnownChain, type KnownTable, sameChain, type TablePlan } from './p
 
 /** Undefined: what the kernel holds is not known well enough. */
 export function planAdditions(known: KnownTable, additions: Additions): TablePlan | undefined {
+  const { chains: wanted, interfaces } = additions;
+  if (wanted.length === 0 && interfaces.length === 0) return { lines: [], after: known };
   const changed = additions.chains.filter(
     (chain) => !sameChain(known.chains.get(chain.name), chain),
   );
