@@ -143,6 +143,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     removal: new LinkRemoval(kernel, log),
     journal: new ReleaseJournal(settings.journalFolder),
     recoverSoon: progress.recovery.soon,
+    callCount: () => progress.gate.count,
   };
   followDatastore(parts, view, policy, progress);
   await allocator.ready();

@@ -131,6 +131,7 @@ test('an undo that fails because the store went away: recovery is asked for, and
   const context: CniContext = {
     ...n.context,
     recoverSoon: () => void asked++,
+    callCount: () => 1,
     failpoint: (name) => {
       if (name !== 'add:routed') return;
       n.memory.failNext('transaction');

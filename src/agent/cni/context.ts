@@ -27,6 +27,8 @@ export interface CniContext {
   readonly pods: LocalPods | undefined;
   readonly clock: Clock;
   readonly log: Log;
+  /** How many calls are under way. */
+  readonly callCount: () => number;
   readonly removal: LinkRemoval;
   readonly journal: ReleaseJournal;
   /** Something was left undone: look after it within seconds. */

@@ -6,6 +6,11 @@ export class CallGate {
   private sweeping: Promise<unknown> | undefined;
   private idle: (() => void)[] = [];
 
+  /** Calls under way. */
+  get count(): number {
+    return this.calls;
+  }
+
   /** Runs a call once no sweep is under way. */
   async call<T>(work: () => Promise<T>): Promise<T> {
     while (this.sweeping) await this.sweeping;

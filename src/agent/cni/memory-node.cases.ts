@@ -110,6 +110,7 @@ export async function memoryNode(options: NodeOptions = {}) {
     forgetFlows: async () => {},
     journal: new ReleaseJournal(folder),
     recoverSoon: () => {},
+    callCount: () => 1,
     removal: new LinkRemoval(kernel, openLog('test', 'fatal')),
   };
   const endpoints = async (): Promise<number> =>

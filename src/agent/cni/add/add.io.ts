@@ -122,12 +122,16 @@ function resultOf({ request, identity, mac, mtu, outside }: Call, ips: readonly 
   });
 }
 
+/** Beside so many others a call waits for the processor, and doing things twice makes all slower. */
+const CALLS_AHEAD_MAX = 3;
+
 // The endpoint's chains do not depend on its address: they are written while that is being stored. What
 // is handed over here is replaced by what was stored before the call answers.
 function programAhead(call: Call): void {
   const { context, identity, undo } = call;
-  const ahead = endpointOf(call, []);
   undo.push('policy', () => context.policy.removeEndpoint(identity.key));
+  if (context.callCount() > CALLS_AHEAD_MAX) return;
+  const ahead = endpointOf(call, []);
   context.policy.putEndpoint(identity.key, printResource(ahead)).catch(() => {});
 }
 
