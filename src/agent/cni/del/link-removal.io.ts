@@ -12,7 +12,7 @@ export const DOOMED_GROUP = 0x0ca1_1c0d;
 /** Quiet time before the removal, and how long steady calls may put it off. */
 const QUIET_MILLISECONDS = 1000;
 const PATIENCE_MILLISECONDS = 10_000;
-const DOOMED_MAX = 256;
+const DOOMED_MAX = 64;
 
 const ENODEV = 19;
 
