@@ -12,7 +12,6 @@ export const HOST_MAC = mac('ee:ee:ee:ee:ee:ee');
 export const GATEWAY_V4 = ip('169.254.1.1');
 /** EUI-64 of the host MAC. */
 export const GATEWAY_V6 = ip('fe80::ecee:eeff:feee:eeee');
-const LOOPBACK_INDEX = 1;
 
 export type Sysctl = readonly [key: string, value: string];
 
@@ -95,9 +94,8 @@ export const podAddresses = (
   routing: PodRouting = {},
 ): readonly LinkChange[] => ips.flatMap((address) => podAddressChanges(index, address, routing));
 
-/** The pod's links come up: this needs no address yet. */
-export const podLinksUp = (index: number): readonly LinkChange[] => [
-  { kind: 'setLink', index: LOOPBACK_INDEX, up: true },
+/** The pod's link comes up: this needs no address yet. The loopback is the runtime's. */
+export const podLinkUp = (index: number): readonly LinkChange[] => [
   { kind: 'setLink', index, up: true },
 ];
 

@@ -56,9 +56,11 @@ export interface Request {
   readonly tolerated?: readonly number[];
 }
 
+/** Shared: a call is done with it before it returns. */
+const received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+
 export class Rtnetlink {
   private readonly fd: number;
-  private readonly buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
   private sequence = 1;
 
   constructor(fd: number) {
@@ -167,8 +169,8 @@ export class Rtnetlink {
   }
 
   private receive(): Buffer {
-    const length = Number(libc.recv(this.fd, this.buffer, this.buffer.length, 0));
-    return this.buffer.subarray(0, check('netlink receive', length));
+    const length = Number(libc.recv(this.fd, received, received.length, 0));
+    return received.subarray(0, check('netlink receive', length));
   }
 }
 

@@ -12,6 +12,7 @@ const IFLA = {
   AF_SPEC: 26,
   GROUP: 27,
   NET_NS_FD: 28,
+  EXT_MASK: 29,
   TX_QUEUES: 31,
   RX_QUEUES: 32,
 } as const;
@@ -19,6 +20,8 @@ const INFO = { KIND: 1, DATA: 2 } as const;
 const VETH_PEER = 1;
 const IFF_UP = 1;
 const AF = { INET: 2 } as const;
+/** RTEXT_FILTER_SKIP_STATS. */
+const SKIP_STATISTICS = 8;
 /** struct ifinfomsg. */
 const BODY_BYTES = 16;
 
@@ -116,7 +119,7 @@ export const encodeGetLink =
   (name: string): Encoded =>
   (w, sequence) =>
     void w.message(RTM_LINK.GET, NLM.REQUEST, sequence, () =>
-      linkBody(w, 0).attributeText(IFLA.IFNAME, name),
+      linkBody(w, 0).attributeText(IFLA.IFNAME, name).attribute32(IFLA.EXT_MASK, SKIP_STATISTICS),
     );
 
 export const encodeDumpLinks: Encoded = (w, sequence) =>

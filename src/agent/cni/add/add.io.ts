@@ -198,7 +198,7 @@ function openPod({ request, context }: Call, hasV6: boolean): PodSide {
       throw new OpError(`configure ${ifname}`, 'the interface vanished from the container');
     setSysctls(kernel, plan.podSysctlsBefore(ifname, hasV6), hasV6);
     setSysctls(kernel, plan.podSysctls(config.allowIpForwarding, hasV6), hasV6);
-    kernel.apply(plan.podLinksUp(link.index));
+    kernel.apply(plan.podLinkUp(link.index));
     return { kernel, link };
   } catch (cause) {
     kernel.close();
