@@ -242,3 +242,19 @@ test('a release that waited leaves the endpoint of a newer container of the pod'
   assert.deepEqual([n.allocator.handles().size, await n.endpoints(), n.policies.size], [1, 1, 1]);
   n.done();
 });
+
+test('ADD in a namespace whose former link is just being removed for somebody else', async () => {
+  const n = await node();
+  const remove = n.kernel.deleteLinkGroup;
+  n.kernel.deleteLinkGroup = (group) => setTimeout(20).then(() => remove.call(n.kernel, group));
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  // Under another pod's name the host's interface is another one: only the namespace is the same.
+  const other = { ...request('ADD', 'c1'), pod: { namespace: 'default', name: 'other' } };
+  const added = addPod(n.context, other);
+  const removing = setTimeout(1).then(() => n.context.removal.removeAll());
+  const outcome = await added;
+  assert.ok(outcome.ok, JSON.stringify(outcome));
+  await removing;
+  n.done();
+});

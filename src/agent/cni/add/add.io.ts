@@ -155,8 +155,8 @@ async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
   // A pair of the same name is what an earlier, unfinished ADD of this pod left.
   if (kernel.link(identity.hostInterface)) await kernel.deleteLink(identity.hostInterface);
   let link = await addPair(call);
-  if (!link && removal.waiting > 0) {
-    await removal.removeAll(); // a former container of this namespace may be among them
+  if (!link) {
+    await removal.removeAll(); // a former container's of this namespace may be among them
     link = await addPair(call);
   }
   if (!link) {
