@@ -93,6 +93,8 @@ async function connect(
 ): Promise<Result<string, CniError>> {
   const { context, identity } = call;
   await context.failpoint('add:assigned');
+  if (assigned.ips.some((ip) => familyOf(ip) === 6))
+    context.log.warn({ endpoint: identity.name }, 'no policy is programmed for IPv6 yet');
   const programmed = context.policy.putEndpoint(
     identity.key,
     assigned.endpointJson,
