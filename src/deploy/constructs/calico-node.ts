@@ -66,7 +66,7 @@ const podSpec = (settings: Settings): PodSpec => ({
   serviceAccountName: NODE,
   // Both programs leave routes and rules in place when they end, so they end at once.
   terminationGracePeriodSeconds: 5,
-  volumes: nodeVolumes,
+  volumes: [...nodeVolumes, hostPath('cni-state', '/var/lib/cni', 'DirectoryOrCreate')],
 });
 
 /** What the agent touches on its node. */
@@ -95,6 +95,12 @@ const AGENT_MOUNTS: readonly VolumeMount[] = [
   { name: 'netns', mountPath: '/run/netns', mountPropagation: 'HostToContainer' },
   // /proc/sys is read-only in a container that is not privileged.
   { name: 'proc-sys-net', mountPath: '/host/proc/sys/net' },
+];
+
+/** Another IPAM plugin's executable, and the files of host-local. */
+const IPAM_MOUNTS: readonly VolumeMount[] = [
+  { name: 'cni-bin', mountPath: '/opt/cni/bin', readOnly: true },
+  { name: 'cni-state', mountPath: '/var/lib/cni' },
 ];
 
 /** Everything of the node, for the clean-up as well. */
@@ -149,7 +155,7 @@ const agent = (settings: Settings): Container => ({
   livenessProbe: { ...probe('/liveness', AGENT_HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', AGENT_HEALTH_PORT), periodSeconds: 2 },
   securityContext: dropAll(...AGENT_CAPABILITIES),
-  volumeMounts: AGENT_MOUNTS,
+  volumeMounts: [...AGENT_MOUNTS, ...IPAM_MOUNTS],
 });
 
 const speaker = (settings: Settings): Container => ({
