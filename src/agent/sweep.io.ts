@@ -2,8 +2,9 @@
 // interfaces that no endpoint names, and addresses without an endpoint. Run after the first in-sync
 // and now and then, alone (no call is under way), so that nothing leaks and nothing that lives is
 // touched.
-import { attachmentOf, MAIN_PLUGIN } from '../cni/attachments.ts';
+import { attachmentOf } from '../cni/attachments.ts';
 import { handleSuffix } from '../cni/request.ts';
+import { MAIN_PLUGIN } from '../model/ipam.ts';
 import { hostCidr } from '../net/cidr.ts';
 import { podInterfaceName } from '../net/ifname.ts';
 import type { Ip } from '../net/ip.ts';

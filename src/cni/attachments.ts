@@ -7,9 +7,6 @@ import { type Attachment, FIRST_INTERFACE, handleSuffix } from './request.ts';
 /** On endpoints whose addresses are not in Calico's IPAM: their network is named nowhere else. */
 export const NETWORK_ANNOTATION = 'calico-kit.io/network';
 
-/** On addresses that another main plugin asked for: its type. */
-export const MAIN_PLUGIN = 'calico-kit.io/main-plugin';
-
 export interface StaleFacts {
   readonly network: string;
   readonly valid: readonly Attachment[];

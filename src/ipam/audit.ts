@@ -6,6 +6,7 @@ import {
   type IpamBlock,
   type IpamHandle,
   isConfirmed,
+  MAIN_PLUGIN,
   parseAffinity,
   parseBlock,
   parseHandle,
@@ -69,7 +70,8 @@ export function leakedAddresses(items: readonly Item[]): readonly string[] {
   return allocationsOf(world).flatMap(({ ip, attribute }) => {
     // Tunnel and service addresses have a type and no endpoint; kept ones wait for their pod.
     const typed = attribute.secondary?.['type'] !== undefined;
-    const ofPod = handleOf(attribute) !== undefined && !typed && !isKept(attribute);
+    const ofOther = attribute.secondary?.[MAIN_PLUGIN] !== undefined;
+    const ofPod = handleOf(attribute) !== undefined && !typed && !isKept(attribute) && !ofOther;
     return ofPod && !world.endpoints.has(ip) ? [`I3: ${ip} of ${handleOf(attribute)}`] : [];
   });
 }

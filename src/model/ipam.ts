@@ -16,6 +16,9 @@ export interface AllocationAttribute {
   readonly releasedAt?: string;
 }
 
+/** On addresses that another main plugin asked for: its type. */
+export const MAIN_PLUGIN = 'calico-kit.io/main-plugin';
+
 /** JSON shape of a block. Unknown fields are kept. */
 export interface IpamBlock {
   readonly cidr: Cidr;

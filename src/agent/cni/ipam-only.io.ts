@@ -1,10 +1,10 @@
 // `calico-ipam` under another main plugin: an address and nothing else. That plugin makes the
 // interface; here is no endpoint, no route and no policy.
 import { fail, ok, type Result } from '../../base/result.ts';
-import { MAIN_PLUGIN } from '../../cni/attachments.ts';
 import { type CniError, cniError } from '../../cni/errors.ts';
 import { printIpamResult } from '../../cni/ipam-result.ts';
 import { type CniRequest, handleIdOf } from '../../cni/request.ts';
+import { MAIN_PLUGIN } from '../../model/ipam.ts';
 import type { CniContext } from './context.ts';
 import { assignError } from './failure.ts';
 

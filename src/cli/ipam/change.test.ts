@@ -29,10 +29,14 @@ const leakedOf = (world: World): Report['leaked'] => (check(world, 'v1').data as
 
 const leak = { handle_id: 'net.leak', secondary: { node: 'a', pod: 'x', namespace: 'd' } };
 
-function leaky(): { store: MemoryStore; block: IpamBlock; parts: Parameters<typeof collect>[0] } {
+function leaky(secondary = {}): {
+  store: MemoryStore;
+  block: IpamBlock;
+  parts: Parameters<typeof collect>[0];
+} {
   const store = memoryStore();
   const empty = emptyBlock({ cidr: RANGE, owner: 'host:a', claimedAt: 't', sequenceNumber: 7n });
-  const { block } = assignOne(empty, leak);
+  const { block } = assignOne(empty, { ...leak, secondary: { ...leak.secondary, ...secondary } });
   store.put(blockKey(RANGE), printIpam(block));
   store.put(affinityKey('a', RANGE), '{"state":"confirmed","deleted":false}');
   store.put(handleKey('net.leak'), printIpam({ block: { [RANGE]: 1 }, deleted: false }));
@@ -66,6 +70,11 @@ test('ipam gc: a dry run changes nothing; the other frees what leaked at both lo
     'Released 1 handles; 0 skipped; 0 errors.',
   ]);
   assert.equal((check(await worldOf(store), 'v1').data as Report).problems, 0);
+});
+
+test('an address under another main plugin has no endpoint and is never taken for a leak', async () => {
+  const world = await worldOf(leaky({ 'calico-kit.io/main-plugin': 'ptp' }).store);
+  assert.deepEqual(lastingLeaks(world, [leakedOf(world)]), []);
 });
 
 test('an address in a new life is no lasting leak, and is not freed for an old one', async () => {

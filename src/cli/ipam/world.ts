@@ -10,6 +10,7 @@ import {
   type IpamBlock,
   type IpamConfig,
   type IpamHandle,
+  MAIN_PLUGIN,
   parseBlock,
   parseHandle,
   parseIpamConfig,
@@ -174,5 +175,7 @@ export const unusedAllocations = (world: World): readonly Allocation[] =>
   allocationsOf(world).filter(({ ip, attributes, isKept }) => {
     const type = attributes['type'];
     const ofService = type !== undefined && !TUNNEL_TYPE.test(type);
-    return !world.users.has(ip) && !isKept && !ofService;
+    // Pods of another main plugin have no endpoint: from here nobody can tell whether they live.
+    const ofOther = attributes[MAIN_PLUGIN] !== undefined;
+    return !world.users.has(ip) && !isKept && !ofService && !ofOther;
   });

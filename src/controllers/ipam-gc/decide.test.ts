@@ -77,6 +77,21 @@ test('who owns an address', () => {
     assert.equal(isValid(facts(about), one), valid, what);
 });
 
+test('an address under another main plugin lives as long as its pod, whatever the status says', () => {
+  const bridged = allocation({
+    attributes: {
+      node: 'a',
+      pod: 'web',
+      namespace: 'default',
+      'calico-kit.io/main-plugin': 'bridge',
+    },
+  });
+  const lives = (pods: Facts['pods']) => isValid(facts({ pods }), bridged);
+  assert.equal(lives(pod('k-a', ['10.9.9.9'])), true);
+  assert.equal(lives(pod('k-a', ['10.9.9.9'], true)), false);
+  assert.equal(lives(new Map()), false);
+});
+
 test('one look never frees; a second one does after the grace period', () => {
   assert.deepEqual(decide(facts(), new Map(), { now: 5, graceMilliseconds: GRACE }).releases, []);
   assert.deepEqual(after(facts(), GRACE - 1), []);

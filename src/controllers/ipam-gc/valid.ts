@@ -1,4 +1,5 @@
 // Whether an allocated address has an owner. What is not known to be a pod's is left alone.
+import { MAIN_PLUGIN } from '../../model/ipam.ts';
 import { type Allocation, type Facts, isNodeGone, type PodFacts } from './facts.ts';
 
 const TUNNEL_TYPE = /TunnelAddress$/;
@@ -25,6 +26,8 @@ function isOfPod(facts: Facts, allocation: Allocation, pod: PodFacts): boolean {
   const ofEndpoints = facts.endpoints.get(`${namespace}/${name}`) ?? new Set();
   if (ofEndpoints.has(allocation.ip)) return true;
   if (pod.isFinished) return false;
+  // Another main plugin's: it has no endpoint, and of a further interface the pod's status is silent.
+  if (allocation.attributes[MAIN_PLUGIN] !== undefined) return true;
   // A pod that has no address yet is about to get this one.
   return pod.ips.includes(allocation.ip) || (pod.ips.length === 0 && ofEndpoints.size === 0);
 }
