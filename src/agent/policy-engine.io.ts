@@ -96,6 +96,8 @@ class Engine implements PolicyEngine {
   private checkCount = 0;
   private begun = false;
   private dirty = false;
+  /** What the next round is for. */
+  private next: Reason = 'change';
   private written = false;
   private running: Promise<void> | undefined;
   private problem: string | undefined;
@@ -184,15 +186,17 @@ class Engine implements PolicyEngine {
 
   private wake(reason: Reason = 'change'): void {
     this.dirty = true;
+    if (reason !== 'change') this.next = reason; // also for the round after the one under way
     if (!this.begun || this.running || this.stop.signal.aborted) return;
-    this.running = this.run(reason);
+    this.running = this.run();
   }
 
-  private async run(reason: Reason): Promise<void> {
+  private async run(): Promise<void> {
     let retryMilliseconds = RETRY_MILLISECONDS.first;
-    let why = reason;
     while (this.dirty && !this.stop.signal.aborted) {
       this.dirty = false;
+      const why = this.next;
+      this.next = 'change';
       const waiting = [...this.waiters];
       try {
         const commits = await this.round(why);
@@ -205,10 +209,11 @@ class Engine implements PolicyEngine {
         this.problem = messageOf(cause);
         this.options.log.error({ cause: this.problem }, 'policy not written; trying again');
         this.dirty = true;
+        // Additions count from the last answer, not from what was written: the whole goes again.
+        this.next = why === 'change' ? 'settle' : why;
         await pause(retryMilliseconds, this.stop.signal);
         retryMilliseconds = Math.min(2 * retryMilliseconds, RETRY_MILLISECONDS.max);
       }
-      why = 'change';
     }
     // In the same turn as the loop's last look at `dirty`, so that no wake is lost.
     this.running = undefined;

@@ -124,7 +124,10 @@ export class PolicyCalculator {
   additions(): Additions | undefined {
     if (!this.onlyFresh) return undefined;
     const active = this.local.active();
-    const fresh = [...this.fresh].flatMap((key) => this.local.activeOf(key) ?? []);
+    const winners = new Set(active); // of two endpoints on one interface one is active
+    const fresh = [...this.fresh]
+      .flatMap((key) => this.local.activeOf(key) ?? [])
+      .filter((endpoint) => winners.has(endpoint));
     this.fresh.clear();
     return {
       chains: fresh.flatMap((endpoint) => this.filter.chainsOf(endpoint)),

@@ -11,9 +11,9 @@ import { type KnownChain, type KnownTable, sameChain, type TablePlan } from './p
 export function planAdditions(known: KnownTable, additions: Additions): TablePlan | undefined {
   const { chains: wanted, interfaces } = additions;
   if (wanted.length === 0 && interfaces.length === 0) return { lines: [], after: known };
-  const changed = additions.chains.filter(
-    (chain) => !sameChain(known.chains.get(chain.name), chain),
-  );
+  // Endpoints that come together share the chains of their policies.
+  const once = new Map(wanted.map((chain) => [chain.name, chain])).values();
+  const changed = [...once].filter((chain) => !sameChain(known.chains.get(chain.name), chain));
   const chains = new Map<string, KnownChain>(known.chains);
   for (const chain of changed) chains.set(chain.name, asKnown(chain));
   const inserts: string[] = [];
