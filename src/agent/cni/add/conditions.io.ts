@@ -1,5 +1,5 @@
 // What the configuration makes an ADD wait for: the node's MTU file and readiness gates.
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../../../base/op-error.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
@@ -26,7 +26,9 @@ export function mtuFor(
   return ok(config.mtu || written || effectiveMtu);
 }
 
+// Every ADD asks, and most nodes have no such file: an exception each time would be dear.
 function textOf(path: string): string | undefined {
+  if (!statSync(path, { throwIfNoEntry: false })) return undefined;
   try {
     return readFileSync(path, 'utf8');
   } catch {
