@@ -15,11 +15,17 @@ import { type Changes, configure, split } from './ipam/configure.ts';
 import { collect, lastingLeaks, releaseAddress, reportProblem } from './ipam/release.ts';
 import { showAddress, showBorrowed, showConfiguration, showUsage } from './ipam/show.ts';
 import { readWorld, type World } from './ipam/world.ts';
+import { addNodeCommands } from './node/commands.ts';
 import { type Output, textOf } from './output.ts';
 import { VERSION, version } from './version.ts';
 
 const read = async (store: Store): Promise<World> =>
   readWorld((await store.list(ROOT)).items, systemClock.date());
+
+function print(output: Output, json: boolean): void {
+  console.log(textOf(output, json));
+  if (output.failed) process.exitCode = 1;
+}
 
 /** Runs a command on the datastore and prints what it answers. */
 async function run(json: boolean, command: (store: Store) => Promise<Output>): Promise<void> {
@@ -28,8 +34,7 @@ async function run(json: boolean, command: (store: Store) => Promise<Output>): P
   const store = openEtcdStore({ endpoints: endpoints.value });
   try {
     const output = await command(store);
-    console.log(textOf(output, json));
-    if (output.failed) process.exitCode = 1;
+    print(output, json);
   } finally {
     store.close();
   }
@@ -205,6 +210,11 @@ ipam
       split(store, await read(store), number('split', count), options),
     ),
   );
+
+addNodeCommands(program, {
+  print: (output, format) => print(output, isJson(format)),
+  now: () => systemClock.date(),
+});
 
 program.parseAsync().catch((cause) => {
   console.error(`Error: ${messageOf(cause)}`);

@@ -1,5 +1,5 @@
 // The speaker's health over HTTP on the node itself: /liveness, /readiness, and /status with the
-// sessions as JSON.
+// sessions as JSON (a SpeakerReport).
 import { createServer, type Server } from 'node:http';
 import type { Log } from '../base/log.io.ts';
 import type { Speaker } from './speaker.io.ts';
@@ -26,7 +26,7 @@ export function serveHealth(
         break;
       }
       case '/status':
-        answer(200, JSON.stringify({ peers: speaker.peers, routes: speaker.routeProblems }));
+        answer(200, JSON.stringify(speaker.report));
         break;
       default:
         answer(404, 'one of /liveness /readiness /status');

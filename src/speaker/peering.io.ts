@@ -45,6 +45,8 @@ export interface PeeringState {
   readonly state: SessionState;
   readonly since: Date;
   readonly lastError: string | undefined;
+  /** Ends of established sessions. */
+  readonly flaps: number;
 }
 
 export class Peering {
@@ -55,6 +57,7 @@ export class Peering {
   private abandonDial: (() => void) | undefined;
   private timer: NodeJS.Timeout | undefined;
   private changedAt: Date;
+  private flaps = 0;
 
   constructor(parts: PeeringParts) {
     this.parts = parts;
@@ -69,7 +72,7 @@ export class Peering {
 
   get state(): PeeringState {
     const { lastError } = this.session;
-    return { state: stateOf(this.session), since: this.changedAt, lastError };
+    return { state: stateOf(this.session), since: this.changedAt, lastError, flaps: this.flaps };
   }
 
   get established(): boolean {
@@ -165,6 +168,7 @@ export class Peering {
         listener.refresh(effect.family);
         break;
       case 'down':
+        this.flaps += 1;
         listener.down(effect.error);
         break;
     }

@@ -12,6 +12,7 @@ import { negotiatedFamilies } from '../bgp/handshake.ts';
 import type { DesiredPeer } from '../bgp/peers.ts';
 import { forget, learn, newRib, type OwnIdentity, PREFIXES_OF_PEER_MAX } from '../bgp/rib.ts';
 import type { SessionConfig } from '../bgp/session.ts';
+import type { SpeakerReport } from '../bgp/status.ts';
 import type { Change, Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { type Ip, ip } from '../net/ip.ts';
@@ -20,6 +21,7 @@ import { type Exchange, farewell, greet, newExchange, news, retellAll } from './
 import { Listeners } from './listeners.io.ts';
 import { Peering, type PeeringState } from './peering.io.ts';
 import { readinessOf, type SpeakerHealth } from './readiness.ts';
+import { peerReport } from './report.ts';
 import { Routing } from './routing.io.ts';
 import {
   addressesOf,
@@ -116,15 +118,13 @@ export class Speaker {
   }
 
   get peers(): readonly PeerStatus[] {
-    return [...this.peerings.values()].map(({ peering }) => ({
-      peer: peering.peer,
-      ...peering.state,
-    }));
+    return [...this.peerings.values()].map(({ peering: p }) => ({ peer: p.peer, ...p.state }));
   }
 
-  /** What keeps wanted routes out of the kernel. */
-  get routeProblems(): readonly string[] {
-    return this.routing.problems;
+  get report(): SpeakerReport {
+    const { rib, exchange, peers, routing } = this;
+    const report = peers.map((status) => peerReport(status, { rib, exchange }));
+    return { node: this.parts.node, peers: report, routeProblems: routing.problems };
   }
 
   get health(): SpeakerHealth {

@@ -16,6 +16,7 @@ import { attempt, eventually, run } from '../lab/command.ts';
 const PREFIX = `ckt-bgp-${process.pid}-m`;
 const SWITCH = `${PREFIX}s`;
 const ETCD = 'http://10.79.0.254:2379';
+const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
 const SPEAKER = join(import.meta.dirname, '../../src/speaker/main.ts');
 const NODES = [1, 2, 3] as const;
 const netns = (n: number): string => `${PREFIX}${n}`;
@@ -220,6 +221,31 @@ describe('a mesh of three nodes', { timeout: 180_000 }, () => {
     removePod(3, 'borrower');
     moveAddress(borrowed, 3, undefined);
     await converged(...NODES);
+  });
+
+  test("calico-kit node status and bgp peers say it in calicoctl's words", async () => {
+    await converged(...NODES);
+    const kit = (...argv: string[]): string => inside(netns(2), process.execPath, CLI, ...argv);
+    const status = kit('node', 'status');
+    assert.match(status, /^Calico process is running\.\n\nIPv4 BGP status\n\+-/);
+    for (const o of others(2))
+      assert.match(
+        status,
+        new RegExp(
+          `\\| ${address(o)} +\\| node-to-node mesh \\| up +\\| [0-9:]+ +\\| Established \\|`,
+        ),
+      );
+    assert.match(status, /No IPv6 peers found\.\n$/);
+    const peers = JSON.parse(kit('bgp', 'peers', '-o', 'json')) as Record<string, unknown>[];
+    assert.deepEqual(
+      peers.map(({ name, state, prefixesIn, prefixesOut }) => [
+        name,
+        state,
+        prefixesIn,
+        prefixesOut,
+      ]),
+      others(2).map((o) => [`Mesh_${address(o).replaceAll('.', '_')}`, 'established', 1, 1]),
+    );
   });
 
   test('a node that leaves the datastore leaves the mesh', async () => {

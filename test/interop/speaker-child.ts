@@ -38,7 +38,12 @@ process.on('message', (message: ToSpeaker) => {
   else {
     const { ready, problems } = speaker.health;
     const peers = speaker.peers.map(({ peer, state }) => ({ address: peer.address, state }));
-    const state: FromSpeaker = { ready, problems, routeProblems: speaker.routeProblems, peers };
+    const state: FromSpeaker = {
+      ready,
+      problems,
+      routeProblems: speaker.report.routeProblems,
+      peers,
+    };
     process.send?.(state);
   }
 });

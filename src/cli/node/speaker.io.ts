@@ -1,0 +1,21 @@
+// This node's speaker, asked over the HTTP port of its probes. No root, no socket file: the address is
+// the same on the host and in every container of the node's network.
+import { messageOf } from '../../base/op-error.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+
+export const SPEAKER_URL = 'http://127.0.0.1:9098';
+const PATIENCE_MILLISECONDS = 5000;
+
+/** The JSON at `path`; undefined when nobody listens. Errors: what went wrong, in words. */
+export async function askSpeaker<T>(url: string, path: string): Promise<Result<T | undefined>> {
+  try {
+    const response = await fetch(new URL(path, url), {
+      signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
+    });
+    if (!response.ok) return fail(`${url}${path}: ${(await response.text()).trim()}`);
+    return ok((await response.json()) as T);
+  } catch (cause) {
+    const inner = (cause as { cause?: { code?: string } }).cause;
+    return inner?.code === 'ECONNREFUSED' ? ok(undefined) : fail(`${url}: ${messageOf(cause)}`);
+  }
+}

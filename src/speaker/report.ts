@@ -1,0 +1,29 @@
+// One session as /status tells it.
+import type { Rib } from '../bgp/rib.ts';
+import type { PeerReport } from '../bgp/status.ts';
+import type { Exchange } from './exchange.ts';
+import type { PeerStatus } from './speaker.io.ts';
+
+export function peerReport(
+  { peer, state, since, lastError, flaps }: PeerStatus,
+  { rib, exchange }: { readonly rib: Rib; readonly exchange: Exchange },
+): PeerReport {
+  const { name, node, address, port, family, asn, localAsn, passive } = peer;
+  return {
+    name,
+    type: 'node-to-node mesh',
+    node,
+    address,
+    port,
+    family,
+    asn,
+    localAsn,
+    passive,
+    state,
+    since: since.toISOString(),
+    ...(lastError === undefined ? {} : { lastError }),
+    flaps,
+    prefixesIn: rib.counts.get(address) ?? 0,
+    prefixesOut: exchange.told.get(address)?.announcements.size ?? 0,
+  };
+}
