@@ -47,9 +47,15 @@ export interface ServiceAccount {
 
 export interface Node {
   readonly metadata: Metadata;
-  readonly spec?: { readonly podCIDR?: string; readonly podCIDRs?: readonly string[] };
+  readonly spec?: {
+    readonly podCIDR?: string;
+    readonly podCIDRs?: readonly string[];
+    /** Cordoned. */
+    readonly unschedulable?: boolean;
+  };
   readonly status?: {
     readonly addresses?: readonly { readonly type: string; readonly address: string }[];
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
   };
 }
 

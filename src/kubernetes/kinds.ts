@@ -55,8 +55,16 @@ const podOf = ({ metadata, spec, status }: Pod): Pod => ({
 
 const nodeOf = ({ metadata, spec, status }: Node): Node => ({
   metadata: metadataOf(metadata),
-  ...(spec ? { spec: pick(spec, ['podCIDR', 'podCIDRs']) } : {}),
-  ...(status ? { status: pick(status, ['addresses']) } : {}),
+  ...(spec ? { spec: pick(spec, ['podCIDR', 'podCIDRs', 'unschedulable']) } : {}),
+  ...(status ? { status: nodeStatusOf(status) } : {}),
+});
+
+// A condition's heartbeat changes all the time; what it says hardly ever does.
+const nodeStatusOf = (status: NonNullable<Node['status']>): NonNullable<Node['status']> => ({
+  ...pick(status, ['addresses']),
+  ...(status.conditions
+    ? { conditions: status.conditions.map((condition) => pick(condition, ['type', 'status'])) }
+    : {}),
 });
 
 const onlyMetadata = ({ metadata }: Namespace | ServiceAccount): { metadata: Metadata } => ({
