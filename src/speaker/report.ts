@@ -1,18 +1,25 @@
 // One session as /status tells it.
+import type { DesiredPeer } from '../bgp/peers.ts';
 import type { Rib } from '../bgp/rib.ts';
-import type { PeerReport } from '../bgp/status.ts';
+import type { PeerReport, PeerType } from '../bgp/status.ts';
 import type { Exchange } from './exchange.ts';
 import type { PeerStatus } from './speaker.io.ts';
+
+const TYPES: Readonly<Record<DesiredPeer['kind'], PeerType>> = {
+  mesh: 'node-to-node mesh',
+  node: 'node specific',
+  global: 'global',
+};
 
 export function peerReport(
   { peer, state, since, lastError, flaps }: PeerStatus,
   { rib, exchange }: { readonly rib: Rib; readonly exchange: Exchange },
 ): PeerReport {
-  const { name, node, address, port, family, asn, localAsn, passive } = peer;
+  const { name, kind, node, address, port, family, asn, localAsn, passive } = peer;
   return {
     name,
-    type: 'node-to-node mesh',
-    node,
+    type: TYPES[kind],
+    ...(node === undefined ? {} : { node }),
     address,
     port,
     family,

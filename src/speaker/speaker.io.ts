@@ -176,7 +176,7 @@ export class Speaker {
     if (!isInSync(this.view)) return;
     this.demand = demandOf(this.view);
     this.freshOwn = undefined;
-    const addresses = new Set(this.demand.peers.map(({ localAddress }) => localAddress));
+    const addresses = new Set(this.demand.peers.flatMap(({ localAddress }) => localAddress ?? []));
     this.listeners.reconcile(addresses, this.parts.listenPort ?? this.demand.listenPort);
     this.reconcilePeerings();
     this.routing.changed();
@@ -187,7 +187,8 @@ export class Speaker {
 
   private accept(socket: Socket, peer: Ip): void {
     const known = this.peerings.get(peer)?.peering;
-    if (known && socket.localAddress === known.peer.localAddress) known.accept(socket);
+    if (known && socket.localAddress === (known.peer.localAddress ?? socket.localAddress))
+      known.accept(socket);
     else socket.destroy();
   }
 
@@ -225,11 +226,11 @@ export class Speaker {
       localAsn: peer.localAsn,
       peerAsn: peer.asn,
       routerId,
-      families: [peer.family],
+      families: peer.families,
       passive: peer.passive,
       holdTimeSeconds,
     };
-    const facts = { ...peer, families: [peer.family] };
+    const facts = { ...peer, localAddress: peer.localAddress ?? this.identity.addresses[0]! };
     let remote: Open | undefined;
     const listener = {
       established: (open: Open) => {

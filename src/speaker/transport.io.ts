@@ -77,7 +77,7 @@ export function openWire(socket: Socket, listener: WireListener): Wire {
 export interface Dial {
   readonly address: Ip;
   readonly port: number;
-  readonly localAddress: Ip;
+  readonly localAddress?: Ip | undefined;
 }
 
 /** Tries to connect once. Answers how to give up; then neither callback comes. */
@@ -86,7 +86,7 @@ export function dial(
   up: (socket: Socket) => void,
   failed: (error: string) => void,
 ): () => void {
-  const socket = tcpConnect({ host: address, port, localAddress });
+  const socket = tcpConnect({ host: address, port, ...(localAddress ? { localAddress } : {}) });
   const onError = (error: Error): void => failed(error.message);
   socket.once('error', onError);
   socket.once('connect', () => {
