@@ -58,6 +58,8 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
     const inside = kernel.enter(podNetns);
     assert.equal(inside.link('eth0')?.mac, '02:11:22:33:44:55');
     assert.equal(kernel.link('eth0'), undefined);
+    assert.equal(seen?.peerIndex, inside.link('eth0')?.index);
+    assert.equal(seen?.index, inside.link('eth0')?.peerIndex);
     inside.close();
   });
 

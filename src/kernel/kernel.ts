@@ -13,6 +13,8 @@ export interface Link {
   readonly mac?: Mac | undefined;
   readonly mtu: number;
   readonly up: boolean;
+  /** Of a veth: the index of its other end, in that one's namespace. */
+  readonly peerIndex?: number | undefined;
 }
 
 export interface InterfaceAddressOfLink {

@@ -112,8 +112,10 @@ class Memory implements MemoryKernel {
     const taken =
       this.link(pair.name) ?? [...inside.links.values()].find((l) => l.name === pair.peer);
     if (taken) throw new OpError(`add veth ${pair.name}`, 'exists', EEXIST);
+    const [index, peerIndex] = [this.machine.nextIndex++, this.machine.nextIndex++];
     const host: Link = {
-      index: this.machine.nextIndex++,
+      index,
+      peerIndex,
       name: pair.name,
       kind: 'veth',
       mtu: pair.mtu,
@@ -122,7 +124,8 @@ class Memory implements MemoryKernel {
     };
     const peer: Link = {
       ...host,
-      index: this.machine.nextIndex++,
+      index: peerIndex,
+      peerIndex: index,
       name: pair.peer,
       mac: pair.peerMac ?? mac('02:00:00:00:00:02'),
     };

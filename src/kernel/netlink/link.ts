@@ -8,6 +8,7 @@ const IFLA = {
   ADDRESS: 1,
   IFNAME: 3,
   MTU: 4,
+  LINK: 5,
   LINKINFO: 18,
   AF_SPEC: 26,
   GROUP: 27,
@@ -132,12 +133,17 @@ export function decodeLink({ body }: Message): Link | undefined {
   const info = attributes.get(IFLA.LINKINFO);
   const kind = textOf(info && attributesOf(info).get(INFO.KIND));
   const address = attributes.get(IFLA.ADDRESS);
+  const index = body.readInt32LE(4);
+  // Left out by kernels where both ends have the same index.
+  const peerIndex =
+    kind === 'veth' ? (attributes.get(IFLA.LINK)?.readInt32LE(0) ?? index) : undefined;
   return {
-    index: body.readInt32LE(4),
+    index,
     name: textOf(attributes.get(IFLA.IFNAME)),
     kind: kind || undefined,
     mac: address?.length === 6 ? macFromBytes(address) : undefined,
     mtu: attributes.get(IFLA.MTU)?.readUInt32LE(0) ?? 0,
     up: (body.readUInt32LE(8) & IFF_UP) !== 0,
+    peerIndex,
   };
 }
