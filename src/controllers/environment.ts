@@ -8,6 +8,7 @@ export const CONTROLLERS = [
   'workloadendpoint',
   'node',
   'settings',
+  'routereflector',
 ] as const;
 export type ControllerName = (typeof CONTROLLERS)[number];
 
@@ -19,6 +20,8 @@ export interface ControllersSettings {
   readonly healthPort: number;
   /** 0: no metrics are served. */
   readonly metricsPort: number;
+  /** Automatic route reflectors in each zone; 0: none. */
+  readonly reflectorsPerZone: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -51,7 +54,13 @@ export function controllersSettings(env: Environment): Result<ControllersSetting
   const metricsPort = Number(env['METRICS_PORT'] || 0);
   if (!Number.isInteger(metricsPort) || metricsPort < 0 || metricsPort > 65535)
     return fail(`METRICS_PORT: '${env['METRICS_PORT']}' is no port (0 to 65535)`);
+  const reflectorsPerZone = Number(env['CALICO_ROUTE_REFLECTORS_PER_ZONE'] || 0);
+  if (!Number.isInteger(reflectorsPerZone) || reflectorsPerZone < 0 || reflectorsPerZone > 16)
+    return fail(
+      `CALICO_ROUTE_REFLECTORS_PER_ZONE: '${env['CALICO_ROUTE_REFLECTORS_PER_ZONE']}' must be 0 to 16`,
+    );
   return ok({
+    reflectorsPerZone,
     etcdEndpoints: endpoints,
     enabled,
     logLevel: env['LOG_LEVEL'] || 'info',

@@ -18,6 +18,7 @@ import {
   policyController,
   serviceAccountController,
 } from './profiles-and-policies.io.ts';
+import { reflectorController } from './route-reflectors/controller.io.ts';
 import { settingsController } from './settings.io.ts';
 import { clusterSettings } from './settings.ts';
 import { workloadEndpointController } from './workload-endpoints.io.ts';
@@ -40,7 +41,7 @@ async function main(log: Log): Promise<void> {
     state: () => stateOf(mirror, running),
   });
   const registry = openRegistry();
-  const { metricsPort } = settings.value;
+  const { metricsPort, reflectorsPerZone } = settings.value;
   const metrics = metricsPort > 0 ? serveMetrics(registry, metricsPort) : undefined;
   const store = openEtcdStore({ endpoints: settings.value.etcdEndpoints, log });
   const parts = {
@@ -61,7 +62,8 @@ async function main(log: Log): Promise<void> {
         nodeController(parts),
         ipamCollector({ ...parts, registry, graceMilliseconds: grace.value }),
       ),
-    settings: () => settingsController(parts, cluster.value),
+    settings: () => settingsController(parts, { ...cluster.value, reflectorsPerZone }),
+    routereflector: () => reflectorController({ ...parts, perZone: reflectorsPerZone }),
   };
   for (const name of settings.value.enabled) running.set(name, controllers[name]());
   mirror.follow(store, log, stop.signal);

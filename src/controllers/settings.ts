@@ -12,6 +12,8 @@ import type { Wanted } from './wanted.ts';
 
 export interface ClusterSettings {
   readonly mesh: boolean;
+  /** More than 0: the route reflector controller decides when the mesh may go. */
+  readonly reflectorsPerZone?: number;
   readonly asNumber: number;
   /** MTU inside a tunnel in bytes; undefined leaves it to the policy engine. */
   readonly tunnelMtu: number | undefined;
@@ -129,7 +131,7 @@ export function wantedSettings(
       spec: {
         logSeverityScreen: 'Info',
         ...stored(SETTINGS_KEYS.bgp),
-        nodeToNodeMeshEnabled: settings.mesh,
+        ...(settings.reflectorsPerZone ? {} : { nodeToNodeMeshEnabled: settings.mesh }),
         asNumber: settings.asNumber,
       },
     },

@@ -2,7 +2,7 @@
 // `cdk8s synth` and by the chart's NOTES.txt.
 import type { Settings } from './constructs/settings.ts';
 import type { Of } from './helm/expr.ts';
-import { and, entryOf, eq, isOn, not } from './helm/functions.ts';
+import { and, entryOf, eq, isOn, not, str } from './helm/functions.ts';
 
 export interface Risk {
   readonly present: Of<boolean>;
@@ -20,7 +20,7 @@ export function risksOf({ networking, etcd, conf }: Settings): readonly Risk[] {
         'set Never where the nodes share a network that routes pod addresses.',
     },
     {
-      present: not(isOn(mesh)),
+      present: and(not(isOn(mesh)), eq(str(networking.bgp.route_reflectors.per_zone), '0')),
       text:
         'networking.settings.mesh is off: nodes exchange no routes, so pods reach only pods ' +
         'of their own node until BGP peers are configured.',

@@ -137,7 +137,11 @@ test('property: whatever changes between, all stay connected and it comes to res
     fc.property(fc.array(change, { minLength: 1, maxLength: 6 }), (changes) => {
       let now = facts({ nodes: ['a', 'b', 'c', 'd', 'e'].map((name) => node(name)) });
       for (const { eligible, perZone } of changes) {
-        const nodes = now.nodes.map((one, i) => ({ ...one, eligible: eligible[i]!, alive: eligible[i]! }));
+        const nodes = now.nodes.map((one, i) => ({
+          ...one,
+          eligible: eligible[i]!,
+          alive: eligible[i]!,
+        }));
         now = run({ ...now, nodes, perZone }).end;
       }
       const wanted = chooseReflectors(now, byName);

@@ -77,7 +77,7 @@ function environment(settings: Settings): EnvironmentVariable[] {
     fromConfig('ETCD_ENDPOINTS', 'etcd_endpoints'),
     {
       name: 'ENABLED_CONTROLLERS',
-      value: 'policy,namespace,serviceaccount,workloadendpoint,node,settings',
+      value: 'policy,namespace,serviceaccount,workloadendpoint,node,settings,routereflector',
     },
     { name: 'LOG_LEVEL', value: entryOf(conf.node, 'LOG_LEVEL', 'info') },
     { name: 'HEALTH_HOST', value: '127.0.0.1' },
@@ -85,6 +85,10 @@ function environment(settings: Settings): EnvironmentVariable[] {
     // Values and not references: their change restarts the pod, which writes them anew.
     { name: 'CALICO_SETTINGS_MESH', value: switchText(mesh) },
     { name: 'CALICO_SETTINGS_ASNUMBER', value: str(networking.bgp.asnumber) },
+    {
+      name: 'CALICO_ROUTE_REFLECTORS_PER_ZONE',
+      value: str(networking.bgp.route_reflectors.per_zone),
+    },
     { name: 'CALICO_SETTINGS_MTU', value: str(effectiveMtu(settings)) },
     { name: 'CALICO_IPV4POOL_CIDR', value: networking.podSubnet },
     { name: 'CALICO_IPV4POOL_IPIP', value: ippool.ipip.mode },

@@ -71,6 +71,17 @@ const Networking = Type.Object(
           default: 64512,
           description: 'AS number of the nodes, 1 to 4294967295',
         }),
+        route_reflectors: Type.Object(
+          {
+            per_zone: integer(
+              0,
+              0,
+              16,
+              'Nodes of each zone that become route reflectors by themselves and replace the mesh; 0: none',
+            ),
+          },
+          closed,
+        ),
         ipv4: family('IPv4 peers; reserved, leave it empty'),
         ipv6: family('IPv6 peers; reserved, leave it empty'),
       },
