@@ -64,8 +64,8 @@ export function candidateOf(
 }
 
 /**
- * A cluster ID of its own for each reflector (RFC 4456 section 7): with a common one, a client whose
- * session with one of them is down could not be reached from there.
+ * A cluster ID of its own for each reflector (RFC 4456 section 7): with a common one, a client
+ * whose session with one of them is down could not be reached from there.
  */
 export function clusterIdOf(bgp: Node['spec']['bgp']): string | undefined {
   return bgp?.ipv4Address?.split('/')[0] || undefined;
