@@ -10,6 +10,8 @@ export interface SpeakerSettings {
   readonly logLevel: string;
   readonly healthHost: string;
   readonly healthPort: number;
+  /** 0: no metrics are served. */
+  readonly metricsPort: number;
   readonly holdTimeSeconds: number;
   /** Undefined: the node's IPv4 address. */
   readonly routerId: Ip | undefined;
@@ -21,6 +23,7 @@ export interface SpeakerSettings {
  */
 export const DEFAULT_HOLD_TIME_SECONDS = 90;
 const DEFAULT_HEALTH_PORT = 9098;
+const DEFAULT_METRICS_PORT = 9092;
 
 /** Errors: the first variable that cannot be used. */
 export function parseEnvironment(
@@ -45,12 +48,15 @@ export function parseEnvironment(
   const routerId = routerIdText === 'hash' ? hashedRouterId(node) : parseIp(routerIdText);
   if (routerIdText && (!routerId || routerId.includes(':') || routerId === '0.0.0.0'))
     wrong.push(`CALICO_ROUTER_ID: '${routerIdText}' must be 'hash' or an IPv4 address`);
+  // The switch is the agent's: one setting of the chart for both containers of the pod.
+  const measured = (env['FELIX_PROMETHEUSMETRICSENABLED'] ?? '').toLowerCase() === 'true';
   const settings: SpeakerSettings = {
     etcdEndpoints,
     node,
     logLevel: env['LOG_LEVEL'] || 'info',
     healthHost: env['BGP_HEALTH_HOST'] || '127.0.0.1',
     healthPort: number('BGP_HEALTH_PORT', DEFAULT_HEALTH_PORT, 1, 65535),
+    metricsPort: measured ? number('BGP_METRICS_PORT', DEFAULT_METRICS_PORT, 1, 65535) : 0,
     holdTimeSeconds: number('BGP_HOLD_TIME_SECONDS', DEFAULT_HOLD_TIME_SECONDS, 3, 65535),
     routerId,
   };

@@ -5,15 +5,18 @@
 //   LOG_LEVEL               info
 //   BGP_HOLD_TIME_SECONDS   90; the lower value of both sides counts
 //   CALICO_ROUTER_ID        empty (the node's IPv4 address), an address, or `hash`
+//   FELIX_PROMETHEUSMETRICSENABLED, BGP_METRICS_PORT   false, 9092
 //   BGP_HEALTH_HOST, BGP_HEALTH_PORT   127.0.0.1, 9098
 import { promises as fs } from 'node:fs';
 import { systemClock } from '../base/clock.io.ts';
 import { openLog } from '../base/log.io.ts';
+import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import { openEtcdStore } from '../datastore/etcd.io.ts';
 import { openKernel } from '../kernel/netns.io.ts';
 import { parseEnvironment } from './environment.ts';
 import { serveHealth } from './health.io.ts';
+import { measureSpeaker } from './metrics.io.ts';
 import { openSpeaker } from './speaker.io.ts';
 
 async function main(): Promise<void> {
@@ -39,6 +42,10 @@ async function main(): Promise<void> {
     { host: settings.healthHost, port: settings.healthPort, log },
     speaker,
   );
+  const registry = openRegistry();
+  measureSpeaker(registry, () => speaker.report);
+  const { metricsPort } = settings;
+  const metrics = metricsPort > 0 ? serveMetrics(registry, metricsPort) : undefined;
   log.info({ node: settings.node, holdTimeSeconds: settings.holdTimeSeconds }, 'the speaker runs');
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);
@@ -46,6 +53,7 @@ async function main(): Promise<void> {
   });
   speaker.close();
   health.close();
+  metrics?.close();
   store.close();
   log.info('the speaker has stopped');
 }
