@@ -2,6 +2,7 @@
 // sessions as JSON (a SpeakerReport).
 import { createServer, type Server } from 'node:http';
 import type { Log } from '../base/log.io.ts';
+import { readinessText } from './readiness.ts';
 import type { Speaker } from './speaker.io.ts';
 
 const LISTEN_RETRY_MS = 1000;
@@ -21,8 +22,8 @@ export function serveHealth(
         answer(200, 'live');
         break;
       case '/readiness': {
-        const { ready, problems } = speaker.health;
-        answer(ready ? 200 : 503, problems.length > 0 ? problems.join('\n') : 'ready');
+        const { health } = speaker;
+        answer(health.ready ? 200 : 503, readinessText(health));
         break;
       }
       case '/status':

@@ -1,8 +1,9 @@
-// What the readiness probe says: every problem by name. After the first half minute one session is
+// What the readiness probe says: every problem by name, sessions in the words of Calico's own probe,
+// which monitoring looks for ("BIRD" is the speaker there). After the first half minute one session is
 // enough, so that a dead node does not make all the others unready too.
 import type { MeshNode } from '../bgp/peers.ts';
 import type { SessionState } from '../bgp/session.ts';
-import type { Ip } from '../net/ip.ts';
+import { type Family, familyOf, type Ip } from '../net/ip.ts';
 
 export interface SpeakerFacts {
   readonly inSync: boolean;
@@ -31,11 +32,22 @@ export function readinessOf(facts: SpeakerFacts): SpeakerHealth {
     ...listenErrors,
   ];
   const missing = peers.filter(({ state }) => state !== 'established').map((p) => p.address);
-  const problems = [
-    ...blocking,
-    ...(missing.length > 0 ? [`BGP not established with ${missing.join(',')}`] : []),
-  ];
+  const problems = [...blocking, ...notEstablished(missing, 4), ...notEstablished(missing, 6)];
   const enough =
     missing.length === 0 || (upForMs > ALL_SESSIONS_MS && missing.length < peers.length);
   return { ready: blocking.length === 0 && enough, problems };
 }
+
+function notEstablished(missing: readonly Ip[], family: Family): readonly string[] {
+  const peers = missing.filter((address) => familyOf(address) === family);
+  const bird = family === 4 ? 'BIRD' : 'BIRD6';
+  return peers.length > 0
+    ? [`${bird} is not ready: BGP not established with ${peers.join(',')}`]
+    : [];
+}
+
+/** The probe's answer. */
+export const readinessText = ({ ready, problems }: SpeakerHealth): string =>
+  problems
+    .map((problem) => (ready ? problem : `calico/node is not ready: ${problem}`))
+    .join('\n') || 'ready';

@@ -7,7 +7,7 @@ import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
 import { DEFAULT_HOLD_TIME_SECONDS, parseEnvironment } from './environment.ts';
 import { farewell, greet, newExchange, news, retellAll } from './exchange.ts';
-import { readinessOf } from './readiness.ts';
+import { readinessOf, readinessText } from './readiness.ts';
 import {
   concerns,
   demandOf,
@@ -206,7 +206,7 @@ const READY = {
   upForMs: 1000,
 };
 test('readiness names what is missing', () => {
-  const missing = ['BGP not established with 10.0.0.3'];
+  const missing = ['BIRD is not ready: BGP not established with 10.0.0.3'];
   assert.deepEqual(readinessOf(READY), { ready: false, problems: missing });
   assert.deepEqual(readinessOf({ ...READY, upForMs: 31_000 }), { ready: true, problems: missing });
   assert.deepEqual(readinessOf({ ...READY, peers: [] }), { ready: true, problems: [] });
@@ -216,6 +216,13 @@ test('readiness names what is missing', () => {
   });
   const alone = READY.peers.slice(1);
   assert.equal(readinessOf({ ...READY, peers: alone, upForMs: 60_000 }).ready, false);
+  const six = { address: ip('fd00::3'), state: 'active' as const };
+  assert.equal(
+    readinessText(readinessOf({ ...READY, peers: [...alone, six] })),
+    `calico/node is not ready: BIRD is not ready: BGP not established with 10.0.0.3
+calico/node is not ready: BIRD6 is not ready: BGP not established with fd00::3`,
+  );
+  assert.equal(readinessText({ ready: true, problems: [] }), 'ready');
 });
 
 test('environment: defaults, and one sentence for what cannot be used', () => {

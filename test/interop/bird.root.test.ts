@@ -130,7 +130,11 @@ for (const { who, ours, theirs, extra } of SESSIONS) {
     test('a silent peer: its routes go when the hold time is over, and come back', async () => {
       hosts.bird!.kill('SIGSTOP');
       await hosts.routesAre([blackhole], 6000);
-      assert.deepEqual((await hosts.state()).problems, [`BGP not established with ${theirs}`]);
+      const [problem = ''] = (await hosts.state()).problems;
+      assert.match(
+        problem,
+        new RegExp(`^BIRD6? is not ready: BGP not established with ${theirs}$`),
+      );
       hosts.bird!.kill('SIGCONT');
       await hosts.established(30_000);
       await hosts.routesAre([blackhole, theirRoute]);
