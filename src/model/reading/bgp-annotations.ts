@@ -1,0 +1,83 @@
+// What Calico's resources have no field for stands in annotations, which its own tools keep: on a
+// BGPPeer for its sessions, on BGPConfiguration `default` for all sessions that say nothing.
+//
+//   calico-kit.io/bfd              on, off, or transmit=100ms,receive=100ms,multiplier=3
+//   calico-kit.io/hold-time        9s; 0s or at least 3s
+//   calico-kit.io/max-prefixes     100000
+//   calico-kit.io/explicit-policy  true: an external peer without filters exchanges no routes
+//   calico-kit.io/add-path         false: one path to a prefix only
+import { type Fields, flag, parsed, withoutAbsent } from './fields.ts';
+
+export interface SessionWishes {
+  /** `off` although the cluster wishes it. */
+  readonly bfd?: BfdTimers | 'off';
+  readonly holdTimeSeconds?: number;
+  readonly maxPrefixes?: number;
+  readonly explicitPolicy?: boolean;
+  readonly addPath?: boolean;
+}
+
+/** RFC 5880: intervals in milliseconds, and how many missed packets end the session. */
+export interface BfdTimers {
+  readonly transmitMs: number;
+  readonly receiveMs: number;
+  readonly multiplier: number;
+}
+
+const PREFIX = 'calico-kit.io/';
+export const DEFAULT_BFD: BfdTimers = { transmitMs: 150, receiveMs: 150, multiplier: 3 };
+const BFD_MS = { min: 10, max: 60_000 } as const;
+const HOLD_SECONDS = { min: 3, max: 65_535 } as const;
+
+/** Reads the annotations of a resource; what is wrong goes to its problems. */
+export function sessionWishes(metadata: Fields): SessionWishes {
+  const texts = metadata.object['annotations'] ?? {};
+  const annotations: Fields = {
+    object: Object.fromEntries(
+      Object.entries(texts).map(([key, value]) => [key, BOOLEANS[String(value)] ?? value]),
+    ),
+    path: 'annotation',
+    problems: metadata.problems,
+  };
+  return withoutAbsent({
+    bfd: parsed(annotations, `${PREFIX}bfd`, BFD_WANTED, (v) => bfdOf(String(v))),
+    holdTimeSeconds: parsed(annotations, `${PREFIX}hold-time`, 'hold time such as 9s', (v) =>
+      holdTimeOf(String(v)),
+    ),
+    maxPrefixes: parsed(annotations, `${PREFIX}max-prefixes`, 'number of prefixes', (v) =>
+      /^[1-9]\d{0,9}$/.test(String(v)) ? Number(v) : undefined,
+    ),
+    explicitPolicy: flag(annotations, `${PREFIX}explicit-policy`),
+    addPath: flag(annotations, `${PREFIX}add-path`),
+  });
+}
+
+const BOOLEANS: Readonly<Record<string, boolean>> = { true: true, false: false };
+const BFD_WANTED = 'BFD setting such as transmit=150ms,receive=150ms,multiplier=3';
+
+function bfdOf(text: string): BfdTimers | 'off' | undefined {
+  if (text === 'on' || text === 'true') return DEFAULT_BFD;
+  if (text === 'off' || text === 'false') return 'off';
+  const parts = new Map(text.split(',').map((part) => part.split('=', 2) as [string, string]));
+  const ms = (name: string, otherwise: number): number => {
+    const found = /^(\d{1,5})ms$/.exec(parts.get(name) ?? `${otherwise}ms`);
+    return found ? Number(found[1]) : Number.NaN;
+  };
+  const timers = {
+    transmitMs: ms('transmit', DEFAULT_BFD.transmitMs),
+    receiveMs: ms('receive', DEFAULT_BFD.receiveMs),
+    multiplier: Number(parts.get('multiplier') ?? DEFAULT_BFD.multiplier),
+  };
+  const known = [...parts.keys()].every((n) => ['transmit', 'receive', 'multiplier'].includes(n));
+  const bounded = [timers.transmitMs, timers.receiveMs].every(
+    (n) => n >= BFD_MS.min && n <= BFD_MS.max,
+  );
+  const { multiplier } = timers;
+  const counted = Number.isInteger(multiplier) && multiplier >= 1 && multiplier <= 255;
+  return known && bounded && counted ? timers : undefined;
+}
+
+function holdTimeOf(text: string): number | undefined {
+  const n = Number(/^(\d{1,5})s$/.exec(text)?.[1] ?? Number.NaN);
+  return n === 0 || (n >= HOLD_SECONDS.min && n <= HOLD_SECONDS.max) ? n : undefined;
+}
