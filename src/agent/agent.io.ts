@@ -22,6 +22,7 @@ import { ReleaseJournal } from './cni/del/journal.io.ts';
 import { LinkRemoval } from './cni/del/link-removal.io.ts';
 import { CallGate } from './cni/gate.ts';
 import { serveCni } from './cni/server.io.ts';
+import { Turns } from './cni/turns.ts';
 import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
 import { watchInvariants } from './invariants.io.ts';
@@ -140,6 +141,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     log,
     failpoint: failpointOf(settings.failpoint),
     forgetFlows: deleteFlows,
+    turns: new Turns(),
     removal: new LinkRemoval(kernel, log),
     journal: new ReleaseJournal(settings.journalFolder),
     recoverSoon: progress.recovery.soon,

@@ -10,6 +10,8 @@ import { sweepNode } from './sweep.io.ts';
 const SOON_MILLISECONDS = 1000;
 const AGAIN_MILLISECONDS = 3000;
 const ANYWAY_MILLISECONDS = 300_000;
+/** So long calls wait for one that is under way, so that this may run alone. */
+const HOLD_MILLISECONDS = 250;
 
 /** Releases that DEL had to put off, then whatever is provably dead. Throws OpError. */
 export async function recover(context: CniContext): Promise<Record<string, number>> {
@@ -41,7 +43,7 @@ export class Recovery {
       ]);
       this.asked = Promise.withResolvers<void>();
       try {
-        const done = await gate.alone(() => recover(context));
+        const done = await gate.alone(() => recover(context), this.pause(HOLD_MILLISECONDS));
         if (Object.values(done).some((count) => count > 0)) context.log.warn(done, 'put in order');
         wait = ANYWAY_MILLISECONDS;
       } catch (cause) {

@@ -15,7 +15,6 @@ import { addPod } from './add/add.io.ts';
 import type { CniContext } from './context.ts';
 import { deletePod, replayJournal } from './del/del.io.ts';
 import { ReleaseJournal } from './del/journal.io.ts';
-import { CallGate } from './gate.ts';
 import { manageAddress } from './ipam-only.io.ts';
 import { memoryNode as node, request } from './memory-node.cases.ts';
 
@@ -187,19 +186,6 @@ test('the sweep leaves what a bridge answers for: no route shows it', async () =
   assert.deepEqual(await sweepNode(n.context), { endpoints: 0, addresses: 0, interfaces: 0 });
   assert.equal(n.allocator.handles().size, 1);
   n.done();
-});
-
-test('the gate: a sweep runs alone', async () => {
-  const gate = new CallGate();
-  const seen: string[] = [];
-  const call = (name: string) =>
-    gate.call(async () => {
-      seen.push(`${name} in`);
-      await setTimeout(5);
-      seen.push(`${name} out`);
-    });
-  await Promise.all([call('a'), gate.alone(async () => void seen.push('sweep')), call('b')]);
-  assert.deepEqual(seen, ['a in', 'a out', 'sweep', 'b in', 'b out']);
 });
 
 test('DEL while the datastore is away: the pod is cut off, the release waits on disk and is carried out later', async () => {

@@ -21,15 +21,23 @@ export async function carryOut(
     case 'STATUS':
       return tellStatus(context, request);
     default:
+      return context.turns.take(request, (overtaken) => attach(context, request, overtaken));
   }
+}
+
+async function attach(
+  context: CniContext,
+  request: CniRequest,
+  overtaken: AbortSignal,
+): Promise<Result<string, CniError>> {
   if (request.ipamOnly) return manageAddress(context, request);
   switch (request.command) {
     case 'ADD':
-      return addPod(context, request);
-    case 'DEL':
-      return deleteAttachment(context, request);
+      return addPod(context, request, overtaken);
     case 'CHECK':
       return checkPod(context, request);
+    default:
+      return deleteAttachment(context, request);
   }
 }
 

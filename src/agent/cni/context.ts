@@ -11,6 +11,7 @@ import type { PolicyEngine } from '../policy-engine.io.ts';
 import type { DatastoreView } from '../view.ts';
 import type { ReleaseJournal } from './del/journal.io.ts';
 import type { LinkRemoval } from './del/link-removal.io.ts';
+import type { Turns } from './turns.ts';
 
 export interface CniContext {
   readonly node: string;
@@ -29,6 +30,7 @@ export interface CniContext {
   readonly log: Log;
   /** How many calls are under way. */
   readonly callCount: () => number;
+  readonly turns: Turns;
   readonly removal: LinkRemoval;
   readonly journal: ReleaseJournal;
   /** Something was left undone: look after it within seconds. */

@@ -21,11 +21,12 @@ const PATIENCE_MILLISECONDS = 60_000;
 const DEFAULT_PATH = '/opt/cni/bin';
 const OUTPUT_BYTES_MAX = 1 << 20;
 
-/** Answers the plugin's stdout. */
+/** Answers the plugin's stdout. The plugin is ended when the signal fires. */
 export async function callDelegate(
   context: CniContext,
   request: CniRequest,
   command: Command,
+  signal?: AbortSignal,
 ): Promise<Result<string, CniError>> {
   const type = request.config.ipamType;
   const path = findPlugin(type, request.pluginPath || DEFAULT_PATH);
@@ -37,7 +38,7 @@ export async function callDelegate(
   if (!podCidrs.ok) return podCidrs;
   const config = delegateConfig(request, podCidrs.value);
   if (!config.ok) return config;
-  return run(path, type, delegateEnvironment(request, command), config.value);
+  return run(path, type, delegateEnvironment(request, command), { stdin: config.value, signal });
 }
 
 /** Whether the addresses come from another IPAM plugin. */
@@ -75,12 +76,14 @@ function run(
   path: string,
   type: string,
   env: Readonly<Record<string, string>>,
-  stdin: string,
+  { stdin, signal }: { readonly stdin: string; readonly signal: AbortSignal | undefined },
 ): Promise<Result<string, CniError>> {
   return new Promise((resolve) => {
     const options = {
       env: { PATH: process.env['PATH'] ?? '', ...env },
       timeout: PATIENCE_MILLISECONDS,
+      killSignal: 'SIGKILL' as const,
+      ...(signal ? { signal } : {}),
       maxBuffer: OUTPUT_BYTES_MAX,
       encoding: 'utf8' as const,
     };

@@ -1,5 +1,7 @@
 // Calls run side by side; a sweep runs alone: it waits until no call is under way, and calls that
-// arrive meanwhile wait for it.
+// arrive meanwhile wait for it. A call that takes long (a readiness gate, another plugin) must not make
+// the others wait as long: then the sweep gives up.
+import { OpError } from '../../base/op-error.ts';
 
 export class CallGate {
   private calls = 0;
@@ -22,13 +24,16 @@ export class CallGate {
     }
   }
 
-  /** Runs a sweep alone. */
-  async alone<T>(work: () => Promise<T>): Promise<T> {
+  /** Runs a sweep alone. Throws OpError when calls are still under way once `patience` has ended. */
+  async alone<T>(work: () => Promise<T>, patience: Promise<unknown>): Promise<T> {
     while (this.sweeping) await this.sweeping;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.sweeping = promise;
     try {
-      if (this.calls > 0) await new Promise<void>((go) => this.idle.push(go));
+      if (this.calls > 0) {
+        await Promise.race([new Promise<void>((go) => this.idle.push(go)), patience]);
+        if (this.calls > 0) throw new OpError('run alone', `${this.calls} calls are under way`);
+      }
       return await work();
     } finally {
       this.sweeping = undefined;

@@ -23,16 +23,25 @@ export async function collectGarbage(
   });
   const endpoints = new Set(context.view.endpoints.map(({ endpoint }) => keyOf(endpoint)));
   const failures: CniError[] = [];
-  const attempt = async (deletion: Promise<Result<string, CniError>>): Promise<void> => {
-    const deleted = await deletion;
-    if (!deleted.ok) failures.push(deleted.error);
+  const attempt = async (work: Promise<Result<string, CniError>>): Promise<void> => {
+    const done = await work;
+    if (!done.ok) failures.push(done.error);
   };
-  for (const endpoint of stale.endpoints)
-    await attempt(deleteAttachment(context, deletionOf(request, attachmentOf(endpoint), endpoint)));
+  // What a call is at work on is no garbage.
+  const inUse = ({ containerId }: Attachment): boolean =>
+    context.turns.has({ containerId, ipamOnly: request.ipamOnly });
+  for (const endpoint of stale.endpoints) {
+    const attachment = attachmentOf(endpoint);
+    if (inUse(attachment)) continue;
+    const deletion = deletionOf(request, attachment, endpoint);
+    await attempt(context.turns.take(deletion, () => deleteAttachment(context, deletion)));
+  }
   for (const attachment of stale.addresses) {
+    if (inUse(attachment)) continue;
     // An endpoint's address goes with the endpoint, which is another call's.
     if (endpoints.has(`${attachment.containerId}/${attachment.ifname}`)) continue;
-    await attempt(manageAddress(context, deletionOf(request, attachment)));
+    const deletion = deletionOf(request, attachment);
+    await attempt(context.turns.take(deletion, () => manageAddress(context, deletion)));
   }
   // CNI SPEC, section "GC": a plugin must pass it on to the plugins that it delegates to.
   if (isDelegated(request)) await attempt(callDelegate(context, request, 'GC'));

@@ -20,6 +20,7 @@ import { DatastoreView } from '../view.ts';
 import type { CniContext } from './context.ts';
 import { ReleaseJournal } from './del/journal.io.ts';
 import { LinkRemoval } from './del/link-removal.io.ts';
+import { Turns } from './turns.ts';
 
 const CONFIG = {
   cniVersion: '0.3.0',
@@ -111,6 +112,7 @@ export async function memoryNode(options: NodeOptions = {}) {
     journal: new ReleaseJournal(folder),
     recoverSoon: () => {},
     callCount: () => 1,
+    turns: new Turns(),
     removal: new LinkRemoval(kernel, openLog('test', 'fatal')),
   };
   const endpoints = async (): Promise<number> =>

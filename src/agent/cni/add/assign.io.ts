@@ -1,36 +1,20 @@
 // The datastore half of ADD: address, handle and WorkloadEndpoint in one transaction, and the way
 // back when a later step fails.
 import { randomUUID } from 'node:crypto';
-import type { UndoList } from '../../../base/undo.ts';
 import { statefulSetOf } from '../../../cni/annotations.ts';
-import { buildEndpoint, type EndpointIdentity } from '../../../cni/endpoint.ts';
-import { type CniRequest, handleIdOf, stableHandleOf } from '../../../cni/request.ts';
+import { buildEndpoint } from '../../../cni/endpoint.ts';
+import { handleIdOf, stableHandleOf } from '../../../cni/request.ts';
 import type { AlongsideWrites, AssignOutcome, AssignRequest } from '../../../ipam/allocator.io.ts';
 import { resourceKey } from '../../../model/keys.ts';
 import { API_VERSION, printResource } from '../../../model/resource.ts';
 import type { WorkloadEndpoint } from '../../../model/workload-endpoint.ts';
 import type { Ip } from '../../../net/ip.ts';
-import type { Mac } from '../../../net/mac.ts';
 import type { StoredEndpoint } from '../../view.ts';
 import type { CniContext } from '../context.ts';
-import type { Outside } from './outside.io.ts';
-import type { Owner } from './owner.io.ts';
+import type { Call } from './call.io.ts';
 
 /** Attempts when another writer changed the endpoint between our read and our write. */
 const ENDPOINT_CONFLICTS_MAX = 5;
-
-/** One ADD on its way. */
-export interface Call {
-  readonly context: CniContext;
-  readonly request: CniRequest;
-  readonly identity: EndpointIdentity;
-  readonly owner: Owner;
-  readonly mac: Mac;
-  readonly mtu: number;
-  /** Absent: Calico's IPAM gives the addresses. */
-  readonly outside: Outside | undefined;
-  readonly undo: UndoList;
-}
 
 export type Assigned = Extract<AssignOutcome, { kind: 'assigned' }> & {
   readonly endpointJson: string;

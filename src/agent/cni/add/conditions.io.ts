@@ -36,27 +36,34 @@ function textOf(path: string): string | undefined {
   }
 }
 
-/** Resolves when every URL has answered with success. Errors: 11, the URL by name. */
+/**
+ * Resolves when every URL has answered with success. Errors: 11, the URL by name. Rejects when the
+ * signal fires.
+ */
 export async function passGates(
   urls: readonly string[],
+  signal: AbortSignal,
   { everyMilliseconds, patienceMilliseconds } = GATE,
 ): Promise<Result<void, CniError>> {
   const end = performance.now() + patienceMilliseconds;
   for (const url of urls) {
     for (;;) {
-      const problem = await problemOf(url, everyMilliseconds);
+      const problem = await problemOf(
+        url,
+        AbortSignal.any([signal, AbortSignal.timeout(everyMilliseconds)]),
+      );
       if (problem === undefined) break;
       if (performance.now() + everyMilliseconds > end)
         return fail(cniError('tryAgain', `readiness gate ${url}: ${problem}`));
-      await setTimeout(everyMilliseconds);
+      await setTimeout(everyMilliseconds, undefined, { signal });
     }
   }
   return ok(undefined);
 }
 
-async function problemOf(url: string, milliseconds: number): Promise<string | undefined> {
+async function problemOf(url: string, signal: AbortSignal): Promise<string | undefined> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(milliseconds) });
+    const response = await fetch(url, { signal });
     await response.body?.cancel();
     return response.ok ? undefined : `it answers ${response.status}`;
   } catch (cause) {

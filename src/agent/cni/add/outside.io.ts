@@ -27,7 +27,7 @@ export async function addressesOutside(
   context: CniContext,
   request: CniRequest,
   wishes: Wishes,
-  undo: UndoList,
+  { undo, overtaken }: { readonly undo: UndoList; readonly overtaken: AbortSignal },
 ): Promise<Result<Outside | undefined, CniError>> {
   if (wishes.addressesNoIpam.length > 0)
     return ok({ ips: wishes.addressesNoIpam, routes: [], dns: {} });
@@ -36,7 +36,7 @@ export async function addressesOutside(
     const deleted = await callDelegate(context, request, 'DEL');
     if (!deleted.ok) throw new Error(deleted.error.msg);
   });
-  const stdout = await callDelegate(context, request, 'ADD');
+  const stdout = await callDelegate(context, request, 'ADD', overtaken);
   if (!stdout.ok) return stdout;
   const result = delegateResult(request.config.ipamType, stdout.value);
   if (!result.ok) return result;

@@ -8,6 +8,7 @@ import { type CniError, cniError } from '../../../cni/errors.ts';
 import * as plan from '../../../cni/plan.ts';
 import { type CniRequest, handleIdOf } from '../../../cni/request.ts';
 import type { AlongsideWrites } from '../../../ipam/allocator.io.ts';
+import type { Kernel, Link } from '../../../kernel/kernel.ts';
 import { type Ip, parseIp } from '../../../net/ip.ts';
 import type { StoredEndpoint } from '../../view.ts';
 import { refreshEndpoint } from '../add/assign.io.ts';
@@ -100,32 +101,29 @@ const belongsToAnother = (
   { containerId }: { readonly containerId: string },
 ): boolean => endpoint.spec.containerID !== undefined && endpoint.spec.containerID !== containerId;
 
-const ENOENT = 2;
-
 // The endpoint's record says whose the host interface is: then its routes go at once, so that the
-// address may go to another pod, and the link soon. Else only what is inside the container's own
-// namespace is surely this container's: the host's name is the pod's, which a newer sandbox may have.
+// address may go to another pod, and the link soon. Without a record it is what an unfinished ADD left,
+// this container's if its other end is in this container's namespace: another container may have the
+// namespace's path by now, and a newer sandbox of the pod the host interface's name.
 async function deleteInterface(
-  context: CniContext,
+  { kernel, removal, view }: CniContext,
   request: CniRequest,
   key: string,
   hostInterface: string,
 ): Promise<void> {
-  const { kernel, removal, view } = context;
-  const stored = view.endpoint(key);
-  const ours =
-    stored !== undefined &&
-    stored.endpoint.spec.containerID === request.containerId &&
-    removal.mayBelongTo(hostInterface, request.containerId);
-  const link = ours ? kernel.link(hostInterface) : undefined;
-  if (link) {
-    const addresses = (stored?.endpoint.spec.ipNetworks ?? []).flatMap(addressOf);
-    const routes = addresses.map((ip) => plan.hostRoute(link.index, ip));
+  const { containerID, interfaceName, ipNetworks = [] } = view.endpoint(key)?.endpoint.spec ?? {};
+  const isRecorded = containerID === request.containerId;
+  const name = (isRecorded ? interfaceName : undefined) ?? hostInterface;
+  if (!removal.mayBelongTo(name, request.containerId)) return;
+  const link = kernel.link(name);
+  if (!link) return;
+  if (isRecorded) {
+    const routes = ipNetworks.flatMap(addressOf).map((ip) => plan.hostRoute(link.index, ip));
     kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
     removal.doom(link);
     return;
   }
-  if (request.netns) await deletedInside(context, request);
+  if (containerID === undefined && leadsInto(kernel, link, request)) await kernel.deleteLink(name);
 }
 
 const addressOf = (network: string): readonly Ip[] => {
@@ -133,12 +131,16 @@ const addressOf = (network: string): readonly Ip[] => {
   return ip ? [ip] : [];
 };
 
-/** False: the namespace is gone, or holds no such interface. */
-async function deletedInside(context: CniContext, request: CniRequest): Promise<boolean> {
+const ENOENT = 2;
+
+/** Whether the link's other end is the interface in the container's namespace. */
+function leadsInto(kernel: Kernel, host: Link, { netns, ifname }: CniRequest): boolean {
+  if (netns === '') return false;
   try {
-    const inside = context.kernel.enter(request.netns);
+    const inside = kernel.enter(netns);
     try {
-      return await inside.deleteLink(request.ifname);
+      const link = inside.link(ifname);
+      return link?.index === host.peerIndex && link?.peerIndex === host.index;
     } finally {
       inside.close();
     }

@@ -1,0 +1,128 @@
+// The kernel half of ADD: the pair with both its ends, and the host's routes to the pod.
+import { OpError } from '../../../base/op-error.ts';
+import { fail, ok, type Result } from '../../../base/result.ts';
+import { type CniError, cniError } from '../../../cni/errors.ts';
+import * as plan from '../../../cni/plan.ts';
+import { type Kernel, type Link, ROUTE_PROTOCOL } from '../../../kernel/kernel.ts';
+import { familyOf, type Ip } from '../../../net/ip.ts';
+import { type Call, reach } from './call.io.ts';
+
+const ENOENT = 2;
+const EEXIST = 17;
+
+export interface Veth {
+  readonly host: Link;
+  /** The interface in the container. */
+  readonly pod: Link;
+}
+
+/** Makes the pair and does to it what needs no address. Throws OpError. */
+export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
+  const { request, identity } = call;
+  const { kernel, removal } = call.context;
+  const hasV6 = wantsV6(call);
+  const removed = removal.gone(identity.hostInterface);
+  if (removed) await removed;
+  // A pair of the same name is what an earlier, unfinished ADD of this pod left.
+  if (kernel.link(identity.hostInterface)) await kernel.deleteLink(identity.hostInterface);
+  let link = await addPair(call);
+  if (!link) {
+    await removal.removeAll(); // a former container's of this namespace may be among them
+    link = await addPair(call);
+  }
+  if (!link) {
+    const msg = `interface ${request.ifname} already exists in the container; call DEL first`;
+    return fail(cniError('internal', msg));
+  }
+  removal.made(link.name, request.containerId);
+  call.undo.push('veth', () => unmake(call));
+  setSysctls(kernel, plan.hostSysctls(link.name, hasV6), hasV6);
+  kernel.apply(plan.hostLinkChanges(link.index));
+  await reach(call, 'add:veth');
+  return ok({ host: link, pod: preparePod(call, hasV6) });
+}
+
+// A newer container of the pod may have made its own under the name.
+async function unmake({ context, request, identity }: Call): Promise<void> {
+  if (context.removal.mayBelongTo(identity.hostInterface, request.containerId))
+    await context.kernel.deleteLink(identity.hostInterface);
+}
+
+/** Undefined: the container has an interface of that name already. */
+async function addPair(call: Call): Promise<Link | undefined> {
+  const { context, request, identity, mac, mtu } = call;
+  try {
+    return await context.kernel.addVeth({
+      name: identity.hostInterface,
+      peer: request.ifname,
+      peerNetns: request.netns,
+      mtu,
+      peerMac: mac,
+    });
+  } catch (cause) {
+    if (cause instanceof OpError && cause.errno === EEXIST) return undefined;
+    throw cause;
+  }
+}
+
+// What needs no address is done while that is being stored.
+function preparePod({ request, inside }: Call, hasV6: boolean): Link {
+  const { config, ifname } = request;
+  const link = inside.link(ifname);
+  if (!link) throw new OpError(`configure ${ifname}`, 'the interface vanished from the container');
+  setSysctls(inside, plan.podSysctlsBefore(ifname, hasV6), hasV6);
+  setSysctls(inside, plan.podSysctls(config.allowIpForwarding, hasV6), hasV6);
+  inside.apply(plan.podLinkUp(link.index));
+  return link;
+}
+
+/** Addresses and routes inside the container. Throws OpError. */
+export function configurePod(call: Call, { pod }: Veth, ips: readonly Ip[]): void {
+  const { config, ifname } = call.request;
+  const destinations = plan.destinationsOf(call.outside?.routes ?? [], config.includeDefaultRoutes);
+  const metric = plan.metricOf(ifname, pod.index);
+  call.inside.apply(plan.podAddresses(pod.index, ips, { destinations, metric }));
+}
+
+const wantsV6 = ({ owner, outside }: Call): boolean =>
+  outside ? outside.ips.some((ip) => familyOf(ip) === 6) : owner.wishes.assign6;
+
+// A kernel without IPv6 has none of its sysctls; it needs none where no IPv6 is wanted.
+function setSysctls(kernel: Kernel, sysctls: readonly plan.Sysctl[], hasV6: boolean): void {
+  for (const [key, value] of sysctls) {
+    try {
+      kernel.setSysctl(key, value);
+    } catch (cause) {
+      const absent = cause instanceof OpError && cause.errno === ENOENT;
+      if (!absent || hasV6 || !key.startsWith('ipv6/')) throw cause;
+    }
+  }
+}
+
+/**
+ * A route that already leads to the pod's own interface is success. One of BGP leads to the node that
+ * the address left: the speaker has not heard of the move yet. Any other is named. Throws OpError.
+ */
+export function addHostRoutes(call: Call, { host }: Veth, ips: readonly Ip[]): void {
+  const { kernel } = call.context;
+  for (const address of ips) {
+    const route = plan.hostRoute(host.index, address);
+    try {
+      kernel.apply([{ kind: 'addRoute', route }]);
+    } catch (cause) {
+      if (!(cause instanceof OpError) || cause.errno !== EEXIST) throw cause;
+      const taken = kernel.routes().find((other) => other.destination === route.destination);
+      if (taken?.linkIndex === host.index) continue;
+      if (taken?.protocol === ROUTE_PROTOCOL.bird) {
+        kernel.apply([{ kind: 'replaceRoute', route }]);
+        continue;
+      }
+      const other =
+        kernel.links().find((link) => link.index === taken?.linkIndex)?.name ?? 'another device';
+      throw new OpError(
+        `route ${route.destination} dev ${host.name}`,
+        `the route exists on ${other}`,
+      );
+    }
+  }
+}
