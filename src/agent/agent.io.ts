@@ -108,16 +108,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   const started = await startUp({ store, kernel, kubernetes, env: parts.env, clock, log, signal });
   const kubernetesNode = parts.env['CALICO_K8S_NODE_REF'] || started.node;
   const view = new DatastoreView(started.node);
-  const policy = openPolicyEngine({
-    node: started.node,
-    tables: parts.tables,
-    ipSets: parts.ipSets,
-    settings: { endpointToHostAction: settings.endpointToHostAction, ipipEnabled: false },
-    nodeAddress: () => started.nodeAddress?.ip,
-    settleMilliseconds: SETTLE_MILLISECONDS,
-    log,
-    clock,
-  });
+  const policy = policyOf(parts, started);
   progress.policy = policy;
   progress.stage = 'waiting for the first snapshot of the datastore';
   const allocator = openAllocator({
@@ -163,6 +154,21 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   void progress.recovery.run(context, progress.gate, signal);
   if (kubernetes) void announce(kubernetes, kubernetesNode, log, signal);
 }
+
+const policyOf = (
+  { settings, tables, ipSets, log, clock }: AgentParts,
+  { node, nodeAddress }: Awaited<ReturnType<typeof startUp>>,
+): PolicyEngine =>
+  openPolicyEngine({
+    node,
+    tables,
+    ipSets,
+    settings: { endpointToHostAction: settings.endpointToHostAction, ipipEnabled: false },
+    nodeAddress: () => nodeAddress?.ip,
+    settleMilliseconds: SETTLE_MILLISECONDS,
+    log,
+    clock,
+  });
 
 /** The API server may come up after us; without its list the sweep judges by interfaces alone. */
 const PODS_PATIENCE_MILLISECONDS = 15_000;
