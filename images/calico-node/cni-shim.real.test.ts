@@ -84,6 +84,19 @@ describe('with an agent', () => {
     });
   }
 
+  test('an answer counts even when the agent did not read the whole call', async () => {
+    const socket = join(folder, 'hasty.sock');
+    const server = createServer({ allowHalfOpen: true }, (connection) => {
+      connection.on('error', () => {});
+      connection.end('1{"code":6}', () => connection.destroy());
+    });
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    const stdin = CONFIG.replace('}', `,"pad":"${'p'.repeat(900_000)}"}`);
+    const outcome = await run('calico', { stdin, socket, env: { CNI_COMMAND: 'ADD' } });
+    await new Promise((resolve) => server.close(resolve));
+    assert.deepEqual(outcome, { exit: 1, stdout: '{"code":6}' });
+  });
+
   test('an agent that dies before answering is error 11', async () => {
     const { outcome } = await withAgent('calico', '', { CNI_COMMAND: 'ADD' });
     assert.equal(outcome.exit, 1);
@@ -110,6 +123,14 @@ describe('without an agent', () => {
     const { exit, stdout } = await run('calico', { stdin: 'no json', env: { CNI_COMMAND: 'ADD' } });
     assert.equal(exit, 1);
     assert.equal((JSON.parse(stdout) as { cniVersion: string }).cniVersion, '0.2.0');
+  });
+
+  test('a configuration that is too large is error 7, and not to be tried again', async () => {
+    const stdin = CONFIG.replace('}', `,"pad":"${'p'.repeat(3 << 20)}"}`);
+    const { exit, stdout } = await run('calico', { stdin, env: { CNI_COMMAND: 'ADD' } });
+    const error = JSON.parse(stdout) as { cniVersion: string; code: number; msg: string };
+    assert.deepEqual([exit, error.cniVersion, error.code], [1, '0.3.0', 7]);
+    assert.match(error.msg, /larger than 1 MiB/);
   });
 
   test('VERSION needs no agent', async () => {

@@ -17,7 +17,10 @@ use std::time::Duration;
 const VERSION: &str = "0.1.0";
 const SUPPORTED: &str = r#"["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]"#;
 const PATIENCE: Duration = Duration::from_secs(90);
-// CNI SPEC, section "Error": try again later; plugin not available (STATUS).
+// Bound on a call, as the agent has it: configuration and environment are a few kilobytes.
+const CALL_BYTES_MAX: usize = 1 << 20;
+// CNI SPEC, section "Error": invalid network config; try again later; plugin not available (STATUS).
+const INVALID_CONFIG: u8 = 7;
 const TRY_AGAIN: u8 = 11;
 const NOT_AVAILABLE: u8 = 50;
 
@@ -27,7 +30,9 @@ fn main() {
         return;
     }
     let mut stdin = Vec::new();
-    let _ = io::stdin().lock().read_to_end(&mut stdin);
+    let mut input = io::stdin().lock();
+    let _ = input.by_ref().take(CALL_BYTES_MAX as u64).read_to_end(&mut stdin);
+    let _ = io::copy(&mut input, &mut io::sink()); // the runtime gets rid of the rest
     let command = env::var_os("CNI_COMMAND").unwrap_or_default();
     if command == "VERSION" {
         let version = version_in(&stdin);
@@ -40,7 +45,11 @@ fn main() {
         );
         return;
     }
-    match call(&stdin) {
+    let message = message_of(&stdin);
+    if message.len() > CALL_BYTES_MAX {
+        fail(&stdin, INVALID_CONFIG, "the network configuration with the environment is larger than 1 MiB");
+    }
+    match call(&message) {
         Ok((code, answer)) => {
             print(&answer);
             exit(code);
@@ -51,16 +60,18 @@ fn main() {
             } else {
                 TRY_AGAIN
             };
-            let version = version_in(&stdin);
-            let cause: String = cause
-                .to_string()
-                .chars()
-                .filter(|c| *c != '"' && *c != '\\' && !c.is_control())
-                .collect();
-            print(format!("{{\"cniVersion\":\"{}\",\"code\":{},\"msg\":\"the calico-node agent does not answer ({}); check that its pod is running\"}}\n", version, code, cause).as_bytes());
-            exit(1);
+            let why = format!("the calico-node agent does not answer ({}); check that its pod is running", cause);
+            fail(&stdin, code, &why);
         }
     }
+}
+
+/// Prints the error and ends the process.
+fn fail(stdin: &[u8], code: u8, why: &str) -> ! {
+    let msg: String = why.chars().filter(|c| *c != '"' && *c != '\\' && !c.is_control()).collect();
+    let version = version_in(stdin);
+    print(format!("{{\"cniVersion\":\"{}\",\"code\":{},\"msg\":\"{}\"}}\n", version, code, msg).as_bytes());
+    exit(1);
 }
 
 fn print(bytes: &[u8]) {
@@ -68,8 +79,8 @@ fn print(bytes: &[u8]) {
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
-/// Forwards the call and waits for the whole answer.
-fn call(stdin: &[u8]) -> io::Result<(i32, Vec<u8>)> {
+/// The call as the agent reads it.
+fn message_of(stdin: &[u8]) -> Vec<u8> {
     let mut message = Vec::with_capacity(stdin.len() + 1024);
     let program = env::args_os().next().unwrap_or_default();
     let plugin = Path::new(&program)
@@ -87,18 +98,23 @@ fn call(stdin: &[u8]) -> io::Result<(i32, Vec<u8>)> {
     }
     message.push(0);
     message.extend_from_slice(stdin);
+    message
+}
+
+/// Hands the call over and waits for the whole answer.
+fn call(message: &[u8]) -> io::Result<(i32, Vec<u8>)> {
     let path = env::var_os("CALICO_CNI_SOCKET").unwrap_or_else(|| "/var/run/calico/cni.sock".into());
     let mut agent = UnixStream::connect(path)?;
     agent.set_read_timeout(Some(PATIENCE))?;
     agent.set_write_timeout(Some(PATIENCE))?;
-    agent.write_all(&message)?;
-    agent.shutdown(Shutdown::Write)?;
+    // An agent that does not read everything may still have an answer.
+    let sent = agent.write_all(message).and_then(|()| agent.shutdown(Shutdown::Write));
     let mut answer = Vec::new();
-    agent.read_to_end(&mut answer)?;
+    let read = agent.read_to_end(&mut answer);
     match answer.first() {
         Some(b'0') => Ok((0, answer.split_off(1))),
         Some(b'1') => Ok((1, answer.split_off(1))),
-        _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+        _ => Err(sent.and(read).err().unwrap_or(io::Error::from(io::ErrorKind::UnexpectedEof))),
     }
 }
 

@@ -35,22 +35,31 @@ function serveCall(socket: Socket, handle: CniHandler, log: Log): void {
   let size = 0;
   socket.on('data', (chunk) => {
     size += chunk.length;
-    chunks.push(chunk);
-    if (size > REQUEST_BYTES_MAX) socket.destroy();
+    if (size <= REQUEST_BYTES_MAX) chunks.push(chunk);
   });
   socket.on('error', (error) => log.debug({ error: error.message }, 'CNI connection'));
   socket.on('end', () => {
-    void answer(Buffer.concat(chunks).toString(), handle, log).then(({ exit, stdout }) => {
+    const text = Buffer.concat(chunks).toString();
+    const answered = size > REQUEST_BYTES_MAX ? refused(text, log) : answer(text, handle, log);
+    void answered.then(({ exit, stdout }) => {
       socket.end(`${exit}${stdout}`);
     });
   });
 }
 
-async function answer(
-  text: string,
-  handle: CniHandler,
-  log: Log,
-): Promise<{ exit: 0 | 1; stdout: string }> {
+interface Answer {
+  readonly exit: 0 | 1;
+  readonly stdout: string;
+}
+
+// The same call would be as large the next time: a lasting error.
+async function refused(text: string, log: Log): Promise<Answer> {
+  const msg = 'the network configuration with the environment is larger than 1 MiB';
+  log.warn({ msg }, 'CNI call refused');
+  return { exit: 1, stdout: printCniError(versionIn(text), cniError('invalidConfig', msg)) };
+}
+
+async function answer(text: string, handle: CniHandler, log: Log): Promise<Answer> {
   const call = parseCall(text);
   const version = versionIn(call?.stdin ?? '');
   if (!call)

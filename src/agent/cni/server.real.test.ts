@@ -1,0 +1,67 @@
+// The agent's end of the socket: calls of any shape get an answer.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { openLog } from '../../base/log.io.ts';
+import { ok } from '../../base/result.ts';
+import type { CniRequest } from '../../cni/request.ts';
+import { serveCni } from './server.io.ts';
+
+const ENVIRONMENT = 'CNI_COMMAND=ADD\0CNI_CONTAINERID=c1\0CNI_NETNS=/x\0CNI_IFNAME=eth0\0';
+const config = (pad = '') =>
+  `{"cniVersion":"1.0.0","name":"n","type":"calico","ipam":{"type":"calico-ipam"},"pad":"${pad}"}`;
+
+describe('the CNI socket', { timeout: 30_000 }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'calico-kit-socket-'));
+  const path = join(folder, 'cni.sock');
+  const seen: CniRequest[] = [];
+  const log = openLog('test', 'fatal');
+  let server: ReturnType<typeof serveCni>;
+  before(() => {
+    const handle = async (request: CniRequest) => {
+      seen.push(request);
+      return ok('answer');
+    };
+    server = serveCni(path, handle, log);
+    return new Promise<void>((resolve) => server.once('listening', () => resolve()));
+  });
+  after(() => {
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const call = (bytes: string | Buffer): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect(path);
+      let text = '';
+      socket.on('data', (chunk) => {
+        text += String(chunk);
+      });
+      socket.on('error', reject);
+      socket.on('close', () => resolve(text));
+      socket.end(bytes);
+    });
+  const codeOf = (text: string): unknown => (JSON.parse(text.slice(1)) as { code: number }).code;
+
+  test('a call of almost 1 MiB goes through', async () => {
+    assert.equal(await call(`calico\0${ENVIRONMENT}\0${config('p'.repeat(900_000))}`), '0answer');
+    assert.deepEqual([seen.at(-1)?.netns, seen.at(-1)?.config.unknownKeys], ['/x', ['pad']]);
+  });
+
+  test('a larger one is refused for good, in its own version', async () => {
+    const calls = seen.length;
+    const text = await call(`calico\0${ENVIRONMENT}\0${config('p'.repeat(5_000_000))}`);
+    assert.match(text, /^1\{"cniVersion":"1\.0\.0","code":7,"msg":".*larger than 1 MiB"\}/);
+    assert.equal(seen.length, calls);
+  });
+
+  test('what is no call, or has no configuration, is an error of its own', async () => {
+    assert.equal(codeOf(await call('')), 6);
+    assert.equal(codeOf(await call('calico')), 6);
+    assert.equal(codeOf(await call(`calico\0${ENVIRONMENT}\0`)), 6);
+    assert.equal(codeOf(await call(`calico\0\0${config()}`)), 4);
+  });
+});
