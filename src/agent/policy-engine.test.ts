@@ -166,6 +166,16 @@ test('putEndpoint gives up in time', async () => {
   await engine.close();
 });
 
+test('a caller may wait for another time', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel, { putTimeoutMilliseconds: 60_000 });
+  engine.snapshot([]);
+  await engine.inSync();
+  kernel.refuse = 1_000;
+  await assert.rejects(engine.putEndpoint(endpointKey('a'), endpoint('a'), 1n, 20), OpError);
+  await engine.close();
+});
+
 test('what others flush is repaired', async () => {
   const kernel = new StrictKernel();
   const engine = open(kernel, { checkMilliseconds: 1 });

@@ -71,6 +71,19 @@ test('bad configurations fail by name', () => {
   }
 });
 
+test('policy_setup_timeout_seconds: 0 and nothing mean the agent’s own time; bounded', () => {
+  const parsed = (more: object) =>
+    parseConfig(JSON.stringify({ name: 'n', type: 'calico', ...more }));
+  const millisecondsOf = (more: object) => {
+    const config = parsed(more);
+    return config.ok ? config.value.policySetupMilliseconds : config.error.msg;
+  };
+  const given = (seconds: unknown) => millisecondsOf({ policy_setup_timeout_seconds: seconds });
+  assert.deepEqual([millisecondsOf({}), given(0), given(-1)], [undefined, undefined, undefined]);
+  assert.deepEqual([given(2), given(3600)], [2000, 60_000]);
+  assert.match(String(given('5')), /policy_setup_timeout_seconds must be a number/);
+});
+
 test('unknown keys are reported, not refused', () => {
   const config = parseConfig('{"name":"n","surprise":1,"ipam":{"odd":2},"mtu":null}');
   assert.ok(config.ok);

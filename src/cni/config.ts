@@ -39,6 +39,8 @@ export interface NetworkConfig {
   readonly includeDefaultRoutes: boolean;
   /** URLs that must answer before the first ADD. */
   readonly readinessGates: readonly string[];
+  /** How long ADD waits for the pod's rules in the kernel; undefined: the agent's own time. */
+  readonly policySetupMilliseconds: number | undefined;
   readonly runtimeConfig: Fields;
   /** The result of the plugin before in the chain, or of the ADD that is checked. */
   readonly previous: CniResult | undefined;
@@ -135,6 +137,7 @@ function readConfig(
     },
     includeDefaultRoutes: top.truth('include_default_routes', false),
     readinessGates: top.texts('readiness_gates'),
+    policySetupMilliseconds: policySetupIn(top.number('policy_setup_timeout_seconds', 0)),
     runtimeConfig: top.object('runtimeConfig'),
     previous,
     validAttachments: attachments === undefined ? undefined : top.list(attachments),
@@ -142,6 +145,13 @@ function readConfig(
     raw: fields,
   };
 }
+
+/** Runtimes give a call up after a few minutes, the shim after 90 s. */
+const POLICY_SETUP_SECONDS_MAX = 60;
+
+// Calico's 0 does not wait at all; a pod without its rules is never given away here.
+const policySetupIn = (seconds: number): number | undefined =>
+  seconds > 0 ? Math.min(seconds, POLICY_SETUP_SECONDS_MAX) * 1000 : undefined;
 
 function versionChecked(config: NetworkConfig): Result<NetworkConfig, CniError> {
   if (isSupported(config.cniVersion)) return ok(config);

@@ -124,6 +124,26 @@ test('ADD while the store is away: code 11, nothing left', async () => {
   n.done();
 });
 
+test('rules that are not in the kernel in the time that the configuration gives: code 11, nothing left', async () => {
+  const n = await node();
+  const waited: (number | undefined)[] = [];
+  const putEndpoint = async (_key: string, _value: string, revision?: bigint, limit?: number) => {
+    if (revision === undefined) return;
+    waited.push(limit);
+    throw new OpError('program policy', 'the rules were not written in time');
+  };
+  const context: CniContext = { ...n.context, policy: { ...n.context.policy, putEndpoint } };
+  const given = { policy_setup_timeout_seconds: 7 };
+  for (const more of [{}, given]) {
+    const added = await addPod(context, request('ADD', 'c1', 'calico', more));
+    assert.equal(added.ok ? 0 : added.error.code, 11);
+    const left = [n.veths().length, await n.endpoints(), n.allocator.handles().size];
+    assert.deepEqual(left, [0, 0, 0]);
+  }
+  assert.deepEqual(waited, [undefined, 7000]);
+  n.done();
+});
+
 test('an undo that fails because the store went away: recovery is asked for, and leaves nothing', async () => {
   const n = await node();
   let asked = 0;

@@ -135,6 +135,7 @@ async function connect(
     identity.key,
     assigned.endpointJson,
     assigned.revision,
+    call.request.config.policySetupMilliseconds,
   );
   programmed.catch(() => {}); // awaited below; a failure before that must not end the process
   configurePod(call, veth, assigned.ips);
