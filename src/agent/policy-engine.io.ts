@@ -25,12 +25,7 @@ export interface PolicyEngine {
    * CNI ADD: the endpoint as it was just written. Resolves when its chains and its place in the
    * dispatch are in the kernel; rejects with OpError when they are not in time (default 5 s).
    */
-  putEndpoint(
-    key: string,
-    value: string,
-    revision?: bigint,
-    patienceMilliseconds?: number,
-  ): Promise<void>;
+  putEndpoint(key: string, value: string, revision?: bigint, milliseconds?: number): Promise<void>;
   removeEndpoint(key: string): void;
   /** Resolves once everything has been written for the first time. */
   inSync(): Promise<void>;
@@ -134,17 +129,12 @@ class Engine implements PolicyEngine {
     if (this.feed.changes(changes)) this.wake();
   }
 
-  putEndpoint(
-    key: string,
-    value: string,
-    revision = 0n,
-    patienceMilliseconds?: number,
-  ): Promise<void> {
+  putEndpoint(key: string, value: string, revision = 0n, milliseconds?: number): Promise<void> {
     this.feed.putEndpoint(key, value, revision);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter: Waiter = { resolve, reject };
     const { putTimeoutMilliseconds = PUT_TIMEOUT_MILLISECONDS } = this.options;
-    const limit = patienceMilliseconds ?? putTimeoutMilliseconds;
+    const limit = milliseconds ?? putTimeoutMilliseconds;
     const timer = setTimeout(() => {
       this.waiters.delete(waiter);
       const why = this.problem ?? 'the rules were not written in time';

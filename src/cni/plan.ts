@@ -35,13 +35,13 @@ export function hostSysctls(name: string, hasV6: boolean): readonly Sysctl[] {
   return hasV6 ? [...v4, ...v6] : v4;
 }
 
-/** Sysctls inside the pod's namespace, before its link comes up. */
+/** Sysctls inside the pod's namespace, before its link comes up: no router tells a pod where to send. */
 export function podSysctlsBefore(ifname: string, hasV6: boolean): readonly Sysctl[] {
+  const quiet: Sysctl = [`ipv6/conf/${ifname}/accept_ra`, '0'];
   const enabled = ['all', 'default', 'lo'].map(
     (where): Sysctl => [`ipv6/conf/${where}/disable_ipv6`, '0'],
   );
-  const v6: Sysctl[] = [...enabled, [`ipv6/conf/${ifname}/accept_dad`, '0']];
-  return hasV6 ? [...v6, [`ipv6/conf/${ifname}/accept_ra`, '0']] : [];
+  return hasV6 ? [...enabled, [`ipv6/conf/${ifname}/accept_dad`, '0'], quiet] : [quiet];
 }
 
 /** Sysctls inside the pod's namespace. */

@@ -1,10 +1,10 @@
-// The data path of a pod beyond the plain one: two families, MTU, sysctls, several networks, and data
+// The data path of a pod beyond the plain one: two families, MTU, sysctls, rogue routers, several networks, and data
 // that Calico wrote.
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { attempt, eventually } from '../lab/command.ts';
+import { attempt, eventually, run } from '../lab/command.ts';
 import {
   assertNothingLeft,
   CALICO,
@@ -14,6 +14,7 @@ import {
   type Network,
   openNetwork,
 } from './network.ts';
+import { ROGUE_PREFIX } from './router-advertisement.ts';
 import { type Attachment, type CniJson, PluginFailure } from './runtime.ts';
 
 interface Result extends CniJson {
@@ -89,15 +90,54 @@ describe('the data path', { timeout: 120_000 }, () => {
     await assertNothingLeft(network);
   });
 
-  test('router advertisements are off on the host’s end with and without IPv6, and in a pod that has it; route_localnet is off', async () => {
+  test('sysctls of the host’s end, with and without IPv6', async () => {
     for (const plugin of [CALICO, DUAL]) {
-      const one = network.container(plugin === DUAL ? 'ra6' : 'ra4');
+      const one = network.container(plugin === DUAL ? 'sys6' : 'sys4');
       const host = (await add(plugin, one)).interfaces[0]!.name;
       assert.equal(sysctl(`net.ipv6.conf.${host}.accept_ra`), '0');
-      const inside = network.inside(one, 'sysctl', '-n', 'net.ipv6.conf.eth0.accept_ra').trim();
-      if (plugin === DUAL) assert.equal(inside, '0'); // without IPv6 the host's end is the one to guard
       assert.equal(sysctl(`net.ipv4.conf.${host}.route_localnet`), '0');
       assert.equal(sysctl(`net.ipv4.conf.${host}.proxy_arp`), '1');
+      await drop(plugin, one);
+    }
+  });
+
+  /** What a namespace has of IPv6, and how many router advertisements came in. */
+  const heardIn = (netns: string) => {
+    const inside = (...argv: string[]) => run(['nsenter', `--net=${netns}`, ...argv]);
+    const counter = /^Icmp6InRouterAdvertisements\s+(\d+)/m.exec(inside('cat', '/proc/net/snmp6'));
+    const state = inside('ip', '-6', 'addr') + inside('ip', '-6', 'route', 'show', 'table', 'all');
+    return {
+      count: Number(counter?.[1]),
+      taken: state.includes(ROGUE_PREFIX) || state.includes('proto ra'),
+    };
+  };
+  /** Sends from one namespace until two have come to the other; whether that one took anything. */
+  const isTakenIn = async (from: { netns: string; interface: string }, to: string) => {
+    const program = join(import.meta.dirname, 'router-advertisement.ts');
+    const before = heardIn(to).count;
+    const argv = ['nsenter', `--net=${from.netns}`, process.execPath, program, from.interface];
+    await eventually('advertisements arrive', async () => {
+      attempt(argv); // until its end has a link-local address
+      return heardIn(to).count >= before + 2;
+    });
+    return heardIn(to).taken;
+  };
+
+  test('a rogue router’s advertisement gives a pod no route and no address, and a pod’s gives the host none', async () => {
+    const host = `/run/netns/${network.host.netns}`;
+    const control = network.container('ra-control');
+    const link = ['link', 'add', 'ra0', 'type', 'veth', 'peer', 'name', 'eth0'];
+    network.host.exec(['ip', ...link, 'netns', control.namespace]);
+    network.host.exec(['ip', 'link', 'set', 'ra0', 'up']);
+    network.inside(control, 'ip', 'link', 'set', 'eth0', 'up');
+    const rogue = { netns: host, interface: 'ra0' };
+    assert.ok(await isTakenIn(rogue, control.netns), 'an unguarded namespace takes them');
+    network.host.exec(['ip', 'link', 'delete', 'ra0']);
+    for (const plugin of [CALICO, DUAL]) {
+      const one = network.container(plugin === DUAL ? 'ra6' : 'ra4');
+      const { name } = (await add(plugin, one)).interfaces[0]!;
+      assert.equal(await isTakenIn({ netns: host, interface: name }, one.netns), false, 'pod');
+      assert.equal(await isTakenIn({ netns: one.netns, interface: 'eth0' }, host), false, 'host');
       await drop(plugin, one);
     }
   });
