@@ -6,7 +6,6 @@ import { ip, ipFromValue } from '../net/ip.ts';
 import { encodeMessage } from './codec/message.ts';
 import type { Path } from './decide.ts';
 import { announcementsFor, type ExportPeer, type ExportPool, updatesBetween } from './export.ts';
-import { desiredPeers, type MeshNode, meshNode } from './peers.ts';
 
 const INSIDE: ExportPeer = {
   address: ip('10.0.0.2'),
@@ -82,61 +81,5 @@ test('updates between two states: only the difference, packed, each message smal
   const fewer = announcementsFor(INSIDE, blocks.slice(1), [], [POOL]);
   assert.deepEqual(updatesBetween(all, fewer), [
     { kind: 'update', withdrawn: [blocks[0]], announced: [] },
-  ]);
-});
-
-const node = (name: string, ipv4Address: string, more: object = {}): MeshNode =>
-  meshNode(name, { ipv4Address, ...more }).node;
-const SETTINGS = { meshEnabled: true, asn: 64512 as Asn, listenPort: 179 };
-
-test('mesh: all others but reflectors and nodes without an address; the lower string listens', () => {
-  const self = node('b', '10.0.0.10/24');
-  const others = [
-    self,
-    node('a', '10.0.0.9/24'),
-    node('c', '10.0.0.1/24', { asNumber: '1.10' }),
-    node('d', '10.0.0.11/24', { routeReflectorClusterID: '1.0.0.1' }),
-    meshNode('e', undefined).node,
-  ];
-  const peers = desiredPeers(self, others, SETTINGS);
-  assert.deepEqual(
-    peers.map((p) => [p.name, p.asn, p.passive, p.port, p.localAddress]),
-    [
-      ['Mesh_10_0_0_1', 65546, false, 179, '10.0.0.10'],
-      ['Mesh_10_0_0_9', 64512, true, 179, '10.0.0.10'],
-    ],
-  );
-});
-
-test('mesh: none when it is off, or for a reflector', () => {
-  const nodes = [
-    node('a', '10.0.0.1'),
-    node('b', '10.0.0.2', { routeReflectorClusterID: '1.1.1.1' }),
-  ];
-  assert.deepEqual(desiredPeers(nodes[0]!, nodes, { ...SETTINGS, meshEnabled: false }), []);
-  assert.deepEqual(desiredPeers(nodes[1]!, nodes, SETTINGS), []);
-});
-
-test('mesh: a session of its own for IPv6; two nodes with one address share none', () => {
-  const nodes = [
-    node('a', '10.0.0.1', { ipv6Address: 'fd00::1/64' }),
-    node('b', '10.0.0.2', { ipv6Address: 'fd00::2/64' }),
-    node('c', '10.0.0.2'),
-  ];
-  const peers = desiredPeers(nodes[0]!, nodes, SETTINGS);
-  assert.deepEqual(
-    peers.map((p) => [p.name, p.node, p.family]),
-    [
-      ['Mesh_10_0_0_2', 'b', 4],
-      ['Mesh_fd00__2', 'b', 6],
-    ],
-  );
-});
-
-test('a Node that cannot be used says why', () => {
-  const bad = meshNode('x', { ipv4Address: '10.0.0/24', asNumber: 0 });
-  assert.deepEqual(bad.problems, [
-    "Node x: '10.0.0/24' is no address",
-    "Node x: asNumber '0' is no AS number",
   ]);
 });

@@ -4,7 +4,7 @@
 // (the AS number, the mesh, its password), the sessions that need it are not made.
 import type { Json } from '../base/json.ts';
 import type { Asn } from '../net/asn.ts';
-import type { Cidr } from '../net/cidr.ts';
+import { type Cidr, containsCidr } from '../net/cidr.ts';
 import { type Community, parseCommunity } from '../net/community.ts';
 import { boundedSeconds, parsePassword, type SecretKeyRef } from './bgp-peer.ts';
 import { type SessionWishes, sessionWishes } from './reading/bgp-annotations.ts';
@@ -55,6 +55,8 @@ export interface BgpSettings {
   /** Whether load balancer prefixes are announced whole. */
   readonly serviceLoadBalancerAggregation: boolean;
   readonly prefixAdvertisements: readonly PrefixAdvertisement[];
+  /** Communities by name. */
+  readonly named: Readonly<Record<string, Community>>;
   /** Names of interfaces of which no route matters; `*` stands for any run of characters. */
   readonly ignoredInterfaces: readonly string[];
   /** For sessions that say nothing themselves. */
@@ -101,6 +103,7 @@ export function parseBgpConfiguration(
       word(spec, 'serviceLoadBalancerAggregation', ['Enabled', 'Disabled']) !== 'Disabled',
     prefixAdvertisements:
       objects(spec, 'prefixAdvertisements', (item) => parseAdvertisement(item, communities)) ?? [],
+    named: communities,
     ignoredInterfaces: listOf(spec, 'ignoredInterfaces', 'name', textOf) ?? [],
     wishes: sessionWishes(fieldsOf(resource.metadata as Json, problems)),
   };
@@ -115,6 +118,13 @@ export function parseBgpConfiguration(
     problems: problems.map((problem) => `BGPConfiguration ${name}: ${problem}`),
   };
 }
+
+/** The communities that an own route to this prefix carries: those of all that hold it. */
+export const communitiesOf = (
+  route: Cidr,
+  advertisements: readonly PrefixAdvertisement[],
+): readonly Community[] =>
+  advertisements.flatMap(({ cidr, communities }) => (containsCidr(cidr, route) ? communities : []));
 
 const textOf = (value: Json): string | undefined => (typeof value === 'string' ? value : undefined);
 

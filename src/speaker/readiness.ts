@@ -1,14 +1,14 @@
 // What the readiness probe says: every problem by name, sessions in the words of Calico's own probe,
 // which monitoring looks for ("BIRD" is the speaker there). After the first half minute one session is
 // enough, so that a dead node does not make all the others unready too.
-import type { MeshNode } from '../bgp/peers.ts';
+import type { BgpNode } from '../bgp/peers/node.ts';
 import type { SessionState } from '../bgp/session.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 
 export interface SpeakerFacts {
   readonly inSync: boolean;
   readonly node: string;
-  readonly self: MeshNode | undefined;
+  readonly self: Pick<BgpNode, 'name' | 'ipv4' | 'ipv6'> | undefined;
   readonly listenErrors: readonly string[];
   readonly peers: readonly { readonly address: Ip; readonly state: SessionState }[];
   readonly upForMs: number;

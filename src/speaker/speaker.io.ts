@@ -17,6 +17,7 @@ import type { Change, Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { type Ip, ip } from '../net/ip.ts';
 import type { OwnRoutes } from '../routes/own.ts';
+import { type Demand, demandOf } from './demand.ts';
 import { type Exchange, farewell, greet, newExchange, news, retellAll } from './exchange.ts';
 import { Listeners } from './listeners.io.ts';
 import { Peering, type PeeringState } from './peering.io.ts';
@@ -26,8 +27,6 @@ import { Routing } from './routing.io.ts';
 import {
   addressesOf,
   concerns,
-  type Demand,
-  demandOf,
   isInSync,
   isToldAlone,
   newView,

@@ -5,12 +5,12 @@ import { workloadEndpointName } from '../model/workload-endpoint.ts';
 import type { Asn } from '../net/asn.ts';
 import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
+import { demandOf } from './demand.ts';
 import { DEFAULT_HOLD_TIME_SECONDS, parseEnvironment } from './environment.ts';
 import { farewell, greet, newExchange, news, retellAll } from './exchange.ts';
 import { readinessOf, readinessText } from './readiness.ts';
 import {
   concerns,
-  demandOf,
   isInSync,
   isToldAlone,
   newView,

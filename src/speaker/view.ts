@@ -1,14 +1,13 @@
-// What the speaker remembers of the datastore: nodes, BGP configurations, pools, and of its own node
+// What the speaker remembers of the datastore: nodes, BGP's resources, pools, and of its own node
 // the blocks and the endpoints' addresses. Each kind has its own watch; other nodes' endpoints, which
 // no prefix keeps out, are dropped by their key. Pure state; an object that cannot be read is as good
 // as absent, and is named.
-import { type DesiredPeer, desiredPeers, type MeshNode, meshNode } from '../bgp/peers.ts';
+
+import type { Json } from '../base/json.ts';
+import { type BgpNode, bgpNode } from '../bgp/peers/node.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
-import {
-  BGP_PORT,
-  type BgpConfigurationSpec,
-  DEFAULT_AS_NUMBER,
-} from '../model/bgp-configuration.ts';
+import { type BgpFilter, parseBgpFilter } from '../model/bgp-filter.ts';
+import { type BgpPeer, parseBgpPeer } from '../model/bgp-peer.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../model/ip-pool.ts';
 import { isConfirmed, parseAffinity } from '../model/ipam.ts';
 import { affinityPrefix, type Key, parseKey, resourcePrefix } from '../model/keys.ts';
@@ -18,7 +17,6 @@ import {
   parseWorkloadEndpointName,
   type WorkloadEndpointSpec,
 } from '../model/workload-endpoint.ts';
-import { type Asn, parseAsn } from '../net/asn.ts';
 import { type Cidr, cidr, hostCidr, parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
 import { isCovered, type OwnRoutes, ownRoutes } from '../routes/own.ts';
@@ -27,6 +25,8 @@ import { isCovered, type OwnRoutes, ownRoutes } from '../routes/own.ts';
 export const PARTS = [
   'nodes',
   'bgpconfigurations',
+  'bgppeers',
+  'bgpfilters',
   'ippools',
   'affinities',
   'workloadendpoints',
@@ -39,8 +39,13 @@ export const prefixOf = (part: Part, node: string): string =>
 export interface SpeakerView {
   /** The name of the own node. */
   readonly node: string;
-  readonly nodes: Map<string, MeshNode>;
-  readonly configurations: Map<string, BgpConfigurationSpec>;
+  readonly nodes: Map<string, BgpNode>;
+  /** BGPConfigurations as stored: what a node's means depends on the cluster's. */
+  readonly configurations: Map<string, StoredConfiguration>;
+  readonly peers: Map<string, BgpPeer>;
+  readonly filters: Map<string, BgpFilter>;
+  /** The texts in Secrets of the speaker's namespace, by name and key. */
+  readonly secrets: Map<string, ReadonlyMap<string, string>>;
   readonly pools: Map<string, IpPoolSpec>;
   readonly ownBlocks: Set<Cidr>;
   /** The own node's tunnel addresses. */
@@ -51,10 +56,16 @@ export interface SpeakerView {
   readonly listed: Set<Part>;
 }
 
+/** `unreadable`: there is an object, but nobody can tell what it says. */
+export type StoredConfiguration = { readonly metadata: object; readonly spec: Json } | 'unreadable';
+
 export const newView = (node: string): SpeakerView => ({
   node,
   nodes: new Map(),
   configurations: new Map(),
+  peers: new Map(),
+  filters: new Map(),
+  secrets: new Map(),
   pools: new Map(),
   ownBlocks: new Set(),
   ownTunnels: [],
@@ -73,6 +84,8 @@ export function takeListing(
   const holder = {
     nodes: view.nodes,
     bgpconfigurations: view.configurations,
+    bgppeers: view.peers,
+    bgpfilters: view.filters,
     ippools: view.pools,
     affinities: view.ownBlocks,
     workloadendpoints: view.endpoints,
@@ -117,6 +130,8 @@ function remove(view: SpeakerView, path: string): void {
   if (key.plural === 'nodes') view.nodes.delete(key.name);
   if (key.plural === 'nodes' && key.name === view.node) view.ownTunnels = [];
   if (key.plural === 'bgpconfigurations') view.configurations.delete(key.name);
+  if (key.plural === 'bgppeers') view.peers.delete(key.name);
+  if (key.plural === 'bgpfilters') view.filters.delete(key.name);
   if (key.plural === 'ippools') view.pools.delete(key.name);
 }
 
@@ -137,12 +152,22 @@ function put(view: SpeakerView, item: KeyValue): readonly string[] {
     case 'nodes':
       return putNode(view, key.name, item.value);
     case 'bgpconfigurations': {
-      const parsed = parseResource<'BGPConfiguration', BgpConfigurationSpec>(
-        'BGPConfiguration',
-        item.value,
-      );
-      if (!parsed.ok) return [parsed.error];
-      view.configurations.set(key.name, parsed.value.spec);
+      const parsed = parseResource<'BGPConfiguration', Json>('BGPConfiguration', item.value);
+      view.configurations.set(key.name, parsed.ok ? parsed.value : 'unreadable');
+      return parsed.ok ? [] : [parsed.error];
+    }
+    case 'bgppeers': {
+      const parsed = parseResource<'BGPPeer', Json>('BGPPeer', item.value);
+      const peer = parsed.ok ? parseBgpPeer(key.name, parsed.value) : parsed;
+      if (!peer.ok) return [peer.error];
+      view.peers.set(key.name, peer.value);
+      return [];
+    }
+    case 'bgpfilters': {
+      const parsed = parseResource<'BGPFilter', Json>('BGPFilter', item.value);
+      const filter = parsed.ok ? parseBgpFilter(key.name, parsed.value.spec) : parsed;
+      if (!filter.ok) return [filter.error];
+      view.filters.set(key.name, filter.value);
       return [];
     }
     case 'ippools': {
@@ -159,9 +184,10 @@ function put(view: SpeakerView, item: KeyValue): readonly string[] {
 function putNode(view: SpeakerView, name: string, text: string): readonly string[] {
   const parsed = parseResource<'Node', NodeSpec>('Node', text);
   if (!parsed.ok) return [parsed.error];
-  const { node, problems } = meshNode(name, parsed.value.spec.bgp);
+  const { spec, metadata } = parsed.value;
+  const { node, problems } = bgpNode(name, spec.bgp, metadata.labels);
   view.nodes.set(name, node);
-  const { bgp, ipv4VXLANTunnelAddr } = parsed.value.spec;
+  const { bgp, ipv4VXLANTunnelAddr } = spec;
   if (name === view.node)
     view.ownTunnels = [bgp?.ipv4IPIPTunnelAddr, ipv4VXLANTunnelAddr].flatMap(
       (text) => hostOf(text) ?? [],
@@ -195,16 +221,6 @@ export const ownRoutesOf = (view: SpeakerView): OwnRoutes =>
     pools: poolsOf(view),
   });
 
-/** What the view demands of this node. */
-export interface Demand {
-  /** The own node; undefined until the agent has written it. */
-  readonly self: MeshNode | undefined;
-  readonly localAsn: Asn;
-  readonly listenPort: number;
-  readonly peers: readonly DesiredPeer[];
-  readonly pools: readonly DemandedPool[];
-}
-
 export interface DemandedPool {
   readonly cidr: Cidr;
   readonly disabled: boolean;
@@ -213,30 +229,7 @@ export interface DemandedPool {
   readonly vxlan: 'Always' | 'CrossSubnet' | 'Never';
 }
 
-export function demandOf(view: SpeakerView): Demand {
-  const cluster = view.configurations.get('default') ?? {};
-  const clusterAsn = parseAsn(cluster.asNumber ?? DEFAULT_AS_NUMBER) ?? (DEFAULT_AS_NUMBER as Asn);
-  const clusterPort = portOf(cluster) ?? BGP_PORT;
-  const nodes = [...view.nodes.values()].map((node) => ({
-    ...node,
-    listenPort: portOf(view.configurations.get(`node.${node.name}`)),
-  }));
-  const self = nodes.find(({ name }) => name === view.node);
-  const settings = {
-    meshEnabled: cluster.nodeToNodeMeshEnabled !== false,
-    asn: clusterAsn,
-    listenPort: clusterPort,
-  };
-  return {
-    self,
-    localAsn: self?.asn ?? clusterAsn,
-    listenPort: self?.listenPort ?? clusterPort,
-    peers: self ? desiredPeers(self, nodes, settings) : [],
-    pools: poolsOf(view),
-  };
-}
-
-const poolsOf = (view: SpeakerView): readonly DemandedPool[] =>
+export const poolsOf = (view: SpeakerView): readonly DemandedPool[] =>
   [...view.pools.values()].map((spec) => ({
     cidr: cidr(spec.cidr),
     disabled: spec.disabled ?? false,
@@ -244,8 +237,3 @@ const poolsOf = (view: SpeakerView): readonly DemandedPool[] =>
     ipip: spec.ipipMode ?? 'Never',
     vxlan: spec.vxlanMode ?? 'Never',
   }));
-
-const portOf = (spec: BgpConfigurationSpec | undefined): number | undefined => {
-  const port = spec?.listenPort;
-  return Number.isInteger(port) && port! > 0 && port! < 65536 ? port : undefined;
-};

@@ -1,0 +1,80 @@
+// What the view demands of this node: its sessions, its own routes' communities, the pools. A pure
+// function of what is stored now; whatever was asked for and cannot be done is named.
+import { desiredPeers } from '../bgp/peers/desired.ts';
+import { asnOf, portOf } from '../bgp/peers/facts.ts';
+import type { BgpNode } from '../bgp/peers/node.ts';
+import type { DesiredPeer } from '../bgp/peers.ts';
+import {
+  BGP_PORT,
+  type BgpSettings,
+  DEFAULT_AS_NUMBER,
+  DEFAULT_BGP_SETTINGS,
+  type ParsedBgpConfiguration,
+  type PrefixAdvertisement,
+  parseBgpConfiguration,
+  UNREADABLE_BGP_SETTINGS,
+} from '../model/bgp-configuration.ts';
+import type { Asn } from '../net/asn.ts';
+import { type DemandedPool, poolsOf, type SpeakerView } from './view.ts';
+
+export interface Demand {
+  /** The own node; undefined until the agent has written it. */
+  readonly self: BgpNode | undefined;
+  readonly localAsn: Asn;
+  readonly listenPort: number;
+  /** BGPConfiguration `default`. */
+  readonly cluster: BgpSettings;
+  readonly peers: readonly DesiredPeer[];
+  /** What of the BGP resources is not done as asked for, and why. */
+  readonly problems: readonly string[];
+  readonly pools: readonly DemandedPool[];
+  /** Communities of own routes: the node's own list, else the cluster's. */
+  readonly advertisements: readonly PrefixAdvertisement[];
+}
+
+export function demandOf(view: SpeakerView): Demand {
+  const { settings: cluster, problems } = clusterSettings(view);
+  const ofNodes = new Map<string, ParsedBgpConfiguration>();
+  for (const [name, stored] of view.configurations) {
+    if (name.startsWith(OF_NODE) && stored !== 'unreadable')
+      ofNodes.set(name.slice(OF_NODE.length), parseBgpConfiguration(name, stored, cluster.named));
+  }
+  const nodes = [...view.nodes.values()].map((node) => ({
+    ...node,
+    listenPort: ofNodes.get(node.name)?.settings.listenPort,
+  }));
+  const self = nodes.find(({ name }) => name === view.node);
+  const ownAdvertisements = ofNodes.get(view.node)?.settings.prefixAdvertisements ?? [];
+  const facts = {
+    nodes,
+    cluster,
+    peers: [...view.peers.values()],
+    filters: view.filters,
+    secret: ({ name, key }: { readonly name: string; readonly key: string }) =>
+      view.secrets.get(name)?.get(key),
+  };
+  const desired = self ? desiredPeers({ ...facts, self }) : { peers: [], problems: [] };
+  return {
+    self,
+    localAsn: (self && asnOf(self, cluster)) ?? DEFAULT_AS_NUMBER,
+    listenPort: self ? portOf(self, cluster) : (cluster.listenPort ?? BGP_PORT),
+    cluster,
+    peers: desired.peers,
+    problems: [
+      ...problems,
+      ...[...ofNodes.values()].flatMap((parsed) => parsed.problems),
+      ...desired.problems,
+    ],
+    pools: poolsOf(view),
+    advertisements: ownAdvertisements.length > 0 ? ownAdvertisements : cluster.prefixAdvertisements,
+  };
+}
+
+const OF_NODE = 'node.';
+
+function clusterSettings(view: SpeakerView): ParsedBgpConfiguration {
+  const stored = view.configurations.get('default');
+  if (stored === undefined) return { settings: DEFAULT_BGP_SETTINGS, problems: [] };
+  if (stored === 'unreadable') return { settings: UNREADABLE_BGP_SETTINGS, problems: [] };
+  return parseBgpConfiguration('default', stored);
+}
