@@ -38,11 +38,16 @@ export type Json = { readonly [key: string]: unknown };
 export const IPAM = '/calico/ipam/v2/';
 export const ENDPOINTS = '/calico/resources/v3/projectcalico.org/workloadendpoints/';
 
-export async function openNetwork(env: Readonly<Record<string, string>> = {}): Promise<Network> {
+type Variables = Readonly<Record<string, string>>;
+
+/** `prepare` may start on the host what the agent needs; it answers variables for the agent. */
+export async function openNetwork(
+  prepare: (host: LabHost) => Promise<Variables> = async () => ({}),
+): Promise<Network> {
   const lab = await openLab(1);
   try {
     const host = lab.host(0);
-    await host.startAgent(env);
+    await host.startAgent(await prepare(host));
     const runtime = await Runtime.open(host);
     const etcdctl = [await toolPath('etcdctl'), `--endpoints=${lab.etcdEndpoint}`];
     return {

@@ -69,7 +69,7 @@ describe('a recorded session of Calico’s plugin', { timeout: 120_000 }, () => 
   const containers = new Map<string, Attachment>();
 
   before(async () => {
-    network = await openNetwork({ NODENAME: 'node1' });
+    network = await openNetwork(async () => ({ NODENAME: 'node1' }));
   });
   after(() => network?.lab.stop());
 
