@@ -91,6 +91,7 @@ describe('images', () => {
 
   test('calico-node: no shell, only the plugins that are announced', () => {
     assert.deepEqual(readdirSync(join(rootOf('calico-node'), 'opt/calico/cni')).sort(), [
+      'bandwidth',
       'calico',
       'calico-ipam',
       'loopback',

@@ -24,7 +24,7 @@ const ROOT = join(import.meta.dirname, '..');
 const VERSION = '0.1.0';
 const NODE = join(ROOT, 'node_modules/node/bin/node');
 const ETCD = ['etcd', 'etcdctl'];
-const PLUGINS = ['portmap', 'loopback'];
+const PLUGINS = ['portmap', 'bandwidth', 'loopback'];
 const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
 
 const PACKET_FILTER = [

@@ -38,7 +38,7 @@ const PLACES: InstallPlaces = {
 /** Names that belong to us alone. */
 const OWN = ['calico', 'calico-ipam'];
 /** Common plugins: another owner's copy is left as it is. */
-const COMMON = ['portmap', 'loopback'];
+const COMMON = ['portmap', 'bandwidth', 'loopback'];
 const RECORD = '.calico-kit.json';
 
 /** File name -> SHA-256 of what we wrote. */

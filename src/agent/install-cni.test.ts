@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { type InstallPlaces, installCni, uninstallCni } from './install-cni.io.ts';
 
-const PLUGINS = ['calico', 'calico-ipam', 'loopback', 'portmap'];
+const PLUGINS = ['bandwidth', 'calico', 'calico-ipam', 'loopback', 'portmap'];
 const ENV = {
   CNI_NETWORK_CONFIG: '{"name":"k8s-pod-network","plugins":[{"mtu":__CNI_MTU__}]}',
   KUBERNETES_SERVICE_HOST: '10.96.0.1',
@@ -88,7 +88,7 @@ describe('install-cni', () => {
     mkdirSync(places.bin);
     writeFileSync(plugin('portmap'), 'somebody else’s');
     installCni({ ...ENV, SKIP_CNI_BINARIES: 'loopback' }, places);
-    assert.deepEqual(visible(places.bin).sort(), ['calico', 'calico-ipam', 'portmap']);
+    assert.deepEqual(visible(places.bin).sort(), ['bandwidth', 'calico', 'calico-ipam', 'portmap']);
     assert.equal(read(plugin('portmap')), 'somebody else’s');
   });
 

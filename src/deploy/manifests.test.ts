@@ -61,7 +61,7 @@ test('without etcd in the cluster there is no object of it', () => {
   assert.equal(names.includes('calico-etcd'), false);
 });
 
-test('the configuration of the plugin is the one of the slides', () => {
+test('the configuration of the plugin is the one of the slides, and bandwidth', () => {
   const text = configOf({})['cni_network_config'] ?? '';
   const filled = text
     .replace('__ETCD_ENDPOINTS__', 'http://10.96.232.136:6666')
@@ -81,6 +81,7 @@ test('the configuration of the plugin is the one of the slides', () => {
         kubernetes: { kubeconfig: '/etc/cni/net.d/calico-kubeconfig' },
       },
       { type: 'portmap', snat: true, capabilities: { portMappings: true } },
+      { type: 'bandwidth', capabilities: { bandwidth: true } },
     ],
   });
 });

@@ -86,6 +86,7 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   bridge: plugin('main/bridge'),
   'host-local': plugin('ipam/host-local'),
   portmap: plugin('meta/portmap'),
+  bandwidth: plugin('meta/bandwidth'),
   ...Object.fromEntries(KUBERNETES_COMMANDS.map((command) => [command, kubernetes(command)])),
   containerd: containerd('containerd', 'no_btrfs,no_zfs'),
   'containerd-shim-runc-v2': containerd('containerd-shim-runc-v2', 'no_btrfs'),

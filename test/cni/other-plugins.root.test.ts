@@ -1,9 +1,10 @@
 // calico beside other plugins, all of them Debian's: other IPAM under calico, calico-ipam under other
 // main plugins, and portmap, bandwidth and tuning chained behind calico; with traffic.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
+import { toolPath } from '../cluster/tools.ts';
 import { attempt, eventually } from '../lab/command.ts';
 import {
   assertNothingLeft,
@@ -230,6 +231,30 @@ describe('other plugins', { timeout: 240_000 }, () => {
       await network.runtime.check(list(plugins), one);
       assert.ok(onHost('ping', '-c1', '-W1', addressOf(result)).ok);
       await drop(plugins, one);
+      await assertNothingLeft(network);
+    });
+
+    // As the chart chains it, with the binary of our image: a kernel without traffic control must not
+    // matter to a pod that asks for no rate. Without CAP_NET_ADMIN nothing can be changed at all.
+    test('bandwidth for a pod without a rate: nothing is asked of the kernel', async () => {
+      const program = await toolPath('bandwidth');
+      const one = network.container('no-rate');
+      const shipped = listOf([CALICO], '0.3.0');
+      const prevResult = await network.runtime.add(shipped, one);
+      const config = { cniVersion: '0.3.0', name: shipped.name, type: 'bandwidth', prevResult };
+      const powerless = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin', program];
+      const call = (command: string) =>
+        spawnSync('nsenter', [`--net=/run/netns/${network.host.netns}`, ...powerless], {
+          input: JSON.stringify(config),
+          encoding: 'utf8',
+          env: { ...process.env, ...network.runtime.environment(command, one), CNI_PATH: '/none' },
+        });
+      const added = call('ADD');
+      assert.deepEqual([added.status, JSON.parse(added.stdout)], [0, prevResult], added.stdout);
+      const deleted = call('DEL');
+      assert.equal(deleted.status, 0, deleted.stdout);
+      assert.doesNotMatch(onHost('ip', '-br', 'link').output, /^bwp/m);
+      await network.runtime.delete(shipped, one);
       await assertNothingLeft(network);
     });
 

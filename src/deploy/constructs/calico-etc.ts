@@ -25,6 +25,10 @@ const CNI_NETWORK_CONFIG = `{
       "type": "portmap",
       "snat": true,
       "capabilities": { "portMappings": true }
+    },
+    {
+      "type": "bandwidth",
+      "capabilities": { "bandwidth": true }
     }
   ]
 }
