@@ -37,6 +37,8 @@ export interface SpeakerReport {
   readonly peers: readonly PeerReport[];
   /** What keeps wanted routes out of the kernel, in words. */
   readonly routeProblems: readonly string[];
+  /** What of the BGP resources is not done as asked for, and why. */
+  readonly problems: readonly string[];
 }
 
 /** BIRD's three words for a protocol: calicoctl's column STATE. */

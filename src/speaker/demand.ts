@@ -2,7 +2,7 @@
 // function of what is stored now; whatever was asked for and cannot be done is named.
 import { desiredPeers } from '../bgp/peers/desired.ts';
 import { asnOf, portOf } from '../bgp/peers/facts.ts';
-import type { BgpNode } from '../bgp/peers/node.ts';
+import { addressOf, type BgpNode } from '../bgp/peers/node.ts';
 import type { DesiredPeer } from '../bgp/peers.ts';
 import {
   BGP_PORT,
@@ -15,6 +15,7 @@ import {
   UNREADABLE_BGP_SETTINGS,
 } from '../model/bgp-configuration.ts';
 import type { Asn } from '../net/asn.ts';
+import { type Family, type Ip, ip } from '../net/ip.ts';
 import { type DemandedPool, poolsOf, type SpeakerView } from './view.ts';
 
 export interface Demand {
@@ -77,4 +78,15 @@ function clusterSettings(view: SpeakerView): ParsedBgpConfiguration {
   if (stored === undefined) return { settings: DEFAULT_BGP_SETTINGS, problems: [] };
   if (stored === 'unreadable') return { settings: UNREADABLE_BGP_SETTINGS, problems: [] };
   return parseBgpConfiguration('default', stored);
+}
+
+const ANY: Readonly<Record<Family, Ip>> = { 4: ip('0.0.0.0'), 6: ip('::') };
+
+/** Where peers may connect to: nowhere without peers. */
+export function listenAddresses({ self, cluster, peers }: Demand): ReadonlySet<Ip> {
+  const families = new Set(peers.map(({ family }) => family));
+  const own = (family: Family): Ip | undefined => self && addressOf(self, family);
+  return new Set(
+    [...families].flatMap((f) => (cluster.bindMode === 'nodeIp' ? own(f) : ANY[f]) ?? []),
+  );
 }

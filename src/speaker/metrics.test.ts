@@ -23,7 +23,7 @@ test('each session in figures; a peer that is gone leaves no series', async () =
     prefixesIn: 7,
     prefixesOut: 3,
   };
-  let report: SpeakerReport = { node: 'a', peers: [peer], routeProblems: ['x'] };
+  let report: SpeakerReport = { node: 'a', peers: [peer], routeProblems: ['x'], problems: [] };
   const registry = new Registry();
   measureSpeaker(registry, () => report);
   const labels =
@@ -39,7 +39,7 @@ test('each session in figures; a peer that is gone leaves no series', async () =
     'bgp_routes_missing 1',
     `bgp_peer_flaps_total{${labels}} 2`,
   ]);
-  report = { ...report, peers: [], routeProblems: [] };
+  report = { ...report, peers: [], routeProblems: [], problems: [] };
   const after = (await registry.metrics()).split('\n').filter((line) => /^bgp/.test(line));
   assert.deepEqual(after, ['bgp_routes_missing 0']);
 });

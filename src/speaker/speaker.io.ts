@@ -1,7 +1,6 @@
 // The speaker of one node, wired: datastore watches -> demand -> sessions and kernel routes; what
 // the sessions learn -> routing table -> kernel routes and the other sessions. Stopping it says
 // nothing to anybody and leaves the kernel's routes where they are.
-import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { CEASE, ERROR, notification } from '../bgp/codec/notification.ts';
@@ -11,16 +10,16 @@ import type { ExportPeer } from '../bgp/export.ts';
 import { negotiatedFamilies } from '../bgp/handshake.ts';
 import type { DesiredPeer } from '../bgp/peers.ts';
 import { forget, learn, newRib, type OwnIdentity, PREFIXES_OF_PEER_MAX } from '../bgp/rib.ts';
-import type { SessionConfig } from '../bgp/session.ts';
 import type { SpeakerReport } from '../bgp/status.ts';
 import type { Change, Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { type Ip, ip } from '../net/ip.ts';
 import type { OwnRoutes } from '../routes/own.ts';
-import { type Demand, demandOf } from './demand.ts';
+import { type Demand, demandOf, listenAddresses } from './demand.ts';
 import { type Exchange, farewell, greet, newExchange, news, retellAll } from './exchange.ts';
 import { Listeners } from './listeners.io.ts';
-import { Peering, type PeeringState } from './peering.io.ts';
+import type { Peering, PeeringListener, PeeringState } from './peering.io.ts';
+import { Peerings, type RunningPeer } from './peerings.io.ts';
 import { readinessOf, type SpeakerHealth } from './readiness.ts';
 import { peerReport } from './report.ts';
 import { Routing } from './routing.io.ts';
@@ -71,11 +70,13 @@ export class Speaker {
   private readonly exchange: Exchange = newExchange();
   private readonly routing: Routing;
   private readonly stopping = new AbortController();
-  private readonly peerings = new Map<Ip, { readonly key: string; readonly peering: Peering }>();
+  private readonly peerings: Peerings;
   private readonly listeners: Listeners;
   private readonly finishedTelling = new Set<Ip>();
   private readonly startedAt: number;
   private demand: Demand;
+  /** Problems of the demand that were logged. */
+  private named: ReadonlySet<string> = new Set();
   /** Undefined: to be derived anew from the view. */
   private freshOwn: OwnRoutes | undefined;
   private news: NodeJS.Immediate | undefined;
@@ -93,7 +94,12 @@ export class Speaker {
       pools: this.demand.pools,
       address: this.demand.self?.ipv4,
     });
-    this.listeners = new Listeners(log, (socket, peer) => this.accept(socket, peer));
+    this.peerings = new Peerings({
+      ...parts,
+      listener: (running) => this.listenerOf(running),
+      changed: () => this.tellNews(),
+    });
+    this.listeners = new Listeners(log, (socket, peer) => this.peerings.accept(socket, peer));
     this.routing = new Routing({ kernel, clock, log, demand });
     for (const part of PARTS) {
       parts.store.watch(
@@ -117,13 +123,14 @@ export class Speaker {
   }
 
   get peers(): readonly PeerStatus[] {
-    return [...this.peerings.values()].map(({ peering: p }) => ({ peer: p.peer, ...p.state }));
+    return this.peerings.states;
   }
 
   get report(): SpeakerReport {
     const { rib, exchange, peers, routing } = this;
     const report = peers.map((status) => peerReport(status, { rib, exchange }));
-    return { node: this.parts.node, peers: report, routeProblems: routing.problems };
+    const { problems } = this.demand;
+    return { node: this.parts.node, peers: report, routeProblems: routing.problems, problems };
   }
 
   get health(): SpeakerHealth {
@@ -144,7 +151,7 @@ export class Speaker {
     clearImmediate(this.news);
     this.routing.close();
     this.listeners.close();
-    for (const { peering } of this.peerings.values()) peering.stop();
+    this.peerings.stopAll();
   }
 
   private get own(): OwnRoutes {
@@ -175,20 +182,11 @@ export class Speaker {
     if (!isInSync(this.view)) return;
     this.demand = demandOf(this.view);
     this.freshOwn = undefined;
-    const addresses = new Set(this.demand.peers.flatMap(({ localAddress }) => localAddress ?? []));
-    this.listeners.reconcile(addresses, this.parts.listenPort ?? this.demand.listenPort);
-    this.reconcilePeerings();
+    this.reconcilePeers();
     this.routing.changed();
     this.tellNews();
     this.sweepTimer ??= setTimeout(() => this.routing.sweep(), SWEEP_AFTER_MS);
     this.considerSweep();
-  }
-
-  private accept(socket: Socket, peer: Ip): void {
-    const known = this.peerings.get(peer)?.peering;
-    if (known && socket.localAddress === (known.peer.localAddress ?? socket.localAddress))
-      known.accept(socket);
-    else socket.destroy();
   }
 
   private get identity(): OwnIdentity {
@@ -198,59 +196,43 @@ export class Speaker {
     return { asn: localAsn, routerId, addresses };
   }
 
-  private reconcilePeerings(): void {
-    const { routerId } = this.identity;
-    const wanted = new Map(
-      this.demand.peers.map((desired) => {
-        const peer = { ...desired, port: this.parts.listenPort ?? desired.port };
-        return [peer.address, { peer, key: JSON.stringify([peer, routerId]) }] as const;
-      }),
-    );
-    for (const [address, { key, peering }] of this.peerings) {
-      const goal = wanted.get(address);
-      if (goal?.key === key) continue;
-      const why = goal ? CEASE.otherConfigurationChange : CEASE.peerDeconfigured;
-      this.peerings.delete(address);
-      peering.stop(notification(ERROR.cease, why));
-    }
-    for (const [address, { peer, key }] of wanted) {
-      if (!this.peerings.has(address)) this.openPeering(peer, key, routerId);
-    }
+  private reconcilePeers(): void {
+    const { demand, parts } = this;
+    const named = demand.problems.filter((problem) => !this.named.has(problem));
+    for (const problem of named) parts.log.error({ problem }, 'not as asked for');
+    this.named = new Set(demand.problems);
+    const port = parts.listenPort;
+    const addresses = listenAddresses(demand);
+    this.listeners.reconcile(addresses, port ?? demand.listenPort);
+    const wanted = port ? demand.peers.map((peer) => ({ ...peer, port })) : demand.peers;
+    this.peerings.reconcile(wanted, this.identity.routerId);
   }
 
-  private openPeering(peer: DesiredPeer, key: string, routerId: Ip): void {
-    const { clock, random, holdTimeSeconds } = this.parts;
-    const log = this.parts.log.child({ peer: peer.name, node: peer.node });
-    const config: SessionConfig = {
-      localAsn: peer.localAsn,
-      peerAsn: peer.asn,
-      routerId,
-      families: peer.families,
-      passive: peer.passive,
-      holdTimeSeconds,
-    };
-    const facts = { ...peer, localAddress: peer.localAddress ?? this.identity.addresses[0]! };
+  private listenerOf(running: RunningPeer): PeeringListener {
+    const { config, log } = running;
+    const { address } = running.peer;
+    const localAddress = () => running.peer.localAddress ?? this.identity.addresses[0]!;
     let remote: Open | undefined;
-    const listener = {
+    return {
       established: (open: Open) => {
         remote = open;
-        log.info({ address: peer.address }, 'established');
-        this.onEstablished(peering, { ...facts, families: negotiatedFamilies(config, open) });
+        log.info({ address }, 'established');
+        const facts = { ...running.peer, localAddress: localAddress() };
+        const families = negotiatedFamilies(config, open);
+        this.onEstablished(running.peering, { ...facts, families });
       },
       update: (update: Update) => {
         for (const fault of update.faults ?? []) log.warn({ fault }, 'UPDATE at fault');
-        if (remote) this.onUpdate(peering, remote, update);
+        if (remote) this.onUpdate(running.peering, remote, update);
       },
       refresh: (family: 4 | 6) =>
-        peering.send(retellAll(this.exchange, peer.address, family, this.toTell)),
+        running.peering.send(retellAll(this.exchange, address, family, this.toTell)),
       down: (error: string) => {
-        log.warn({ address: peer.address, error }, 'down');
-        farewell(this.exchange, peer.address);
-        this.learned(forget(this.rib, peer.address).length);
+        log.warn({ address, error }, 'down');
+        farewell(this.exchange, address);
+        this.learned(forget(this.rib, address).length);
       },
     };
-    const peering = new Peering({ peer, config, clock, log, random, listener });
-    this.peerings.set(peer.address, { key, peering });
   }
 
   private onEstablished(peering: Peering, peer: ExportPeer): void {
@@ -279,7 +261,7 @@ export class Speaker {
   private tellNews(): void {
     this.news ??= setImmediate(() => {
       this.news = undefined;
-      for (const { peering } of this.peerings.values())
+      for (const { peering } of this.peerings.all)
         peering.send(news(this.exchange, peering.peer.address, this.toTell));
     });
   }

@@ -25,7 +25,10 @@ const peer = (over: Partial<PeerReport>): PeerReport => ({
 const now = new Date(2026, 10, 23, 12, 0, 0);
 
 test("node status: calicoctl's text, cell by cell", () => {
-  const { lines } = nodeStatus({ node: 'a', peers: [peer({})], routeProblems: [] }, now);
+  const { lines } = nodeStatus(
+    { node: 'a', peers: [peer({})], routeProblems: [], problems: [] },
+    now,
+  );
   assert.deepEqual(lines, [
     'Calico process is running.',
     '',
@@ -50,7 +53,9 @@ test('node status: what is not up says why; a day ago is a date', () => {
     }),
     peer({ state: 'active', passive: true, address: ip('fd00::2'), family: 6, type: 'global' }),
   ];
-  const text = nodeStatus({ node: 'a', peers, routeProblems: [] }, now).lines.join('\n');
+  const text = nodeStatus({ node: 'a', peers, routeProblems: [], problems: [] }, now).lines.join(
+    '\n',
+  );
   assert.match(text, /\| start \| 2026-11-22 \| Active connect ECONNREFUSED 10\.0\.0\.2:179 \|/);
   assert.match(
     text,
@@ -63,6 +68,7 @@ test('bgp peers: a port that is not 179, counters, and routes that are missing',
     node: 'a',
     peers: [peer({ port: 1790, flaps: 2 })],
     routeProblems: ['10.0.0.0/26: next hop 10.9.9.9 is not reachable'],
+    problems: [],
   });
   assert.match(
     lines[3] ?? '',

@@ -1,0 +1,117 @@
+// The sessions of the node: begins, ends and changes them as the demand says, and gives each incoming
+// connection to the session that it belongs to.
+import type { Socket } from 'node:net';
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.io.ts';
+import { CEASE, ERROR, type Notification, notification } from '../bgp/codec/notification.ts';
+import { planPeers } from '../bgp/peers/plan.ts';
+import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
+import type { SessionConfig } from '../bgp/session.ts';
+import type { Ip } from '../net/ip.ts';
+import { Peering, type PeeringListener, type PeeringState } from './peering.io.ts';
+
+/** A session that runs. */
+export interface RunningPeer {
+  /** Address and port; stays while the session does. */
+  readonly key: string;
+  /** Its facts as they are now. */
+  readonly peer: DesiredPeer;
+  readonly config: SessionConfig;
+  readonly log: Log;
+  readonly peering: Peering;
+}
+
+export interface PeeringsParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A random number of 0 to 1. */
+  readonly random: () => number;
+  /** For peers that say nothing. */
+  readonly holdTimeSeconds: number;
+  /** What is done with what a session tells. It tells nothing before this has answered. */
+  readonly listener: (running: RunningPeer) => PeeringListener;
+  /** Facts changed that are not the session's: policy. */
+  readonly changed: (running: RunningPeer) => void;
+}
+
+export class Peerings {
+  private readonly parts: PeeringsParts;
+  private readonly running = new Map<string, { peer: DesiredPeer } & RunningPeer>();
+  private routerId: Ip | undefined;
+
+  constructor(parts: PeeringsParts) {
+    this.parts = parts;
+  }
+
+  get all(): readonly RunningPeer[] {
+    return [...this.running.values()];
+  }
+
+  get states(): readonly (PeeringState & { readonly peer: DesiredPeer })[] {
+    return this.all.map(({ peer, peering }) => ({ peer, ...peering.state }));
+  }
+
+  /** Has these sessions and no others; another router id begins all anew. */
+  reconcile(wanted: readonly DesiredPeer[], routerId: Ip): void {
+    if (this.routerId !== routerId) this.stopAll(OTHER_CONFIGURATION);
+    this.routerId = routerId;
+    const peers = new Map([...this.running].map(([key, { peer }]) => [key, peer]));
+    const plan = planPeers(peers, wanted);
+    for (const { endpoint, replaced } of plan.stop)
+      this.stop(endpoint, replaced ? OTHER_CONFIGURATION : DECONFIGURED);
+    for (const peer of plan.change) {
+      const running = this.running.get(endpointOf(peer))!;
+      running.peer = peer;
+      this.parts.changed(running);
+    }
+    for (const peer of plan.start) this.start(peer, routerId);
+  }
+
+  accept(socket: Socket, address: Ip): void {
+    const here = this.all.filter(
+      ({ peer }) =>
+        peer.address === address &&
+        (peer.localAddress ?? socket.localAddress) === socket.localAddress,
+    );
+    // Two sessions to one address differ by the peer's port, which an incoming connection does not
+    // show: the one that still needs a connection has it.
+    const taker = here.find(({ peering }) => !peering.established) ?? here[0];
+    if (taker) taker.peering.accept(socket);
+    else socket.destroy();
+  }
+
+  /** Without a reason the peers are told nothing: they see their connections end. */
+  stopAll(reason?: Notification): void {
+    for (const key of [...this.running.keys()]) this.stop(key, reason);
+  }
+
+  private stop(key: string, reason?: Notification): void {
+    const running = this.running.get(key);
+    running?.peering.stop(reason);
+    this.running.delete(key);
+  }
+
+  private start(peer: DesiredPeer, routerId: Ip): void {
+    const { clock, random, holdTimeSeconds, listener } = this.parts;
+    const log = this.parts.log.child({ peer: peer.name, node: peer.node });
+    const config: SessionConfig = {
+      localAsn: peer.localAsn,
+      peerAsn: peer.asn,
+      routerId,
+      families: peer.families,
+      passive: peer.passive,
+      holdTimeSeconds: peer.holdTimeSeconds ?? holdTimeSeconds,
+    };
+    const key = endpointOf(peer);
+    const running = { key, peer, config, log } as { peer: DesiredPeer; peering: Peering } & Omit<
+      RunningPeer,
+      'peer' | 'peering'
+    >;
+    const told = listener(running);
+    running.peering = new Peering({ peer, config, clock, log, random, listener: told });
+    this.running.set(key, running);
+  }
+}
+
+const OTHER_CONFIGURATION = notification(ERROR.cease, CEASE.otherConfigurationChange);
+const DECONFIGURED = notification(ERROR.cease, CEASE.peerDeconfigured);
