@@ -1,6 +1,8 @@
 // One test per MUST and SHOULD that the CNI specification 1.1.0 lays on plugins, named after its
 // sentence; the real shim, agent and etcd. What binds runtimes is left out.
 import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { attempt, eventually } from '../lab/command.ts';
 import { ended } from '../lab/lab.ts';
@@ -49,6 +51,19 @@ describe('the CNI specification', { timeout: 240_000 }, () => {
     assert.equal(error['cniVersion'], '1.1.0');
     assert.equal(error['code'], 3);
     assert.equal(typeof error['msg'], 'string');
+  });
+
+  test('error code 3, "Container unknown", for a namespace that is gone: a living sandbox of the same pod is not touched', async () => {
+    const pod = { args: 'K8S_POD_NAMESPACE=default;K8S_POD_NAME=lives' };
+    const one = network.container('lives', pod);
+    await add(one);
+    for (const netns of ['/run/netns/nowhere', '/proc/self']) {
+      const unknown = { ...network.container(`lives-${netns.length}`, pod), netns };
+      assert.equal((await failure(add(unknown))).code, 3);
+      await network.runtime.check(LIST, one);
+    }
+    await drop(one);
+    await assertNothingLeft(network);
   });
 
   test('ADD "should either create the interface defined by CNI_IFNAME inside the container at CNI_NETNS"; "If the CNI plugin is successful, it must output a result structure"', async () => {
@@ -144,6 +159,54 @@ describe('the CNI specification', { timeout: 240_000 }, () => {
     attempt(['ip', 'netns', 'delete', one.namespace]);
     assert.equal((await exec('DEL', one)).exit, 0, 'the namespace is gone');
     assert.equal((await exec('DEL', { ...one, netns: '' })).exit, 0, 'no namespace is named');
+    await assertNothingLeft(network);
+  });
+
+  test('DEL that is repeated when another container has the path of the namespace by now', async () => {
+    const one = network.container('path');
+    const next = { ...one, containerId: 'next-cid-path' };
+    await add(one);
+    await drop(one);
+    await add(next);
+    assert.equal((await exec('DEL', one)).exit, 0);
+    await network.runtime.check(LIST, next);
+    await drop(next);
+    await assertNothingLeft(network);
+  });
+
+  test('DEL while ADD of the same container still runs: the ADD ends, nothing is left of it; others go on meanwhile', async () => {
+    const one = network.container('overtaken');
+    // Its address comes from a plugin that does not come back.
+    const started = join(network.host.directory, 'started');
+    const plugin = join(network.host.directory, 'bin/slow-ipam');
+    const script = `#!/bin/sh\n[ "$CNI_COMMAND" = ADD ] || exit 0\ntouch ${started}\nexec sleep 600\n`;
+    writeFileSync(plugin, script, { mode: 0o755 });
+    const slow = listOf([{ type: 'calico', ipam: { type: 'slow-ipam' } }]);
+    const adding = failure(network.runtime.add(slow, one));
+    await eventually('the plugin runs', () => existsSync(started));
+    const other = network.container('another');
+    await add(other);
+    await network.runtime.delete(slow, one);
+    assert.equal((await adding).code, 11);
+    await drop(other);
+    await assertNothingLeft(network);
+  });
+
+  test('containers outside Kubernetes whose IDs begin alike: the second is told why not, the first goes on', async () => {
+    const [one, two] = ['alike1', 'alike2'].map((name) => ({
+      ...network.container(name),
+      containerId: `same-beginning-${name}`,
+    }));
+    await add(one!);
+    const { code, message } = await failure(add(two!));
+    assert.equal(code, 4, '"The error message MUST contain the names of invalid variables."');
+    assert.match(
+      message,
+      /CNI_CONTAINERID same-beginning-alike2 begins like same-beginning-alike1/,
+    );
+    assert.equal((await exec('DEL', two)).exit, 0);
+    await network.runtime.check(LIST, one!);
+    await drop(one!);
     await assertNothingLeft(network);
   });
 
@@ -339,6 +402,8 @@ describe('the CNI specification', { timeout: 240_000 }, () => {
       assert.deepEqual([reply.exit, codeOf(reply.stdout)], [1, 4]);
       assert.ok(reply.stdout.includes(name));
     }
+    const file = await exec('ADD', { ...one, netns: '/etc/passwd/ns' });
+    assert.deepEqual([codeOf(file.stdout), file.stdout.includes('CNI_NETNS')], [4, true]);
     const bad = await exec('FLY', one);
     assert.deepEqual([codeOf(bad.stdout), bad.stdout.includes('CNI_COMMAND')], [4, true]);
   });

@@ -2,6 +2,7 @@
 // are refused before they begin.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { OpError } from '../../base/op-error.ts';
 import type { LocalPods } from '../pods.io.ts';
 import { recover } from '../recovery.io.ts';
 import { addPod } from './add/add.io.ts';
@@ -18,6 +19,9 @@ const restarted = ({ context, kernel }: Node): CniContext => ({
   removal: new LinkRemoval(kernel, context.log),
 });
 
+/** Kubernetes still knows the pod: its record is not dead by itself. */
+const podsOfKubernetes = { inSync: true, known: () => ({}), all: () => [] } as unknown as LocalPods;
+
 test('ADD that is refused before it begins does not make a release void that was put off', async () => {
   const n = await node();
   assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
@@ -26,9 +30,21 @@ test('ADD that is refused before it begins does not make a release void that was
   const refused = request('ADD', 'c1', 'calico', { require_mtu_file: true });
   assert.equal((await addPod(n.context, refused)).ok, false);
   await n.context.removal.removeAll();
-  // Kubernetes still knows the pod: its record is not dead by itself.
-  const pods = { inSync: true, known: () => ({}), all: () => [] } as unknown as LocalPods;
-  await recover({ ...n.context, pods });
+  await recover({ ...n.context, pods: podsOfKubernetes });
+  assert.deepEqual([await n.endpoints(), n.allocator.handles().size], [0, 0]);
+  n.done();
+});
+
+test('an undoing that the datastore did not take is carried out later, though Kubernetes has the pod', async () => {
+  const n = await node();
+  const failpoint = (name: string): void => {
+    if (name !== 'add:routed') return;
+    n.memory.failNext('transaction');
+    throw new OpError('route', 'refused');
+  };
+  assert.equal((await addPod({ ...n.context, failpoint }, request('ADD', 'c1'))).ok, false);
+  assert.deepEqual([await n.endpoints(), n.allocator.handles().size], [1, 1]);
+  await recover({ ...n.context, pods: podsOfKubernetes });
   assert.deepEqual([await n.endpoints(), n.allocator.handles().size], [0, 0]);
   n.done();
 });

@@ -35,7 +35,7 @@ export async function assign(
       writes: [{ kind: 'put', key: identity.key, value: endpointJson }],
     });
   };
-  call.undo.push('address', () => release(call));
+  call.undo.push('address', () => releaseOrRecord(call));
   for (let attempt = 1; ; attempt++) {
     const outcome = await context.allocator.assign({ ...wanted, alongside });
     if (outcome.kind === 'assigned') {
@@ -142,6 +142,19 @@ export async function refreshEndpoint(context: CniContext, key: string): Promise
   const current = await context.store.get(key);
   if (current) context.view.put(current);
   else context.view.remove(key, BigInt(Number.MAX_SAFE_INTEGER));
+}
+
+// What the datastore cannot take now is carried out later, even while Kubernetes still has the pod.
+async function releaseOrRecord(call: Call): Promise<void> {
+  const { context, identity, request } = call;
+  try {
+    await release(call);
+  } catch (cause) {
+    const { containerId } = request;
+    const handleId = handleIdOf(request);
+    context.journal.record({ handleId, containerId, endpointKey: identity.key });
+    throw cause;
+  }
 }
 
 async function release(call: Call): Promise<void> {
