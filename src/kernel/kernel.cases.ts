@@ -6,6 +6,7 @@ import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
 import { mac } from '../net/mac.ts';
 import { type Kernel, type KernelEvent, ROUTE_PROTOCOL, type Route } from './kernel.ts';
+import { routeCases } from './route.cases.ts';
 
 /** A kernel in a fresh namespace, and the path of another one for pods. */
 export interface KernelFixture {
@@ -167,6 +168,8 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
       assert.deepEqual(kernel.routes({ protocol: ROUTE_PROTOCOL.bird, family: 6 }), []);
     },
   );
+
+  routeCases(scenario);
 
   scenario('what is not there: link, address, device', ({ kernel }) => {
     const none = { linkIndex: 1, ip: ip('10.9.9.9'), prefixLength: 32 };

@@ -1,6 +1,7 @@
 // The kernel port: links, addresses, routes, neighbours and sysctls of one network namespace, as
 // values. Calls are synchronous (5-8 us each by netlink); making and deleting links waits.
 // Twins: netns.io.ts (Linux) and memory.ts, both under kernel.cases.ts.
+import type { OpError } from '../base/op-error.ts';
 import type { Cidr } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import type { Mac } from '../net/mac.ts';
@@ -24,13 +25,26 @@ export interface InterfaceAddressOfLink {
   readonly scope: 'global' | 'link' | 'host';
 }
 
+/** One of several ways of a route. */
+export interface RouteHop {
+  /** May be IPv6 in an IPv4 route (RFC 8950). */
+  readonly gateway?: Ip | undefined;
+  readonly linkIndex: number;
+  readonly onlink: boolean;
+  /** Its share of the flows; absent means 1. */
+  readonly weight?: number | undefined;
+}
+
 /** A route of the main table. Identity: destination and metric. An IPv6 route reads back with
  *  metric 1024 where it was added with 0, and as `link` where it has no gateway. */
 export interface Route {
   readonly destination: Cidr;
   readonly kind: 'unicast' | 'blackhole';
+  /** May be IPv6 in an IPv4 route (RFC 8950). */
   readonly gateway?: Ip | undefined;
   readonly linkIndex?: number | undefined;
+  /** Two or more equal ways (ECMP), instead of gateway, link and onlink; in no order. */
+  readonly hops?: readonly RouteHop[] | undefined;
   readonly scope: 'global' | 'link';
   readonly onlink: boolean;
   /** The ownership mark: 3 boot (pod routes), 12 bird (BGP and block routes). */
@@ -85,7 +99,7 @@ export type LinkChange =
   /** Fails with EEXIST (17) when the destination and metric are taken. */
   | { readonly kind: 'addRoute'; readonly route: Route }
   | { readonly kind: 'replaceRoute'; readonly route: Route }
-  /** Removes a route that agrees in all that is named but the scope; absent is fine. */
+  /** Removes a route that agrees in all that is named but scope and hops; absent is fine. */
   | { readonly kind: 'deleteRoute'; readonly route: Route }
   | {
       readonly kind: 'setNeighbour';
@@ -93,6 +107,14 @@ export type LinkChange =
       readonly ip: Ip;
       readonly mac: Mac;
     };
+
+/** A change of a batch that the kernel refused. */
+export interface Refusal {
+  /** Its place in the batch. */
+  readonly index: number;
+  /** With errno. */
+  readonly error: OpError;
+}
 
 /** What the kernel tells by itself. `lost`: some were missed, read everything anew. */
 export type KernelEvent =
@@ -108,6 +130,11 @@ export interface Kernel {
   /** Routes of the main table, optionally of one protocol or family. */
   routes(filter?: { readonly protocol?: number; readonly family?: Family }): readonly Route[];
   /**
+   * The same routes part by part, for who has other things to do in between. What changes meanwhile
+   * may be missing or double. End the iteration, or return from it, to free its socket.
+   */
+  routeParts(): Iterable<readonly Route[]>;
+  /**
    * Makes the pair; the peer stands in its namespace, down. Answers the host end. Off the main
    * thread, because it takes half a millisecond and waits for whoever else changes links.
    */
@@ -115,6 +142,8 @@ export interface Kernel {
   /** In order, many in one send; a refusal does not keep the others from happening. Throws
    *  OpError (with errno) of the first refusal. */
   apply(changes: readonly LinkChange[]): void;
+  /** The same, and answers every refusal; throws only when the kernel cannot be talked to. */
+  applyEach(changes: readonly LinkChange[]): readonly Refusal[];
   /** False: there was none. Takes about 15 ms of kernel time, off the main thread. */
   deleteLink(name: string): Promise<boolean>;
   /** All links of a group (not 0) in about the time of one; none is fine. Off the main thread. */

@@ -2,7 +2,6 @@
 // can see. Every namespace must be made first, as on a real machine.
 import { OpError } from '../base/op-error.ts';
 import { type Cidr, hostCidr } from '../net/cidr.ts';
-import { familyOf } from '../net/ip.ts';
 import { mac } from '../net/mac.ts';
 import type {
   InterfaceAddressOfLink,
@@ -11,10 +10,11 @@ import type {
   KernelEvent,
   Link,
   LinkChange,
+  Refusal,
   Route,
   VethPair,
 } from './kernel.ts';
-import { agrees, sameIdentity, storedAs } from './memory-routes.ts';
+import { agrees, linkFor, linksOf, sameIdentity, storedAs } from './memory-routes.ts';
 
 export interface MemoryKernel extends Kernel {
   /** Makes an empty namespace (with a loopback) at `path`. */
@@ -47,7 +47,6 @@ interface Namespace {
 const EEXIST = 17;
 const ENODEV = 19;
 const EADDRNOTAVAIL = 99;
-const ENETUNREACH = 101;
 
 const loopback: Link = { index: 1, name: 'lo', mtu: 65536, up: false };
 const emptyNamespace = (): Namespace => ({
@@ -107,6 +106,11 @@ class Memory implements MemoryKernel {
     );
   }
 
+  *routeParts(): Generator<readonly Route[]> {
+    const routes = this.routes();
+    for (let at = 0; at < routes.length; at += 2) yield routes.slice(at, at + 2);
+  }
+
   async addVeth(pair: VethPair): Promise<Link> {
     const inside = this.namespaceAt(pair.peerNetns);
     const taken =
@@ -137,15 +141,19 @@ class Memory implements MemoryKernel {
   }
 
   apply(changes: readonly LinkChange[]): void {
-    let refused: unknown;
-    for (const change of changes) {
+    const [refused] = this.applyEach(changes);
+    if (refused) throw refused.error;
+  }
+
+  applyEach(changes: readonly LinkChange[]): readonly Refusal[] {
+    return changes.flatMap((change, index) => {
       try {
         this.applyOne(change);
+        return [];
       } catch (cause) {
-        refused ??= cause;
+        return [{ index, error: cause as OpError }];
       }
-    }
-    if (refused) throw refused;
+    });
   }
 
   private applyOne(change: LinkChange): void {
@@ -191,10 +199,7 @@ class Memory implements MemoryKernel {
   }
 
   private putRoute(route: Route, replace: boolean): void {
-    const link =
-      route.linkIndex === undefined ? this.linkTowards(route) : this.linkAt(route.linkIndex);
-    if (link && !link.up)
-      throw new OpError(`add route ${route.destination}`, 'network is down', 100);
+    const link = linkFor(route, (index) => this.linkAt(index), this.namespace.addresses);
     const { routes } = this.namespace;
     const at = routes.findIndex((present) => sameIdentity(present, route));
     if (at >= 0 && !replace) throw new OpError(`add route ${route.destination}`, 'exists', EEXIST);
@@ -202,15 +207,6 @@ class Memory implements MemoryKernel {
     if (at >= 0) routes.splice(at, 1, stored);
     else routes.push(stored);
     tell(this.namespace, { kind: 'route', route: stored, gone: false });
-  }
-
-  // A gateway needs a link that reaches it.
-  private linkTowards({ gateway, destination }: Route): Link | undefined {
-    if (!gateway) return undefined;
-    const towards = this.namespace.addresses.find((a) => familyOf(a.ip) === familyOf(gateway));
-    if (!towards)
-      throw new OpError(`add route ${destination}`, 'network is unreachable', ENETUNREACH);
-    return this.linkAt(towards.linkIndex);
   }
 
   private removeRoutes(gone: (route: Route) => boolean): void {
@@ -291,7 +287,7 @@ function removeLink(namespace: Namespace, index: number): void {
   );
   namespace.addresses = namespace.addresses.filter((a) => a.linkIndex !== index);
   namespace.routes = namespace.routes.filter(
-    (r) => r.linkIndex !== index && !own.has(r.destination),
+    (r) => !linksOf(r).includes(index) && !own.has(r.destination),
   );
   const peer = namespace.peers.get(index);
   namespace.peers.delete(index);

@@ -1,7 +1,7 @@
 // The kernel port on Linux: netlink for links, addresses, routes and neighbours; /proc for sysctls.
 import { closeSync, readFileSync, writeFileSync } from 'node:fs';
 import { OpError } from '../base/op-error.ts';
-import type { Kernel, KernelEvent, Link, LinkChange, Route, VethPair } from './kernel.ts';
+import type { Kernel, KernelEvent, Link, LinkChange, Refusal, Route, VethPair } from './kernel.ts';
 import { errnoText, libc } from './libc.io.ts';
 import { inNetns, openNetns } from './namespaces.io.ts';
 import { decodeAddress, encodeDumpAddresses } from './netlink/address.ts';
@@ -20,6 +20,7 @@ import { podSysctlRoot } from './private-proc.io.ts';
 import { applySlowly, openNetlink, Rtnetlink } from './rtnetlink.io.ts';
 import { GROUPS, subscribe } from './subscribe.io.ts';
 
+const FAMILIES = [4, 6] as const;
 const ENOENT = 2;
 const ESRCH = 3;
 const ENODEV = 19;
@@ -88,13 +89,24 @@ class LinuxKernel implements Kernel {
   }
 
   routes(filter: Parameters<Kernel['routes']>[0] = {}): readonly Route[] {
-    const families = filter.family ? [filter.family] : ([4, 6] as const);
+    const families = filter.family ? [filter.family] : FAMILIES;
     const found = families.flatMap((family) =>
       this.netlink.dump('list routes', encodeDumpRoutes(family), decodeRoute),
     );
     return filter.protocol === undefined
       ? found
       : found.filter((route) => route.protocol === filter.protocol);
+  }
+
+  *routeParts(): Generator<readonly Route[]> {
+    // A socket of its own: the shared one answers other questions in between.
+    const netlink = new Rtnetlink(this.within(() => openNetlink()));
+    try {
+      for (const family of FAMILIES)
+        yield* netlink.dumpParts('list routes', encodeDumpRoutes(family), decodeRoute);
+    } finally {
+      netlink.close();
+    }
   }
 
   async addVeth(pair: VethPair): Promise<Link> {
@@ -112,7 +124,12 @@ class LinuxKernel implements Kernel {
   }
 
   apply(changes: readonly LinkChange[]): void {
-    this.netlink.apply(
+    const [refused] = this.applyEach(changes);
+    if (refused) throw refused.error;
+  }
+
+  applyEach(changes: readonly LinkChange[]): readonly Refusal[] {
+    return this.netlink.apply(
       changes.map((change) => ({
         what: describeChange(change),
         encode: encodeChange(change),

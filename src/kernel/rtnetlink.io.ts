@@ -1,6 +1,7 @@
 // One netlink socket, used synchronously: many changes in one send, one ACK each.
 import { promisify } from 'node:util';
 import { OpError } from '../base/op-error.ts';
+import type { Refusal } from './kernel.ts';
 import { AF, check, errnoText, libc, SOCK, setIntOption } from './libc.io.ts';
 import type { Encoded } from './netlink/link.ts';
 import {
@@ -18,9 +19,11 @@ const SOL_NETLINK = 270;
 /** NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK: refusals carry text, dumps filter. */
 const NETLINK_OPTIONS = [11, 10, 12];
 const RECEIVE_BYTES = 1 << 17;
-const MESSAGE_BYTES_MAX = 512;
+/** A route of 16 ways has some 700. */
+const MESSAGE_BYTES_MAX = 1024;
 /** What one send carries: the messages fit the send buffer, their ACKs the receive buffer. */
 const REQUESTS_PER_SEND_MAX = 500;
+const BYTES_PER_SEND_MAX = 1 << 16;
 /** A dump that others disturb is asked again this often. */
 const DUMP_TRIES_MAX = 10;
 const SEQUENCE_MAX = 0x7fff_ffff;
@@ -71,33 +74,36 @@ export class Rtnetlink {
     libc.close(this.fd);
   }
 
-  /** In order, many in one send; throws the first refusal after every ACK has arrived. */
-  apply(requests: readonly Request[]): void {
-    let refused: OpError | undefined;
-    for (let at = 0; at < requests.length; at += REQUESTS_PER_SEND_MAX) {
-      const refusal = this.applySome(requests.slice(at, at + REQUESTS_PER_SEND_MAX));
-      refused ??= refusal;
-    }
-    if (refused) throw refused;
+  /** In order, many in one send; answers the refusals after every ACK has arrived. */
+  apply(requests: readonly Request[]): readonly Refusal[] {
+    const refused: Refusal[] = [];
+    for (let at = 0; at < requests.length; ) at = this.applySome(requests, at, refused);
+    return refused;
   }
 
-  private applySome(requests: readonly Request[]): OpError | undefined {
-    const first = this.numbers(requests.length);
-    const writer = new MessageWriter(requests.length * MESSAGE_BYTES_MAX);
-    for (const [i, { encode }] of requests.entries()) encode(writer, first + i);
+  /** Sends what fits, from `at` on; answers where the rest begins. */
+  private applySome(requests: readonly Request[], at: number, refused: Refusal[]): number {
+    const most = Math.min(requests.length - at, REQUESTS_PER_SEND_MAX);
+    const writer = new MessageWriter(
+      Math.min(most * MESSAGE_BYTES_MAX, BYTES_PER_SEND_MAX + MESSAGE_BYTES_MAX),
+    );
+    const first = this.numbers(most);
+    let count = 0;
+    for (; count < most && writer.bytes < BYTES_PER_SEND_MAX; count++)
+      requests[at + count]!.encode(writer, first + count);
     this.send(writer);
-    let refused: OpError | undefined;
-    for (let acks = 0; acks < requests.length; ) {
+    for (let acks = 0; acks < count; ) {
       for (const message of messagesIn(this.receive())) {
-        const request = requests[message.sequence - first];
+        const index = at + message.sequence - first;
+        const request = index >= at && index < at + count ? requests[index] : undefined;
         if (message.type !== NLMSG.ERROR || !request) continue;
         acks++;
         const { errno, text } = ackOf(message);
         if (errno === 0 || request.tolerated?.includes(errno)) continue;
-        refused ??= new OpError(request.what, errnoText(errno, text), errno);
+        refused.push({ index, error: new OpError(request.what, errnoText(errno, text), errno) });
       }
     }
-    return refused;
+    return at + count;
   }
 
   /** One request, one reply; undefined when there is no such device. */
@@ -129,21 +135,40 @@ export class Rtnetlink {
     encode: Encoded,
     read: (message: Message) => T | undefined,
   ): readonly T[] | undefined {
-    const sequence = this.request(encode);
     const found: T[] = [];
+    const parts = this.dumpParts(what, encode, read);
+    for (;;) {
+      const { done, value } = parts.next();
+      if (done) return value.interrupted ? undefined : found;
+      for (const entry of value) found.push(entry);
+    }
+  }
+
+  /** A dump, datagram by datagram; no other question may be asked on this socket meanwhile. */
+  *dumpParts<T>(
+    what: string,
+    encode: Encoded,
+    read: (message: Message) => T | undefined,
+  ): Generator<readonly T[], { readonly interrupted: boolean }> {
+    const sequence = this.request(encode);
     let interrupted = false;
     for (;;) {
+      const part: T[] = [];
       for (const message of messagesIn(this.receive())) {
         if (message.sequence !== sequence) continue;
         if (message.flags & DUMP_INTERRUPTED) interrupted = true;
-        if (message.type === NLMSG.DONE) return interrupted ? undefined : found;
+        if (message.type === NLMSG.DONE) {
+          if (part.length > 0) yield part;
+          return { interrupted };
+        }
         if (message.type === NLMSG.ERROR) {
           const { errno, text } = ackOf(message);
           throw new OpError(what, errnoText(errno, text), errno);
         }
         const entry = read(message);
-        if (entry !== undefined) found.push(entry);
+        if (entry !== undefined) part.push(entry);
       }
+      yield part;
     }
   }
 

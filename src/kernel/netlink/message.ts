@@ -32,6 +32,11 @@ export class MessageWriter {
     this.buffer = Buffer.alloc(bytes);
   }
 
+  /** How much is written. */
+  get bytes(): number {
+    return this.length;
+  }
+
   u8(value: number): this {
     return this.integer(value, 1);
   }
@@ -70,6 +75,15 @@ export class MessageWriter {
   nested(type: number, body: () => void): this {
     const start = this.length;
     this.u16(0).u16(type);
+    body();
+    this.buffer.writeUInt16LE(this.length - start, start);
+    return this;
+  }
+
+  /** A structure that begins with its length. */
+  sized(body: () => void): this {
+    const start = this.length;
+    this.u16(0);
     body();
     this.buffer.writeUInt16LE(this.length - start, start);
     return this;

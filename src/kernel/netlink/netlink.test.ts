@@ -62,6 +62,20 @@ const BYTES: readonly (readonly [string, Encoded, string])[] = [
      0800 0500 a9fe0101  0800 0400 03000000  0800 0600 05000000`,
   ],
   [
+    'two ways, one of them three times as wide, one by an IPv6 gateway',
+    encodeReplaceRoute({
+      ...blackhole,
+      kind: 'unicast',
+      hops: [
+        { gateway: ip('10.0.0.2'), linkIndex: 3, onlink: false, weight: 3 },
+        { gateway: ip('fe80::2'), linkIndex: 4, onlink: true },
+      ],
+    }),
+    `58000000 1800 0505 07000000 00000000  02 1a 00 00 fe 0c 00 01 00000000  0800 0100 c0a80700
+     3400 0900  1000 00 02 03000000  0800 0500 0a000002
+                2000 04 00 04000000  1600 1200 0a00 fe80000000000000 0000000000000002 0000`,
+  ],
+  [
     'a deletion: any scope (255)',
     encodeDeleteRoute({ ...blackhole, scope: 'link' }),
     `24000000 1900 0500 07000000 00000000  02 1a 00 00 fe 0c ff 06 00000000  0800 0100 c0a80700`,
@@ -160,6 +174,17 @@ const anyMac = fc.uint8Array({ minLength: 6, maxLength: 6 }).map(macFromBytes);
 const index = fc.integer({ min: 1, max: 0x7fff_ffff });
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 
+/** A gateway may be of another family than the route. */
+const anyHop = fc.record(
+  {
+    gateway: family.chain(ipOf),
+    linkIndex: index,
+    onlink: fc.boolean(),
+    weight: fc.integer({ min: 2, max: 256 }),
+  },
+  { requiredKeys: ['linkIndex', 'onlink'], noNullPrototype: true },
+);
+
 const anyRoute = family.chain((of): fc.Arbitrary<Route> => {
   const base = {
     destination: fc
@@ -177,6 +202,12 @@ const anyRoute = family.chain((of): fc.Arbitrary<Route> => {
     fc.record({ ...base, kind: none, scope: global }),
     fc.record({ ...base, kind: some, scope: link, linkIndex: index }),
     fc.record({ ...base, kind: some, scope: global, linkIndex: index, gateway: ipOf(of) }),
+    fc.record({
+      ...base,
+      kind: some,
+      scope: global,
+      hops: fc.array(anyHop, { minLength: 2, maxLength: 9 }),
+    }),
   );
 });
 
