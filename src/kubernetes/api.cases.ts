@@ -2,7 +2,7 @@
 // carry a name of their own, so that it also runs against a cluster with a life of its own.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Kinds, KubernetesApi, Pod } from './api.ts';
+import type { Kinds, KubernetesApi, Pod, Secret } from './api.ts';
 
 /** A port, and a way to change what it sees. */
 export interface ApiUnderTest {
@@ -93,6 +93,46 @@ export function apiCases(name: string, open: () => ApiUnderTest): void {
     assert.deepEqual(await watch.until(2), ['snapshot a=x', 'put d=x']);
     watch.stop();
     for (const one of ['a', 'b', 'c', 'd']) await remove('pods', `${prefix}${one}`, 'default');
+  });
+
+  test(`${name}: one Secret of one namespace can be watched by itself`, async () => {
+    const { api, put, remove, prefix } = fresh();
+    const secret = (name: string, namespace: string, text: string) => ({
+      metadata: { name: `${prefix}${name}`, namespace },
+      data: { key: Buffer.from(text).toString('base64') },
+    });
+    const seen: string[] = [];
+    const stop = new AbortController();
+    const heard = Promise.withResolvers<void>();
+    const note = (what: string, items: readonly Secret[]): void => {
+      seen.push([what, ...items.map(({ data }) => atob(data?.['key'] ?? ''))].join(' '));
+      if (seen.length === 3) heard.resolve();
+    };
+    await put('secrets', secret('a', 'default', 'one'));
+    await put('secrets', secret('a', 'kube-public', 'elsewhere'));
+    api.watch(
+      'secrets',
+      {
+        snapshot(items) {
+          note('snapshot', items);
+          void changeAll();
+        },
+        put: (one) => note('put', [one]),
+        gone: (one) => note('gone', [one]),
+      },
+      { namespace: 'default', fieldSelector: `metadata.name=${prefix}a`, signal: stop.signal },
+    );
+    async function changeAll(): Promise<void> {
+      await put('secrets', secret('b', 'default', 'other'));
+      await put('secrets', secret('a', 'kube-public', 'still elsewhere'));
+      await put('secrets', secret('a', 'default', 'two'));
+      await remove('secrets', `${prefix}a`, 'default');
+    }
+    await heard.promise;
+    stop.abort();
+    assert.deepEqual(seen, ['snapshot one', 'put two', 'gone two']);
+    await remove('secrets', `${prefix}b`, 'default');
+    await remove('secrets', `${prefix}a`, 'kube-public');
   });
 
   test(`${name}: after the signal a watch is silent`, async () => {

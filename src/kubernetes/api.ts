@@ -59,6 +59,12 @@ export interface Node {
   };
 }
 
+export interface Secret {
+  readonly metadata: Metadata;
+  /** Values in base64. */
+  readonly data?: Readonly<Record<string, string>>;
+}
+
 /** apps/v1. */
 export interface StatefulSet {
   readonly metadata: Metadata;
@@ -115,6 +121,7 @@ export interface Kinds {
   nodes: Node;
   networkpolicies: NetworkPolicy;
   statefulsets: StatefulSet;
+  secrets: Secret;
 }
 
 export interface KindWatcher<T> {
@@ -126,15 +133,24 @@ export interface KindWatcher<T> {
   connection?(up: boolean, error?: Error): void;
 }
 
+export interface WatchOptions {
+  readonly namespace?: string;
+  readonly fieldSelector?: string;
+  readonly signal: AbortSignal;
+}
+
 export interface KubernetesApi {
   getPod(namespace: string, name: string): Promise<Pod | undefined>;
   getNode(name: string): Promise<Node | undefined>;
   getNamespace(name: string): Promise<Namespace | undefined>;
-  /** Lists, then watches with resume; `fieldSelector` e.g. `spec.nodeName=n1`. */
+  /**
+   * Lists, then watches with resume; `fieldSelector` e.g. `spec.nodeName=n1`. Without a namespace:
+   * all namespaces.
+   */
   watch<K extends keyof Kinds>(
     kind: K,
     watcher: KindWatcher<Kinds[K]>,
-    options: { readonly fieldSelector?: string; readonly signal: AbortSignal },
+    options: WatchOptions,
   ): void;
   /** Sets the node's NetworkUnavailable condition (strategic merge patch of nodes/status). */
   setNetworkUnavailable(

@@ -8,7 +8,7 @@ import {
   readBody,
   StatusError,
 } from './connection.io.ts';
-import { PATHS, TRIM } from './kinds.ts';
+import { pathOf, TRIM } from './kinds.ts';
 import { followKind } from './list-watch.io.ts';
 
 const NOT_FOUND = 404;
@@ -37,10 +37,10 @@ export function kubernetesApi(credentials: Credentials): KubernetesApi {
     getPod: (namespace, name) => get('pods', `/api/v1/namespaces/${namespace}/pods/${name}`),
     getNode: (name) => get('nodes', `/api/v1/nodes/${name}`),
     getNamespace: (name) => get('namespaces', `/api/v1/namespaces/${name}`),
-    watch: (kind, watcher, { fieldSelector, signal }) =>
+    watch: (kind, watcher, { namespace, fieldSelector, signal }) =>
       void followKind({
         credentials,
-        path: PATHS[kind],
+        path: pathOf(kind, namespace),
         fieldSelector,
         trim: TRIM[kind],
         watcher,

@@ -7,6 +7,7 @@ import type {
   NetworkPolicy,
   Node,
   Pod,
+  Secret,
   ServiceAccount,
   StatefulSet,
 } from './api.ts';
@@ -18,7 +19,14 @@ export const PATHS: Readonly<Record<keyof Kinds, string>> = {
   nodes: '/api/v1/nodes',
   networkpolicies: '/apis/networking.k8s.io/v1/networkpolicies',
   statefulsets: '/apis/apps/v1/statefulsets',
+  secrets: '/api/v1/secrets',
 };
+
+/** Where a kind is listed: in all namespaces, or in one. */
+export const pathOf = (kind: keyof Kinds, namespace: string | undefined): string =>
+  namespace === undefined
+    ? PATHS[kind]
+    : PATHS[kind].replace(/\/([^/]+)$/, `/namespaces/${namespace}/$1`);
 
 /** What `kubectl apply` remembers is as large as the object. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -81,6 +89,11 @@ const statefulSetOf = ({ metadata, spec }: StatefulSet): StatefulSet => ({
   spec: pick(spec, ['replicas', 'ordinals']),
 });
 
+const secretOf = ({ metadata, data }: Secret): Secret => ({
+  metadata: metadataOf(metadata),
+  ...(data ? { data } : {}),
+});
+
 /** An object as the API server sends it -> the fields that we use. */
 export const TRIM: { readonly [K in keyof Kinds]: (object: Kinds[K]) => Kinds[K] } = {
   pods: podOf,
@@ -89,4 +102,5 @@ export const TRIM: { readonly [K in keyof Kinds]: (object: Kinds[K]) => Kinds[K]
   serviceaccounts: onlyMetadata,
   networkpolicies: policyOf,
   statefulsets: statefulSetOf,
+  secrets: secretOf,
 };

@@ -72,8 +72,10 @@ export function memoryKubernetes(): MemoryKubernetes {
     getPod: (namespace, name) => find<Pod>('pods', `${namespace}/${name}`),
     getNode: (name) => find<Node>('nodes', `/${name}`),
     getNamespace: (name) => find('namespaces', `/${name}`),
-    watch: (kind, watcher, { fieldSelector, signal }) => {
-      const selects = selectorOf(fieldSelector);
+    watch: (kind, watcher, { namespace, fieldSelector, signal }) => {
+      const selected = selectorOf(fieldSelector);
+      const selects = (object: Kinds[keyof Kinds]): boolean =>
+        (namespace ?? object.metadata.namespace) === object.metadata.namespace && selected(object);
       // One watch hears only of its own kind.
       const heard = watcher as unknown as KindWatcher<Kinds[keyof Kinds]>;
       queueMicrotask(() => {

@@ -186,12 +186,13 @@ class Fake implements FakeApiServer {
     }
     const parts = url.pathname.replace(/^\/(api|apis\/[^/]+)\/v1\//, '').split('/');
     const [kind, name, namespace] =
-      parts[0] === 'namespaces' && parts.length === 4
+      parts[0] === 'namespaces' && parts.length > 2
         ? [parts[2]!, parts[3], parts[1]]
         : [parts[0]!, parts[1], undefined];
+    const selects = selectorOf(url.searchParams, namespace);
     if (name !== undefined) this.get(response, kind, idOf({ name, namespace: namespace ?? '' }));
-    else if (url.searchParams.has('watch')) this.watch(response, kind, url.searchParams);
-    else this.list(response, kind, url.searchParams);
+    else if (url.searchParams.has('watch')) this.watch(response, kind, url.searchParams, selects);
+    else this.list(response, kind, url.searchParams, selects);
   }
 
   private get(response: ServerResponse, kind: string, id: string): void {
@@ -200,8 +201,13 @@ class Fake implements FakeApiServer {
     else refuse(response, 404, `${kind} "${id}" not found`);
   }
 
-  private list(response: ServerResponse, kind: string, query: URLSearchParams): void {
-    const all = [...this.kind(kind).values()].filter(selectorOf(query));
+  private list(
+    response: ServerResponse,
+    kind: string,
+    query: URLSearchParams,
+    selects: (object: Stored) => boolean,
+  ): void {
+    const all = [...this.kind(kind).values()].filter(selects);
     const from = Number(query.get('continue') ?? 0);
     const to = from + Number(query.get('limit') ?? all.length);
     const metadata = {
@@ -211,7 +217,12 @@ class Fake implements FakeApiServer {
     response.end(JSON.stringify({ metadata, items: all.slice(from, to) }));
   }
 
-  private watch(response: ServerResponse, kind: string, query: URLSearchParams): void {
+  private watch(
+    response: ServerResponse,
+    kind: string,
+    query: URLSearchParams,
+    selects: (object: Stored) => boolean,
+  ): void {
     const from = Number(query.get('resourceVersion'));
     if (from < this.compacted) {
       const status = { code: 410, message: 'too old resource version' };
@@ -222,7 +233,7 @@ class Fake implements FakeApiServer {
       }
       return;
     }
-    const watch = { kind, selects: selectorOf(query), response };
+    const watch = { kind, selects, response };
     response.flushHeaders();
     for (const event of this.history) {
       if (event.version > from && event.kind === kind && watch.selects(event.object))
@@ -235,10 +246,15 @@ class Fake implements FakeApiServer {
 
 const idOf = ({ namespace, name }: Metadata): string => `${namespace ?? ''}/${name}`;
 
-function selectorOf(query: URLSearchParams): (object: Stored) => boolean {
+function selectorOf(
+  query: URLSearchParams,
+  namespace: string | undefined,
+): (object: Stored) => boolean {
   const [field, wanted] = (query.get('fieldSelector') ?? '').split('=');
   return (object) =>
-    field !== 'spec.nodeName' || (object as Kinds['pods']).spec.nodeName === wanted;
+    (namespace ?? object.metadata.namespace) === object.metadata.namespace &&
+    (field !== 'metadata.name' || object.metadata.name === wanted) &&
+    (field !== 'spec.nodeName' || (object as Kinds['pods']).spec.nodeName === wanted);
 }
 
 const write = (response: ServerResponse, event: { readonly type: string; object: object }): void =>
