@@ -404,6 +404,12 @@ describe('the CNI specification', { timeout: 240_000 }, () => {
     }
     const file = await exec('ADD', { ...one, netns: '/etc/passwd/ns' });
     assert.deepEqual([codeOf(file.stdout), file.stdout.includes('CNI_NETNS')], [4, true]);
+    const home = { ...one, netns: `/run/netns/${network.host.netns}` };
+    const routes = network.host.exec(['ip', 'route']);
+    const own = await exec('ADD', home);
+    assert.deepEqual([codeOf(own.stdout), own.stdout.includes('CNI_NETNS')], [4, true]);
+    assert.equal((await exec('DEL', home)).exit, 0);
+    assert.equal(network.host.exec(['ip', 'route']), routes, 'the node itself is not touched');
     const bad = await exec('FLY', one);
     assert.deepEqual([codeOf(bad.stdout), bad.stdout.includes('CNI_COMMAND')], [4, true]);
   });

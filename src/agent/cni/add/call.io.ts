@@ -1,4 +1,5 @@
 // One ADD on its way, and the open namespace of its container.
+import { type Stats, statSync } from 'node:fs';
 import { messageOf, OpError } from '../../../base/op-error.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
 import type { UndoList } from '../../../base/undo.ts';
@@ -38,17 +39,39 @@ export async function reach(
 }
 
 const ENOENT = 2;
+const HOME = '/proc/self/ns/net';
 
-/** The container's namespace; the caller closes it. Errors: 3 it is gone, 4 CNI_NETNS names none. */
+/**
+ * The container's namespace; the caller closes it. Errors: 3 it is gone, 4 CNI_NETNS names none, or the
+ * node's own.
+ */
 export function openContainer(
   { kernel }: CniContext,
   { netns }: CniRequest,
 ): Result<Kernel, CniError> {
+  if (isHome(netns)) {
+    const msg = `CNI_NETNS ${netns} is the node's own network namespace, not a container's`;
+    return fail(cniError('invalidEnvironment', msg));
+  }
   try {
     return ok(kernel.enter(netns));
   } catch (cause) {
     if (cause instanceof OpError && cause.errno === ENOENT) return fail(errorOf(cause));
     const msg = `CNI_NETNS cannot be opened as a network namespace: ${messageOf(cause)}`;
     return fail(cniError('invalidEnvironment', msg));
+  }
+}
+
+// The pod's default route would become the node's.
+function isHome(netns: string): boolean {
+  const [there, here] = [statOf(netns), statOf(HOME)];
+  return there !== undefined && there.ino === here?.ino && there.dev === here.dev;
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined; // opening it tells why
   }
 }
