@@ -169,3 +169,21 @@ test('changes that do not stop do not keep what is surplus', async () => {
   await engine.close();
   assert.ok(most < 100, `${most} endpoints' chains at a time`);
 });
+
+test('what others flush is repaired while changes go on', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel, { settleMilliseconds: 1_000, checkMilliseconds: 20 });
+  engine.snapshot([]);
+  await engine.inSync();
+  await engine.putEndpoint(keyOf('a'), endpoint('a'));
+  kernel.chains.get('filter')!.set('FORWARD', []);
+  const flushed = () => kernel.chains.get('filter')!.get('FORWARD')!.length === 0;
+  // Endpoints that come and go settle at 64; each way there is longer than a check's period.
+  for (let turn = 0; turn < 300 && flushed(); turn++) {
+    await engine.putEndpoint(keyOf(`x${turn}`), endpoint(`x${turn}`));
+    engine.removeEndpoint(keyOf(`x${turn}`));
+    await setTimeout(1);
+  }
+  assert.ok(!flushed());
+  await engine.close();
+});

@@ -94,6 +94,8 @@ class Engine implements PolicyEngine {
   private readonly stop = new AbortController();
   private readonly checks: NodeJS.Timeout;
   private checkCount = 0;
+  /** Looks at the kernel that had to wait for a round under way or for quiet. */
+  private checksDue = 0;
   private begun = false;
   private dirty = false;
   /** What the next round is for. */
@@ -179,9 +181,16 @@ class Engine implements PolicyEngine {
   }
 
   private check(): void {
-    if (!this.written || this.running || this.settling) return;
-    this.writer.doubtTable(CHECKS[this.checkCount % CHECKS.length]!);
-    if (++this.checkCount % CHECKS_PER_SET_CHECK === 0) this.writer.doubtSets();
+    if (!this.written) return;
+    this.checksDue = Math.min(this.checksDue + 1, CHECKS.length);
+    if (!this.running && !this.settling) this.look();
+  }
+
+  private look(): void {
+    for (; this.checksDue > 0; this.checksDue--) {
+      this.writer.doubtTable(CHECKS[this.checkCount % CHECKS.length]!);
+      if (++this.checkCount % CHECKS_PER_SET_CHECK === 0) this.writer.doubtSets();
+    }
     this.wake('check');
   }
 
@@ -206,6 +215,8 @@ class Engine implements PolicyEngine {
         retryMilliseconds = RETRY_MILLISECONDS.first;
         this.resolve(waiting);
         if (why !== 'change') await this.writer.destroyUnused();
+        // Steady changes leave no time without a round or a settling: the whole is the time to look.
+        if (this.checksDue > 0 && (why !== 'change' || !this.settling)) this.look();
       } catch (cause) {
         this.problem = messageOf(cause);
         this.options.log.error({ cause: this.problem }, 'policy not written; trying again');
@@ -257,17 +268,18 @@ class Engine implements PolicyEngine {
   // Each change puts it off, to a limit; a round that is whole anyway makes it needless.
   private settleAfter(milliseconds: number): void {
     clearTimeout(this.settling);
+    this.settling = undefined;
     this.unsettledSince ??= performance.now();
     const patience = this.surplus < SURPLUS_MAX ? SETTLE_MILLISECONDS_MAX : 0;
     const left = this.unsettledSince + patience - performance.now();
-    this.settling = setTimeout(
-      () => {
-        this.settling = undefined;
-        this.unsettledSince = undefined;
-        this.wake('settle');
-      },
-      Math.min(milliseconds, Math.max(left, 0)),
-    );
+    if (left > 0) this.settling = setTimeout(() => this.settle(), Math.min(milliseconds, left));
+    else this.settle(); // a timer of no time would be put off by the next change
+  }
+
+  private settle(): void {
+    this.settling = undefined;
+    this.unsettledSince = undefined;
+    this.wake('settle');
   }
 
   private report(): void {
