@@ -69,6 +69,8 @@ export function parseBgpPeer(
 ): Result<BgpPeer> {
   const problems: string[] = [];
   const spec = fieldsOf(resource.spec, problems);
+  if (text(spec, 'localWorkloadSelector'))
+    return fail(`BGPPeer ${name}: localWorkloadSelector: peering with pods is not supported`);
   const local = parseLocal(spec);
   const remote = parseRemote(spec);
   const sourceAddress = word(spec, 'sourceAddress', ['UseNodeIP', 'None']);
@@ -89,8 +91,6 @@ export function parseBgpPeer(
     filters: listOf(spec, 'filters', 'name', (v) => (typeof v === 'string' ? v : undefined)) ?? [],
     wishes: sessionWishes(fieldsOf(resource.metadata as Json, problems)),
   };
-  if (text(spec, 'localWorkloadSelector'))
-    problems.push('localWorkloadSelector: peering with pods is not supported');
   return problems.length > 0 || !remote
     ? fail(`BGPPeer ${name}: ${problems.join('; ')}`)
     : ok({ ...peer, remote });
