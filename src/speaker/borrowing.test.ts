@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { learn, newRib } from '../bgp/rib.ts';
+import { HEADER_OCTETS } from '../bgp/codec/message.ts';
+import { PEER_DEFAULTS } from '../bgp/peers.ts';
+import { Table } from '../bgp/table/table.ts';
 import { memoryStore } from '../datastore/memory.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
 import { memoryKernel } from '../kernel/memory.ts';
@@ -15,7 +17,6 @@ import { type Ip, ip } from '../net/ip.ts';
 import { desiredRoutes } from '../routes/desired.ts';
 import { planRoutes } from '../routes/plan.ts';
 import { demandOf } from './demand.ts';
-import { greet, newExchange, news } from './exchange.ts';
 import { newView, ownRoutesOf, PARTS, prefixOf, takeListing } from './view.ts';
 
 const NAMES = ['a', 'b', 'c'] as const;
@@ -38,49 +39,77 @@ function node(name: Name) {
   } as const;
   const more = { scope: 'link', protocol: 2, metric: 0, onlink: false } as const;
   kernel.apply([{ kind: 'addRoute', route: { ...connected, ...more } }]);
-  return { name, kernel, view: newView(name), rib: newRib(), exchange: newExchange() };
+  const sent: { readonly to: Name; readonly bytes: Uint8Array }[] = [];
+  const send = (keys: readonly string[], messages: readonly Uint8Array[]): void => {
+    for (const to of keys as Name[]) for (const bytes of messages) sent.push({ to, bytes });
+  };
+  const table = new Table({ send, hasRoom: () => true });
+  table.setIdentity({ asn: ASN, routerId: ADDRESSES[name], addresses: [ADDRESSES[name]] });
+  return { name, kernel, view: newView(name), table, sent };
 }
 type Node = ReturnType<typeof node>;
+
+const settle = ({ table }: Node): void => {
+  while (table.work(1000, () => 0) === 'busy');
+};
+const policyOf = (peer: Name) => ({
+  ...PEER_DEFAULTS,
+  address: ADDRESSES[peer],
+  asn: ASN,
+  localAsn: ASN,
+});
+const agreedOf = (peer: Name) => ({
+  families: [4] as const,
+  fourOctetAs: true,
+  extendedMessage: false,
+  extendedNextHop: false,
+  addPathReceive: [],
+  addPathSend: [],
+  peerRouterId: ADDRESSES[peer],
+});
+
+/** The bodies of the messages that stand one behind the other. */
+function* bodiesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + ((bytes[at + 16]! << 8) | bytes[at + 17]!);
+    yield bytes.subarray(at + HEADER_OCTETS, end);
+    at = end;
+  }
+}
 
 async function cluster() {
   const store = memoryStore();
   const nodes = NAMES.map(node);
-  const factsOf = ({ view, rib }: Node) => {
-    const [own, { pools }] = [ownRoutesOf(view), demandOf(view)];
-    return { announced: own.announced, pools, best: rib.best };
-  };
-  const peerOf = (from: Name, to: Name) => ({
-    address: ADDRESSES[to],
-    asn: ASN,
-    localAsn: ASN,
-    localAddress: ADDRESSES[from],
-    families: [4] as const,
-  });
+  for (const node of nodes)
+    for (const peer of NAMES.filter((n) => n !== node.name))
+      node.table.peerUp(peer, policyOf(peer), ADDRESSES[node.name], agreedOf(peer));
   /** A node looks at the datastore and tells the others. */
   const look = async (of: Node): Promise<void> => {
     for (const part of PARTS) {
       const { items } = await store.list(prefixOf(part, of.name));
       assert.deepEqual(takeListing(of.view, part, items), []);
     }
-    for (const other of nodes.filter((n) => n !== of)) {
-      const { address } = peerOf(of.name, other.name);
-      const updates = of.exchange.told.has(address)
-        ? news(of.exchange, address, factsOf(of))
-        : greet(of.exchange, peerOf(of.name, other.name), factsOf(of));
-      const identity = {
-        asn: ASN,
-        routerId: ADDRESSES[other.name],
-        addresses: [ADDRESSES[other.name]],
-      };
-      const from = { address: ADDRESSES[of.name], routerId: ADDRESSES[of.name], external: false };
-      for (const update of updates) learn(other.rib, identity, from, update);
+    const own = ownRoutesOf(of.view);
+    of.table.setPools(demandOf(of.view).pools);
+    of.table.setOwn(own.announced.map((prefix) => ({ prefix, source: 'block' })));
+    settle(of);
+    for (const { to, bytes } of of.sent.splice(0)) {
+      const { table } = nodes.find((n) => n.name === to)!;
+      for (const body of bodiesOf(bytes))
+        assert.deepEqual(table.receive(of.name, body).reset, undefined);
     }
-    for (const each of nodes) route(each);
+    for (const each of nodes) {
+      settle(each);
+      route(each);
+    }
   };
-  const route = ({ view, rib, kernel }: Node): void => {
+  const route = ({ view, table, kernel }: Node): void => {
     const [own, { pools }] = [ownRoutesOf(view), demandOf(view)];
     const actual = kernel.routes();
-    const learned = rib.best.values();
+    const learned = [...table.learned()].map(({ prefix, nextHops: [nextHop] }) => ({
+      prefix,
+      nextHop: nextHop!,
+    }));
     const facts = { own, pools, learned, actual, subnet: cidr('10.0.0.0/24') };
     const { routes, problems } = desiredRoutes({ ...facts, tunnelLink: undefined });
     assert.deepEqual(problems, []);

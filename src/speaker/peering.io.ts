@@ -88,6 +88,18 @@ export class Peering {
     this.tell({ kind: 'updates', updates });
   }
 
+  /** Whole messages, already encoded; dropped unless Established. */
+  sendBytes(messages: readonly Uint8Array[]): void {
+    const connection = establishedConnection(this.session)?.id;
+    if (connection !== undefined) for (const bytes of messages) this.write(connection, bytes);
+  }
+
+  /** Octets that wait for the peer to read. */
+  get queuedOctets(): number {
+    const connection = establishedConnection(this.session)?.id;
+    return connection === undefined ? 0 : (this.wires.get(connection)?.queuedOctets() ?? 0);
+  }
+
   /** Ends the connection with this NOTIFICATION; the session tries again later. */
   reject(answer: Notification): void {
     const connection = establishedConnection(this.session)?.id;
@@ -191,7 +203,10 @@ export class Peering {
 
   private transmit(connection: number, message: Message): void {
     const peer = this.session.connections.find(({ id }) => id === connection)?.peer;
-    const bytes = encodeMessage(message, { fourOctetAs: speaksFourOctetAs(peer) });
+    this.write(connection, encodeMessage(message, { fourOctetAs: speaksFourOctetAs(peer) }));
+  }
+
+  private write(connection: number, bytes: Uint8Array): void {
     const wire = this.wires.get(connection);
     if (!wire || wire.send(bytes)) return;
     wire.destroy();

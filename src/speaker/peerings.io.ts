@@ -43,6 +43,10 @@ export class Peerings {
     this.parts = parts;
   }
 
+  at(key: string): RunningPeer | undefined {
+    return this.running.get(key);
+  }
+
   get all(): readonly RunningPeer[] {
     return [...this.running.values()];
   }

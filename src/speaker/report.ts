@@ -1,8 +1,7 @@
 // One session as /status tells it.
-import type { DesiredPeer } from '../bgp/peers.ts';
-import type { Rib } from '../bgp/rib.ts';
+import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
 import type { PeerReport, PeerType } from '../bgp/status.ts';
-import type { Exchange } from './exchange.ts';
+import type { Table } from '../bgp/table/table.ts';
 import type { PeerStatus } from './speaker.io.ts';
 
 const TYPES: Readonly<Record<DesiredPeer['kind'], PeerType>> = {
@@ -13,7 +12,7 @@ const TYPES: Readonly<Record<DesiredPeer['kind'], PeerType>> = {
 
 export function peerReport(
   { peer, state, since, lastError, flaps }: PeerStatus,
-  { rib, exchange }: { readonly rib: Rib; readonly exchange: Exchange },
+  table: Pick<Table, 'countOf' | 'toldTo'>,
 ): PeerReport {
   const { name, kind, node, address, port, family, asn, localAsn, passive } = peer;
   return {
@@ -30,7 +29,7 @@ export function peerReport(
     since: since.toISOString(),
     ...(lastError === undefined ? {} : { lastError }),
     flaps,
-    prefixesIn: rib.counts.get(address) ?? 0,
-    prefixesOut: exchange.told.get(address)?.announcements.size ?? 0,
+    prefixesIn: table.countOf(endpointOf(peer)),
+    prefixesOut: table.toldTo(endpointOf(peer)),
   };
 }

@@ -3,22 +3,21 @@
 // nothing to anybody and leaves the kernel's routes where they are.
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
-import { CEASE, ERROR, notification } from '../bgp/codec/notification.ts';
+import { encodeMessage, HEADER_OCTETS } from '../bgp/codec/message.ts';
 import type { Open } from '../bgp/codec/open.ts';
 import type { Update } from '../bgp/codec/update.ts';
-import type { ExportPeer } from '../bgp/export.ts';
-import { negotiatedFamilies } from '../bgp/handshake.ts';
+import { negotiatedFamilies, speaksFourOctetAs } from '../bgp/handshake.ts';
 import type { DesiredPeer } from '../bgp/peers.ts';
-import { forget, learn, newRib, type OwnIdentity, PREFIXES_OF_PEER_MAX } from '../bgp/rib.ts';
 import type { SpeakerReport } from '../bgp/status.ts';
+import type { OwnIdentity } from '../bgp/table/policy/import.ts';
 import type { Change, Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { type Ip, ip } from '../net/ip.ts';
 import type { OwnRoutes } from '../routes/own.ts';
 import { type Demand, demandOf, listenAddresses } from './demand.ts';
-import { type Exchange, farewell, greet, newExchange, news, retellAll } from './exchange.ts';
+import { Exchange } from './exchange.io.ts';
 import { Listeners } from './listeners.io.ts';
-import type { Peering, PeeringListener, PeeringState } from './peering.io.ts';
+import type { PeeringListener, PeeringState } from './peering.io.ts';
 import { Peerings, type RunningPeer } from './peerings.io.ts';
 import { readinessOf, type SpeakerHealth } from './readiness.ts';
 import { peerReport } from './report.ts';
@@ -66,8 +65,7 @@ export const openSpeaker = (parts: SpeakerParts): Speaker => new Speaker(parts);
 export class Speaker {
   private readonly parts: SpeakerParts;
   private readonly view: SpeakerView;
-  private readonly rib = newRib();
-  private readonly exchange: Exchange = newExchange();
+  private readonly exchange: Exchange;
   private readonly routing: Routing;
   private readonly stopping = new AbortController();
   private readonly peerings: Peerings;
@@ -79,7 +77,6 @@ export class Speaker {
   private named: ReadonlySet<string> = new Set();
   /** Undefined: to be derived anew from the view. */
   private freshOwn: OwnRoutes | undefined;
-  private news: NodeJS.Immediate | undefined;
   private sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: SpeakerParts) {
@@ -90,14 +87,22 @@ export class Speaker {
     const { kernel, clock, log } = parts;
     const demand = () => ({
       own: this.own,
-      learned: this.rib.best.values(),
+      learned: [...this.exchange.table.learned()].map(({ prefix, nextHops }) => ({
+        prefix,
+        nextHop: nextHops[0]!,
+      })),
       pools: this.demand.pools,
       address: this.demand.self?.ipv4,
+    });
+    this.exchange = new Exchange({
+      clock,
+      session: (key) => this.peerings.at(key)?.peering,
+      changed: () => this.routing.changed(),
     });
     this.peerings = new Peerings({
       ...parts,
       listener: (running) => this.listenerOf(running),
-      changed: () => this.tellNews(),
+      changed: ({ key, peer }) => this.exchange.table.setPeer(key, peer),
     });
     this.listeners = new Listeners(log, (socket, peer) => this.peerings.accept(socket, peer));
     this.routing = new Routing({ kernel, clock, log, demand });
@@ -127,8 +132,8 @@ export class Speaker {
   }
 
   get report(): SpeakerReport {
-    const { rib, exchange, peers, routing } = this;
-    const report = peers.map((status) => peerReport(status, { rib, exchange }));
+    const { exchange, peers, routing } = this;
+    const report = peers.map((status) => peerReport(status, exchange.table));
     const { problems } = this.demand;
     return { node: this.parts.node, peers: report, routeProblems: routing.problems, problems };
   }
@@ -148,7 +153,7 @@ export class Speaker {
   close(): void {
     this.stopping.abort();
     clearTimeout(this.sweepTimer);
-    clearImmediate(this.news);
+    this.exchange.close();
     this.routing.close();
     this.listeners.close();
     this.peerings.stopAll();
@@ -167,8 +172,9 @@ export class Speaker {
     this.freshOwn = undefined;
     if (!isInSync(this.view)) return;
     const touched = [...before, ...addressesOf(this.view, changes)];
-    const { rib, view } = this;
-    if (touched.every((a) => !isToldAlone(view, a) && !rib.best.has(a))) return;
+    const { view } = this;
+    const { table } = this.exchange;
+    if (touched.every((a) => !isToldAlone(view, a) && !table.isLearned(a))) return;
     this.routing.changed();
     this.tellNews();
   }
@@ -209,65 +215,53 @@ export class Speaker {
   }
 
   private listenerOf(running: RunningPeer): PeeringListener {
-    const { config, log } = running;
+    const { config, key, log } = running;
     const { address } = running.peer;
-    const localAddress = () => running.peer.localAddress ?? this.identity.addresses[0]!;
-    let remote: Open | undefined;
+    let fourOctetAs = true;
     return {
       established: (open: Open) => {
-        remote = open;
+        fourOctetAs = speaksFourOctetAs(open);
         log.info({ address }, 'established');
-        const facts = { ...running.peer, localAddress: localAddress() };
-        const families = negotiatedFamilies(config, open);
-        this.onEstablished(running.peering, { ...facts, families });
+        const local = running.peer.localAddress ?? this.identity.addresses[0]!;
+        this.exchange.up(key, running.peer, local, {
+          families: negotiatedFamilies(config, open),
+          fourOctetAs,
+          extendedMessage: false,
+          extendedNextHop: false,
+          addPathReceive: [],
+          addPathSend: [],
+          peerRouterId: open.routerId,
+        });
       },
       update: (update: Update) => {
         for (const fault of update.faults ?? []) log.warn({ fault }, 'UPDATE at fault');
-        if (remote) this.onUpdate(running.peering, remote, update);
+        const bytes = encodeMessage(update, { fourOctetAs }).subarray(HEADER_OCTETS);
+        this.onUpdate(running, bytes);
       },
-      refresh: (family: 4 | 6) =>
-        running.peering.send(retellAll(this.exchange, address, family, this.toTell)),
+      refresh: (family: 4 | 6) => this.exchange.refresh(key, family),
       down: (error: string) => {
         log.warn({ address, error }, 'down');
-        farewell(this.exchange, address);
-        this.learned(forget(this.rib, address).length);
+        this.exchange.down(key, false);
       },
     };
   }
 
-  private onEstablished(peering: Peering, peer: ExportPeer): void {
-    peering.send(greet(this.exchange, peer, this.toTell));
-  }
-
-  private onUpdate(peering: Peering, remote: Open, update: Update): void {
-    const { address, asn, localAsn } = peering.peer;
-    const from = { address, routerId: remote.routerId, external: asn !== localAsn };
-    this.learned(learn(this.rib, this.identity, from, update).length);
-    if ((this.rib.counts.get(address) ?? 0) > PREFIXES_OF_PEER_MAX)
-      peering.reject(notification(ERROR.cease, CEASE.maximumPrefixes));
-    if (update.endOfRib) {
-      this.finishedTelling.add(address);
+  private onUpdate({ key, peer, peering, log }: RunningPeer, body: Uint8Array): void {
+    const { reset, faults = [], endOfRib } = this.exchange.receive(key, body);
+    for (const fault of faults) log.warn({ fault }, 'UPDATE at fault');
+    if (reset) peering.reject(reset);
+    if (endOfRib) {
+      this.finishedTelling.add(peer.address);
       this.considerSweep();
     }
   }
 
-  private learned(count: number): void {
-    if (count === 0) return;
-    this.routing.changed();
-    this.tellNews();
-  }
-
-  /** Soon, so that what arrives together travels together. */
   private tellNews(): void {
-    this.news ??= setImmediate(() => {
-      this.news = undefined;
-      for (const { peering } of this.peerings.all)
-        peering.send(news(this.exchange, peering.peer.address, this.toTell));
-    });
-  }
-
-  private get toTell() {
-    return { announced: this.own.announced, pools: this.demand.pools, best: this.rib.best };
+    const { table } = this.exchange;
+    table.setIdentity(this.identity);
+    table.setPools(this.demand.pools);
+    table.setOwn(this.own.announced.map((prefix) => ({ prefix, source: 'block' })));
+    this.exchange.soon();
   }
 
   // A route that an earlier run left is stale when every peer has told all it has. Without a peer

@@ -2,12 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { affinityKey, namespacedKey, resourceKey } from '../model/keys.ts';
 import { workloadEndpointName } from '../model/workload-endpoint.ts';
-import type { Asn } from '../net/asn.ts';
 import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
 import { demandOf } from './demand.ts';
 import { DEFAULT_HOLD_TIME_SECONDS, parseEnvironment } from './environment.ts';
-import { farewell, greet, newExchange, news, retellAll } from './exchange.ts';
 import { readinessOf, readinessText } from './readiness.ts';
 import {
   concerns,
@@ -163,35 +161,6 @@ test('the mesh can be switched off, and a deleted block is no longer demanded', 
   const key = affinityKey('n1', cidr('192.168.1.0/26'));
   takeChanges(made, [{ kind: 'delete', key, revision: 2n }]);
   assert.deepEqual(ownRoutesOf(made).announced, []);
-});
-
-test('exchange: all at first, then the news, all again on request, nothing after the end', () => {
-  const exchange = newExchange();
-  const peer = {
-    address: ip('10.0.0.2'),
-    asn: 64512 as Asn,
-    localAsn: 64512 as Asn,
-    localAddress: ip('10.0.0.1'),
-    families: [4] as const,
-  };
-  const facts = (...blocks: string[]) => ({
-    announced: blocks.map(cidr),
-    best: new Map(),
-    pools: [],
-  });
-  const words = (updates: ReturnType<typeof news>): string =>
-    updates
-      .map((u) =>
-        u.endOfRib ? 'end' : `+${u.announced.flatMap((a) => a.prefixes)} -${u.withdrawn}`,
-      )
-      .join(' | ');
-  assert.equal(words(greet(exchange, peer, facts('192.168.1.0/26'))), '+192.168.1.0/26 - | end');
-  assert.equal(words(news(exchange, peer.address, facts('192.168.1.0/26'))), '');
-  const next = facts('192.168.2.0/26');
-  assert.equal(words(news(exchange, peer.address, next)), '+ -192.168.1.0/26 | +192.168.2.0/26 -');
-  assert.equal(words(retellAll(exchange, peer.address, 4, next)), '+192.168.2.0/26 - | end');
-  farewell(exchange, peer.address);
-  assert.equal(words(news(exchange, peer.address, facts('192.168.1.0/26'))), '');
 });
 
 const READY = {

@@ -8,6 +8,8 @@ import { type Ip, parseIp } from '../net/ip.ts';
 export interface Wire {
   /** False: the peer reads too slowly, and too much is queued already. */
   send(bytes: Uint8Array): boolean;
+  /** Octets that the peer has not taken yet. */
+  queuedOctets(): number;
   /** Ends after what was sent has gone out, or soon in any case. */
   close(): void;
   /** Ends at once. */
@@ -62,6 +64,7 @@ export function openWire(socket: Socket, listener: WireListener): Wire {
       socket.write(bytes);
       return socket.writableLength <= QUEUED_OCTETS_MAX;
     },
+    queuedOctets: () => socket.writableLength,
     close() {
       open = false;
       socket.end();

@@ -1,0 +1,275 @@
+// The peers of a table: their sessions' coming and going, their policies, and what stays of them
+// while they restart (RFC 4724 section 4.2, RFC 9494 section 4.2).
+import type { Milliseconds } from '../../base/clock.ts';
+import type { Family, Ip } from '../../net/ip.ts';
+import type { Exports } from './out/exports.ts';
+import { type Agreed, type Peer, type PeerPolicy, peerOf } from './peer.ts';
+import { LLGR_STALE, NO_LLGR, standard, withCommunities } from './policy/communities.ts';
+import {
+  type ImportPolicy,
+  importKey,
+  importPrefix,
+  importSet,
+  type OwnIdentity,
+} from './policy/import.ts';
+import type { Receiver } from './receive.ts';
+import type { AttributeSets } from './routes/attribute-sets.ts';
+import { NONE } from './routes/paths.ts';
+import type { Rib } from './routes/rib.ts';
+import type { Walks } from './walks.ts';
+
+const FAMILIES = [4, 6] as const;
+
+interface Neighbour {
+  peer: Peer;
+  policy: ImportPolicy;
+  up: boolean;
+  /** Families whose stale paths are kept, and until when. */
+  readonly stale: Map<Family, Stale>;
+}
+
+interface Stale {
+  readonly until: Milliseconds;
+  /** What follows: the paths go, or they become the last choice for this long. */
+  readonly thenMs: Milliseconds;
+  readonly longLived: boolean;
+}
+
+export interface NeighbourParts {
+  readonly sets: AttributeSets;
+  readonly ribs: Readonly<Record<Family, Rib>>;
+  readonly exports: Readonly<Record<Family, Exports>>;
+  readonly walks: Walks;
+}
+
+export class Neighbours {
+  private readonly parts: NeighbourParts;
+  private readonly byKey = new Map<string, Neighbour>();
+  /** By number; 0 is this node itself. */
+  private readonly byIndex: (Neighbour | undefined)[] = [undefined];
+  private readonly policies = new Map<string, ImportPolicy>();
+  private policiesMade = 0;
+  private own: OwnIdentity;
+
+  constructor(parts: NeighbourParts, own: OwnIdentity) {
+    this.parts = parts;
+    this.own = own;
+  }
+
+  at(index: number): Peer | undefined {
+    return this.byIndex[index]?.peer;
+  }
+
+  keyAt(index: number): string {
+    return this.byIndex[index]?.peer.key ?? '';
+  }
+
+  receiver(key: string): Receiver | undefined {
+    const neighbour = this.byKey.get(key);
+    if (!neighbour?.up) return undefined;
+    const { sets, ribs } = this.parts;
+    return { peer: neighbour.peer, policy: neighbour.policy, sets, ribOf: (f) => ribs[f] };
+  }
+
+  setIdentity(own: OwnIdentity): void {
+    if (JSON.stringify(own) === JSON.stringify(this.own)) return;
+    this.own = own;
+    this.policies.clear();
+    this.parts.sets.forgetImports();
+    for (const neighbour of this.byKey.values()) {
+      neighbour.policy = this.policyOf(neighbour.peer);
+      this.importAgain(neighbour);
+    }
+  }
+
+  up(key: string, policy: PeerPolicy, localAddress: Ip, agreed: Agreed): void {
+    const known = this.byKey.get(key);
+    const index = known?.peer.index ?? this.freeIndex();
+    const peer = peerOf(index, key, policy, localAddress, agreed);
+    if (known) this.replace(known, peer);
+    else {
+      const neighbour = { peer, policy: this.policyOf(peer), up: true, stale: new Map() };
+      this.byKey.set(key, neighbour);
+      this.byIndex[index] = neighbour;
+    }
+    const neighbour = this.byKey.get(key)!;
+    neighbour.up = true;
+    for (const family of FAMILIES) {
+      if (neighbour.stale.has(family) && !keepsForwarding(agreed, family))
+        this.toldAll(key, family);
+      if (agreed.families.includes(family)) this.parts.exports[family].join(peer);
+    }
+  }
+
+  down(key: string, keepStale: boolean, now: Milliseconds): void {
+    const neighbour = this.byKey.get(key);
+    if (!neighbour?.up) return;
+    neighbour.up = false;
+    const { index, agreed } = neighbour.peer;
+    for (const family of FAMILIES) {
+      this.parts.exports[family].leave(index);
+      const rib = this.parts.ribs[family];
+      const kept = keepStale ? staleOf(agreed, family, now) : undefined;
+      rib.makeStale(index);
+      if (kept) neighbour.stale.set(family, kept);
+      else this.drop(neighbour, family);
+    }
+  }
+
+  remove(key: string): void {
+    const neighbour = this.byKey.get(key);
+    if (!neighbour) return;
+    this.down(key, false, 0);
+    this.byKey.delete(key);
+    for (const family of FAMILIES) this.drop(neighbour, family);
+  }
+
+  setPolicy(key: string, policy: PeerPolicy): void {
+    const neighbour = this.byKey.get(key);
+    if (!neighbour) return;
+    const { index, localAddress, agreed } = neighbour.peer;
+    const peer = peerOf(index, key, policy, localAddress, agreed);
+    this.replace(neighbour, peer);
+    if (!neighbour.up) return;
+    for (const family of agreed.families) this.parts.exports[family].join(peer);
+  }
+
+  /** End-of-RIB: what the peer has not told again is gone. */
+  toldAll(key: string, family: Family): void {
+    const neighbour = this.byKey.get(key);
+    if (neighbour?.stale.has(family)) this.drop(neighbour, family);
+  }
+
+  refresh(key: string, family: Family, kind: 'request' | 'begin' | 'end'): void {
+    const neighbour = this.byKey.get(key);
+    if (!neighbour?.up) return;
+    const { index } = neighbour.peer;
+    if (kind === 'request') this.parts.exports[family].retell(index);
+    else if (kind === 'begin') this.parts.ribs[family].makeStale(index);
+    else this.drop(neighbour, family);
+  }
+
+  /** Ends what has been stale for long enough. */
+  expire(now: Milliseconds): void {
+    for (const neighbour of this.byKey.values())
+      for (const [family, { until, thenMs, longLived }] of neighbour.stale) {
+        if (until > now) continue;
+        if (longLived || thenMs === 0 || neighbour.up) {
+          this.drop(neighbour, family);
+          continue;
+        }
+        neighbour.stale.set(family, { until: now + thenMs, thenMs: 0, longLived: true });
+        this.makeLongLived(neighbour, family);
+      }
+  }
+
+  get nextDeadline(): Milliseconds | undefined {
+    const all = [...this.byKey.values()].flatMap(({ stale }) => [...stale.values()]);
+    return all.length === 0 ? undefined : Math.min(...all.map(({ until }) => until));
+  }
+
+  count(key: string): number {
+    const index = this.byKey.get(key)?.peer.index;
+    if (index === undefined) return 0;
+    const { ribs } = this.parts;
+    return FAMILIES.reduce((sum, family) => sum + ribs[family].paths.countOf(index), 0);
+  }
+
+  toldTo(key: string): number {
+    const index = this.byKey.get(key)?.peer.index;
+    if (index === undefined) return 0;
+    return FAMILIES.reduce((sum, f) => sum + this.parts.exports[f].toldTo(index), 0);
+  }
+
+  private drop(neighbour: Neighbour, family: Family): void {
+    const { ribs, walks } = this.parts;
+    neighbour.stale.delete(family);
+    ribs[family].makeVoid(neighbour.peer.index);
+    walks.sweep(ribs[family], neighbour.peer.index);
+  }
+
+  // Other facts about a peer may change what others are told of its paths, and what they are worth.
+  private replace(neighbour: Neighbour, peer: Peer): void {
+    const before = neighbour.peer;
+    neighbour.peer = peer;
+    const policy = this.policyOf(peer);
+    if (policy !== neighbour.policy) {
+      neighbour.policy = policy;
+      this.importAgain(neighbour);
+    }
+    const told = (p: Peer) => [p.external, p.policy.reflectorClient, p.agreed.peerRouterId].join();
+    if (told(before) !== told(peer))
+      for (const family of FAMILIES) this.parts.exports[family].rewordAll();
+  }
+
+  private policyOf(peer: Peer): ImportPolicy {
+    const key = importKey(peer);
+    let policy = this.policies.get(key);
+    if (!policy) {
+      this.policiesMade += 1;
+      policy = { id: this.policiesMade, peer, own: this.own };
+      this.policies.set(key, policy);
+    }
+    return policy;
+  }
+
+  private importAgain(neighbour: Neighbour): void {
+    const { sets, ribs, walks } = this.parts;
+    for (const family of FAMILIES) {
+      const rib = ribs[family];
+      walks.begin('import', rib, neighbour.peer.index, (path) => {
+        const { paths, prefixes } = rib;
+        const verdict = importSet(sets, neighbour.policy, sets.at(paths.raw[path]!));
+        const used =
+          typeof verdict === 'string'
+            ? verdict
+            : importPrefix(sets, neighbour.policy, verdict, prefixes, paths.prefix[path]!);
+        rib.reconsider(path, typeof used === 'string' ? NONE : used.id);
+      });
+    }
+  }
+
+  // RFC 9494 section 4.3: marked, least preferred, and gone where the origin wants that.
+  private makeLongLived({ peer: { index } }: Neighbour, family: Family): void {
+    const { sets, ribs, walks } = this.parts;
+    const rib = ribs[family];
+    walks.begin('long-lived', rib, index, (path) => {
+      const { paths } = rib;
+      if (!rib.isStale(path) || paths.used[path]! < 0) return;
+      const set = sets.at(paths.used[path]!);
+      if (set.attributes.communities?.includes(NO_LLGR)) {
+        rib.removePath(path);
+        return;
+      }
+      const { attributes, nextHop } = set;
+      const marked = () => ({
+        attributes: withCommunities(attributes, [standard(LLGR_STALE)]),
+        nextHop,
+      });
+      rib.reconsider(path, sets.intern(`${set.key}|stale`, marked).id);
+    });
+  }
+
+  // Of a peer that was removed the number is free when its last path is swept.
+  private freeIndex(): number {
+    const { ribs } = this.parts;
+    for (const [index, neighbour] of this.byIndex.entries()) {
+      if (!neighbour || neighbour.up || this.byKey.get(neighbour.peer.key) === neighbour) continue;
+      if (FAMILIES.every((f) => ribs[f].paths.countOf(index) === 0)) return index;
+    }
+    return this.byIndex.length;
+  }
+}
+
+function staleOf(agreed: Agreed, family: Family, now: Milliseconds): Stale | undefined {
+  const { gracefulRestart, longLived = [] } = agreed;
+  const restarts = gracefulRestart?.families.some((f) => f.family === family) ?? false;
+  const restartMs = restarts ? (gracefulRestart?.restartSeconds ?? 0) * 1000 : 0;
+  const lives = longLived.find((l) => l.family === family);
+  if (!restarts && !lives) return undefined;
+  return { until: now + restartMs, thenMs: (lives?.staleSeconds ?? 0) * 1000, longLived: false };
+}
+
+// RFC 4724 section 4.2: a peer that could not keep its forwarding state has lost its routes.
+const keepsForwarding = ({ gracefulRestart }: Agreed, family: Family): boolean =>
+  gracefulRestart?.families.some((f) => f.family === family && f.forwardingPreserved) ?? false;

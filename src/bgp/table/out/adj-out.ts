@@ -1,0 +1,274 @@
+// What a group of peers has been told of one family (Adj-RIB-Out). Peers whom the same words suit
+// share it, so that an UPDATE is made once however many hear it. A peer that joins later, or reads
+// too slowly to be told everything at once, is told again prefix by prefix as it goes.
+
+import type { Peer } from '../peer.ts';
+import { NONE } from '../routes/paths.ts';
+import type { Rib } from '../routes/rib.ts';
+import { Batch, type Delivery, type Entry } from './batch.ts';
+import { endOfRibMessage, Packer } from './packer.ts';
+import { type ExportFacts, Wording } from './wording.ts';
+
+/** What the group asks the table. */
+export interface Surroundings extends ExportFacts {
+  /** False: so much waits for this peer already that more must wait. */
+  readonly hasRoom: (peer: number) => boolean;
+  readonly deliver: (deliveries: readonly Delivery[]) => void;
+}
+
+interface Member {
+  /** Prefixes from here to `retellTo` are yet to be told again. */
+  retellFrom: number;
+  retellTo: number;
+  /** Prefixes that it may know otherwise than the group, with the path identifiers it knows. */
+  readonly missed: Map<number, readonly number[]>;
+  /** It has no room; changes are kept in `missed`. */
+  slow: boolean;
+  owesEndOfRib: boolean;
+}
+
+/** Prefixes that are told again at once. */
+const PORTION = 2048;
+const ONLY_PATH: readonly number[] = [0];
+
+export class AdjOut {
+  readonly rib: Rib;
+  private readonly around: Surroundings;
+  private readonly members = new Map<number, Member>();
+  private readonly told: (Entry | readonly Entry[] | undefined)[] = [];
+  private readonly wording: Wording;
+  /** Prefixes from here to `buildTo` are yet to be told at all. */
+  private builtTo = 0;
+  private buildTo: number;
+  private readonly addPath: boolean;
+  private readonly packer: Packer;
+  /** Prefixes that are told. */
+  count = 0;
+
+  constructor(id: number, rib: Rib, like: Peer, around: Surroundings) {
+    this.rib = rib;
+    this.around = around;
+    this.buildTo = rib.prefixes.end;
+    this.wording = new Wording(id, rib, like, around);
+    this.addPath = like.agreed.addPathSend.includes(rib.family);
+    const { extendedMessage } = like.agreed;
+    this.packer = new Packer(rib.prefixes, { extendedMessage, addPath: this.addPath });
+  }
+
+  get size(): number {
+    return this.members.size;
+  }
+
+  get tellsEveryPath(): boolean {
+    return this.addPath;
+  }
+
+  has(peer: number): boolean {
+    return this.members.has(peer);
+  }
+
+  /** `before`: the group that it leaves, whose words it knows. */
+  join(peer: Peer, before?: AdjOut): void {
+    this.wording.like = peer;
+    // The first ones are told by the building itself.
+    const retellTo = this.members.size === 0 ? 0 : this.rib.prefixes.end;
+    const missed = before?.knownTo(peer.index) ?? new Map<number, readonly number[]>();
+    const owesEndOfRib = before?.members.get(peer.index)?.owesEndOfRib ?? true;
+    this.members.set(peer.index, { retellFrom: 0, retellTo, missed, slow: false, owesEndOfRib });
+    before?.leave(peer.index);
+  }
+
+  leave(peer: number): void {
+    this.members.delete(peer);
+    const [other] = this.members.keys();
+    const like = other === undefined ? undefined : this.around.peerAt(other);
+    if (like) this.wording.like = like;
+  }
+
+  /** Everything again (RFC 2918). */
+  retell(peer: number): void {
+    const member = this.members.get(peer);
+    if (!member) return;
+    Object.assign(member, { retellFrom: 0, retellTo: this.rib.prefixes.end, owesEndOfRib: true });
+  }
+
+  /** Everything may be another: a new policy, new ranges. */
+  rebuild(): void {
+    this.builtTo = 0;
+    this.buildTo = this.rib.prefixes.end;
+  }
+
+  /** Prefixes told to a member. */
+  toldTo(peer: number): number {
+    return this.members.has(peer) ? this.count : 0;
+  }
+
+  entriesOf(prefix: number): readonly Entry[] {
+    const present = this.told[prefix];
+    return present === undefined ? [] : Array.isArray(present) ? present : [present as Entry];
+  }
+
+  /** Tells what changed of these prefixes. */
+  tellChanges(prefixes: ArrayLike<number>): void {
+    const batch = new Batch(this.addPath);
+    const slow = [...this.members.values()].filter((member) => member.slow);
+    for (let i = 0; i < prefixes.length; i++) {
+      const prefix = prefixes[i]!;
+      const known = this.addPath ? this.updateAll(prefix, batch) : this.updateOne(prefix, batch);
+      if (known) for (const member of slow) miss(member, prefix, known);
+    }
+    if (!batch.isEmpty) this.send(batch, [...this.members.keys()]);
+  }
+
+  /** Builds and tells again a portion; false: there is nothing to do now. */
+  workSome(): boolean {
+    if (this.builtTo < this.buildTo) {
+      const end = Math.min(this.builtTo + PORTION, this.buildTo);
+      const portion = Int32Array.from({ length: end - this.builtTo }, (_, i) => this.builtTo + i);
+      this.builtTo = end;
+      this.tellChanges(portion);
+      return true;
+    }
+    return this.catchUp() || this.retellSome();
+  }
+
+  /** Somebody waits for room. */
+  get isHeldUp(): boolean {
+    return [...this.members.values()].some(({ slow }) => slow);
+  }
+
+  /** Some member may still know a prefix that nobody is told any more. */
+  get remembers(): boolean {
+    return [...this.members.values()].some(({ missed }) => missed.size > 0);
+  }
+
+  /** The End-of-RIB mark for those who have been told all. */
+  finish(): void {
+    const done = [...this.members].filter(
+      ([, m]) => m.owesEndOfRib && !m.slow && m.retellFrom >= m.retellTo,
+    );
+    if (done.length === 0 || this.builtTo < this.buildTo) return;
+    for (const [, member] of done) member.owesEndOfRib = false;
+    const peers = done.map(([peer]) => peer);
+    this.around.deliver([{ peers, messages: [endOfRibMessage(this.rib.family)] }]);
+  }
+
+  private retellSome(): boolean {
+    const waiting = [...this.members].filter(([, m]) => !m.slow && m.retellFrom < m.retellTo);
+    const first = waiting[0]?.[1];
+    if (!first) return false;
+    const { retellFrom: from, retellTo } = first;
+    const to = Math.min(from + PORTION, retellTo);
+    // Those that are as far are told together.
+    const together = waiting.filter(([, m]) => m.retellFrom === from && m.retellTo === retellTo);
+    const batch = new Batch(this.addPath);
+    for (let prefix = from; prefix < to; prefix++)
+      for (const entry of this.entriesOf(prefix))
+        batch.change(prefix, undefined, entry, this.isMember);
+    for (const [, member] of together) member.retellFrom = to;
+    this.send(
+      batch,
+      together.map(([peer]) => peer),
+    );
+    return true;
+  }
+
+  /** Members that have room again are told what they missed. */
+  private catchUp(): boolean {
+    for (const [peer, member] of this.members) {
+      if (member.slow && this.around.hasRoom(peer)) member.slow = false;
+      if (member.slow || member.missed.size === 0) continue;
+      const batch = new Batch(this.addPath);
+      let left = PORTION;
+      for (const [prefix, known] of member.missed) {
+        if (left-- === 0) break;
+        member.missed.delete(prefix);
+        const entries = this.entriesOf(prefix).filter(({ source }) => source !== peer);
+        batch.correct(prefix, known, entries);
+      }
+      this.send(batch, [peer]);
+      return true;
+    }
+    return false;
+  }
+
+  /** What a member knows, or may know. */
+  private knownTo(peer: number): Map<number, readonly number[]> {
+    const known = new Map(this.members.get(peer)?.missed);
+    for (let prefix = 0; prefix < this.told.length; prefix++) {
+      const entries = this.entriesOf(prefix).filter(({ source }) => source !== peer);
+      if (entries.length === 0) continue;
+      const ids = entries.map(({ pathId }) => pathId);
+      known.set(prefix, [...new Set([...(known.get(prefix) ?? []), ...ids])]);
+    }
+    return known;
+  }
+
+  private send(batch: Batch, to: readonly number[]): void {
+    const ready = to.filter((peer) => !this.members.get(peer)?.slow);
+    this.around.deliver(batch.pack(this.packer, ready));
+    for (const peer of ready) {
+      const member = this.members.get(peer);
+      if (member && !this.around.hasRoom(peer)) member.slow = true;
+    }
+  }
+
+  /** Path identifiers told before, when the prefix is told otherwise now. */
+  private updateOne(prefix: number, batch: Batch): readonly number[] | undefined {
+    const before = this.told[prefix] as Entry | undefined;
+    const { bestSet, bestPeer } = this.rib;
+    const set = bestSet[prefix] ?? NONE;
+    const after = set < 0 ? undefined : this.wording.entryOf(prefix, set, bestPeer[prefix]!);
+    if (before === after) return undefined;
+    if (after && before?.told === after.told && before.source === after.source) return undefined;
+    this.keep(prefix, after, before ? [before] : [], after ? [after] : []);
+    batch.change(prefix, before, after, this.isMember);
+    return before ? ONLY_PATH : [];
+  }
+
+  private updateAll(prefix: number, batch: Batch): readonly number[] | undefined {
+    const before = this.entriesOf(prefix);
+    const { paths } = this.rib;
+    const after: Entry[] = [];
+    for (let path = paths.headOf(prefix); path >= 0; path = paths.next[path]!) {
+      if (!this.rib.counts(path)) continue;
+      const entry = this.wording.entryOf(prefix, paths.used[path]!, paths.peer[path]!);
+      // Unique while the path lives, which is all that an identifier has to be.
+      if (entry) after.push({ ...entry, pathId: path + 1 });
+    }
+    const old = new Map(before.map((entry) => [entry.pathId, entry]));
+    let isNew = false;
+    for (const entry of after) {
+      const was = old.get(entry.pathId);
+      old.delete(entry.pathId);
+      if (was?.told === entry.told && was.source === entry.source) continue;
+      batch.change(prefix, was, entry, this.isMember);
+      isNew = true;
+    }
+    for (const gone of old.values()) batch.change(prefix, gone, undefined, this.isMember);
+    isNew ||= old.size > 0;
+    if (!isNew) return undefined;
+    this.keep(prefix, after.length > 0 ? after : undefined, before, after);
+    return before.map(({ pathId }) => pathId);
+  }
+
+  private readonly isMember = (peer: number): boolean => this.members.has(peer);
+
+  private keep(
+    prefix: number,
+    value: Entry | readonly Entry[] | undefined,
+    before: readonly Entry[],
+    after: readonly Entry[],
+  ): void {
+    while (this.told.length <= prefix) this.told.push(undefined);
+    this.told[prefix] = value;
+    for (const { told } of after) this.wording.use(told, 1);
+    for (const { told } of before) this.wording.use(told, -1);
+    this.count += (after.length > 0 ? 1 : 0) - (before.length > 0 ? 1 : 0);
+  }
+}
+
+function miss({ missed }: Member, prefix: number, known: readonly number[]): void {
+  const before = missed.get(prefix);
+  missed.set(prefix, before ? [...new Set([...before, ...known])] : known);
+}

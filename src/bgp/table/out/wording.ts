@@ -1,0 +1,93 @@
+// How a group of peers hears a path: its filters, what may leave this node at all, and the attributes
+// as they leave, each made once and shared by all prefixes that have them in common.
+import type { BgpFilterRule } from '../../../model/bgp-filter.ts';
+import { OWN, type Peer } from '../peer.ts';
+import { changed, deciding, exportRules } from '../policy/filter.ts';
+import type { AttributeSet } from '../routes/attribute-sets.ts';
+import type { Rib } from '../routes/rib.ts';
+import type { Entry } from './batch.ts';
+import { type ExportRanges, type ExportSettings, sourceOf, tell } from './export.ts';
+import { fits } from './packer.ts';
+import type { Told } from './told.ts';
+
+export interface ExportFacts {
+  readonly peerAt: (index: number) => Peer | undefined;
+  readonly ranges: () => ExportRanges;
+  readonly settings: () => ExportSettings;
+}
+
+/** More peers than this have no numbers of their own. */
+const PEERS_MAX = 0x100000;
+
+export class Wording {
+  /** Any of the members: in all that counts they are the same. */
+  like: Peer;
+  private readonly id: number;
+  private readonly rib: Rib;
+  private readonly facts: ExportFacts;
+  private readonly rules: readonly BgpFilterRule[];
+  private readonly words = new Map<string, { readonly told: Told; uses: number }>();
+
+  constructor(id: number, rib: Rib, like: Peer, facts: ExportFacts) {
+    this.id = id;
+    this.rib = rib;
+    this.like = like;
+    this.facts = facts;
+    this.rules = exportRules(like.policy.filters, rib.family);
+  }
+
+  /** A path of `source` with this set, as the group hears it; undefined: it does not. */
+  entryOf(prefix: number, id: number, source: number): Entry | undefined {
+    const { sets, prefixes } = this.rib;
+    const set = sets.at(id);
+    const filtered = this.rules.length > 0 ? this.filter(set, source, prefix) : undefined;
+    if (filtered === 'reject') return undefined;
+    if (!filtered && !this.facts.ranges().includes(prefixes, prefix, source === OWN))
+      return undefined;
+    const entry = this.entryFor(filtered ?? set, source);
+    if (filtered && filtered !== set) sets.drop(filtered);
+    return entry;
+  }
+
+  /** Counts who needs the words: equal words are one object while anybody does. */
+  use(told: Told, more: number): void {
+    const known = this.words.get(told.key) ?? { told, uses: 0 };
+    known.uses += more;
+    if (known.uses > 0) this.words.set(told.key, known);
+    else this.words.delete(told.key);
+  }
+
+  private filter(
+    set: AttributeSet,
+    source: number,
+    prefix: number,
+  ): AttributeSet | 'reject' | undefined {
+    const external = this.facts.peerAt(source)?.external ?? false;
+    const { sets, prefixes } = this.rib;
+    const rule = deciding(this.rules, { set, external, own: source === OWN, prefixes, prefix });
+    if (!rule) return undefined;
+    return rule.action === 'reject' ? 'reject' : changed(sets, set, rule.operations);
+  }
+
+  private entryFor(set: AttributeSet, source: number): Entry | undefined {
+    const key = this.id * PEERS_MAX + source;
+    const cached = set.exported.get(key);
+    if (cached === null) return undefined;
+    const told = cached?.told ?? this.make(set, source);
+    const shared = told && (this.words.get(told.key)?.told ?? told);
+    if (cached && cached.told === shared) return cached;
+    const entry = shared && { told: shared, source, pathId: 0 };
+    set.exported.set(key, entry ?? null);
+    return entry;
+  }
+
+  private make(set: AttributeSet, source: number): Told | undefined {
+    const from = source === OWN ? undefined : this.facts.peerAt(source);
+    if (source !== OWN && !from) return undefined;
+    const { like, rib, facts } = this;
+    const told = tell(set, sourceOf(from), like, rib.family, facts.settings());
+    const { extendedMessage, addPathSend } = like.agreed;
+    const options = { extendedMessage, addPath: addPathSend.includes(rib.family) };
+    return told && fits(told, options) ? told : undefined;
+  }
+}

@@ -1,0 +1,148 @@
+// An UPDATE taken into the table. Its attributes are decoded only when their octets are new; the
+// prefixes go from the message into the columns without becoming values.
+import type { Family } from '../../net/ip.ts';
+import { bitsOf } from '../../net/ip.ts';
+import { areWholePrefixes, isEmpty, octetsOfBits, type Span } from '../codec/nlri.ts';
+import { ERROR, type Notification, notification, UPDATE_ERROR } from '../codec/notification.ts';
+import { splitUpdate, textOf, type UpdateParts } from '../codec/update-parts.ts';
+import type { Peer } from './peer.ts';
+import { hasImportFilters, type ImportPolicy, importPrefix, importSet } from './policy/import.ts';
+import type { AttributeSet, AttributeSets } from './routes/attribute-sets.ts';
+import { NONE } from './routes/paths.ts';
+import type { Rib } from './routes/rib.ts';
+
+export interface Received {
+  /** The session must end with this. */
+  readonly reset?: Notification;
+  /** What was wrong and made prefixes count as withdrawn (RFC 7606). */
+  readonly faults?: readonly string[];
+  readonly endOfRib?: Family;
+}
+
+export interface Receiver {
+  readonly peer: Peer;
+  readonly policy: ImportPolicy;
+  readonly sets: AttributeSets;
+  readonly ribOf: (family: Family) => Rib;
+}
+
+/** Prefixes of one family that the message speaks of. */
+interface Part {
+  readonly family: Family;
+  readonly prefixes: Span;
+  /** Undefined: withdrawn. */
+  readonly set?: AttributeSet;
+}
+
+export function receiveUpdate(receiver: Receiver, bytes: Uint8Array): Received {
+  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const split = splitUpdate(body);
+  if (!split.ok) return { reset: split.error };
+  const { endOfRib, faults } = split.value;
+  if (endOfRib !== undefined) return { endOfRib };
+  const parts = partsOf(receiver, body, split.value);
+  if (!Array.isArray(parts)) return { reset: parts as Notification };
+  for (const part of parts as readonly Part[])
+    if (part.set) announce(receiver, body, part, part.set, faults.length > 0);
+    else withdraw(receiver, body, part);
+  const sets = (parts as readonly Part[]).flatMap(({ set }) => set ?? []);
+  for (const set of sets) receiver.sets.drop(set);
+  const wrong = [...faults, ...sets.flatMap((set) => set.faults)];
+  return wrong.length > 0 ? { faults: wrong } : {};
+}
+
+// Withdrawals first: a prefix in both fields counts as announced (RFC 4271 section 4.3).
+function partsOf(
+  receiver: Receiver,
+  body: Buffer,
+  { withdrawn, announced, reach, unreach, attributes }: UpdateParts,
+): readonly Part[] | Notification {
+  const { families } = receiver.peer.agreed;
+  const gone: Part[] = isEmpty(withdrawn) ? [] : [{ family: 4, prefixes: withdrawn }];
+  const all = [...gone, ...(unreach ? [unreach] : [])];
+  const come = [
+    ...(isEmpty(announced) ? [] : [{ family: 4 as const, prefixes: announced }]),
+    ...(reach && !isEmpty(reach.prefixes) ? [reach] : []),
+  ];
+  for (const { family, prefixes } of [...all, ...come]) {
+    const addPath = receiver.peer.agreed.addPathReceive.includes(family);
+    if (!areWholePrefixes(body, prefixes, bitsOf(family), addPath))
+      return notification(ERROR.update, UPDATE_ERROR.invalidNetwork);
+  }
+  const parts: Part[] = all.map(({ family, prefixes }) => ({ family, prefixes }));
+  for (const { family, prefixes, ...more } of come) {
+    const nextHop =
+      'nextHop' in more && more.nextHop
+        ? body.subarray(more.nextHop.start, more.nextHop.end)
+        : undefined;
+    const set = setOf(receiver, body, attributes, nextHop);
+    if ('kind' in set) return set;
+    parts.push({ family, prefixes, set });
+  }
+  // A family that was not agreed is ignored.
+  return parts.filter(({ family }) => families.includes(family));
+}
+
+function setOf(
+  { peer, sets }: Receiver,
+  body: Buffer,
+  attributes: readonly Span[],
+  nextHop: Buffer | undefined,
+): AttributeSet | Notification {
+  const hop = nextHop ? `m${nextHop.length}${nextHop.toString('latin1')}` : 'c';
+  const key = `${peer.contextKey}${hop}${textOf(body, attributes)}`;
+  const known = sets.find(key);
+  if (known) return known;
+  const octets = Buffer.concat(attributes.map(({ start, end }) => body.subarray(start, end)));
+  const decoded = sets.decode(key, octets, nextHop, peer.context);
+  if (!('ok' in decoded)) return decoded;
+  return decoded.ok ? notification(ERROR.update) : decoded.error;
+}
+
+function announce(
+  { peer, policy, sets, ribOf }: Receiver,
+  body: Buffer,
+  { family, prefixes: { start, end } }: Part,
+  set: AttributeSet,
+  distrusted: boolean,
+): void {
+  const rib = ribOf(family);
+  const { prefixes } = rib;
+  const addPath = peer.agreed.addPathReceive.includes(family);
+  const verdict = distrusted ? 'distrusted' : importSet(sets, policy, set);
+  const filters = hasImportFilters(peer, family);
+  const used = typeof verdict === 'string' ? NONE : verdict.id;
+  // The set must outlive the first prefix that replaces its last use.
+  sets.retain(set.id);
+  for (let at = start; at < end; ) {
+    const pathId = addPath ? body.readUInt32BE(at) : 0;
+    if (addPath) at += 4;
+    const bits = body[at]!;
+    const prefix = prefixes.intern(body, at + 1, bits);
+    at += 1 + octetsOfBits(bits);
+    if (!filters || typeof verdict === 'string') {
+      rib.learn(prefix, peer.index, pathId, set.id, used);
+      continue;
+    }
+    const own = importPrefix(sets, policy, verdict, prefixes, prefix);
+    rib.learn(prefix, peer.index, pathId, set.id, typeof own === 'string' ? NONE : own.id);
+  }
+  sets.release(set.id);
+}
+
+function withdraw(
+  { peer, ribOf }: Receiver,
+  body: Buffer,
+  { family, prefixes: { start, end } }: Part,
+): void {
+  const rib = ribOf(family);
+  const addPath = peer.agreed.addPathReceive.includes(family);
+  for (let at = start; at < end; ) {
+    const pathId = addPath ? body.readUInt32BE(at) : 0;
+    if (addPath) at += 4;
+    const bits = body[at]!;
+    const prefix = rib.prefixes.find(body, at + 1, bits);
+    at += 1 + octetsOfBits(bits);
+    if (prefix >= 0) rib.unlearn(prefix, peer.index, pathId);
+  }
+}

@@ -1,0 +1,111 @@
+// The paths of one family (Adj-RIB-In): columns instead of objects. Each path stands in two lists,
+// that of its prefix and that of its peer, so that neither is found by looking through all.
+import { grown } from './prefixes.ts';
+
+const CAPACITY_MIN = 256;
+/** The end of a list. */
+export const NONE = -1;
+
+export class Paths {
+  /** Numbers given so far; some of them may be free. */
+  end = 0;
+  peer = new Int32Array(CAPACITY_MIN);
+  prefix = new Int32Array(CAPACITY_MIN);
+  /** RFC 7911; 0 without it. */
+  pathId = new Uint32Array(CAPACITY_MIN);
+  /** The attribute set as received. */
+  raw = new Int32Array(CAPACITY_MIN);
+  /** The set that import made of it; `NONE`: not accepted. */
+  used = new Int32Array(CAPACITY_MIN);
+  /** The peer's count of fresh starts when it last spoke of the path. */
+  epoch = new Uint32Array(CAPACITY_MIN);
+  /** The next path to the same prefix. */
+  next = new Int32Array(CAPACITY_MIN);
+  private nextOfPeer = new Int32Array(CAPACITY_MIN);
+  private previousOfPeer = new Int32Array(CAPACITY_MIN);
+  /** The first path to a prefix. */
+  private heads = new Int32Array(CAPACITY_MIN).fill(NONE);
+  private readonly firsts = new Map<number, number>();
+  private readonly counts = new Map<number, number>();
+  private readonly free: number[] = [];
+
+  headOf(prefix: number): number {
+    return prefix < this.heads.length ? this.heads[prefix]! : NONE;
+  }
+
+  /** The first path of a peer; `after` names the next. */
+  firstOf(peer: number): number {
+    return this.firsts.get(peer) ?? NONE;
+  }
+
+  after(path: number): number {
+    return this.nextOfPeer[path]!;
+  }
+
+  /** How many paths a peer has here. */
+  countOf(peer: number): number {
+    return this.counts.get(peer) ?? 0;
+  }
+
+  find(prefix: number, peer: number, pathId: number): number {
+    let path = this.headOf(prefix);
+    while (path >= 0 && (this.peer[path] !== peer || this.pathId[path] !== pathId))
+      path = this.next[path]!;
+    return path;
+  }
+
+  /** A new path; its sets and epoch are for the caller to write. */
+  add(prefix: number, peer: number, pathId: number): number {
+    const path = this.free.pop() ?? this.end++;
+    if (path >= this.peer.length) this.growPaths();
+    if (prefix >= this.heads.length) {
+      const length = Math.max(prefix + 1, this.heads.length * 2);
+      this.heads = grown(this.heads, length, NONE);
+    }
+    this.peer[path] = peer;
+    this.prefix[path] = prefix;
+    this.pathId[path] = pathId;
+    this.next[path] = this.heads[prefix]!;
+    this.heads[prefix] = path;
+    const first = this.firstOf(peer);
+    this.nextOfPeer[path] = first;
+    this.previousOfPeer[path] = NONE;
+    if (first >= 0) this.previousOfPeer[first] = path;
+    this.firsts.set(peer, path);
+    this.counts.set(peer, this.countOf(peer) + 1);
+    return path;
+  }
+
+  remove(path: number): void {
+    const [prefix, peer] = [this.prefix[path]!, this.peer[path]!];
+    if (this.heads[prefix] === path) this.heads[prefix] = this.next[path]!;
+    else {
+      let before = this.heads[prefix]!;
+      while (this.next[before] !== path) before = this.next[before]!;
+      this.next[before] = this.next[path]!;
+    }
+    const [previous, next] = [this.previousOfPeer[path]!, this.nextOfPeer[path]!];
+    if (previous >= 0) this.nextOfPeer[previous] = next;
+    else if (next >= 0) this.firsts.set(peer, next);
+    else this.firsts.delete(peer);
+    if (next >= 0) this.previousOfPeer[next] = previous;
+    const left = this.countOf(peer) - 1;
+    if (left > 0) this.counts.set(peer, left);
+    else this.counts.delete(peer);
+    this.peer[path] = NONE;
+    this.free.push(path);
+  }
+
+  private growPaths(): void {
+    const length = this.peer.length * 2;
+    this.peer = grown(this.peer, length);
+    this.prefix = grown(this.prefix, length);
+    this.pathId = grown(this.pathId, length);
+    this.raw = grown(this.raw, length);
+    this.used = grown(this.used, length);
+    this.epoch = grown(this.epoch, length);
+    this.next = grown(this.next, length);
+    this.nextOfPeer = grown(this.nextOfPeer, length);
+    this.previousOfPeer = grown(this.previousOfPeer, length);
+  }
+}

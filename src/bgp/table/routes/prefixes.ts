@@ -1,0 +1,207 @@
+// The prefixes of one family, each under a small number: columns instead of objects, found by open
+// addressing. Text is made only at the edges. Numbers of forgotten prefixes are used again.
+import { type Cidr, cidrFamily, networkOf, prefixLengthOf } from '../../../net/cidr.ts';
+import { bitsOf, bytesOfIp, type Family, ipFromBytes } from '../../../net/ip.ts';
+import { octetsOfBits } from '../../codec/nlri.ts';
+
+/** A range of addresses to compare prefixes with. */
+export interface Range {
+  readonly words: readonly number[];
+  readonly bits: number;
+}
+
+const CAPACITY_MIN = 256;
+
+export class Prefixes {
+  readonly family: Family;
+  /** Numbers given so far; some of them may be free. */
+  end = 0;
+  private readonly width: number;
+  private readonly scratch: Uint32Array;
+  private words: Uint32Array;
+  private lengths: Uint8Array;
+  /** Number + 1 of the prefix, 0 where there is none. */
+  private slots: Int32Array;
+  private readonly free: number[] = [];
+  private held = 0;
+
+  constructor(family: Family) {
+    this.family = family;
+    this.width = bitsOf(family) / 32;
+    this.scratch = new Uint32Array(this.width);
+    this.words = new Uint32Array(CAPACITY_MIN * this.width);
+    this.lengths = new Uint8Array(CAPACITY_MIN);
+    this.slots = new Int32Array(CAPACITY_MIN * 2);
+  }
+
+  get size(): number {
+    return this.held;
+  }
+
+  /** The number of the prefix whose octets stand at `at`; bits beyond its length do not count. */
+  intern(bytes: Uint8Array, at: number, bits: number): number {
+    this.read(bytes, at, bits);
+    const slot = this.slotOf(bits);
+    const found = this.slots[slot]! - 1;
+    return found >= 0 ? found : this.add(slot, bits);
+  }
+
+  /** -1: not here. */
+  find(bytes: Uint8Array, at: number, bits: number): number {
+    this.read(bytes, at, bits);
+    return this.slots[this.slotOf(bits)]! - 1;
+  }
+
+  internCidr(prefix: Cidr): number {
+    return this.intern(bytesOfIp(networkOf(prefix)), 0, prefixLengthOf(prefix));
+  }
+
+  findCidr(prefix: Cidr): number {
+    return this.find(bytesOfIp(networkOf(prefix)), 0, prefixLengthOf(prefix));
+  }
+
+  bits(id: number): number {
+    return this.lengths[id]!;
+  }
+
+  cidr(id: number): Cidr {
+    const bytes = new Uint8Array(this.width * 4);
+    const view = new DataView(bytes.buffer);
+    for (let i = 0; i < this.width; i++) view.setUint32(i * 4, this.words[id * this.width + i]!);
+    return `${ipFromBytes(bytes)}/${this.lengths[id]!}` as Cidr;
+  }
+
+  /** Octets on the wire, the length octet among them. */
+  octets(id: number): number {
+    return 1 + octetsOfBits(this.lengths[id]!);
+  }
+
+  /** Writes the prefix as it travels; answers where the next one stands. */
+  write(id: number, out: Uint8Array, at: number): number {
+    const bits = this.lengths[id]!;
+    out[at] = bits;
+    const octets = octetsOfBits(bits);
+    const base = id * this.width;
+    for (let i = 0; i < octets; i++)
+      out[at + 1 + i] = this.words[base + (i >> 2)]! >>> (24 - (i & 3) * 8);
+    return at + 1 + octets;
+  }
+
+  isWithin(id: number, { words, bits }: Range): boolean {
+    if (this.lengths[id]! < bits) return false;
+    for (let i = 0; i < words.length; i++)
+      if ((this.words[id * this.width + i]! & maskOf(bits - i * 32)) >>> 0 !== words[i]!)
+        return false;
+    return true;
+  }
+
+  /** Its number will stand for another prefix one day. */
+  forget(id: number): void {
+    for (let i = 0; i < this.width; i++) this.scratch[i] = this.words[id * this.width + i]!;
+    this.vacate(this.slotOf(this.lengths[id]!));
+    this.free.push(id);
+    this.held -= 1;
+  }
+
+  private read(bytes: Uint8Array, at: number, bits: number): void {
+    const octets = octetsOfBits(bits);
+    for (let i = 0; i < this.width; i++) {
+      let word = 0;
+      for (let k = i * 4; k < i * 4 + 4; k++)
+        word = (word << 8) | (k < octets ? bytes[at + k]! : 0);
+      this.scratch[i] = word & maskOf(bits - i * 32);
+    }
+  }
+
+  private add(slot: number, bits: number): number {
+    const id = this.free.pop() ?? this.end++;
+    if (id >= this.lengths.length) this.growColumns();
+    this.words.set(this.scratch, id * this.width);
+    this.lengths[id] = bits;
+    this.slots[slot] = id + 1;
+    this.held += 1;
+    if (this.held * 2 > this.slots.length) this.growSlots();
+    return id;
+  }
+
+  /** The slot of the prefix in `scratch`, or the empty one where it would stand. */
+  private slotOf(bits: number): number {
+    const mask = this.slots.length - 1;
+    for (let slot = this.hashOf(this.scratch, 0, bits) & mask; ; slot = (slot + 1) & mask) {
+      const id = this.slots[slot]! - 1;
+      if (id < 0 || this.isAt(id, bits)) return slot;
+    }
+  }
+
+  private isAt(id: number, bits: number): boolean {
+    if (this.lengths[id] !== bits) return false;
+    for (let i = 0; i < this.width; i++)
+      if (this.words[id * this.width + i] !== this.scratch[i]) return false;
+    return true;
+  }
+
+  private hashOf(words: Uint32Array, base: number, bits: number): number {
+    let hash = bits;
+    for (let i = 0; i < this.width; i++) {
+      hash = Math.imul(hash ^ words[base + i]!, 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    return (Math.imul(hash, 0x85ebca6b) >>> 7) | 0;
+  }
+
+  // Those behind a gap move up, so that a search may end at the first empty slot.
+  private vacate(slot: number): void {
+    const mask = this.slots.length - 1;
+    let gap = slot;
+    for (let at = (slot + 1) & mask; this.slots[at]! > 0; at = (at + 1) & mask) {
+      const id = this.slots[at]! - 1;
+      const home = this.hashOf(this.words, id * this.width, this.lengths[id]!) & mask;
+      if (((at - home) & mask) < ((at - gap) & mask)) continue;
+      this.slots[gap] = id + 1;
+      gap = at;
+    }
+    this.slots[gap] = 0;
+  }
+
+  private growColumns(): void {
+    this.words = grown(this.words, this.words.length * 2);
+    this.lengths = grown(this.lengths, this.lengths.length * 2);
+  }
+
+  private growSlots(): void {
+    const old = this.slots;
+    this.slots = new Int32Array(old.length * 2);
+    const mask = this.slots.length - 1;
+    for (const value of old) {
+      if (value === 0) continue;
+      const id = value - 1;
+      let slot = this.hashOf(this.words, id * this.width, this.lengths[id]!) & mask;
+      while (this.slots[slot]! > 0) slot = (slot + 1) & mask;
+      this.slots[slot] = value;
+    }
+  }
+}
+
+/** The upper bits of a word: all of them for 32 and more, none for 0 and less. */
+const maskOf = (bits: number): number =>
+  bits >= 32 ? -1 : bits <= 0 ? 0 : (-1 << (32 - bits)) | 0;
+
+export function rangeOf(prefix: Cidr): Range {
+  const bytes = bytesOfIp(networkOf(prefix));
+  const view = new DataView(bytes.buffer);
+  const words = Array.from({ length: bitsOf(cidrFamily(prefix)) / 32 }, (_, i) =>
+    view.getUint32(i * 4),
+  );
+  return { words, bits: prefixLengthOf(prefix) };
+}
+
+type Column = Uint32Array | Int32Array | Uint8Array;
+
+/** A copy with room for `length` values. */
+export function grown<T extends Column>(column: T, length: number, fill = 0): T {
+  const make = column.constructor as new (length: number) => T;
+  const wider = new make(length);
+  wider.set(column);
+  if (fill !== 0) wider.fill(fill, column.length);
+  return wider;
+}

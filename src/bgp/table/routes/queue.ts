@@ -1,0 +1,44 @@
+// Prefix numbers that wait, each once, in the order in which they came.
+import { grown } from './prefixes.ts';
+
+const CAPACITY_MIN = 256;
+
+export class Queue {
+  private items = new Int32Array(CAPACITY_MIN);
+  private first = 0;
+  private end = 0;
+  private waiting = new Uint8Array(CAPACITY_MIN);
+
+  get length(): number {
+    return this.end - this.first;
+  }
+
+  put(item: number): void {
+    if (item >= this.waiting.length)
+      this.waiting = grown(this.waiting, Math.max(item + 1, this.waiting.length * 2));
+    if (this.waiting[item] === 1) return;
+    this.waiting[item] = 1;
+    if (this.end === this.items.length) this.makeRoom();
+    this.items[this.end++] = item;
+  }
+
+  has(item: number): boolean {
+    return this.waiting[item] === 1;
+  }
+
+  /** The one that waits longest; there must be one. */
+  take(): number {
+    const item = this.items[this.first++]!;
+    this.waiting[item] = 0;
+    if (this.first === this.end) this.first = this.end = 0;
+    return item;
+  }
+
+  private makeRoom(): void {
+    if (this.first > this.items.length / 2) {
+      this.items.copyWithin(0, this.first, this.end);
+      this.end -= this.first;
+      this.first = 0;
+    } else this.items = grown(this.items, this.items.length * 2);
+  }
+}

@@ -1,0 +1,237 @@
+// One family's routes: what the peers said (Adj-RIB-In) and the best path per prefix (Loc-RIB).
+// Hearing and deciding are apart: a path that comes or goes only marks its prefix, and `decideSome`
+// looks at marked prefixes once, however many of their paths have changed meanwhile.
+import type { Family, Ip } from '../../../net/ip.ts';
+import { OWN, type Peer } from '../peer.ts';
+import type { AttributeSets } from './attribute-sets.ts';
+import { type Candidate, decide } from './decide.ts';
+import { NONE, Paths } from './paths.ts';
+import { grown, Prefixes } from './prefixes.ts';
+import { Queue } from './queue.ts';
+
+/** What a family remembers of a peer beside its paths. */
+interface Source {
+  /** Its fresh starts: a path of an earlier one is stale until it is told again. */
+  epoch: number;
+  /** Paths older than this are void, and only wait to be removed. */
+  floor: number;
+}
+
+const CAPACITY_MIN = 256;
+
+export class Rib {
+  readonly family: Family;
+  readonly prefixes: Prefixes;
+  readonly paths = new Paths();
+  readonly sets: AttributeSets;
+  /** The set of the best path, by prefix; `NONE`: no path. */
+  bestSet = new Int32Array(CAPACITY_MIN).fill(NONE);
+  /** Who told it. */
+  bestPeer = new Int32Array(CAPACITY_MIN);
+  /** Prefixes with another outcome, whom the export has yet to look at. */
+  readonly changed = new Queue();
+  /** Somebody is told every path, so that each change of one is a change (RFC 7911). */
+  everyPath = false;
+  private readonly dirty = new Queue();
+  /** Next hops where several paths are equal, the best path's first. */
+  private readonly shared = new Map<number, readonly Ip[]>();
+  private readonly sources: Source[] = [];
+  private readonly peerAt: (index: number) => Peer | undefined;
+
+  constructor(family: Family, sets: AttributeSets, peerAt: (index: number) => Peer | undefined) {
+    this.family = family;
+    this.sets = sets;
+    this.peerAt = peerAt;
+    this.prefixes = new Prefixes(family);
+  }
+
+  /** A path came, or came again. `used`: what import made of it; `NONE`: it is of no use. */
+  learn(prefix: number, peer: number, pathId: number, raw: number, used: number): void {
+    const { paths, sets } = this;
+    const { epoch, floor } = this.source(peer);
+    let path = paths.find(prefix, peer, pathId);
+    if (path < 0) path = paths.add(prefix, peer, pathId);
+    else {
+      const isVoid = paths.epoch[path]! < floor;
+      paths.epoch[path] = epoch;
+      if (paths.raw[path] === raw && paths.used[path] === used && !isVoid) return;
+      sets.retain(raw);
+      if (used >= 0) sets.retain(used);
+      this.releaseSets(path);
+      this.write(path, raw, used, epoch);
+      this.mark(prefix);
+      return;
+    }
+    sets.retain(raw);
+    if (used >= 0) sets.retain(used);
+    this.write(path, raw, used, epoch);
+    this.mark(prefix);
+  }
+
+  /** A path went. */
+  unlearn(prefix: number, peer: number, pathId: number): void {
+    const path = this.paths.find(prefix, peer, pathId);
+    if (path >= 0) this.removePath(path);
+  }
+
+  removePath(path: number): void {
+    const prefix = this.paths.prefix[path]!;
+    this.releaseSets(path);
+    this.paths.remove(path);
+    this.mark(prefix);
+  }
+
+  /** Another verdict of import on a path that stays. */
+  reconsider(path: number, used: number): void {
+    if (this.paths.used[path] === used) return;
+    if (used >= 0) this.sets.retain(used);
+    const before = this.paths.used[path]!;
+    this.paths.used[path] = used;
+    if (before >= 0) this.sets.release(before);
+    this.mark(this.paths.prefix[path]!);
+  }
+
+  /** From now on the peer's paths are stale until they are told again (RFC 4724 section 4.2). */
+  makeStale(peer: number): void {
+    this.source(peer).epoch += 1;
+  }
+
+  /** Stale paths of the peer count no more; `sweep` removes them. */
+  makeVoid(peer: number): void {
+    const source = this.source(peer);
+    source.floor = source.epoch;
+  }
+
+  isStale(path: number): boolean {
+    return this.paths.epoch[path]! < this.source(this.paths.peer[path]!).epoch;
+  }
+
+  isVoid(path: number): boolean {
+    return this.paths.epoch[path]! < this.source(this.paths.peer[path]!).floor;
+  }
+
+  /** Decides up to `count` marked prefixes. */
+  decideSome(count: number): void {
+    for (let i = 0; i < count && this.dirty.length > 0; i++) this.decideOne(this.dirty.take());
+  }
+
+  get undecided(): number {
+    return this.dirty.length;
+  }
+
+  /** The paths that count, as the decision sees them. */
+  candidates(prefix: number): Candidate[] {
+    const { paths } = this;
+    const found: Candidate[] = [];
+    for (let path = paths.headOf(prefix); path >= 0; path = paths.next[path]!)
+      if (this.counts(path)) found.push(this.candidate(path));
+    return found;
+  }
+
+  /** Where packets go: the best path's next hop first; none when there is no path. */
+  nextHops(prefix: number): readonly Ip[] {
+    const set = this.bestSet[prefix] ?? NONE;
+    if (set < 0) return [];
+    return this.shared.get(prefix) ?? [this.sets.at(set).nextHop];
+  }
+
+  /** Whether nothing is known of the prefix and nothing is on its way. */
+  isIdle(prefix: number): boolean {
+    const known = this.paths.headOf(prefix) >= 0 || (this.bestSet[prefix] ?? NONE) >= 0;
+    return !known && !this.dirty.has(prefix) && !this.changed.has(prefix);
+  }
+
+  counts(path: number): boolean {
+    const { paths } = this;
+    return paths.used[path]! >= 0 && paths.epoch[path]! >= this.source(paths.peer[path]!).floor;
+  }
+
+  private mark(prefix: number): void {
+    this.dirty.put(prefix);
+  }
+
+  private source(peer: number): Source {
+    let source = this.sources[peer];
+    if (!source) {
+      source = { epoch: 1, floor: 0 };
+      this.sources[peer] = source;
+    }
+    return source;
+  }
+
+  private write(path: number, raw: number, used: number, epoch: number): void {
+    this.paths.raw[path] = raw;
+    this.paths.used[path] = used;
+    this.paths.epoch[path] = epoch;
+  }
+
+  private releaseSets(path: number): void {
+    this.sets.release(this.paths.raw[path]!);
+    if (this.paths.used[path]! >= 0) this.sets.release(this.paths.used[path]!);
+  }
+
+  private decideOne(prefix: number): void {
+    const { paths } = this;
+    let [only, count] = [NONE, 0];
+    for (let path = paths.headOf(prefix); path >= 0; path = paths.next[path]!)
+      if (this.counts(path)) [only, count] = [path, count + 1];
+    if (count < 2) {
+      const used = only < 0 ? NONE : paths.used[only]!;
+      const more = this.share(prefix, undefined);
+      this.setBest(prefix, used, only < 0 ? OWN : paths.peer[only]!, more);
+      return;
+    }
+    const { best, equal } = decide(this.candidates(prefix));
+    const hops = equal.length > 1 && !best.own ? hopsOf(best, equal) : undefined;
+    const more = this.share(prefix, hops && hops.length > 1 ? hops : undefined);
+    this.setBest(prefix, best.set.id, best.peer, more);
+  }
+
+  private setBest(prefix: number, set: number, peer: number, otherwise: boolean): void {
+    if (prefix >= this.bestSet.length) {
+      const length = Math.max(prefix + 1, this.bestSet.length * 2);
+      this.bestSet = grown(this.bestSet, length, NONE);
+      this.bestPeer = grown(this.bestPeer, length);
+    }
+    const before = this.bestSet[prefix]!;
+    const same = before === set && this.bestPeer[prefix] === peer;
+    // A prefix that nobody speaks of any more is looked at once more too: it can be forgotten.
+    if (!same || otherwise || this.everyPath || this.isIdle(prefix)) this.changed.put(prefix);
+    if (same) return;
+    if (set >= 0) this.sets.retain(set);
+    this.bestSet[prefix] = set;
+    this.bestPeer[prefix] = peer;
+    if (before >= 0) this.sets.release(before);
+  }
+
+  /** Whether the next hops are others than before. */
+  private share(prefix: number, hops: readonly Ip[] | undefined): boolean {
+    const before = this.shared.get(prefix);
+    if (before === undefined && hops === undefined) return false;
+    if (hops) this.shared.set(prefix, hops);
+    else this.shared.delete(prefix);
+    return before?.join() !== hops?.join();
+  }
+
+  private candidate(path: number): Candidate {
+    const { paths } = this;
+    const index = paths.peer[path]!;
+    const peer = this.peerAt(index);
+    return {
+      set: this.sets.at(paths.used[path]!),
+      peer: index,
+      own: index === OWN,
+      external: peer?.external ?? false,
+      routerId: peer?.routerId ?? 0,
+      address: peer?.order ?? 0n,
+      pathId: paths.pathId[path]!,
+    };
+  }
+}
+
+function hopsOf(best: Candidate, equal: readonly Candidate[]): readonly Ip[] {
+  const first = best.set.nextHop;
+  const others = new Set(equal.map(({ set }) => set.nextHop));
+  others.delete(first);
+  return [first, ...[...others].sort()];
+}

@@ -1,0 +1,229 @@
+// The routing table of a speaker: what the peers told, which path to each prefix is the best, and
+// what each peer is told. Changed in place, because it may be large. Hearing is immediate; deciding
+// and telling are done by `work` in slices, so that whoever calls stays in time for his keepalives.
+import type { Milliseconds } from '../../base/clock.ts';
+import type { Asn } from '../../net/asn.ts';
+import type { Cidr } from '../../net/cidr.ts';
+import type { Family, Ip } from '../../net/ip.ts';
+import { CEASE, ERROR, notification } from '../codec/notification.ts';
+import { Neighbours } from './neighbours.ts';
+import type { Delivery } from './out/batch.ts';
+import { type ExportPool, ExportRanges } from './out/export.ts';
+import { Exports } from './out/exports.ts';
+import { type OwnRoute, OwnRoutes } from './own-routes.ts';
+import type { Agreed, PeerPolicy } from './peer.ts';
+import type { OwnIdentity } from './policy/import.ts';
+import { type Received, receiveUpdate } from './receive.ts';
+import { AttributeSets } from './routes/attribute-sets.ts';
+import { Rib } from './routes/rib.ts';
+import { Walks } from './walks.ts';
+import { explain, type PathReport } from './why.ts';
+
+export interface TableOutputs {
+  /** Whole messages for these peers. */
+  send(peers: readonly string[], messages: readonly Uint8Array[]): void;
+  /** False: the peer has so much to read that more must wait. */
+  hasRoom(peer: string): boolean;
+  /** Where packets to these prefixes go now; no next hop: nowhere, or here. */
+  best?(changes: readonly LearnedPrefix[]): void;
+}
+
+/** A prefix that peers told, and where packets to it go: several next hops are equally good. */
+export interface LearnedPrefix {
+  readonly prefix: Cidr;
+  readonly nextHops: readonly Ip[];
+}
+
+/** A peer that announces more paths than this is at fault, whatever its configuration allows. */
+export const PATHS_OF_PEER_MAX = 4_000_000;
+const FAMILIES = [4, 6] as const;
+/** Prefixes decided in one go. */
+const DECIDED_AT_ONCE = 512;
+/** More changes than this are told before more is decided. */
+const CHANGES_MAX = 32_768;
+
+export type Progress =
+  /** Nothing is left to do. */
+  | 'idle'
+  /** More can be done at once. */
+  | 'busy'
+  /** More is to be done when peers have read on. */
+  | 'heldUp';
+
+export class Table {
+  private readonly outputs: TableOutputs;
+  private readonly sets = new AttributeSets();
+  private readonly neighbours: Neighbours;
+  private readonly walks = new Walks();
+  private readonly ribs: Readonly<Record<Family, Rib>>;
+  private readonly exports: Readonly<Record<Family, Exports>>;
+  private readonly own: OwnRoutes;
+  private pools: readonly ExportPool[] = [];
+  private services: readonly Cidr[] = [];
+
+  constructor(outputs: TableOutputs, identity: OwnIdentity = NOBODY) {
+    this.outputs = outputs;
+    const peerAt = (index: number) => this.neighbours.at(index);
+    this.ribs = { 4: new Rib(4, this.sets, peerAt), 6: new Rib(6, this.sets, peerAt) };
+    this.own = new OwnRoutes(this.sets, this.ribs);
+    const around = {
+      peerAt,
+      hasRoom: (peer: number) => outputs.hasRoom(this.neighbours.keyAt(peer)),
+      deliver: (deliveries: readonly Delivery[]) => this.deliver(deliveries),
+    };
+    this.exports = { 4: new Exports(this.ribs[4], around), 6: new Exports(this.ribs[6], around) };
+    const parts = { sets: this.sets, ribs: this.ribs, exports: this.exports, walks: this.walks };
+    this.neighbours = new Neighbours(parts, identity);
+  }
+
+  /** Who we are: paths that come back to us are of no use. */
+  setIdentity(identity: OwnIdentity): void {
+    this.neighbours.setIdentity(identity);
+  }
+
+  /** A session came up. */
+  peerUp(key: string, policy: PeerPolicy, localAddress: Ip, agreed: Agreed): void {
+    this.neighbours.up(key, policy, localAddress, agreed);
+  }
+
+  /** A session ended; with `keepStale` its paths stay until the peer is back (RFC 4724). */
+  peerDown(key: string, { keepStale }: { readonly keepStale: boolean }, now: Milliseconds): void {
+    this.neighbours.down(key, keepStale, now);
+  }
+
+  /** A peer is no longer wanted. */
+  removePeer(key: string): void {
+    this.neighbours.remove(key);
+  }
+
+  /** Another policy for a peer whose session stays. */
+  setPeer(key: string, policy: PeerPolicy): void {
+    this.neighbours.setPolicy(key, policy);
+  }
+
+  /** The body of an UPDATE. */
+  receive(key: string, body: Uint8Array): Received {
+    const receiver = this.neighbours.receiver(key);
+    if (!receiver) return {};
+    const received = receiveUpdate(receiver, body);
+    if (received.endOfRib) this.neighbours.toldAll(key, received.endOfRib);
+    const limit = Math.min(
+      receiver.peer.policy.maxPrefixes ?? PATHS_OF_PEER_MAX,
+      PATHS_OF_PEER_MAX,
+    );
+    return this.countOf(key) > limit
+      ? { ...received, reset: notification(ERROR.cease, CEASE.maximumPrefixes) }
+      : received;
+  }
+
+  /** The peer wants everything again (RFC 2918), or begins or ends to tell it (RFC 7313). */
+  refresh(key: string, family: Family, kind: 'request' | 'begin' | 'end' = 'request'): void {
+    this.neighbours.refresh(key, family, kind);
+  }
+
+  /** What this node answers for. */
+  setOwn(routes: readonly OwnRoute[]): void {
+    this.own.set(routes);
+  }
+
+  /** What may leave this node beside its own prefixes. */
+  setPools(pools: readonly ExportPool[], services: readonly Cidr[] = []): void {
+    if (JSON.stringify([pools, services]) === JSON.stringify([this.pools, this.services])) return;
+    this.pools = pools;
+    this.services = services;
+    for (const family of FAMILIES)
+      this.exports[family].setRanges(new ExportRanges(family, pools, services));
+  }
+
+  /** Tells all peers to look for other ways, because this node is about to go (RFC 8326). */
+  setShutdown(shutdown: boolean): void {
+    for (const family of FAMILIES) this.exports[family].setSettings({ shutdown });
+  }
+
+  /** Decides and tells for about so many milliseconds; `now` reads the clock. */
+  work(budgetMs: Milliseconds, now: () => Milliseconds): Progress {
+    const end = now() + budgetMs;
+    this.neighbours.expire(now());
+    while (this.step()) if (now() >= end) return 'busy';
+    return FAMILIES.some((family) => this.exports[family].isHeldUp) ? 'heldUp' : 'idle';
+  }
+
+  /** When `work` has to be called though nothing happens. */
+  get nextDeadline(): Milliseconds | undefined {
+    return this.neighbours.nextDeadline;
+  }
+
+  /** What peers told and this node does not answer for itself. */
+  *learned(): Generator<LearnedPrefix> {
+    for (const family of FAMILIES) {
+      const rib = this.ribs[family];
+      for (let prefix = 0; prefix < rib.prefixes.end; prefix++) {
+        const nextHops = this.own.has(family, prefix) ? [] : rib.nextHops(prefix);
+        if (nextHops.length > 0) yield { prefix: rib.prefixes.cidr(prefix), nextHops };
+      }
+    }
+  }
+
+  /** Whether a peer tells of exactly this prefix. */
+  isLearned(prefix: Cidr): boolean {
+    return this.why(prefix).some(({ peer, lost }) => peer !== undefined && lost !== 'not accepted');
+  }
+
+  /** All paths to a prefix, the best one first, and why the others are not. */
+  why(prefix: Cidr): readonly PathReport[] {
+    return explain(this.ribs, prefix, (index) => this.neighbours.keyAt(index));
+  }
+
+  /** Paths held from a peer. */
+  countOf(key: string): number {
+    return this.neighbours.count(key);
+  }
+
+  /** Prefixes told to a peer. */
+  toldTo(key: string): number {
+    return this.neighbours.toldTo(key);
+  }
+
+  private step(): boolean {
+    if (!this.walks.isIdle) {
+      this.walks.walkSome();
+      return true;
+    }
+    for (const family of FAMILIES) {
+      const rib = this.ribs[family];
+      if (rib.undecided > 0 && rib.changed.length < CHANGES_MAX) {
+        rib.decideSome(DECIDED_AT_ONCE);
+        return true;
+      }
+      if (rib.changed.length > 0) {
+        this.tellSome(family);
+        return true;
+      }
+    }
+    for (const family of FAMILIES) if (this.exports[family].workSome()) return true;
+    for (const family of FAMILIES) this.exports[family].finish();
+    return false;
+  }
+
+  private tellSome(family: Family): void {
+    const rib = this.ribs[family];
+    const told = this.exports[family].tellSome();
+    if (this.outputs.best) {
+      const hops = (prefix: number) => (this.own.has(family, prefix) ? [] : rib.nextHops(prefix));
+      this.outputs.best(
+        Array.from(told, (id) => ({ prefix: rib.prefixes.cidr(id), nextHops: hops(id) })),
+      );
+    }
+    this.exports[family].forget(told);
+  }
+
+  private deliver(deliveries: readonly Delivery[]): void {
+    for (const { peers, messages } of deliveries)
+      this.outputs.send(
+        peers.map((peer) => this.neighbours.keyAt(peer)),
+        messages,
+      );
+  }
+}
+
+const NOBODY: OwnIdentity = { asn: 0 as Asn, routerId: '0.0.0.0' as Ip, addresses: [] };

@@ -1,0 +1,106 @@
+// The routing table joined to the sessions: what they hear goes in at once, and the table works in
+// slices between which the sockets and the sessions' timers have their turn.
+import type { Clock, Milliseconds } from '../base/clock.ts';
+import type { Agreed, PeerPolicy } from '../bgp/table/peer.ts';
+import type { OwnIdentity } from '../bgp/table/policy/import.ts';
+import type { Received } from '../bgp/table/receive.ts';
+import { Table } from '../bgp/table/table.ts';
+import type { Family, Ip } from '../net/ip.ts';
+
+/** What a session can do for the exchange. */
+export interface ExchangeSession {
+  sendBytes(messages: readonly Uint8Array[]): void;
+  /** Octets that wait for the peer to read. */
+  readonly queuedOctets: number;
+}
+
+export interface ExchangeParts {
+  readonly clock: Clock;
+  /** Established sessions by their keys. */
+  readonly session: (key: string) => ExchangeSession | undefined;
+  /** Learned prefixes have other next hops, or none. */
+  readonly changed: () => void;
+}
+
+const SLICE_MS = 5;
+/** A peer for whom more waits than this is told the rest when it has read on. */
+const QUEUED_OCTETS = 1024 * 1024;
+/** How soon peers that read too slowly are looked at again. */
+const HELD_UP_MS = 20;
+
+export class Exchange {
+  readonly table: Table;
+  private readonly parts: ExchangeParts;
+  private immediate: NodeJS.Immediate | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private hasNews = false;
+
+  constructor(parts: ExchangeParts) {
+    this.parts = parts;
+    const hasRoom = (key: string) => (parts.session(key)?.queuedOctets ?? 0) < QUEUED_OCTETS;
+    this.table = new Table({
+      hasRoom,
+      send: (keys, messages) => {
+        for (const key of keys) parts.session(key)?.sendBytes(messages);
+      },
+      best: () => {
+        this.hasNews = true;
+      },
+    });
+  }
+
+  setIdentity(own: OwnIdentity): void {
+    this.table.setIdentity(own);
+    this.soon();
+  }
+
+  up(key: string, policy: PeerPolicy, localAddress: Ip, agreed: Agreed): void {
+    this.table.peerUp(key, policy, localAddress, agreed);
+    this.soon();
+  }
+
+  down(key: string, keepStale: boolean): void {
+    this.table.peerDown(key, { keepStale }, this.parts.clock.now());
+    this.soon();
+  }
+
+  receive(key: string, body: Uint8Array): Received {
+    const received = this.table.receive(key, body);
+    this.soon();
+    return received;
+  }
+
+  refresh(key: string, family: Family, kind: 'request' | 'begin' | 'end' = 'request'): void {
+    this.table.refresh(key, family, kind);
+    this.soon();
+  }
+
+  /** The table was changed: it works soon, so that what arrives together travels together. */
+  soon(): void {
+    this.immediate ??= setImmediate(() => this.work());
+  }
+
+  close(): void {
+    clearImmediate(this.immediate);
+    clearTimeout(this.timer);
+  }
+
+  private work(): void {
+    this.immediate = undefined;
+    clearTimeout(this.timer);
+    const { clock, changed } = this.parts;
+    const progress = this.table.work(SLICE_MS, () => clock.now());
+    if (this.hasNews) changed();
+    this.hasNews = false;
+    if (progress === 'busy') this.soon();
+    else this.wake(progress === 'heldUp' ? HELD_UP_MS : undefined);
+  }
+
+  private wake(afterMs: Milliseconds | undefined): void {
+    const deadline = this.table.nextDeadline;
+    const left =
+      deadline === undefined ? undefined : Math.max(0, deadline - this.parts.clock.now());
+    const wait = afterMs ?? left;
+    if (wait !== undefined) this.timer = setTimeout(() => this.soon(), Math.ceil(wait));
+  }
+}
