@@ -135,12 +135,29 @@ test('no container is privileged, and probes stay on loopback', () => {
   }
 });
 
-test('no role uses a wildcard or reads secrets', () => {
+test('no role uses a wildcard; of Secrets only the one with the passwords of BGP is read', () => {
   const roles = [...manifests(defaults()), ...cleanupManifests(defaults())].filter((o) =>
     o.kind.endsWith('Role'),
   );
-  assert.equal(roles.length, 3);
-  assert.doesNotMatch(JSON.stringify(roles), /"\*"|secrets/);
+  assert.equal(roles.length, 4);
+  assert.doesNotMatch(JSON.stringify(roles), /"\*"/);
+  const readers = roles.filter((role) => JSON.stringify(role['rules']).includes('"secrets"'));
+  assert.deepEqual(
+    readers.map(({ kind, metadata, rules }) => [kind, metadata.namespace, rules]),
+    [
+      [
+        ...['Role', 'kube-system'],
+        [
+          {
+            apiGroups: [''],
+            resources: ['secrets'],
+            resourceNames: ['bgp-secrets'],
+            verbs: ['get', 'list', 'watch'],
+          },
+        ],
+      ],
+    ],
+  );
 });
 
 test('no variable is given twice', () => {

@@ -162,7 +162,8 @@ const speaker = (settings: Settings): Container => ({
   name: 'bgp',
   ...imageOf(settings),
   command: SPEAKER_COMMAND,
-  env: common(settings),
+  // Secrets with the passwords of BGP sessions are in the pod's own namespace.
+  env: [...common(settings), fromField('POD_NAMESPACE', 'metadata.namespace')],
   livenessProbe: { ...probe('/liveness', SPEAKER_HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', SPEAKER_HEALTH_PORT), periodSeconds: 2 },
   // NET_BIND_SERVICE: TCP port 179.

@@ -3,7 +3,7 @@ import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import { NODE } from './calico-node.ts';
 import { CONTROLLERS } from './kube-controllers.ts';
-import { labelsOf, NAMESPACE } from './manifest.ts';
+import { labelsOf, metadataOf, NAMESPACE } from './manifest.ts';
 
 interface PolicyRule {
   readonly apiGroups: readonly string[];
@@ -26,11 +26,35 @@ const controllerRules: readonly PolicyRule[] = [
   { apiGroups: ['apps'], resources: ['statefulsets'], verbs: READ },
 ];
 
+/** The one Secret that the speaker may read: passwords of BGP sessions. */
+const BGP_SECRETS = 'bgp-secrets';
+
 export class Rbac extends Construct {
   constructor(scope: Construct, id: string) {
     super(scope, id);
     this.grant(NODE, nodeRules);
     this.grant(CONTROLLERS, controllerRules);
+    this.grantSecrets(NODE);
+  }
+
+  private grantSecrets(name: string): void {
+    const group = 'rbac.authorization.k8s.io';
+    const metadata = metadataOf(`${name}-${BGP_SECRETS}`, name);
+    new ApiObject(this, `${name}-secrets-role`, {
+      apiVersion: `${group}/v1`,
+      kind: 'Role',
+      metadata,
+      rules: [
+        { apiGroups: [''], resources: ['secrets'], resourceNames: [BGP_SECRETS], verbs: READ },
+      ],
+    });
+    new ApiObject(this, `${name}-secrets-binding`, {
+      apiVersion: `${group}/v1`,
+      kind: 'RoleBinding',
+      metadata,
+      roleRef: { apiGroup: group, kind: 'Role', name: metadata.name },
+      subjects: [{ kind: 'ServiceAccount', name, namespace: NAMESPACE }],
+    });
   }
 
   private grant(name: string, rules: readonly PolicyRule[]): void {
