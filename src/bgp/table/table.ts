@@ -38,7 +38,7 @@ export interface LearnedPrefix {
 export const PATHS_OF_PEER_MAX = 4_000_000;
 const FAMILIES = [4, 6] as const;
 /** Prefixes decided in one go. */
-const DECIDED_AT_ONCE = 512;
+const DECIDED_AT_ONCE = 256;
 /** More changes than this are told before more is decided. */
 const CHANGES_MAX = 32_768;
 
@@ -144,7 +144,11 @@ export class Table {
   work(budgetMs: Milliseconds, now: () => Milliseconds): Progress {
     const end = now() + budgetMs;
     this.neighbours.expire(now());
-    while (this.step()) if (now() >= end) return 'busy';
+    while (this.step()) {
+      if (now() < end) continue;
+      for (const family of FAMILIES) this.exports[family].flush();
+      return 'busy';
+    }
     return FAMILIES.some((family) => this.exports[family].isHeldUp) ? 'heldUp' : 'idle';
   }
 
@@ -201,7 +205,10 @@ export class Table {
       }
     }
     for (const family of FAMILIES) if (this.exports[family].workSome()) return true;
-    for (const family of FAMILIES) this.exports[family].finish();
+    for (const family of FAMILIES) {
+      this.exports[family].flush();
+      this.exports[family].finish();
+    }
     return false;
   }
 

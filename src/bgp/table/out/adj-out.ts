@@ -28,7 +28,9 @@ interface Member {
 }
 
 /** Prefixes that are told again at once. */
-const PORTION = 2048;
+const PORTION = 512;
+/** Changes that are packed at once: more of them fill messages better, but take longer. */
+const BATCH_WEIGHT_MAX = 8192;
 const ONLY_PATH: readonly number[] = [0];
 
 export class AdjOut {
@@ -42,6 +44,8 @@ export class AdjOut {
   private buildTo: number;
   private readonly addPath: boolean;
   private readonly packer: Packer;
+  /** Changes that are about to be told. */
+  private batch: Batch;
   /** Prefixes that are told. */
   count = 0;
 
@@ -52,6 +56,7 @@ export class AdjOut {
     this.wording = new Wording(id, rib, like, around);
     this.addPath = like.agreed.addPathSend.includes(rib.family);
     const { extendedMessage } = like.agreed;
+    this.batch = new Batch(this.addPath);
     this.packer = new Packer(rib.prefixes, { extendedMessage, addPath: this.addPath });
   }
 
@@ -69,6 +74,8 @@ export class AdjOut {
 
   /** `before`: the group that it leaves, whose words it knows. */
   join(peer: Peer, before?: AdjOut): void {
+    this.flush();
+    before?.flush();
     this.wording.like = peer;
     // The first ones are told by the building itself.
     const retellTo = this.members.size === 0 ? 0 : this.rib.prefixes.end;
@@ -79,6 +86,7 @@ export class AdjOut {
   }
 
   leave(peer: number): void {
+    this.flush();
     this.members.delete(peer);
     const [other] = this.members.keys();
     const like = other === undefined ? undefined : this.around.peerAt(other);
@@ -89,6 +97,7 @@ export class AdjOut {
   retell(peer: number): void {
     const member = this.members.get(peer);
     if (!member) return;
+    this.flush();
     Object.assign(member, { retellFrom: 0, retellTo: this.rib.prefixes.end, owesEndOfRib: true });
   }
 
@@ -108,16 +117,24 @@ export class AdjOut {
     return present === undefined ? [] : Array.isArray(present) ? present : [present as Entry];
   }
 
-  /** Tells what changed of these prefixes. */
+  /** Prepares what changed of these prefixes; `flush` tells it. */
   tellChanges(prefixes: ArrayLike<number>): void {
-    const batch = new Batch(this.addPath);
+    const { batch } = this;
     const slow = [...this.members.values()].filter((member) => member.slow);
     for (let i = 0; i < prefixes.length; i++) {
       const prefix = prefixes[i]!;
       const known = this.addPath ? this.updateAll(prefix, batch) : this.updateOne(prefix, batch);
       if (known) for (const member of slow) miss(member, prefix, known);
     }
-    if (!batch.isEmpty) this.send(batch, [...this.members.keys()]);
+    if (batch.weight >= BATCH_WEIGHT_MAX) this.flush();
+  }
+
+  /** Tells what was prepared. Before anything else is told, and before the slice ends. */
+  flush(): void {
+    if (this.batch.isEmpty) return;
+    const { batch } = this;
+    this.batch = new Batch(this.addPath);
+    this.send(batch, [...this.members.keys()]);
   }
 
   /** Builds and tells again a portion; false: there is nothing to do now. */
@@ -129,6 +146,7 @@ export class AdjOut {
       this.tellChanges(portion);
       return true;
     }
+    this.flush();
     return this.catchUp() || this.retellSome();
   }
 

@@ -22,6 +22,8 @@ interface Words {
   readonly announced: Map<Told, List>;
 }
 
+const WEIGHT_OF_WORDS = 16;
+
 /** Nobody is left out. */
 export const EVERYBODY = -1;
 
@@ -34,13 +36,15 @@ export class Batch {
   /** By whom alone it concerns. */
   private readonly single = new Map<number, Words>();
   private readonly addPath: boolean;
+  /** How much there is to pack: one for each prefix, more for each set of attributes. */
+  weight = 0;
 
   constructor(addPath: boolean) {
     this.addPath = addPath;
   }
 
   get isEmpty(): boolean {
-    return this.shared.size === 0 && this.single.size === 0;
+    return this.weight === 0;
   }
 
   /** The members' route changes; `isMember` says who of the sources is one of them. */
@@ -71,14 +75,17 @@ export class Batch {
     if (!list) {
       list = newList();
       announced.set(entry.told, list);
+      this.weight += WEIGHT_OF_WORDS;
     }
     list.prefixes.push(prefix);
+    this.weight += 1;
     if (this.addPath) list.pathIds.push(entry.pathId);
   }
 
   private withdraw(where: Map<number, Words>, peer: number, prefix: number, pathId: number) {
     const { withdrawn } = wordsAt(where, peer);
     withdrawn.prefixes.push(prefix);
+    this.weight += 1;
     if (this.addPath) withdrawn.pathIds.push(pathId);
   }
 

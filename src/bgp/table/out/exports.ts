@@ -6,7 +6,7 @@ import { AdjOut, type Surroundings } from './adj-out.ts';
 import { ExportRanges, type ExportSettings, exportKey } from './export.ts';
 
 /** Changes that are told at once, and how few when there are many groups to tell. */
-const PORTION = { most: 4096, least: 64 } as const;
+const PORTION = { most: 512, least: 32 } as const;
 
 export class Exports {
   private readonly rib: Rib;
@@ -84,6 +84,11 @@ export class Exports {
     for (let i = 0; i < prefixes.length; i++) prefixes[i] = changed.take();
     for (const group of this.groups.values()) group.tellChanges(prefixes);
     return prefixes;
+  }
+
+  /** Nothing that was decided may wait for the next slice. */
+  flush(): void {
+    for (const group of this.groups.values()) group.flush();
   }
 
   /** Builds or tells again; false: there is nothing to do now. */
