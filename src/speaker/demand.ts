@@ -14,6 +14,7 @@ import {
   parseBgpConfiguration,
   UNREADABLE_BGP_SETTINGS,
 } from '../model/bgp-configuration.ts';
+import type { SecretKeyRef } from '../model/bgp-peer.ts';
 import type { Asn } from '../net/asn.ts';
 import { type Family, type Ip, ip } from '../net/ip.ts';
 import { type DemandedPool, poolsOf, type SpeakerView } from './view.ts';
@@ -28,6 +29,8 @@ export interface Demand {
   readonly peers: readonly DesiredPeer[];
   /** What of the BGP resources is not done as asked for, and why. */
   readonly problems: readonly string[];
+  /** Names of the Secrets that these sessions' passwords are in, whether they are known or not. */
+  readonly secrets: ReadonlySet<string>;
   readonly pools: readonly DemandedPool[];
   /** Communities of own routes: the node's own list, else the cluster's. */
   readonly advertisements: readonly PrefixAdvertisement[];
@@ -46,13 +49,16 @@ export function demandOf(view: SpeakerView): Demand {
   }));
   const self = nodes.find(({ name }) => name === view.node);
   const ownAdvertisements = ofNodes.get(view.node)?.settings.prefixAdvertisements ?? [];
+  const secrets = new Set<string>();
   const facts = {
     nodes,
     cluster,
     peers: [...view.peers.values()],
     filters: view.filters,
-    secret: ({ name, key }: { readonly name: string; readonly key: string }) =>
-      view.secrets.get(name)?.get(key),
+    secret: ({ name, key }: SecretKeyRef) => {
+      secrets.add(name);
+      return view.secrets.get(name)?.get(key);
+    },
   };
   const desired = self ? desiredPeers({ ...facts, self }) : { peers: [], problems: [] };
   return {
@@ -66,6 +72,7 @@ export function demandOf(view: SpeakerView): Demand {
       ...[...ofNodes.values()].flatMap((parsed) => parsed.problems),
       ...desired.problems,
     ],
+    secrets,
     pools: poolsOf(view),
     advertisements: ownAdvertisements.length > 0 ? ownAdvertisements : cluster.prefixAdvertisements,
   };

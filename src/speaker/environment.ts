@@ -15,6 +15,14 @@ export interface SpeakerSettings {
   readonly holdTimeSeconds: number;
   /** Undefined: the node's IPv4 address. */
   readonly routerId: Ip | undefined;
+  /** Whether a Kubernetes API is configured (service account or kubeconfig). */
+  readonly kubernetes: boolean;
+  /** The node's name in Kubernetes. */
+  readonly kubernetesNode: string;
+  /** The namespace that Secrets are read from. */
+  readonly namespace: string;
+  /** How long the peers have to turn elsewhere before the sessions end. */
+  readonly drainSeconds: number;
 }
 
 /**
@@ -23,6 +31,8 @@ export interface SpeakerSettings {
  */
 export const DEFAULT_HOLD_TIME_SECONDS = 90;
 const DEFAULT_HEALTH_PORT = 9098;
+/** Well within the pod's termination grace period of 5 s. */
+const DEFAULT_DRAIN_SECONDS = 1;
 const DEFAULT_METRICS_PORT = 9092;
 
 /** Errors: the first variable that cannot be used. */
@@ -59,6 +69,10 @@ export function parseEnvironment(
     metricsPort: measured ? number('BGP_METRICS_PORT', DEFAULT_METRICS_PORT, 1, 65535) : 0,
     holdTimeSeconds: number('BGP_HOLD_TIME_SECONDS', DEFAULT_HOLD_TIME_SECONDS, 3, 65535),
     routerId,
+    kubernetes: Boolean(env['KUBERNETES_SERVICE_HOST'] || env['KUBECONFIG']),
+    kubernetesNode: env['CALICO_K8S_NODE_REF'] || node,
+    namespace: env['POD_NAMESPACE'] || 'kube-system',
+    drainSeconds: number('BGP_DRAIN_SECONDS', DEFAULT_DRAIN_SECONDS, 0, 600),
   };
   return wrong[0] === undefined ? ok(settings) : fail(wrong[0]);
 }

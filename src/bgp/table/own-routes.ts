@@ -1,13 +1,15 @@
 // The prefixes that this node answers for, as paths that win over all others.
 import { type Cidr, cidrFamily } from '../../net/cidr.ts';
+import type { Community } from '../../net/community.ts';
 import type { Family, Ip } from '../../net/ip.ts';
 import { OWN } from './peer.ts';
+import { withCommunities } from './policy/communities.ts';
 import type { AttributeSets } from './routes/attribute-sets.ts';
 import type { Rib } from './routes/rib.ts';
 
 export interface OwnRoute {
   readonly prefix: Cidr;
-  readonly communities?: readonly number[];
+  readonly communities?: readonly Community[];
   readonly localPref?: number;
   readonly source: 'block' | 'borrowed' | 'service';
 }
@@ -43,16 +45,16 @@ export class OwnRoutes {
     for (const [prefix, route] of wanted) this.put(prefix, route);
   }
 
-  private put(prefix: Cidr, { communities, localPref }: OwnRoute): void {
+  private put(prefix: Cidr, { communities = [], localPref }: OwnRoute): void {
     const family = cidrFamily(prefix);
     const rib = this.ribs[family];
-    const attributes = {
+    const bare = {
       origin: 'igp',
       asPath: [],
       ...(localPref === undefined ? {} : { localPref }),
-      ...(communities && communities.length > 0 ? { communities } : {}),
     } as const;
-    const key = `own${JSON.stringify(attributes)}`;
+    const attributes = withCommunities(bare, communities);
+    const key = `own${JSON.stringify([bare, communities])}`;
     const set = this.sets.intern(key, () => ({ attributes, nextHop: SELF }));
     const id = this.present.get(prefix) ?? rib.prefixes.internCidr(prefix);
     this.present.set(prefix, id);
