@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Asn } from '../net/asn.ts';
-import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
-import type { Message } from './codec/message.ts';
+import type { SessionMessage } from './codec/message.ts';
 import { CEASE, ERROR, notification } from './codec/notification.ts';
-import { endOfRib, type Update } from './codec/update.ts';
 import { ourOpen } from './handshake.ts';
 import {
   dueEvents,
@@ -28,10 +26,13 @@ const CONFIG: SessionConfig = {
   families: [4],
   passive: false,
   holdTimeSeconds: 90,
+  addPath: false,
+  extendedNextHop: false,
 };
+const openOf = (config: SessionConfig) => ourOpen(newSession(config));
 const PEER: SessionConfig = { ...CONFIG, routerId: ip('10.0.0.1') };
 const at = (now: number) => ({ now, jitter: 1 });
-const KEEPALIVE: Message = { kind: 'keepalive' };
+const KEEPALIVE: SessionMessage = { kind: 'keepalive' };
 
 function run(session: Session, ...events: SessionEvent[]): { session: Session; said: string[] } {
   const said: string[] = [];
@@ -53,7 +54,7 @@ function words(effect: SessionEffect): string {
   return effect.kind;
 }
 
-const message = (m: Message, connection = 1): SessionEvent => ({
+const message = (m: SessionMessage, connection = 1): SessionEvent => ({
   kind: 'message',
   connection,
   message: m,
@@ -63,7 +64,7 @@ const up = (connection: number, incoming: boolean): SessionEvent => ({
   connection,
   incoming,
 });
-const OPEN = message(ourOpen(PEER));
+const OPEN = message(openOf(PEER));
 const PATH: SessionEvent[] = [{ kind: 'start' }, up(1, false), OPEN, message(KEEPALIVE)];
 
 /** A session in each state. */
@@ -91,14 +92,15 @@ const EVENTS: Record<string, SessionEvent> = {
   ConnectFailed: { kind: 'connectFailed', error: 'refused' },
   ConnectionDown: { kind: 'connectionDown', connection: 1, error: 'reset' },
   Open: OPEN,
-  OpenWrongAs: message(ourOpen({ ...PEER, localAsn: 1 as Asn })),
-  OpenOwnIdentifier: message(ourOpen(CONFIG)),
+  OpenWrongAs: message(openOf({ ...PEER, localAsn: 1 as Asn })),
+  OpenOwnIdentifier: message(openOf(CONFIG)),
   Keepalive: message(KEEPALIVE),
-  Update: message(endOfRib(4)),
+  Update: { kind: 'updateBytes', connection: 1, body: new Uint8Array(4) },
   Notification: message(notification(6, 2)),
-  RouteRefresh: message({ kind: 'routeRefresh', family: 4 }),
+  RouteRefresh: message({ kind: 'routeRefresh', family: 4, subtype: 'request' }),
   Malformed: { kind: 'malformed', connection: 1, answer: notification(1, 2) },
-  Updates: { kind: 'updates', updates: [endOfRib(4)] },
+  SendBytes: { kind: 'sendBytes', bytes: [new Uint8Array(23)] },
+  BfdDown: { kind: 'bfdDown' },
 };
 
 /** state -> event -> next state: effects. What is not listed changes nothing and says nothing. */
@@ -163,11 +165,12 @@ const TABLE: Record<SessionState, Record<string, string>> = {
     OpenWrongAs: 'idle: send notification 5/3, close, down',
     OpenOwnIdentifier: 'idle: send notification 5/3, close, down',
     Keepalive: 'established: ',
-    Update: 'established: update',
+    Update: 'established: updateBytes',
     Notification: 'active: close, down',
     RouteRefresh: 'established: refresh',
     Malformed: 'idle: send notification 1/2, close, down',
-    Updates: 'established: send update',
+    SendBytes: 'established: sendBytes',
+    BfdDown: 'active: send notification 6/10, close, down',
   },
 };
 
@@ -197,7 +200,7 @@ test('the passive side only listens', () => {
 });
 
 test('hold time: the lower of both, keepalives at a third of it, none when one side says 0', () => {
-  const peer = (holdTimeSeconds: number) => message(ourOpen({ ...PEER, holdTimeSeconds }));
+  const peer = (holdTimeSeconds: number) => message(openOf({ ...PEER, holdTimeSeconds }));
   const lower = run(IN.openSent, peer(30)).session.connections[0];
   assert.deepEqual([lower?.holdUntil, lower?.keepaliveAt], [31_000, 11_000]);
   const zero = run(IN.openSent, peer(0), message(KEEPALIVE)).session;
@@ -236,15 +239,15 @@ test('a refused attempt waits 1, 2, 4, 5, 5 seconds; a disagreement 5, 10, 20, 3
 
 test('a collision leaves the connection that the higher identifier opened', () => {
   const both = run(IN.openConfirm, up(2, true)).session;
-  const weWin = run(both, message(ourOpen(PEER), 2));
+  const weWin = run(both, message(openOf(PEER), 2));
   assert.deepEqual(weWin.said, ['send notification 6/7', 'close']);
   assert.deepEqual(
     weWin.session.connections.map((c) => c.id),
     [1],
   );
   const higher = { ...PEER, routerId: ip('10.0.0.9') };
-  const waiting = run(IN.openSent, message(ourOpen(higher)), up(2, true)).session;
-  const theyWin = run(waiting, message(ourOpen(higher), 2));
+  const waiting = run(IN.openSent, message(openOf(higher)), up(2, true)).session;
+  const theyWin = run(waiting, message(openOf(higher), 2));
   assert.deepEqual(theyWin.said, ['send notification 6/7', 'close', 'send keepalive']);
   assert.deepEqual(
     theyWin.session.connections.map((c) => c.id),
@@ -284,6 +287,9 @@ function world(left: SessionConfig, right: SessionConfig) {
     } else if (!wire) return;
     else if (effect.kind === 'send')
       later(other, { kind: 'message', connection: effect.connection, message: effect.message });
+    else if (effect.kind === 'sendBytes')
+      for (const body of effect.bytes)
+        later(other, { kind: 'updateBytes', connection: effect.connection, body });
     else if (effect.kind === 'close')
       later(other, { kind: 'connectionDown', connection: effect.connection, error: 'closed' }, 2);
   }
@@ -322,10 +328,9 @@ test('two sessions: up, kept up for an hour, an update crosses, down when the wi
   for (const side of [0, 1]) w.tell(side, { kind: 'start' });
   w.until(2000);
   assert.deepEqual(w.states(), ['established', 'established']);
-  const update: Update = { kind: 'update', withdrawn: [cidr('10.1.0.0/26')], announced: [] };
-  w.tell(0, { kind: 'updates', updates: [update] });
+  w.tell(0, { kind: 'sendBytes', bytes: [new Uint8Array(23)] });
   w.until(3_600_000);
-  assert.equal(w.log[1]!.filter((word) => word === 'update').length, 1);
+  assert.equal(w.log[1]!.filter((word) => word === 'updateBytes').length, 1);
   assert.deepEqual(w.states(), ['established', 'established']);
   w.cut();
   w.until(3_600_000 + 30_001);
@@ -362,7 +367,7 @@ test('no order of events breaks a session: at most one Established, two connecti
       .map(([id, incoming]) => up(id, incoming)),
     fc
       .tuple(
-        fc.constantFrom<Message>(KEEPALIVE, ourOpen(PEER), endOfRib(4)),
+        fc.constantFrom<SessionMessage>(KEEPALIVE, openOf(PEER)),
         fc.integer({ min: 1, max: 4 }),
       )
       .map(([m, id]) => message(m, id)),

@@ -6,19 +6,20 @@
 import type { Milliseconds } from '../base/clock.ts';
 import type { Asn } from '../net/asn.ts';
 import type { Family, Ip } from '../net/ip.ts';
-import type { Message } from './codec/message.ts';
+import type { RefreshSubtype, SessionMessage } from './codec/message.ts';
 import type { Notification } from './codec/notification.ts';
 import type { Open } from './codec/open.ts';
-import type { Update } from './codec/update.ts';
+import type { Negotiated } from './handshake.ts';
+import { onMessage, onUpdateBytes } from './on-message.ts';
 import {
+  onBfdDown,
   onConnectionDown,
   onConnectionUp,
   onHoldTimer,
   onKeepaliveTimer,
   onMalformed,
-  onMessage,
+  onSendBytes,
   onStop,
-  onUpdates,
   retrySeconds,
 } from './transitions.ts';
 
@@ -32,6 +33,25 @@ export interface SessionConfig {
   readonly passive: boolean;
   /** What our OPEN offers: 0 or at least 3; the lower of both sides counts. */
   readonly holdTimeSeconds: number;
+  /** Keepalives come at least so often; undefined: at a third of the hold time. */
+  readonly keepaliveSeconds?: number | undefined;
+  /** Undefined: neither do we keep the peer's routes while it restarts, nor it ours. */
+  readonly gracefulRestart?: OurRestart | undefined;
+  /** How long the peer keeps our routes beyond that, as a last resort (RFC 9494). */
+  readonly longLivedSeconds?: number | undefined;
+  /** Several paths to a prefix, both ways (RFC 7911). */
+  readonly addPath: boolean;
+  /** IPv4 prefixes with an IPv6 next hop (RFC 8950). */
+  readonly extendedNextHop: boolean;
+}
+
+/** How we restart (RFC 4724). */
+export interface OurRestart {
+  readonly restartSeconds: number;
+  /** This program has just started, and peers may have kept the routes of the one before. */
+  readonly restarting: boolean;
+  /** Families whose routes the kernel has kept since. */
+  readonly forwardingPreserved: readonly Family[];
 }
 
 /** A TCP connection on which our OPEN was sent. */
@@ -40,9 +60,8 @@ export interface Connection {
   /** The peer opened it. */
   readonly incoming: boolean;
   readonly state: 'openSent' | 'openConfirm' | 'established';
-  readonly peer: Open | undefined;
-  /** Negotiated; 0: neither keepalives nor a hold timer. */
-  readonly holdTimeSeconds: number;
+  /** From OpenConfirm on. */
+  readonly heard?: { readonly peer: Open; readonly negotiated: Negotiated } | undefined;
   readonly holdUntil: Milliseconds | undefined;
   readonly keepaliveAt: Milliseconds | undefined;
 }
@@ -55,6 +74,8 @@ export interface Session {
   /** Failures in a row since the last Established; they lengthen the waits. */
   readonly failures: number;
   readonly connections: readonly Connection[];
+  /** Until a session was established for the first time after the program's start. */
+  readonly restarting: boolean;
   /** Why the last connection or attempt ended, in words. */
   readonly lastError: string | undefined;
 }
@@ -84,26 +105,41 @@ export type SessionEvent =
   | { readonly kind: 'connectFailed'; readonly error: string }
   /** TcpConnectionFails (18). */
   | { readonly kind: 'connectionDown'; readonly connection: number; readonly error: string }
-  /** A message arrived (19, 24 to 27). */
-  | { readonly kind: 'message'; readonly connection: number; readonly message: Message }
-  /** Bytes that are no message (21, 22, 28): the answer that the codec wants sent. */
+  /** A message other than UPDATE arrived (19, 24 to 26). */
+  | { readonly kind: 'message'; readonly connection: number; readonly message: SessionMessage }
+  /** An UPDATE arrived (27); the machine does not look into it. */
+  | { readonly kind: 'updateBytes'; readonly connection: number; readonly body: Uint8Array }
+  /** Bytes that are no message, or an UPDATE at fault (21, 22, 28), and what it is answered with. */
   | { readonly kind: 'malformed'; readonly connection: number; readonly answer: Notification }
-  /** Routes to tell; dropped unless Established. */
-  | { readonly kind: 'updates'; readonly updates: readonly Update[] };
+  /** Whole messages to send; dropped unless Established. */
+  | { readonly kind: 'sendBytes'; readonly bytes: readonly Uint8Array[] }
+  /** Nothing is forwarded to the peer any more (RFC 5882 section 4.2). */
+  | { readonly kind: 'bfdDown' };
 
 export type SessionEffect =
   | { readonly kind: 'connect' }
   /** Give up the attempt that is under way. */
   | { readonly kind: 'abandonConnect' }
-  | { readonly kind: 'send'; readonly connection: number; readonly message: Message }
+  | { readonly kind: 'send'; readonly connection: number; readonly message: SessionMessage }
+  | {
+      readonly kind: 'sendBytes';
+      readonly connection: number;
+      readonly bytes: readonly Uint8Array[];
+    }
   /** Close after what was sent has gone out. */
   | { readonly kind: 'close'; readonly connection: number }
-  | { readonly kind: 'established'; readonly connection: number; readonly peer: Open }
-  /** An established connection ended: everything learned from the peer is void. */
-  | { readonly kind: 'down'; readonly error: string }
-  | { readonly kind: 'update'; readonly update: Update }
-  /** The peer wants all routes of a family again. */
-  | { readonly kind: 'refresh'; readonly family: Family };
+  | {
+      readonly kind: 'established';
+      readonly connection: number;
+      readonly negotiated: Negotiated;
+      readonly peer: Open;
+    }
+  /** An established connection ended; without `keepStale` all that the peer told is void. */
+  | { readonly kind: 'down'; readonly error: string; readonly keepStale: boolean }
+  /** The body of an UPDATE. */
+  | { readonly kind: 'updateBytes'; readonly body: Uint8Array }
+  /** The peer wants a family again, or begins or ends to tell it again. */
+  | { readonly kind: 'refresh'; readonly family: Family; readonly subtype: RefreshSubtype };
 
 /** The moment of an event. `jitter` is a random number of 0.75 to 1 (RFC 4271 section 10). */
 export interface Instant {
@@ -122,6 +158,7 @@ export const newSession = (config: SessionConfig): Session => ({
   retryAt: undefined,
   failures: 0,
   connections: [],
+  restarting: config.gracefulRestart?.restarting ?? false,
   lastError: undefined,
 });
 
@@ -158,10 +195,14 @@ export function step(session: Session, event: SessionEvent, at: Instant): Step {
       return onConnectionDown(session, event.connection, event.error, at);
     case 'message':
       return onMessage(session, event.connection, event.message, at);
+    case 'updateBytes':
+      return onUpdateBytes(session, event.connection, event.body, at);
     case 'malformed':
       return onMalformed(session, event.connection, event.answer, at);
-    case 'updates':
-      return onUpdates(session, event.updates, at);
+    case 'sendBytes':
+      return onSendBytes(session, event.bytes, at);
+    case 'bfdDown':
+      return onBfdDown(session, at);
   }
 }
 

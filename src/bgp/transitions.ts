@@ -1,29 +1,36 @@
-// What happens to a peering's connections: they come up, speak, fall silent and end. One function
-// per kind of event, one per state of a connection that a message meets.
+// What happens to a peering's connections: they come up, fall silent and end. One function per kind
+// of event.
 
-import type { Message } from './codec/message.ts';
+import type { SessionMessage } from './codec/message.ts';
 import {
   CEASE,
   ERROR,
-  FSM_ERROR,
+  hardReset,
+  isHardReset,
   type Notification,
   notification,
   notificationText,
 } from './codec/notification.ts';
-import type { Update } from './codec/update.ts';
-import { collisionLoser, negotiatedFamilies, ourOpen, refusalOf } from './handshake.ts';
-import type { Connection, Instant, Session, SessionEffect, Step } from './session.ts';
+import { type Ending, keepsStale, ourOpen } from './handshake.ts';
+import type {
+  Connection,
+  Instant,
+  Session,
+  SessionConfig,
+  SessionEffect,
+  Step,
+} from './session.ts';
 
 /** How long an OPEN is waited for: "a large value" (RFC 4271 section 8.2.2). */
 const OPEN_WAIT_SECONDS = 240;
 const IDLE_HOLD_SECONDS = { min: 5, max: 30 } as const;
-const COLLISION = notification(ERROR.cease, CEASE.connectionCollision);
+export const COLLISION = notification(ERROR.cease, CEASE.connectionCollision);
 
-const nothing = (session: Session): Step => ({ session, effects: [] });
-const find = (session: Session, id: number): Connection | undefined =>
+export const nothing = (session: Session): Step => ({ session, effects: [] });
+export const find = (session: Session, id: number): Connection | undefined =>
   session.connections.find((connection) => connection.id === id);
 
-const withConnection = (session: Session, changed: Connection): Session => ({
+export const withConnection = (session: Session, changed: Connection): Session => ({
   ...session,
   connections: session.connections.map((c) => (c.id === changed.id ? changed : c)),
 });
@@ -35,6 +42,7 @@ export function onConnectionUp(
 ): Step {
   const expected = incoming ? session.phase !== 'idle' : session.phase === 'connect';
   const up = session.connections.find((c) => c.state === 'established');
+  if (up && incoming && comesBack(up)) return onReturn(session, up, id, at);
   if (!expected || up) {
     const reason = notification(ERROR.cease, CEASE.connectionRejected);
     // A peer that connects anew while it is up (RFC 4271 section 6.8 keeps the old connection) may
@@ -44,131 +52,81 @@ export function onConnectionUp(
   }
   // A second one from the same side tells that the first is dead.
   const dead = session.connections.filter((c) => c.incoming === incoming);
-  const connection: Connection = {
-    id,
-    incoming,
-    state: 'openSent',
-    peer: undefined,
-    holdTimeSeconds: session.config.holdTimeSeconds,
-    holdUntil: at.now + OPEN_WAIT_SECONDS * 1000,
-    keepaliveAt: undefined,
-  };
+  const connection = newConnection(id, incoming, at);
   const phase = incoming ? session.phase : 'active';
   const connections = [...session.connections.filter((c) => !dead.includes(c)), connection];
   const retryAt = phase === 'connect' ? session.retryAt : undefined;
   return {
     session: { ...session, phase, retryAt, connections },
-    effects: [...dead.map(closeOf), send(id, ourOpen(session.config))],
+    effects: [...dead.map(closeOf), send(id, ourOpen(session))],
   };
 }
 
-const send = (connection: number, message: Message): SessionEffect => ({
+const newConnection = (id: number, incoming: boolean, { now }: Instant): Connection => ({
+  id,
+  incoming,
+  state: 'openSent',
+  holdUntil: now + OPEN_WAIT_SECONDS * 1000,
+  keepaliveAt: undefined,
+});
+
+// A peer that restarts gracefully comes anew before we know that it went (RFC 4724 section 5): the
+// new connection takes the place of the old one, and its routes stay.
+const comesBack = ({ heard }: Connection): boolean =>
+  (heard?.negotiated.gracefulRestart?.families.length ?? 0) > 0;
+
+function onReturn(session: Session, up: Connection, id: number, at: Instant): Step {
+  const error = 'the peer restarted';
+  const connections = [newConnection(id, true, at)];
+  return {
+    session: { ...session, phase: 'active', retryAt: undefined, lastError: error, connections },
+    effects: [closeOf(up), { kind: 'down', error, keepStale: true }, send(id, ourOpen(session))],
+  };
+}
+
+export const send = (connection: number, message: SessionMessage): SessionEffect => ({
   kind: 'send',
   connection,
   message,
 });
 
-export function onMessage(session: Session, id: number, message: Message, at: Instant): Step {
-  const connection = find(session, id);
-  if (!connection) return nothing(session);
-  if (message.kind === 'notification') {
-    const disagreed = message.code !== ERROR.cease;
-    return end(session, connection, { error: `peer: ${notificationText(message)}`, disagreed }, at);
-  }
-  switch (connection.state) {
-    case 'openSent':
-      return inOpenSent(session, connection, message, at);
-    case 'openConfirm':
-      return inOpenConfirm(session, connection, message, at);
-    case 'established':
-      return inEstablished(session, connection, message, at);
-  }
-}
+const holdMs = ({ heard }: Connection): number => (heard?.negotiated.holdTimeSeconds ?? 0) * 1000;
 
-function inOpenSent(session: Session, connection: Connection, message: Message, at: Instant): Step {
-  if (message.kind !== 'open') return unexpected(session, connection, FSM_ERROR.inOpenSent, at);
-  const refusal = refusalOf(session.config, message);
-  if (refusal) return refuse(session, connection, refusal, at);
-  const loser = collisionLoser(session, connection, message);
-  const ends = loser ? [send(loser.id, COLLISION), closeOf(loser)] : [];
-  if (loser === connection) return { session: without(session, connection), effects: ends };
-  const holdTimeSeconds = Math.min(session.config.holdTimeSeconds, message.holdTimeSeconds);
-  const confirmed: Connection = {
-    ...connection,
-    state: 'openConfirm',
-    peer: message,
-    holdTimeSeconds,
-    ...timers(holdTimeSeconds, at),
-  };
-  return {
-    session: withConnection(loser ? without(session, loser) : session, confirmed),
-    effects: [...ends, send(connection.id, { kind: 'keepalive' })],
-  };
-}
+/** Whatever is heard restarts the hold timer. */
+export const heardAt = (connection: Connection, { now }: Instant) => ({
+  holdUntil: holdMs(connection) > 0 ? now + holdMs(connection) : undefined,
+});
 
-function inOpenConfirm(session: Session, connection: Connection, message: Message, at: Instant) {
-  if (message.kind !== 'keepalive' || !connection.peer)
-    return unexpected(session, connection, FSM_ERROR.inOpenConfirm, at);
-  const up: Connection = { ...connection, state: 'established', ...heard(connection, at) };
-  const effects: SessionEffect[] = [];
-  // The other connection, if it has not even seen an OPEN, has lost the race.
-  const others = session.connections.filter((c) => c.id !== connection.id);
-  for (const other of others) effects.push(send(other.id, COLLISION), closeOf(other));
-  if (session.phase === 'connect') effects.push({ kind: 'abandonConnect' });
-  effects.push({ kind: 'established', connection: connection.id, peer: connection.peer });
-  const calm = { phase: 'active', retryAt: undefined, failures: 0, lastError: undefined } as const;
-  return { session: { ...session, ...calm, connections: [up] }, effects };
-}
-
-function inEstablished(
-  session: Session,
+// A third of the hold time at most (RFC 4271 section 4.4), with jitter (section 10).
+function nextKeepalive(
+  { keepaliveSeconds }: SessionConfig,
   connection: Connection,
-  message: Message,
-  at: Instant,
-): Step {
-  const next = withConnection(session, { ...connection, ...heard(connection, at) });
-  switch (message.kind) {
-    case 'keepalive':
-      return nothing(next);
-    case 'update':
-      return { session: next, effects: [{ kind: 'update', update: message }] };
-    case 'routeRefresh': {
-      const family = message.family;
-      const known = negotiatedFamilies(session.config, connection.peer);
-      const wanted = family !== undefined && known.includes(family);
-      return { session, effects: wanted ? [{ kind: 'refresh', family }] : [] };
-    }
-    default:
-      return unexpected(session, connection, FSM_ERROR.inEstablished, at);
-  }
+  { now, jitter }: Instant,
+): number | undefined {
+  const third = holdMs(connection) / 3;
+  if (third === 0) return undefined;
+  return now + Math.min(third, (keepaliveSeconds ?? Number.POSITIVE_INFINITY) * 1000) * jitter;
 }
 
-const heard = ({ holdTimeSeconds }: Connection, at: Instant) => ({
-  holdUntil: holdTimeSeconds > 0 ? at.now + holdTimeSeconds * 1000 : undefined,
+export const timers = (config: SessionConfig, connection: Connection, at: Instant) => ({
+  ...heardAt(connection, at),
+  keepaliveAt: nextKeepalive(config, connection, at),
 });
 
-const nextKeepalive = (holdTimeSeconds: number, { now, jitter }: Instant): number | undefined =>
-  holdTimeSeconds > 0 ? now + (holdTimeSeconds / 3) * 1000 * jitter : undefined;
-
-const timers = (holdTimeSeconds: number, at: Instant) => ({
-  holdUntil: holdTimeSeconds > 0 ? at.now + holdTimeSeconds * 1000 : undefined,
-  keepaliveAt: nextKeepalive(holdTimeSeconds, at),
-});
-
-export function onUpdates(session: Session, updates: readonly Update[], at: Instant): Step {
+export function onSendBytes(session: Session, bytes: readonly Uint8Array[], at: Instant): Step {
   const connection = session.connections.find(({ state }) => state === 'established');
-  if (!connection || updates.length === 0) return nothing(session);
-  const keepaliveAt = nextKeepalive(connection.holdTimeSeconds, at);
+  if (!connection || bytes.length === 0) return nothing(session);
+  const keepaliveAt = nextKeepalive(session.config, connection, at);
   return {
     session: withConnection(session, { ...connection, keepaliveAt }),
-    effects: updates.map((update) => send(connection.id, update)),
+    effects: [{ kind: 'sendBytes', connection: connection.id, bytes }],
   };
 }
 
 export function onKeepaliveTimer(session: Session, id: number, at: Instant): Step {
   const connection = find(session, id);
   if (!connection || connection.state === 'openSent') return nothing(session);
-  const keepaliveAt = nextKeepalive(connection.holdTimeSeconds, at);
+  const keepaliveAt = nextKeepalive(session.config, connection, at);
   return {
     session: withConnection(session, { ...connection, keepaliveAt }),
     effects: [send(id, { kind: 'keepalive' })],
@@ -189,51 +147,90 @@ export function onMalformed(session: Session, id: number, answer: Notification, 
 
 export function onConnectionDown(session: Session, id: number, error: string, at: Instant): Step {
   const connection = find(session, id);
-  return connection ? end(session, connection, { error, disagreed: false }, at) : nothing(session);
+  const ending = { kind: 'lost' } as const;
+  return connection
+    ? end(session, connection, { error, disagreed: false, ending }, at)
+    : nothing(session);
+}
+
+/** RFC 9384 section 3: the peer cannot be reached, whatever TCP still believes. */
+export function onBfdDown(session: Session, at: Instant): Step {
+  const connection = session.connections.find(({ state }) => state === 'established');
+  if (!connection) return nothing(session);
+  const answer = hardened(connection, notification(ERROR.cease, CEASE.bfdDown));
+  const error = notificationText(answer);
+  const ending = { kind: 'final' } as const;
+  return end(session, connection, { error, answer, disagreed: false, ending }, at);
 }
 
 export function onStop(session: Session, reason: Notification | undefined): Step {
   const effects: SessionEffect[] = session.connections.flatMap((connection) => [
-    ...(reason ? [send(connection.id, reason)] : []),
+    ...(reason ? [send(connection.id, hardened(connection, reason))] : []),
     closeOf(connection),
   ]);
   if (session.phase === 'connect') effects.push({ kind: 'abandonConnect' });
   if (session.connections.some(({ state }) => state === 'established'))
-    effects.push({ kind: 'down', error: 'stopped' });
+    effects.push({ kind: 'down', error: 'stopped', keepStale: false });
   const stopped = { phase: 'idle', retryAt: undefined, failures: 0, connections: [] } as const;
   return { session: { ...session, ...stopped }, effects };
 }
 
-const unexpected = (session: Session, connection: Connection, subcode: number, at: Instant): Step =>
-  refuse(session, connection, notification(ERROR.fsm, subcode), at);
+// A Cease means that the routes shall go; to a peer that keeps them after a NOTIFICATION this must
+// be said (RFC 8538 section 3).
+const hardened = ({ heard, state }: Connection, reason: Notification): Notification =>
+  state === 'established' &&
+  heard?.negotiated.gracefulRestart?.notifies &&
+  reason.code === ERROR.cease &&
+  !isHardReset(reason)
+    ? hardReset(reason)
+    : reason;
 
-const refuse = (session: Session, connection: Connection, answer: Notification, at: Instant) =>
-  end(session, connection, { error: notificationText(answer), answer, disagreed: true }, at);
+export const unexpected = (
+  session: Session,
+  connection: Connection,
+  subcode: number,
+  at: Instant,
+): Step => refuse(session, connection, notification(ERROR.fsm, subcode), at);
 
-const closeOf = ({ id }: Connection): SessionEffect => ({ kind: 'close', connection: id });
-const without = (session: Session, { id }: Connection): Session => ({
+export function refuse(
+  session: Session,
+  connection: Connection,
+  reason: Notification,
+  at: Instant,
+): Step {
+  const answer = hardened(connection, reason);
+  const ending = { kind: 'notified', hard: reason.code === ERROR.cease } as const;
+  const error = notificationText(answer);
+  return end(session, connection, { error, answer, disagreed: true, ending }, at);
+}
+
+export const closeOf = ({ id }: Connection): SessionEffect => ({ kind: 'close', connection: id });
+export const without = (session: Session, { id }: Connection): Session => ({
   ...session,
   connections: session.connections.filter((c) => c.id !== id),
 });
 
-interface Ending {
+interface End {
   readonly error: string;
   /** What the peer is told. */
   readonly answer?: Notification;
   /** The sides do not understand each other, so that trying again at once is no use. */
   readonly disagreed: boolean;
+  readonly ending: Ending;
 }
 
 /** Ends one connection; when it was the last, decides when to try again. */
-function end(
+export function end(
   session: Session,
   connection: Connection,
-  { error, answer, disagreed }: Ending,
+  { error, answer, disagreed, ending }: End,
   at: Instant,
 ): Step {
   const effects: SessionEffect[] = answer ? [send(connection.id, answer)] : [];
   effects.push(closeOf(connection));
-  if (connection.state === 'established') effects.push({ kind: 'down', error });
+  const { heard } = connection;
+  if (connection.state === 'established' && heard)
+    effects.push({ kind: 'down', error, keepStale: keepsStale(heard.negotiated, ending) });
   const rest = { ...without(session, connection), lastError: error };
   if (rest.connections.length > 0 || rest.phase === 'connect') return { session: rest, effects };
   return { session: retry(rest, disagreed, at), effects };

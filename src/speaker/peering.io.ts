@@ -3,11 +3,17 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
-import { decodeMessage, encodeMessage, type Message } from '../bgp/codec/message.ts';
+import {
+  bodyOf,
+  decodeSessionMessage,
+  EXTENDED_MESSAGE_OCTETS_MAX,
+  encodeMessage,
+  isUpdate,
+  MESSAGE_OCTETS_MAX,
+  type RefreshSubtype,
+} from '../bgp/codec/message.ts';
 import type { Notification } from '../bgp/codec/notification.ts';
-import type { Open } from '../bgp/codec/open.ts';
-import type { Update } from '../bgp/codec/update.ts';
-import { speaksFourOctetAs } from '../bgp/handshake.ts';
+import type { Negotiated } from '../bgp/handshake.ts';
 import type { DesiredPeer } from '../bgp/peers.ts';
 import {
   dueEvents,
@@ -25,10 +31,12 @@ import type { Family } from '../net/ip.ts';
 import { dial, openWire, type Wire } from './transport.io.ts';
 
 export interface PeeringListener {
-  established(peer: Open): void;
-  update(update: Update): void;
-  refresh(family: Family): void;
-  down(error: string): void;
+  established(negotiated: Negotiated): void;
+  /** The body of an UPDATE; only valid until this returns. */
+  update(body: Uint8Array): void;
+  refresh(family: Family, subtype: RefreshSubtype): void;
+  /** With `keepStale` what the peer told stays until it is back (RFC 4724). */
+  down(error: string, keepStale: boolean): void;
 }
 
 export interface PeeringParts {
@@ -56,6 +64,7 @@ export class Peering {
   private lastConnection = 0;
   private abandonDial: (() => void) | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private wakesAt = 0;
   private changedAt: Date;
   private flaps = 0;
 
@@ -84,14 +93,9 @@ export class Peering {
     this.begin(socket, true);
   }
 
-  send(updates: readonly Update[]): void {
-    this.tell({ kind: 'updates', updates });
-  }
-
   /** Whole messages, already encoded; dropped unless Established. */
-  sendBytes(messages: readonly Uint8Array[]): void {
-    const connection = establishedConnection(this.session)?.id;
-    if (connection !== undefined) for (const bytes of messages) this.write(connection, bytes);
+  sendBytes(bytes: readonly Uint8Array[]): void {
+    this.tell({ kind: 'sendBytes', bytes });
   }
 
   /** Octets that wait for the peer to read. */
@@ -106,10 +110,15 @@ export class Peering {
     if (connection !== undefined) this.tell({ kind: 'malformed', connection, answer });
   }
 
+  /** BFD says that the peer cannot be reached. */
+  bfdDown(): void {
+    this.tell({ kind: 'bfdDown' });
+  }
+
   /** Without a reason the peer is told nothing: it sees the connection end. */
   stop(reason?: Notification): void {
     this.tell({ kind: 'stop', ...(reason ? { reason } : {}) });
-    clearTimeout(this.timer);
+    this.disarm();
   }
 
   private begin(socket: Socket, incoming: boolean): void {
@@ -122,18 +131,28 @@ export class Peering {
         this.wires.delete(connection);
         this.tell({ kind: 'connectionDown', connection, error });
       },
+      octetsMax: () => this.octetsMax(connection),
     });
     this.wires.set(connection, wire);
     this.tell({ kind: 'connectionUp', connection, incoming });
   }
 
+  private negotiated(connection: number): Negotiated | undefined {
+    return this.session.connections.find(({ id }) => id === connection)?.heard?.negotiated;
+  }
+
+  // RFC 8654 section 4: whoever offered it must be able to receive it from one who did too.
+  private octetsMax(connection: number): number {
+    const extended = this.negotiated(connection)?.extendedMessage ?? false;
+    return extended ? EXTENDED_MESSAGE_OCTETS_MAX : MESSAGE_OCTETS_MAX;
+  }
+
   private receive(connection: number, bytes: Uint8Array): void {
-    const { localAsn, peerAsn } = this.parts.config;
-    const peer = this.session.connections.find(({ id }) => id === connection)?.peer;
-    const decoded = decodeMessage(bytes, {
-      fourOctetAs: speaksFourOctetAs(peer),
-      external: localAsn !== peerAsn,
-    });
+    if (isUpdate(bytes)) {
+      this.tell({ kind: 'updateBytes', connection, body: bodyOf(bytes) });
+      return;
+    }
+    const decoded = decodeSessionMessage(bytes);
     if (decoded.ok) this.tell({ kind: 'message', connection, message: decoded.value });
     else this.tell({ kind: 'malformed', connection, answer: decoded.error });
   }
@@ -164,24 +183,27 @@ export class Peering {
         this.abandonDial = undefined;
         break;
       case 'send':
-        this.transmit(effect.connection, effect.message);
+        this.write(effect.connection, [encodeMessage(effect.message, { fourOctetAs: true })]);
+        break;
+      case 'sendBytes':
+        this.write(effect.connection, effect.bytes);
         break;
       case 'close':
         this.wires.get(effect.connection)?.close();
         this.wires.delete(effect.connection);
         break;
       case 'established':
-        listener.established(effect.peer);
+        listener.established(effect.negotiated);
         break;
-      case 'update':
-        listener.update(effect.update);
+      case 'updateBytes':
+        listener.update(effect.body);
         break;
       case 'refresh':
-        listener.refresh(effect.family);
+        listener.refresh(effect.family, effect.subtype);
         break;
       case 'down':
         this.flaps += 1;
-        listener.down(effect.error);
+        listener.down(effect.error, effect.keepStale);
         break;
     }
   }
@@ -201,12 +223,7 @@ export class Peering {
     );
   }
 
-  private transmit(connection: number, message: Message): void {
-    const peer = this.session.connections.find(({ id }) => id === connection)?.peer;
-    this.write(connection, encodeMessage(message, { fourOctetAs: speaksFourOctetAs(peer) }));
-  }
-
-  private write(connection: number, bytes: Uint8Array): void {
+  private write(connection: number, bytes: readonly Uint8Array[]): void {
     const wire = this.wires.get(connection);
     if (!wire || wire.send(bytes)) return;
     wire.destroy();
@@ -216,18 +233,30 @@ export class Peering {
     setImmediate(() => this.tell({ kind: 'connectionDown', connection, error }));
   }
 
+  // A timer that is early finds nothing due and is set anew, so that the deadlines that every message
+  // moves cost nothing.
   private arm(): void {
-    clearTimeout(this.timer);
     const deadline = nextDeadline(this.session);
-    if (deadline === undefined) return;
+    if (deadline === undefined) {
+      this.disarm();
+      return;
+    }
+    if (this.timer && this.wakesAt <= deadline) return;
+    this.disarm();
+    this.wakesAt = deadline;
     const wait = Math.max(0, deadline - this.parts.clock.now());
     // Behind the sockets: what has arrived while the loop was busy counts before a hold timer does.
     this.timer = setTimeout(() => setImmediate(() => this.expire()), Math.ceil(wait));
   }
 
+  private disarm(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+
   private expire(): void {
-    const due = dueEvents(this.session, this.parts.clock.now());
-    for (const event of due) this.tell(event);
-    if (due.length === 0) this.arm();
+    this.timer = undefined;
+    for (const event of dueEvents(this.session, this.parts.clock.now())) this.tell(event);
+    this.arm();
   }
 }

@@ -1,12 +1,12 @@
 // The sessions of the node: begins, ends and changes them as the demand says, and gives each incoming
 // connection to the session that it belongs to.
 import type { Socket } from 'node:net';
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { CEASE, ERROR, type Notification, notification } from '../bgp/codec/notification.ts';
 import { planPeers } from '../bgp/peers/plan.ts';
 import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
-import type { SessionConfig } from '../bgp/session.ts';
+import type { OurRestart, SessionConfig } from '../bgp/session.ts';
 import type { Ip } from '../net/ip.ts';
 import { Peering, type PeeringListener, type PeeringState } from './peering.io.ts';
 
@@ -37,10 +37,12 @@ export interface PeeringsParts {
 export class Peerings {
   private readonly parts: PeeringsParts;
   private readonly running = new Map<string, { peer: DesiredPeer } & RunningPeer>();
+  private readonly startedAt: Milliseconds;
   private routerId: Ip | undefined;
 
   constructor(parts: PeeringsParts) {
     this.parts = parts;
+    this.startedAt = parts.clock.now();
   }
 
   at(key: string): RunningPeer | undefined {
@@ -98,14 +100,7 @@ export class Peerings {
   private start(peer: DesiredPeer, routerId: Ip): void {
     const { clock, random, holdTimeSeconds, listener } = this.parts;
     const log = this.parts.log.child({ peer: peer.name, node: peer.node });
-    const config: SessionConfig = {
-      localAsn: peer.localAsn,
-      peerAsn: peer.asn,
-      routerId,
-      families: peer.families,
-      passive: peer.passive,
-      holdTimeSeconds: peer.holdTimeSeconds ?? holdTimeSeconds,
-    };
+    const config = configOf(peer, routerId, holdTimeSeconds, clock.now() - this.startedAt);
     const key = endpointOf(peer);
     const running = { key, peer, config, log } as { peer: DesiredPeer; peering: Peering } & Omit<
       RunningPeer,
@@ -115,6 +110,33 @@ export class Peerings {
     running.peering = new Peering({ peer, config, clock, log, random, listener: told });
     this.running.set(key, running);
   }
+}
+
+const configOf = (
+  peer: DesiredPeer,
+  routerId: Ip,
+  holdTimeSeconds: number,
+  upForMs: Milliseconds,
+): SessionConfig => ({
+  localAsn: peer.localAsn,
+  peerAsn: peer.asn,
+  routerId,
+  families: peer.families,
+  passive: peer.passive,
+  holdTimeSeconds: peer.holdTimeSeconds ?? holdTimeSeconds,
+  keepaliveSeconds: peer.keepaliveSeconds,
+  gracefulRestart: restartOf(peer, upForMs),
+  addPath: peer.addPath,
+  extendedNextHop: peer.family === 6,
+});
+
+// The kernel keeps our routes whatever becomes of this program.
+function restartOf(peer: DesiredPeer, upForMs: Milliseconds): OurRestart | undefined {
+  const { gracefulRestartSeconds: restartSeconds = 0, families } = peer;
+  if (restartSeconds === 0) return undefined;
+  // Whether this program has run before nobody knows; a peer that kept nothing does nothing.
+  const restarting = upForMs < restartSeconds * 1000;
+  return { restartSeconds, restarting, forwardingPreserved: families };
 }
 
 const OTHER_CONFIGURATION = notification(ERROR.cease, CEASE.otherConfigurationChange);

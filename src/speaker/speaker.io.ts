@@ -3,10 +3,6 @@
 // nothing to anybody and leaves the kernel's routes where they are.
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
-import { encodeMessage, HEADER_OCTETS } from '../bgp/codec/message.ts';
-import type { Open } from '../bgp/codec/open.ts';
-import type { Update } from '../bgp/codec/update.ts';
-import { negotiatedFamilies, speaksFourOctetAs } from '../bgp/handshake.ts';
 import type { DesiredPeer } from '../bgp/peers.ts';
 import type { SpeakerReport } from '../bgp/status.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
@@ -215,33 +211,19 @@ export class Speaker {
   }
 
   private listenerOf(running: RunningPeer): PeeringListener {
-    const { config, key, log } = running;
+    const { key, log } = running;
     const { address } = running.peer;
-    let fourOctetAs = true;
     return {
-      established: (open: Open) => {
-        fourOctetAs = speaksFourOctetAs(open);
+      established: (negotiated) => {
         log.info({ address }, 'established');
         const local = running.peer.localAddress ?? this.identity.addresses[0]!;
-        this.exchange.up(key, running.peer, local, {
-          families: negotiatedFamilies(config, open),
-          fourOctetAs,
-          extendedMessage: false,
-          extendedNextHop: false,
-          addPathReceive: [],
-          addPathSend: [],
-          peerRouterId: open.routerId,
-        });
+        this.exchange.up(key, running.peer, local, negotiated);
       },
-      update: (update: Update) => {
-        for (const fault of update.faults ?? []) log.warn({ fault }, 'UPDATE at fault');
-        const bytes = encodeMessage(update, { fourOctetAs }).subarray(HEADER_OCTETS);
-        this.onUpdate(running, bytes);
-      },
-      refresh: (family: 4 | 6) => this.exchange.refresh(key, family),
-      down: (error: string) => {
-        log.warn({ address, error }, 'down');
-        this.exchange.down(key, false);
+      update: (body) => this.onUpdate(running, body),
+      refresh: (family, subtype) => this.exchange.refresh(key, family, subtype),
+      down: (error, keepStale) => {
+        log.warn({ address, error, keepStale }, 'down');
+        this.exchange.down(key, keepStale);
       },
     };
   }

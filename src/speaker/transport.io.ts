@@ -7,7 +7,7 @@ import { type Ip, parseIp } from '../net/ip.ts';
 
 export interface Wire {
   /** False: the peer reads too slowly, and too much is queued already. */
-  send(bytes: Uint8Array): boolean;
+  send(bytes: readonly Uint8Array[]): boolean;
   /** Octets that the peer has not taken yet. */
   queuedOctets(): number;
   /** Ends after what was sent has gone out, or soon in any case. */
@@ -21,6 +21,8 @@ export interface WireListener {
   /** The stream cannot be read on. */
   malformed(answer: Notification): void;
   down(error: string): void;
+  /** The longest message that may come now. */
+  octetsMax(): number;
 }
 
 /** Bytes that may wait for a peer that does not read. */
@@ -41,7 +43,7 @@ export function openWire(socket: Socket, listener: WireListener): Wire {
   socket.on('data', (chunk: Buffer) => {
     pending = pending.length > 0 ? Buffer.concat([pending, chunk]) : chunk;
     while (open && pending.length > 0) {
-      const taken = takeMessage(pending);
+      const taken = takeMessage(pending, listener.octetsMax());
       if (!taken.ok) {
         pending = Buffer.alloc(0);
         listener.malformed(taken.error);
@@ -61,7 +63,9 @@ export function openWire(socket: Socket, listener: WireListener): Wire {
   return {
     send(bytes) {
       if (!open) return true;
-      socket.write(bytes);
+      if (bytes.length > 1) socket.cork();
+      for (const part of bytes) socket.write(part);
+      if (bytes.length > 1) socket.uncork();
       return socket.writableLength <= QUEUED_OCTETS_MAX;
     },
     queuedOctets: () => socket.writableLength,

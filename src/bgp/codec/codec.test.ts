@@ -36,7 +36,7 @@ const PAIRS: { name: string; hex: string; value: Message }[] = [
   {
     name: 'ROUTE-REFRESH of IPv4',
     hex: '0017 05 0001 00 01',
-    value: { kind: 'routeRefresh', family: 4 },
+    value: { kind: 'routeRefresh', family: 4, subtype: 'request' },
   },
   {
     name: 'OPEN of a 2-octet AS without capabilities',

@@ -1,7 +1,8 @@
-// NOTIFICATION: why a session ends (RFC 4271 section 4.5 and 6, RFC 4486 for Cease).
+// NOTIFICATION: why a session ends (RFC 4271 section 4.5 and 6).
 //
 //   | code (1) | subcode (1) | data ... |
 import { Reader } from './reader.ts';
+import { shutdownTextOf } from './shutdown.ts';
 
 export interface Notification {
   readonly kind: 'notification';
@@ -10,7 +11,16 @@ export interface Notification {
   readonly data: Uint8Array;
 }
 
-export const ERROR = { header: 1, open: 2, update: 3, holdTimer: 4, fsm: 5, cease: 6 } as const;
+export const ERROR = {
+  header: 1,
+  open: 2,
+  update: 3,
+  holdTimer: 4,
+  fsm: 5,
+  cease: 6,
+  /** RFC 7313 section 5. */
+  routeRefresh: 7,
+} as const;
 export const HEADER_ERROR = { notSynchronized: 1, badLength: 2, badType: 3 } as const;
 export const OPEN_ERROR = {
   unspecific: 0,
@@ -19,6 +29,8 @@ export const OPEN_ERROR = {
   badIdentifier: 3,
   unsupportedParameter: 4,
   unacceptableHoldTime: 6,
+  /** RFC 5492 section 5. */
+  unsupportedCapability: 7,
 } as const;
 export const UPDATE_ERROR = {
   malformedAttributeList: 1,
@@ -28,7 +40,9 @@ export const UPDATE_ERROR = {
 } as const;
 /** RFC 6608. */
 export const FSM_ERROR = { inOpenSent: 1, inOpenConfirm: 2, inEstablished: 3 } as const;
-/** RFC 4486. */
+/** RFC 7313 section 5. */
+export const ROUTE_REFRESH_ERROR = { invalidLength: 1 } as const;
+/** RFC 4486 section 4. */
 export const CEASE = {
   maximumPrefixes: 1,
   administrativeShutdown: 2,
@@ -38,6 +52,10 @@ export const CEASE = {
   otherConfigurationChange: 6,
   connectionCollision: 7,
   outOfResources: 8,
+  /** RFC 8538 section 3. */
+  hardReset: 9,
+  /** RFC 9384 section 3. */
+  bfdDown: 10,
 } as const;
 
 export const notification = (
@@ -46,13 +64,23 @@ export const notification = (
   data: Uint8Array = new Uint8Array(),
 ): Notification => ({ kind: 'notification', code, subcode, data });
 
+/** So that the message fits whatever was agreed; the rest of longer data is left away. */
+const DATA_OCTETS_MAX = 4096 - 19 - 2;
+
 export const encodeNotification = ({ code, subcode, data }: Notification): Uint8Array =>
-  Uint8Array.from([code, subcode, ...data]);
+  Uint8Array.from([code, subcode, ...data.subarray(0, DATA_OCTETS_MAX)]);
 
 export function decodeNotification(body: Uint8Array): Notification {
   const reader = new Reader(body);
   return notification(reader.u8(), reader.u8(), Uint8Array.from(reader.rest()));
 }
+
+/** The end of a session whose routes must not be kept (RFC 8538 section 3.1). */
+export const hardReset = (reason: Notification): Notification =>
+  notification(ERROR.cease, CEASE.hardReset, encodeNotification(reason));
+
+export const isHardReset = ({ code, subcode }: Notification): boolean =>
+  code === ERROR.cease && subcode === CEASE.hardReset;
 
 const CODE_TEXT: Record<number, string> = {
   1: 'Message Header Error',
@@ -61,6 +89,7 @@ const CODE_TEXT: Record<number, string> = {
   4: 'Hold Timer Expired',
   5: 'Finite State Machine Error',
   6: 'Cease',
+  7: 'ROUTE-REFRESH Message Error',
 };
 const SUBCODE_TEXT: Record<string, string> = {
   '1/1': 'Connection Not Synchronized',
@@ -71,10 +100,21 @@ const SUBCODE_TEXT: Record<string, string> = {
   '2/3': 'Bad BGP Identifier',
   '2/4': 'Unsupported Optional Parameter',
   '2/6': 'Unacceptable Hold Time',
+  '2/7': 'Unsupported Capability',
+  '2/11': 'Role Mismatch',
   '3/1': 'Malformed Attribute List',
   '3/2': 'Unrecognized Well-known Attribute',
+  '3/3': 'Missing Well-known Attribute',
+  '3/4': 'Attribute Flags Error',
+  '3/5': 'Attribute Length Error',
+  '3/6': 'Invalid ORIGIN Attribute',
+  '3/8': 'Invalid NEXT_HOP Attribute',
   '3/9': 'Optional Attribute Error',
   '3/10': 'Invalid Network Field',
+  '3/11': 'Malformed AS_PATH',
+  '5/1': 'Receive Unexpected Message in OpenSent State',
+  '5/2': 'Receive Unexpected Message in OpenConfirm State',
+  '5/3': 'Receive Unexpected Message in Established State',
   '6/1': 'Maximum Number of Prefixes Reached',
   '6/2': 'Administrative Shutdown',
   '6/3': 'Peer De-configured',
@@ -83,10 +123,21 @@ const SUBCODE_TEXT: Record<string, string> = {
   '6/6': 'Other Configuration Change',
   '6/7': 'Connection Collision Resolution',
   '6/8': 'Out of Resources',
+  '6/9': 'Hard Reset',
+  '6/10': 'BFD Down',
+  '7/1': 'Invalid Message Length',
 };
 
-/** The RFC's words for the log, e.g. `OPEN Message Error: Bad Peer AS (2/2)`. */
-export function notificationText({ code, subcode }: Notification): string {
+/**
+ * The RFC's words for the log, e.g. `OPEN Message Error: Bad Peer AS (2/2)`, with what the operator
+ * of the other side wrote, or the reason inside a hard reset, behind it.
+ */
+export function notificationText(said: Notification): string {
+  const { code, subcode, data } = said;
   const detail = SUBCODE_TEXT[`${code}/${subcode}`];
-  return `${CODE_TEXT[code] ?? 'Unknown'}${detail ? `: ${detail}` : ''} (${code}/${subcode})`;
+  const text = `${CODE_TEXT[code] ?? 'Unknown'}${detail ? `: ${detail}` : ''} (${code}/${subcode})`;
+  if (isHardReset(said) && data.length >= 2)
+    return `${text}: ${notificationText(notification(data[0]!, data[1], data.subarray(2)))}`;
+  const written = shutdownTextOf(said);
+  return written === undefined ? text : `${text}: ${JSON.stringify(written)}`;
 }

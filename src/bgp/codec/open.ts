@@ -5,20 +5,10 @@
 
 import { fail, ok, type Result } from '../../base/result.ts';
 import { AS_TRANS, type Asn, parseAsn } from '../../net/asn.ts';
-import type { Family, Ip } from '../../net/ip.ts';
-import { bytesOfIp } from '../../net/ip.ts';
-import { AFI_OF, familyOfAfi, SAFI_UNICAST } from './families.ts';
+import { bytesOfIp, type Ip } from '../../net/ip.ts';
+import { type Capability, decodeCapability, encodeCapability } from './capabilities.ts';
 import { ERROR, type Notification, notification, OPEN_ERROR } from './notification.ts';
-import { OutOfBounds, Reader, u16, u32 } from './reader.ts';
-
-export type Capability =
-  /** Unicast routes of a family (RFC 4760). */
-  | { readonly kind: 'multiprotocol'; readonly family: Family }
-  /** RFC 2918. */
-  | { readonly kind: 'routeRefresh' }
-  /** RFC 6793. */
-  | { readonly kind: 'fourOctetAs'; readonly asn: Asn }
-  | { readonly kind: 'unknown'; readonly code: number; readonly data: Uint8Array };
+import { OutOfBounds, Reader, u16 } from './reader.ts';
 
 export interface Open {
   readonly kind: 'open';
@@ -32,7 +22,6 @@ export interface Open {
 }
 
 const BGP_VERSION = 4;
-const CODE = { multiprotocol: 1, routeRefresh: 2, fourOctetAs: 65 } as const;
 const PARAMETER_CAPABILITIES = 2;
 const EXTENDED = 255;
 
@@ -59,19 +48,6 @@ const extendedParameters = (capabilities: readonly number[]): number[] => [
   ...u16(capabilities.length),
   ...capabilities,
 ];
-
-function encodeCapability(capability: Capability): number[] {
-  switch (capability.kind) {
-    case 'multiprotocol':
-      return [CODE.multiprotocol, 4, ...u16(AFI_OF[capability.family]), 0, SAFI_UNICAST];
-    case 'routeRefresh':
-      return [CODE.routeRefresh, 0];
-    case 'fourOctetAs':
-      return [CODE.fourOctetAs, 4, ...u32(capability.asn)];
-    case 'unknown':
-      return [capability.code, capability.data.length, ...capability.data];
-  }
-}
 
 /** Errors: the NOTIFICATION to answer with (RFC 4271 section 6.2). */
 export function decodeOpen(body: Uint8Array): Result<Open, Notification> {
@@ -125,20 +101,4 @@ function parametersOf(reader: Reader, lengthOctets: number): readonly Capability
     while (value.left > 0) capabilities.push(decodeCapability(value.u8(), value.part(value.u8())));
   }
   return capabilities;
-}
-
-// A malformed or unknown capability is ignored, not refused (RFC 5492 section 3).
-function decodeCapability(code: number, value: Reader): Capability {
-  const data = Uint8Array.from(value.rest());
-  const reader = new Reader(data);
-  if (code === CODE.multiprotocol && data.length === 4) {
-    const family = familyOfAfi(reader.u16());
-    if (family && reader.u16() === SAFI_UNICAST) return { kind: 'multiprotocol', family };
-  }
-  if (code === CODE.routeRefresh && data.length === 0) return { kind: 'routeRefresh' };
-  if (code === CODE.fourOctetAs && data.length === 4) {
-    const asn = parseAsn(reader.u32());
-    if (asn) return { kind: 'fourOctetAs', asn };
-  }
-  return { kind: 'unknown', code, data };
 }
