@@ -64,6 +64,24 @@ export class Exchange {
     this.soon();
   }
 
+  /** Another policy for a session that stays. */
+  setPeer(key: string, policy: PeerPolicy): void {
+    this.table.setPeer(key, policy);
+    this.soon();
+  }
+
+  /** The session is no longer wanted: nothing of it stays. */
+  removePeer(key: string): void {
+    this.table.removePeer(key);
+    this.soon();
+  }
+
+  /** Whether peers are told to look for other ways (RFC 8326). */
+  setShutdown(shutdown: boolean): void {
+    this.table.setShutdown(shutdown);
+    this.soon();
+  }
+
   receive(key: string, body: Uint8Array): Received {
     const received = this.table.receive(key, body);
     this.soon();

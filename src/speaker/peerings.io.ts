@@ -32,6 +32,8 @@ export interface PeeringsParts {
   readonly listener: (running: RunningPeer) => PeeringListener;
   /** Facts changed that are not the session's: policy. */
   readonly changed: (running: RunningPeer) => void;
+  /** A session was ended by us; it tells nothing any more. */
+  readonly ended: (key: string) => void;
 }
 
 export class Peerings {
@@ -95,6 +97,7 @@ export class Peerings {
     const running = this.running.get(key);
     running?.peering.stop(reason);
     this.running.delete(key);
+    this.parts.ended(key);
   }
 
   private start(peer: DesiredPeer, routerId: Ip): void {

@@ -6,31 +6,22 @@ import type { Log } from '../base/log.io.ts';
 import type { DesiredPeer } from '../bgp/peers.ts';
 import type { SpeakerReport } from '../bgp/status.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
-import type { Change, Store } from '../datastore/store.ts';
+import type { Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import type { KubernetesApi } from '../kubernetes/api.ts';
+import { communitiesOf } from '../model/bgp-configuration.ts';
+import type { Cidr } from '../net/cidr.ts';
 import { type Ip, ip } from '../net/ip.ts';
-import type { OwnRoutes } from '../routes/own.ts';
-import { type Demand, demandOf, listenAddresses } from './demand.ts';
+import { type Demand, listenAddresses } from './demand.ts';
 import { Exchange } from './exchange.io.ts';
 import { Listeners } from './listeners.io.ts';
 import type { PeeringListener, PeeringState } from './peering.io.ts';
 import { Peerings, type RunningPeer } from './peerings.io.ts';
 import { readinessOf, type SpeakerHealth } from './readiness.ts';
 import { peerReport } from './report.ts';
+import { Draining } from './resources/draining.io.ts';
+import { Resources } from './resources/resources.io.ts';
 import { Routing } from './routing.io.ts';
-import {
-  addressesOf,
-  concerns,
-  isInSync,
-  isToldAlone,
-  newView,
-  ownRoutesOf,
-  PARTS,
-  prefixOf,
-  type SpeakerView,
-  takeChanges,
-  takeListing,
-} from './view.ts';
 
 export interface SpeakerParts {
   readonly store: Store;
@@ -42,6 +33,12 @@ export interface SpeakerParts {
   readonly holdTimeSeconds: number;
   /** Undefined: the node's IPv4 address. */
   readonly routerId?: Ip | undefined;
+  /** Undefined: no Secrets, and nobody tells of a cordon. */
+  readonly kubernetes?: KubernetesApi | undefined;
+  /** The node's name in Kubernetes; undefined: the same. */
+  readonly kubernetesNode?: string | undefined;
+  /** Where Secrets are; undefined: kube-system. */
+  readonly namespace?: string | undefined;
   /** Overrides the datastore's port, own and peers' alike. */
   readonly listenPort?: number | undefined;
   /** A random number of 0 to 1. */
@@ -60,29 +57,22 @@ export const openSpeaker = (parts: SpeakerParts): Speaker => new Speaker(parts);
 
 export class Speaker {
   private readonly parts: SpeakerParts;
-  private readonly view: SpeakerView;
+  private readonly resources: Resources;
+  private readonly draining: Draining;
   private readonly exchange: Exchange;
   private readonly routing: Routing;
-  private readonly stopping = new AbortController();
   private readonly peerings: Peerings;
   private readonly listeners: Listeners;
   private readonly finishedTelling = new Set<Ip>();
   private readonly startedAt: number;
-  private demand: Demand;
-  /** Problems of the demand that were logged. */
-  private named: ReadonlySet<string> = new Set();
-  /** Undefined: to be derived anew from the view. */
-  private freshOwn: OwnRoutes | undefined;
   private sweepTimer: NodeJS.Timeout | undefined;
 
   constructor(parts: SpeakerParts) {
     this.parts = parts;
     this.startedAt = parts.clock.now();
-    this.view = newView(parts.node);
-    this.demand = demandOf(this.view);
     const { kernel, clock, log } = parts;
     const demand = () => ({
-      own: this.own,
+      own: this.resources.own,
       learned: [...this.exchange.table.learned()].map(({ prefix, nextHops }) => ({
         prefix,
         nextHop: nextHops[0]!,
@@ -98,29 +88,22 @@ export class Speaker {
     this.peerings = new Peerings({
       ...parts,
       listener: (running) => this.listenerOf(running),
-      changed: ({ key, peer }) => this.exchange.table.setPeer(key, peer),
+      changed: ({ key, peer }) => this.exchange.setPeer(key, peer),
+      ended: (key) => this.exchange.removePeer(key),
     });
     this.listeners = new Listeners(log, (socket, peer) => this.peerings.accept(socket, peer));
     this.routing = new Routing({ kernel, clock, log, demand });
-    for (const part of PARTS) {
-      parts.store.watch(
-        prefixOf(part, parts.node),
-        {
-          snapshot: ({ items }) => this.heardOfStore(takeListing(this.view, part, items)),
-          changes: (changes) => {
-            const mine = changes.filter((change) => concerns(this.view, change));
-            if (mine.length === 0) return;
-            if (part === 'workloadendpoints') this.heardOfEndpoints(mine);
-            else this.heardOfStore(takeChanges(this.view, mine));
-          },
-          connection: ({ up, error }) =>
-            up
-              ? parts.log.info({ part }, 'datastore connection is up')
-              : parts.log.warn({ part, cause: error?.message }, 'datastore connection lost'),
-        },
-        this.stopping.signal,
-      );
-    }
+    this.draining = new Draining({
+      kubernetes: parts.kubernetes,
+      node: parts.kubernetesNode ?? parts.node,
+      log,
+      changed: (draining) => this.exchange.setShutdown(draining),
+    });
+    this.resources = new Resources({
+      ...parts,
+      changed: () => this.heardOfStore(),
+      endpoints: (touched) => this.heardOfEndpoints(touched),
+    });
   }
 
   get peers(): readonly PeerStatus[] {
@@ -136,7 +119,7 @@ export class Speaker {
 
   get health(): SpeakerHealth {
     return readinessOf({
-      inSync: isInSync(this.view),
+      inSync: this.resources.inSync,
       node: this.parts.node,
       self: this.demand.self,
       listenErrors: this.listeners.errors,
@@ -145,9 +128,15 @@ export class Speaker {
     });
   }
 
+  /** Peers are asked to look for other ways (RFC 8326), while this one still works. */
+  drain(): void {
+    this.draining.begin();
+  }
+
   /** The sessions end without a word; the kernel's routes stay. */
   close(): void {
-    this.stopping.abort();
+    this.resources.close();
+    this.draining.close();
     clearTimeout(this.sweepTimer);
     this.exchange.close();
     this.routing.close();
@@ -155,35 +144,20 @@ export class Speaker {
     this.peerings.stopAll();
   }
 
-  private get own(): OwnRoutes {
-    this.freshOwn ??= ownRoutesOf(this.view);
-    return this.freshOwn;
+  private get demand(): Demand {
+    return this.resources.demand;
   }
 
-  // A pod in a block of this node, as nearly every one, changes nothing that anybody must hear; an
-  // address that another node still tells of moved.
-  private heardOfEndpoints(changes: readonly Change[]): void {
-    const before = addressesOf(this.view, changes);
-    this.logSkipped(takeChanges(this.view, changes));
-    this.freshOwn = undefined;
-    if (!isInSync(this.view)) return;
-    const touched = [...before, ...addressesOf(this.view, changes)];
-    const { view } = this;
+  // An address that another node still tells of moved.
+  private heardOfEndpoints(touched: readonly Cidr[]): void {
+    const { resources } = this;
     const { table } = this.exchange;
-    if (touched.every((a) => !isToldAlone(view, a) && !table.isLearned(a))) return;
+    if (touched.every((a) => !resources.isToldAlone(a) && !table.isLearned(a))) return;
     this.routing.changed();
     this.tellNews();
   }
 
-  private logSkipped(problems: readonly string[]): void {
-    for (const problem of problems) this.parts.log.error({ problem }, 'object skipped');
-  }
-
-  private heardOfStore(problems: readonly string[]): void {
-    this.logSkipped(problems);
-    if (!isInSync(this.view)) return;
-    this.demand = demandOf(this.view);
-    this.freshOwn = undefined;
+  private heardOfStore(): void {
     this.reconcilePeers();
     this.routing.changed();
     this.tellNews();
@@ -200,9 +174,6 @@ export class Speaker {
 
   private reconcilePeers(): void {
     const { demand, parts } = this;
-    const named = demand.problems.filter((problem) => !this.named.has(problem));
-    for (const problem of named) parts.log.error({ problem }, 'not as asked for');
-    this.named = new Set(demand.problems);
     const port = parts.listenPort;
     const addresses = listenAddresses(demand);
     this.listeners.reconcile(addresses, port ?? demand.listenPort);
@@ -242,7 +213,14 @@ export class Speaker {
     const { table } = this.exchange;
     table.setIdentity(this.identity);
     table.setPools(this.demand.pools);
-    table.setOwn(this.own.announced.map((prefix) => ({ prefix, source: 'block' })));
+    const { advertisements } = this.demand;
+    table.setOwn(
+      this.resources.own.announced.map((prefix) => ({
+        prefix,
+        communities: communitiesOf(prefix, advertisements),
+        source: 'block',
+      })),
+    );
     this.exchange.soon();
   }
 
