@@ -40,6 +40,8 @@ export interface AgentParts {
   readonly store: Store;
   readonly kernel: Kernel;
   readonly tables: Tables;
+  /** Absent on a machine without IPv6. */
+  readonly ipv6Tables: Tables | undefined;
   readonly ipSets: IpSets;
   readonly kubernetes: KubernetesApi | undefined;
   readonly clock: Clock;
@@ -156,12 +158,13 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
 }
 
 const policyOf = (
-  { settings, tables, ipSets, log, clock }: AgentParts,
+  { settings, tables, ipv6Tables, ipSets, log, clock }: AgentParts,
   { node, nodeAddress }: Awaited<ReturnType<typeof startUp>>,
 ): PolicyEngine =>
   openPolicyEngine({
     node,
     tables,
+    ipv6Tables,
     ipSets,
     settings: { endpointToHostAction: settings.endpointToHostAction, ipipEnabled: false },
     nodeAddress: () => nodeAddress?.ip,

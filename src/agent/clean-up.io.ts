@@ -11,6 +11,8 @@ import { cleanUp as cleanUpPolicy } from './policy-engine.io.ts';
 export interface CleanUp {
   readonly kernel: Kernel;
   readonly tables: Tables;
+  /** Absent on a machine without IPv6. */
+  readonly ipv6Tables: Tables | undefined;
   readonly ipSets: IpSets;
   /** State directory and socket, e.g. `/var/lib/calico`. */
   readonly paths: readonly string[];
@@ -22,6 +24,7 @@ export interface CleanUp {
 export async function cleanUpNode({
   kernel,
   tables,
+  ipv6Tables,
   ipSets,
   paths,
   removeCni,
@@ -34,7 +37,8 @@ export async function cleanUpNode({
   }
   const routes = kernel.routes({ protocol: ROUTE_PROTOCOL.bird });
   kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
-  await cleanUpPolicy(tables, ipSets);
+  await cleanUpPolicy(tables, ipSets, 4);
+  if (ipv6Tables) await cleanUpPolicy(ipv6Tables, ipSets, 6);
   for (const path of paths) emptyFolder(path);
   log.info(
     { routes: routes.length },

@@ -1,6 +1,6 @@
 // The agent: CNI server, IPAM and policy of one node in one process. `agent.mjs` runs it;
 // `agent.mjs install-cni` and `agent.mjs cleanup` are the two short jobs of the same image.
-import { promises as fs } from 'node:fs';
+import { existsSync, promises as fs } from 'node:fs';
 import { systemClock } from '../base/clock.io.ts';
 import { type Log, openLog } from '../base/log.io.ts';
 import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
@@ -31,6 +31,7 @@ async function agent(log: Log): Promise<void> {
     store: openEtcdStore({ endpoints: settings.value.etcdEndpoints, log }),
     kernel: openKernel(process.env['CALICO_PROC_SYS_NET']),
     tables: await openTables({}),
+    ipv6Tables: await openIpv6Tables(),
     ipSets: await openIpSets({}),
     kubernetes: settings.value.kubernetes ? await openKubernetes() : undefined,
     clock: systemClock,
@@ -40,18 +41,24 @@ async function agent(log: Log): Promise<void> {
   });
 }
 
+const openIpv6Tables = async () =>
+  existsSync('/proc/net/if_inet6') ? openTables({ family: 6 }) : undefined;
+
 async function cleanup(log: Log): Promise<void> {
   const tables = await openTables({});
+  const ipv6Tables = await openIpv6Tables();
   const ipSets = await openIpSets({});
   await cleanUpNode({
     kernel: openKernel(process.env['CALICO_PROC_SYS_NET']),
     tables,
+    ipv6Tables,
     ipSets,
     paths: STATE_PATHS,
     removeCni: () => uninstallCni(process.env),
     log,
   });
   await tables.close();
+  await ipv6Tables?.close();
   await ipSets.close(); // with its own small set
 }
 

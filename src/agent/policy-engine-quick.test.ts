@@ -20,6 +20,7 @@ const open = (kernel: StrictKernel, extra: Partial<PolicyEngineOptions> = {}) =>
   openPolicyEngine({
     node: 'node1',
     tables: kernel.tables,
+    ipv6Tables: kernel.ipv6Tables,
     ipSets: kernel.ipSets,
     settings: { endpointToHostAction: 'RETURN', ipipEnabled: false },
     nodeAddress: () => ip('10.9.0.1'),

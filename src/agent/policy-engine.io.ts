@@ -1,19 +1,16 @@
-// The live policy engine of a node: takes in the datastore's changes, computes, and keeps the
-// kernel equal to the result. Everything that arrives while the kernel is being written waits for
-// the next round together. Nothing is written before the first snapshot; a refusal reads the
-// kernel back and tries again; foreign changes are found by reading back in turn and repaired.
-// When it cannot write, what stands in the kernel goes on to hold: unknown interfaces drop.
+// The live policy engine of a node: takes in the datastore's changes and keeps the kernel equal to
+// what follows from them, one loop for each address family (policy-engine/family-loop.io.ts). Nothing
+// is written before the first snapshot. A pod without an IPv6 address costs the second loop nothing.
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
-import { messageOf, OpError } from '../base/op-error.ts';
-import { pause } from '../base/pause.io.ts';
+import { OpError } from '../base/op-error.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
-import type { IpSets, TableName, Tables } from '../kernel/tables.ts';
-import type { Ip } from '../net/ip.ts';
+import type { IpSets, Tables } from '../kernel/tables.ts';
+import type { Family, Ip } from '../net/ip.ts';
 import { PolicyCalculator } from '../policy/calculate.ts';
 import { PolicyFeed } from '../policy/feed.ts';
 import type { PolicySettings } from '../policy/render/static-chains.ts';
-import { PolicyWriter } from '../policy/write/writer.io.ts';
+import { FamilyLoop } from './policy-engine/family-loop.io.ts';
 
 export { cleanUp } from '../policy/write/writer.io.ts';
 
@@ -45,6 +42,8 @@ export interface PolicyState {
 export interface PolicyEngineOptions {
   readonly node: string;
   readonly tables: Tables;
+  /** Absent: the machine has no IPv6, and no endpoint may have an address of it. */
+  readonly ipv6Tables?: Tables | undefined;
   readonly ipSets: IpSets;
   readonly settings: PolicySettings;
   readonly nodeAddress: () => Ip | undefined;
@@ -61,70 +60,48 @@ export interface PolicyEngineOptions {
   readonly putTimeoutMilliseconds?: number;
 }
 
-/** Tables read back in turn; the one that people flush most comes every second time. */
-const CHECKS: readonly TableName[] = ['filter', 'nat', 'filter', 'raw', 'filter', 'mangle'];
 const CHECK_MILLISECONDS = 5_000;
-/** Ip sets are read back every so many checks. */
-const CHECKS_PER_SET_CHECK = 18;
 const PUT_TIMEOUT_MILLISECONDS = 5_000;
-/** Steady changes may put the removal of surplus rules off for so long. */
-const SETTLE_MILLISECONDS_MAX = 10_000;
-/** So many left-over endpoints make every commit dearer than their removal is. */
-const SURPLUS_MAX = 64;
-const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 
 export function openPolicyEngine(options: PolicyEngineOptions): PolicyEngine {
   return new Engine(options);
-}
-
-type Reason = 'change' | 'check' | 'settle';
-
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (cause: OpError) => void;
 }
 
 class Engine implements PolicyEngine {
   private readonly options: PolicyEngineOptions;
   private readonly calculator: PolicyCalculator;
   private readonly feed: PolicyFeed;
-  private readonly writer: PolicyWriter;
-  private readonly first = Promise.withResolvers<void>();
-  private readonly waiters = new Set<Waiter>();
-  private readonly stop = new AbortController();
-  private readonly checks: NodeJS.Timeout;
-  private checkCount = 0;
-  /** Looks at the kernel that had to wait for a round under way or for quiet. */
-  private checksDue = 0;
-  private begun = false;
-  private dirty = false;
-  /** What the next round is for. */
-  private next: Reason = 'change';
-  private written = false;
-  private running: Promise<void> | undefined;
-  private problem: string | undefined;
-  private counts = { chains: 0, ipSets: 0 };
+  private readonly ipv4: FamilyLoop;
+  private readonly ipv6: FamilyLoop | undefined;
   private reported = '';
-  private settling: NodeJS.Timeout | undefined;
-  private unsettledSince: number | undefined;
-  /** Endpoints that went since the last whole. */
-  private surplus = 0;
 
   constructor(options: PolicyEngineOptions) {
     this.options = options;
-    const { node, settings, nodeAddress, checkMilliseconds = CHECK_MILLISECONDS } = options;
-    this.calculator = new PolicyCalculator({ node, family: 4, settings, nodeAddress });
+    const { node, settings, nodeAddress, tables, ipv6Tables } = options;
+    this.calculator = new PolicyCalculator({ node, settings, nodeAddress });
     this.feed = new PolicyFeed(this.calculator, node);
-    this.writer = new PolicyWriter(options.tables, options.ipSets);
-    this.checks = setInterval(() => this.check(), checkMilliseconds);
-    this.checks.unref();
-    this.first.promise.catch(() => undefined);
+    this.ipv4 = this.loop(4, tables);
+    this.ipv6 = ipv6Tables && this.loop(6, ipv6Tables);
+  }
+
+  private loop(family: Family, tables: Tables): FamilyLoop {
+    const { options } = this;
+    return new FamilyLoop({
+      family,
+      calculator: this.calculator.of(family),
+      tables,
+      ipSets: options.ipSets,
+      log: options.log,
+      checkMilliseconds: options.checkMilliseconds ?? CHECK_MILLISECONDS,
+      settleMilliseconds: options.settleMilliseconds ?? 0,
+      onWritten: () => this.report(),
+    });
   }
 
   snapshot(items: readonly KeyValue[]): void {
     this.feed.snapshot(items);
-    this.begun = true;
-    this.wake();
+    this.ipv4.begin();
+    this.ipv6?.begin();
   }
 
   changes(changes: readonly Change[]): void {
@@ -133,153 +110,60 @@ class Engine implements PolicyEngine {
 
   putEndpoint(key: string, value: string, revision = 0n, milliseconds?: number): Promise<void> {
     this.feed.putEndpoint(key, value, revision);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter: Waiter = { resolve, reject };
     const { putTimeoutMilliseconds = PUT_TIMEOUT_MILLISECONDS } = this.options;
     const limit = milliseconds ?? putTimeoutMilliseconds;
-    const timer = setTimeout(() => {
-      this.waiters.delete(waiter);
-      const why = this.problem ?? 'the rules were not written in time';
-      reject(new OpError(`program policy of ${key}`, why));
-    }, limit);
-    this.waiters.add(waiter);
-    this.wake();
-    const done = promise.finally(() => clearTimeout(timer));
+    const both = [this.ipv4.write(key, limit), this.writeIpv6(key, limit)];
+    const done = Promise.all(both).then(() => undefined);
     // A caller that has failed meanwhile does not look at it any more.
     done.catch(() => undefined);
     return done;
   }
 
+  private async writeIpv6(key: string, limit: number): Promise<void> {
+    if (!this.calculator.hasIpv6(key)) return this.wakeIpv6();
+    if (!this.ipv6) throw new OpError(`program policy of ${key}`, 'this machine has no IPv6');
+    await this.ipv6.write(key, limit);
+  }
+
   removeEndpoint(key: string): void {
+    const hadIpv6 = this.calculator.hasIpv6(key);
     if (!this.feed.removeEndpoint(key)) return;
-    this.surplus++;
+    this.ipv4.endpointGone();
+    if (hadIpv6) this.ipv6?.endpointGone();
     this.wake();
   }
 
-  inSync(): Promise<void> {
-    return this.first.promise;
+  private wake(): void {
+    this.ipv4.wake();
+    this.wakeIpv6();
   }
 
+  private wakeIpv6(): void {
+    if (this.calculator.of(6).isStale) this.ipv6?.wake();
+  }
+
+  async inSync(): Promise<void> {
+    await this.ipv4.inSync();
+    // Where it cannot be written, pods of IPv4 need not wait for it; state() and the log tell.
+    await this.ipv6?.wasTried();
+  }
+
+  // A machine whose IPv6 tables cannot be written serves IPv4; it is not ready for IPv6's pods.
   state(): PolicyState {
-    const { problem } = this;
+    const { ipv4, ipv6 } = this;
+    const loops = ipv6 && (ipv6.written || this.calculator.needsIpv6) ? [ipv4, ipv6] : [ipv4];
+    const problem = loops.map((loop) => loop.problem).find((text) => text !== undefined);
+    const sum = (of: 'chains' | 'ipSets') => ipv4.counts[of] + (ipv6?.counts[of] ?? 0);
     return {
-      ready: this.written && problem === undefined,
+      ready: loops.every(({ written }) => written) && problem === undefined,
       ...(problem === undefined ? {} : { problem }),
-      ...this.counts,
+      chains: sum('chains'),
+      ipSets: sum('ipSets'),
     };
   }
 
   async close(): Promise<void> {
-    clearInterval(this.checks);
-    clearTimeout(this.settling);
-    this.stop.abort();
-    await this.running;
-    const gone = new OpError('policy engine', 'the agent stops');
-    for (const waiter of this.waiters) waiter.reject(gone);
-    this.waiters.clear();
-    if (!this.written) this.first.reject(gone);
-  }
-
-  private check(): void {
-    if (!this.written) return;
-    this.checksDue = Math.min(this.checksDue + 1, CHECKS.length);
-    if (!this.running && !this.settling) this.look();
-  }
-
-  private look(): void {
-    for (; this.checksDue > 0; this.checksDue--) {
-      this.writer.doubtTable(CHECKS[this.checkCount % CHECKS.length]!);
-      if (++this.checkCount % CHECKS_PER_SET_CHECK === 0) this.writer.doubtSets();
-    }
-    this.wake('check');
-  }
-
-  private wake(reason: Reason = 'change'): void {
-    this.dirty = true;
-    if (reason !== 'change') this.next = reason; // also for the round after the one under way
-    if (!this.begun || this.running || this.stop.signal.aborted) return;
-    this.running = this.run();
-  }
-
-  private async run(): Promise<void> {
-    let retryMilliseconds = RETRY_MILLISECONDS.first;
-    while (this.dirty && !this.stop.signal.aborted) {
-      this.dirty = false;
-      const why = this.next;
-      this.next = 'change';
-      const waiting = [...this.waiters];
-      try {
-        const commits = await this.round(why);
-        if (why === 'check' && commits > 0)
-          this.options.log.warn('rules or sets of ours were changed by others; repaired');
-        retryMilliseconds = RETRY_MILLISECONDS.first;
-        this.resolve(waiting);
-        if (why !== 'change') await this.writer.destroyUnused();
-        // Steady changes leave no time without a round or a settling: the whole is the time to look.
-        if (this.checksDue > 0 && (why !== 'change' || !this.settling)) this.look();
-      } catch (cause) {
-        this.problem = messageOf(cause);
-        this.options.log.error({ cause: this.problem }, 'policy not written; trying again');
-        this.dirty = true;
-        // Additions count from the last answer, not from what was written: the whole goes again.
-        this.next = why === 'change' ? 'settle' : why;
-        await pause(retryMilliseconds, this.stop.signal);
-        retryMilliseconds = Math.min(2 * retryMilliseconds, RETRY_MILLISECONDS.max);
-      }
-    }
-    // In the same turn as the loop's last look at `dirty`, so that no wake is lost.
-    this.running = undefined;
-  }
-
-  private resolve(waiting: readonly Waiter[]): void {
-    for (const waiter of waiting) {
-      this.waiters.delete(waiter);
-      waiter.resolve();
-    }
-  }
-
-  private async round(why: Reason): Promise<number> {
-    const { settleMilliseconds = 0 } = this.options;
-    const quick = why === 'change' && this.written && settleMilliseconds > 0;
-    const added = quick ? await this.add() : undefined;
-    const commits = added ?? (await this.whole());
-    if (quick) this.settleAfter(settleMilliseconds);
-    this.problem = undefined;
-    this.written = true;
-    this.first.resolve();
-    this.report();
-    return commits;
-  }
-
-  /** Undefined: it takes more than additions. */
-  private async add(): Promise<number | undefined> {
-    const additions = this.calculator.additions();
-    return additions && (await this.writer.add(additions));
-  }
-
-  private async whole(): Promise<number> {
-    const desired = this.calculator.desired();
-    this.surplus = 0;
-    const commits = await this.writer.apply(desired);
-    this.counts = { chains: this.writer.chainCount(), ipSets: desired.ipSets.size };
-    return commits;
-  }
-
-  // Each change puts it off, to a limit; a round that is whole anyway makes it needless.
-  private settleAfter(milliseconds: number): void {
-    clearTimeout(this.settling);
-    this.settling = undefined;
-    this.unsettledSince ??= performance.now();
-    const patience = this.surplus < SURPLUS_MAX ? SETTLE_MILLISECONDS_MAX : 0;
-    const left = this.unsettledSince + patience - performance.now();
-    if (left > 0) this.settling = setTimeout(() => this.settle(), Math.min(milliseconds, left));
-    else this.settle(); // a timer of no time would be put off by the next change
-  }
-
-  private settle(): void {
-    this.settling = undefined;
-    this.unsettledSince = undefined;
-    this.wake('settle');
+    await Promise.all([this.ipv4.close(), this.ipv6?.close()]);
   }
 
   private report(): void {

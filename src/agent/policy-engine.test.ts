@@ -6,6 +6,7 @@ import pino from 'pino';
 import { systemClock } from '../base/clock.io.ts';
 import { OpError } from '../base/op-error.ts';
 import type { KeyValue } from '../datastore/store.ts';
+import type { Tables } from '../kernel/tables.ts';
 import { ip } from '../net/ip.ts';
 import { type Operation, operation, outcomeOf } from '../policy/world.cases.ts';
 import { cleanUp, openPolicyEngine, type PolicyEngineOptions } from './policy-engine.io.ts';
@@ -15,6 +16,7 @@ const open = (kernel: StrictKernel, extra: Partial<PolicyEngineOptions> = {}) =>
   openPolicyEngine({
     node: 'node1',
     tables: kernel.tables,
+    ipv6Tables: kernel.ipv6Tables,
     ipSets: kernel.ipSets,
     settings: { endpointToHostAction: 'RETURN', ipipEnabled: false },
     nodeAddress: () => ip('10.9.0.1'),
@@ -33,11 +35,11 @@ const asChange = (change: Operation) =>
 
 const endpointKey = (pod: string): string =>
   `/calico/resources/v3/projectcalico.org/workloadendpoints/ns/node1-k8s-${pod}-eth0`;
-const endpoint = (pod: string): string =>
+const endpoint = (pod: string, ...more: readonly string[]): string =>
   JSON.stringify({
     kind: 'WorkloadEndpoint',
     metadata: { name: `node1-k8s-${pod}-eth0`, namespace: 'ns' },
-    spec: { node: 'node1', interfaceName: `cali${pod}`, ipNetworks: ['10.1.0.1/32'] },
+    spec: { node: 'node1', interfaceName: `cali${pod}`, ipNetworks: ['10.1.0.1/32', ...more] },
   });
 
 test('the kernel after any changes is that of a fresh start, and never without our hooks', async () => {
@@ -102,7 +104,7 @@ test('nothing is written before the first snapshot; a restart writes nothing', a
   engine.snapshot([]);
   await put;
   assert.ok(kernel.chains.get('filter')!.has('cali-tw-calia'));
-  assert.deepEqual(engine.state(), { ready: true, chains: 28, ipSets: 3 });
+  assert.deepEqual(engine.state(), { ready: true, chains: 48, ipSets: 6 });
   await engine.close();
   const { commits } = kernel;
   const restarted = open(kernel);
@@ -196,6 +198,72 @@ test('what others flush is repaired', async () => {
   await engine.close();
 });
 
+const chainsOf6 = (kernel: StrictKernel) => kernel.ipv6Chains.get('filter')!;
+const IPV6 = 'fd00::1/128';
+
+test('IPv6: an address brings the chains before the answer; without one the interface is unknown', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel);
+  engine.snapshot([]);
+  await engine.inSync();
+  assert.match(chainsOf6(kernel).get('cali-from-wl-dispatch')!.at(-1)!, /DROP$/);
+  const commits = kernel.commits;
+  await engine.putEndpoint(endpointKey('a'), endpoint('a'));
+  assert.equal(kernel.commits, commits + 1, 'one commit, for IPv4');
+  assert.ok(!chainsOf6(kernel).has('cali-tw-calia'));
+  await engine.putEndpoint(endpointKey('a'), endpoint('a', IPV6));
+  assert.ok(chainsOf6(kernel).has('cali-tw-calia'));
+  assert.ok(kernel.chains.get('filter')!.has('cali-tw-calia'));
+  await engine.putEndpoint(endpointKey('a'), endpoint('a'));
+  while (chainsOf6(kernel).has('cali-tw-calia')) await setImmediate();
+  await engine.close();
+});
+
+test('IPv6 tables that refuse: IPv4 goes on, and nobody gets an IPv6 address without rules', async () => {
+  const kernel = new StrictKernel();
+  let refuses = true;
+  const ipv6Tables: Tables = {
+    ...kernel.ipv6Tables,
+    commit: async (transaction) => {
+      if (refuses) throw new OpError('ip6tables-restore', 'no such table');
+      return kernel.ipv6Tables.commit(transaction);
+    },
+  };
+  const engine = open(kernel, { ipv6Tables, putTimeoutMilliseconds: 50 });
+  engine.snapshot([]);
+  await engine.inSync();
+  await engine.putEndpoint(endpointKey('a'), endpoint('a'));
+  assert.equal(engine.state().ready, true);
+  await assert.rejects(engine.putEndpoint(endpointKey('b'), endpoint('b', IPV6)), /no such table/);
+  assert.match(engine.state().problem!, /no such table/);
+  refuses = false;
+  await engine.putEndpoint(endpointKey('b'), endpoint('b', IPV6), 0n, 5_000);
+  assert.equal(engine.state().ready, true);
+  await engine.close();
+});
+
+test('a machine without IPv6 refuses an endpoint with an address of it', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel, { ipv6Tables: undefined });
+  engine.snapshot([]);
+  await engine.inSync();
+  await engine.putEndpoint(endpointKey('a'), endpoint('a'));
+  await assert.rejects(engine.putEndpoint(endpointKey('b'), endpoint('b', IPV6)), /has no IPv6/);
+  await engine.close();
+});
+
+test('what others flush in IPv6’s tables is repaired as well', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel, { checkMilliseconds: 1 });
+  engine.snapshot([{ key: endpointKey('a'), value: endpoint('a', IPV6), revision: 1n }]);
+  await engine.inSync();
+  const before = kernel.text();
+  for (const name of chainsOf6(kernel).keys()) chainsOf6(kernel).set(name, []);
+  while (chainsOf6(kernel).get('FORWARD')!.length === 0) await setTimeout(1);
+  assert.deepEqual(kernel.text(), before);
+  await engine.close();
+});
+
 test('cleanUp leaves nothing of ours and all of others', async () => {
   const kernel = new StrictKernel();
   kernel.chains.get('filter')!.set('FORWARD', ['-j USER']);
@@ -208,10 +276,11 @@ test('cleanUp leaves nothing of ours and all of others', async () => {
   });
   const before = kernel.text();
   const engine = open(kernel);
-  engine.snapshot([{ key: endpointKey('a'), value: endpoint('a'), revision: 1n }]);
+  engine.snapshot([{ key: endpointKey('a'), value: endpoint('a', 'fd00::1/128'), revision: 1n }]);
   await engine.inSync();
   await engine.close();
   assert.notDeepEqual(kernel.text(), before);
-  await cleanUp(kernel.tables, kernel.ipSets);
+  await cleanUp(kernel.tables, kernel.ipSets, 4);
+  await cleanUp(kernel.ipv6Tables, kernel.ipSets, 6);
   assert.deepEqual(kernel.text(), before);
 });

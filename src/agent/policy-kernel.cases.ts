@@ -12,8 +12,19 @@ const KERNEL_CHAINS: Readonly<Record<TableName, readonly string[]>> = {
   filter: ['INPUT', 'FORWARD', 'OUTPUT'],
 };
 
+type Chains = Map<TableName, Map<string, string[]>>;
+
+const emptyTables = (): Chains =>
+  new Map(
+    Object.entries(KERNEL_CHAINS).map(([table, names]) => [
+      table as TableName,
+      new Map(names.map((name) => [name, []])),
+    ]),
+  );
+
 export class StrictKernel {
-  readonly chains = new Map<TableName, Map<string, string[]>>();
+  readonly chains = emptyTables();
+  readonly ipv6Chains = emptyTables();
   readonly sets = new Map<string, IpSet & { readonly members: Set<string> }>();
   commits = 0;
   refuse = 0;
@@ -21,24 +32,24 @@ export class StrictKernel {
   /** Called with every table as it stands after a transaction. */
   onCommit: (table: TableName, chains: ReadonlyMap<string, readonly string[]>) => void = () => {};
 
-  constructor() {
-    for (const [table, names] of Object.entries(KERNEL_CHAINS))
-      this.chains.set(table as TableName, new Map(names.map((name) => [name, []])));
-  }
+  readonly tables = this.tablesOf(this.chains);
+  readonly ipv6Tables = this.tablesOf(this.ipv6Chains);
 
-  readonly tables: Tables = {
-    read: async (table) => structuredClone(this.chains.get(table)!),
-    commit: async ({ table, lines }) => {
-      await this.gate('iptables-restore');
-      const next = structuredClone(this.chains.get(table)!);
-      for (const line of lines) edit(next, line);
-      this.check(next);
-      this.chains.set(table, next);
-      this.commits++;
-      this.onCommit(table, next);
-    },
-    close: async () => undefined,
-  };
+  private tablesOf(chains: Chains): Tables {
+    return {
+      read: async (table) => structuredClone(chains.get(table)!),
+      commit: async ({ table, lines }) => {
+        await this.gate('iptables-restore');
+        const next = structuredClone(chains.get(table)!);
+        for (const line of lines) edit(next, line);
+        this.check(next, chains === this.chains ? 'inet' : 'inet6');
+        chains.set(table, next);
+        this.commits++;
+        this.onCommit(table, next);
+      },
+      close: async () => undefined,
+    };
+  }
 
   readonly ipSets: IpSets = {
     read: async (prefix) =>
@@ -69,15 +80,17 @@ export class StrictKernel {
   dropUnusedSets(): void {
     const rules = this.rules();
     for (const name of this.sets.keys())
-      if (/^cali40[ns]:/.test(name) && !rules.some((rule) => rule.includes(` ${name} `)))
+      if (/^cali[46]0[ns]:/.test(name) && !rules.some((rule) => rule.includes(` ${name} `)))
         this.sets.delete(name);
   }
 
   /** Everything as sorted text. */
   text(): readonly string[] {
-    const tables = [...this.chains].flatMap(([table, chains]) =>
-      [...chains].map(([name, rules]) => `${table} ${name}: ${rules.join('; ')}`),
-    );
+    const textOf = (all: Chains, family: string) =>
+      [...all].flatMap(([table, chains]) =>
+        [...chains].map(([name, rules]) => `${family}${table} ${name}: ${rules.join('; ')}`),
+      );
+    const tables = [...textOf(this.chains, ''), ...textOf(this.ipv6Chains, 'ipv6 ')];
     const sets = [...this.sets.values()].map(
       ({ name, type, members }) => `${name} ${type} ${[...members].sort().join(' ')}`,
     );
@@ -85,7 +98,8 @@ export class StrictKernel {
   }
 
   private rules(): readonly string[] {
-    return [...this.chains.values()].flatMap((chains) => [...chains.values()].flat());
+    const tables = [...this.chains.values(), ...this.ipv6Chains.values()];
+    return tables.flatMap((chains) => [...chains.values()].flat());
   }
 
   private async gate(op: string): Promise<void> {
@@ -95,12 +109,12 @@ export class StrictKernel {
     throw new OpError(op, 'line 1 failed');
   }
 
-  private check(chains: ReadonlyMap<string, readonly string[]>): void {
+  private check(chains: ReadonlyMap<string, readonly string[]>, family: 'inet' | 'inet6'): void {
     for (const rule of [...chains.values()].flat()) {
       const target = /--(?:jump|goto) (cali-\S+)/.exec(rule)?.[1];
       assert.ok(!target || chains.has(target), `unknown chain ${target}`);
       for (const [, set] of rule.matchAll(/--match-set (\S+)/g))
-        assert.ok(this.sets.has(set!), `unknown set ${set}`);
+        assert.equal(this.sets.get(set!)?.family, family, `unknown set ${set}`);
     }
   }
 }

@@ -10,7 +10,6 @@ import { operation, outcomeOf } from './world.cases.ts';
 const calculator = (): PolicyCalculator =>
   new PolicyCalculator({
     node: 'node1',
-    family: 4,
     settings: { endpointToHostAction: 'RETURN', ipipEnabled: true },
     nodeAddress: () => ip('10.9.0.1'),
   });
@@ -37,11 +36,11 @@ test('the result depends on the state alone, not on how it came about', () => {
           if (change.kind === 'put') incremental.put(change.key, change.value);
           else incremental.remove(change.key);
         }
-        incremental.desired();
+        incremental.of(4).desired();
       }
       const fresh = calculator();
       for (const [key, value] of outcomeOf(batches.flat())) fresh.put(key, value);
-      assert.deepEqual(textOf(incremental.desired()), textOf(fresh.desired()));
+      assert.deepEqual(textOf(incremental.of(4).desired()), textOf(fresh.of(4).desired()));
       assert.deepEqual([...incremental.problems()].sort(), [...fresh.problems()].sort());
     }),
     { numRuns: 300 },
@@ -53,7 +52,7 @@ test('every chain that a rule names exists, and every set', () => {
     fc.property(fc.array(operation, { maxLength: 30 }), (operations) => {
       const one = calculator();
       for (const [key, value] of outcomeOf(operations)) one.put(key, value);
-      const { tables, ipSets } = one.desired();
+      const { tables, ipSets } = one.of(4).desired();
       for (const { chains } of tables.values()) {
         for (const { text } of [...chains.values()].flatMap(({ rules }) => rules)) {
           const target = /--(?:jump|goto) (cali-\S+)/.exec(text)?.[1];
@@ -75,7 +74,7 @@ const endpoint = (extra: object = {}): string =>
     metadata: { name: 'node1-k8s-a-eth0', namespace: 'default', labels: { 'pcns.team': 'red' } },
     spec: { node: 'node1', interfaceName: 'cali1', ipNetworks: ['10.1.0.1/32'], ...extra },
   });
-const chainsOf = (one: PolicyCalculator) => one.desired().tables.get('filter')!.chains;
+const chainsOf = (one: PolicyCalculator) => one.of(4).desired().tables.get('filter')!.chains;
 const texts = (one: PolicyCalculator, chain: string): readonly string[] =>
   chainsOf(one)
     .get(chain)!
@@ -84,26 +83,26 @@ const texts = (one: PolicyCalculator, chain: string): readonly string[] =>
 test('additions: the chains of a new endpoint; none for one that only got its address or went', () => {
   const one = calculator();
   one.put(ENDPOINT, endpoint({ ipNetworks: [] }));
-  assert.equal(one.additions(), undefined, 'the whole goes first');
-  one.desired();
+  assert.equal(one.of(4).additions(), undefined, 'the whole goes first');
+  one.of(4).desired();
   one.put(ENDPOINT, endpoint());
-  assert.deepEqual(one.additions()?.chains, []);
+  assert.deepEqual(one.of(4).additions()?.chains, []);
   const other = ENDPOINT.replace('-a-', '-b-');
   one.put(other, endpoint({ interfaceName: 'cali2' }));
-  const added = one.additions()!;
+  const added = one.of(4).additions()!;
   assert.deepEqual(added.interfaces, ['cali2']);
-  const desired = one.desired().tables.get('filter')!.chains;
+  const desired = one.of(4).desired().tables.get('filter')!.chains;
   assert.ok(added.chains.some(({ name }) => name === 'cali-tw-cali2'));
   for (const chain of added.chains) assert.deepEqual(chain, desired.get(chain.name));
   one.remove(other);
-  assert.deepEqual(one.additions()?.interfaces, []);
-  assert.equal(one.desired().tables.get('filter')!.chains.has('cali-tw-cali2'), false);
+  assert.deepEqual(one.of(4).additions()?.interfaces, []);
+  assert.equal(one.of(4).desired().tables.get('filter')!.chains.has('cali-tw-cali2'), false);
 });
 
 test('a policy that applies to an endpoint here takes more than additions, another does not', () => {
   const one = calculator();
   one.put(ENDPOINT, endpoint().replace('pcns.team', 'team'));
-  one.desired();
+  one.of(4).desired();
   const policy = (selector: string) =>
     JSON.stringify({
       kind: 'GlobalNetworkPolicy',
@@ -111,9 +110,9 @@ test('a policy that applies to an endpoint here takes more than additions, anoth
       spec: { selector, types: ['Ingress'] },
     });
   one.put(`${R}globalnetworkpolicies/g`, policy("team == 'blue'"));
-  assert.ok(one.additions());
+  assert.ok(one.of(4).additions());
   one.put(`${R}globalnetworkpolicies/g`, policy("team == 'red'"));
-  assert.equal(one.additions(), undefined);
+  assert.equal(one.of(4).additions(), undefined);
 });
 
 test('a profile that does not exist closes the endpoint', () => {
@@ -254,7 +253,7 @@ test('whatever is stored, nothing throws and every rule is one line of known wor
           const metadata = { name: 'x', labels: { a: spec['port'], b: spec['name'] } };
           one.put(R + path, JSON.stringify({ kind, metadata, spec: { ...spec, ...more } }));
         }
-        const { tables, ipSets } = one.desired();
+        const { tables, ipSets } = one.of(4).desired();
         for (const { chains } of tables.values())
           for (const { name, rules } of chains.values())
             for (const { text } of rules) assert.match(`${name} ${text}`, /^[ -~]+$/);

@@ -1,61 +1,44 @@
-// From datastore state to kernel state. Fed change by change; `desired()` answers for the state as
-// it is now, never for how it came about. Equal parts come back as the same objects, so that the
-// comparison with the kernel costs little when little has changed.
-import type { TableName } from '../kernel/tables.ts';
+// From datastore state to kernel state. Fed change by change; each family's answers (family-calculator.ts)
+// are for the state as it is now, never for how it came about. Equal parts come back as the same
+// objects, so that the comparison with the kernel costs little when little has changed.
 import type { Family, Ip } from '../net/ip.ts';
-import {
-  type Additions,
-  type Desired,
-  type DesiredSet,
-  type DesiredTable,
-  renderHooks,
-  TABLES,
-} from './desired.ts';
+import { definitionsOf, FamilyCalculator, type Known } from './family-calculator.ts';
 import { type ActiveEndpoint, LocalEndpoints } from './local-endpoints.ts';
-import type { ParsedRule, SetDefinition } from './parsed-rule.ts';
-import { FilterRenderer } from './render/filter-chains.ts';
 import { fullName } from './render/policy-chains.ts';
-import { renderChain } from './render/rule.ts';
-import { type PolicySettings, staticChains } from './render/static-chains.ts';
-import type { Policy, Profile } from './resources.ts';
+import type { PolicySettings } from './render/static-chains.ts';
 import { SetIndex } from './set-index.ts';
-import { fixedSets, netSet, portSet } from './sets.ts';
 import { World, type WorldChange } from './world.ts';
 
 export interface CalculatorOptions {
   readonly node: string;
-  readonly family: Family;
   readonly settings: PolicySettings;
   readonly nodeAddress: () => Ip | undefined;
 }
 
 export class PolicyCalculator {
-  private readonly options: CalculatorOptions;
-  private readonly world: World;
+  private readonly node: string;
+  private readonly world = new World();
   private readonly index: SetIndex;
   private readonly local: LocalEndpoints;
-  private readonly filter: FilterRenderer;
-  /** What does not depend on any endpoint. */
-  private readonly fixed: ReadonlyMap<TableName, DesiredTable>;
-  /** Keys of local endpoints that are new or made of something else since the last answer. */
-  private readonly fresh = new Set<string>();
-  private onlyFresh = false;
-  private rendered:
-    | { readonly active: readonly ActiveEndpoint[]; readonly filter: DesiredTable }
-    | undefined;
+  private readonly families: Readonly<Record<Family, FamilyCalculator>>;
+  /** The endpoints whose sets the index keeps. */
+  private activated: readonly ActiveEndpoint[] | undefined;
 
-  constructor(options: CalculatorOptions) {
-    this.options = options;
-    this.world = new World(options.family);
-    this.index = new SetIndex((name) => this.world.profiles.get(name)?.labels);
-    this.local = new LocalEndpoints(this.world);
-    const { family, settings } = options;
-    this.filter = new FilterRenderer(family, (tier) => this.world.tier(tier).defaultAction);
-    const fixed = (table: TableName) =>
-      staticChains(table, family, settings).map((c) => [c.name, renderChain(c)] as const);
-    this.fixed = new Map(
-      TABLES.map((table) => [table, { ...renderHooks(table), chains: new Map(fixed(table)) }]),
-    );
+  constructor({ node, settings, nodeAddress }: CalculatorOptions) {
+    const { world } = this;
+    this.node = node;
+    const index = new SetIndex((name) => world.profiles.get(name)?.labels);
+    const local = new LocalEndpoints(world);
+    this.index = index;
+    this.local = local;
+    const activate = () => this.activate();
+    const known: Known = { settings, nodeAddress, world, index, local, activate };
+    this.families = { 4: new FamilyCalculator(4, known), 6: new FamilyCalculator(6, known) };
+  }
+
+  /** What the tables and sets of a family shall hold. */
+  of(family: Family): FamilyCalculator {
+    return this.families[family];
   }
 
   /** Takes in a stored value; false when it changes nothing here. */
@@ -69,31 +52,57 @@ export class PolicyCalculator {
   }
 
   private take(key: string, change: WorldChange | undefined): boolean {
-    switch (change?.kind) {
+    if (!change) return false;
+    const both = Object.values(this.families);
+    if (this.mattersToOthers(key, change)) for (const family of both) family.othersChanged();
+    for (const family of both) family.changed(change.kind === 'other');
+    return true;
+  }
+
+  /** Whether more than a local endpoint's own chains, or an address, is different now. */
+  private mattersToOthers(key: string, change: WorldChange): boolean {
+    switch (change.kind) {
       case 'endpoint':
         this.index.putItem(key, change.now);
-        if (change.now.node !== this.options.node) this.local.remove(key);
-        else if (this.local.put(key, change.now)) this.fresh.add(key);
-        break;
+        if (change.now.node !== this.node) this.local.remove(key);
+        else if (this.local.put(key, change.now))
+          for (const family of Object.values(this.families)) family.endpointChanged(key);
+        return false;
       case 'networkSet':
         this.index.putItem(key, change.now);
-        break;
+        return false;
       case 'itemGone':
         this.index.removeItem(key);
         this.local.remove(key);
-        break;
+        return false;
       case 'policy':
-        if (this.local.policyChanged(change.before, change.now)) this.onlyFresh = false;
-        break;
+        return this.local.policyChanged(change.before, change.now);
       case 'profile':
         this.index.profileChanged(change.name);
-        if (this.local.profileChanged(change.name)) this.onlyFresh = false;
-        break;
+        return this.local.profileChanged(change.name);
       case 'tier':
         this.local.tiersChanged();
-        this.onlyFresh = false;
+        return true;
+      case 'other':
+        return false;
     }
-    return change !== undefined;
+  }
+
+  private activate(): void {
+    const active = this.local.active();
+    if (this.activated === active) return;
+    this.index.activate(definitionsOf(active));
+    this.activated = active;
+  }
+
+  /** Whether a stored endpoint has an IPv6 address. */
+  hasIpv6(key: string): boolean {
+    return this.world.endpoints.get(key)?.hasIpv6 ?? false;
+  }
+
+  /** Whether an endpoint of this node has an IPv6 address. */
+  get needsIpv6(): boolean {
+    return this.local.ipv6Count > 0;
   }
 
   /** The keys that are held. */
@@ -107,79 +116,4 @@ export class PolicyCalculator {
       policy.problems.map((problem) => `${policy.kind} ${fullName(policy)}: ${problem}`),
     );
   }
-
-  /** Everything that the kernel shall hold. */
-  desired(): Desired {
-    this.fresh.clear();
-    this.onlyFresh = true;
-    const active = this.local.active();
-    const tables = new Map(this.fixed).set('filter', this.filterTable(active));
-    return { tables, ipSets: this.ipSets(active) };
-  }
-
-  /**
-   * What the endpoints that came since the last answer need, for a kernel that holds the rest;
-   * endpoints that went are left for `desired`. Undefined when more than endpoints has changed.
-   */
-  additions(): Additions | undefined {
-    if (!this.onlyFresh) return undefined;
-    const active = this.local.active();
-    const winners = new Set(active); // of two endpoints on one interface one is active
-    const fresh = [...this.fresh]
-      .flatMap((key) => this.local.activeOf(key) ?? [])
-      .filter((endpoint) => winners.has(endpoint));
-    this.fresh.clear();
-    return {
-      chains: fresh.flatMap((endpoint) => this.filter.chainsOf(endpoint)),
-      interfaces: fresh.map(({ interfaceName }) => interfaceName),
-      ipSets: this.ipSets(active),
-    };
-  }
-
-  // The same object as before when no endpoint's chains have changed.
-  private filterTable(active: readonly ActiveEndpoint[]): DesiredTable {
-    const known = this.rendered;
-    if (known?.active === active) return known.filter;
-    const fixed = this.fixed.get('filter')!;
-    const filter = { ...fixed, chains: new Map([...fixed.chains, ...this.filter.render(active)]) };
-    this.rendered = { active, filter };
-    return filter;
-  }
-
-  private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {
-    const { family, settings } = this.options;
-    const definitions = definitionsOf(active);
-    this.index.activate(definitions);
-    const sets = [
-      ...fixedSets({
-        family,
-        pools: [...this.world.pools.values()],
-        hosts: settings.ipipEnabled ? [...this.world.nodes.values()] : undefined,
-        nodeAddress: this.options.nodeAddress(),
-      }),
-      ...[...definitions].map(([id, { port }]) =>
-        (port ? portSet : netSet)(family, id, this.index.members(id)),
-      ),
-    ];
-    return new Map(sets.map((set) => [set.meta.name, set]));
-  }
 }
-
-function definitionsOf(active: readonly ActiveEndpoint[]): ReadonlyMap<string, SetDefinition> {
-  const owners = new Set<Policy | Profile>();
-  for (const { policies, profiles } of active)
-    for (const owner of [...policies, ...profiles]) owners.add(owner);
-  const definitions = new Map<string, SetDefinition>();
-  for (const { ingress = [], egress = [] } of owners)
-    for (const rule of [...ingress, ...egress])
-      for (const set of setsOf(rule)) definitions.set(set.id, set);
-  return definitions;
-}
-
-const setsOf = ({ source, destination }: ParsedRule): readonly SetDefinition[] =>
-  [source, destination].flatMap(({ sets, notSets, portSets, notPortSets }) => [
-    ...sets,
-    ...notSets,
-    ...portSets,
-    ...notPortSets,
-  ]);

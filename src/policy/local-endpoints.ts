@@ -10,6 +10,7 @@ import type { World } from './world.ts';
 /** An endpoint with everything its chains are made of, in order. */
 export interface ActiveEndpoint {
   readonly interfaceName: string;
+  readonly hasIpv6: boolean;
   readonly policies: readonly Policy[];
   readonly profiles: readonly Profile[];
 }
@@ -26,12 +27,14 @@ export class LocalEndpoints {
   private readonly byKey = new Map<string, LocalEndpoint>();
   /** Undefined: some endpoint came, went or is made of something else. */
   private all: readonly ActiveEndpoint[] | undefined;
+  /** How many have an IPv6 address. */
+  ipv6Count = 0;
 
   constructor(world: World) {
     this.world = world;
   }
 
-  /** False: it is made of the same as before; only its addresses may have changed. */
+  /** False: it is made of the same as before; only addresses may have changed. */
   put(key: string, endpoint: Endpoint): boolean {
     const inherited = endpoint.profiles.map((name) => this.world.profiles.get(name)?.labels);
     const labels = labelsOf(endpoint.labels, inherited);
@@ -40,12 +43,17 @@ export class LocalEndpoints {
     const before = this.byKey.get(key);
     const active = before && sameChains(before, endpoint, policies) ? before.active : undefined;
     this.byKey.set(key, { endpoint, policies, active });
+    this.ipv6Count += Number(endpoint.hasIpv6) - Number(before?.endpoint.hasIpv6 ?? false);
     if (!active) this.all = undefined;
     return active === undefined;
   }
 
   remove(key: string): void {
-    if (this.byKey.delete(key)) this.all = undefined;
+    const before = this.byKey.get(key);
+    if (!before) return;
+    this.byKey.delete(key);
+    this.ipv6Count -= Number(before.endpoint.hasIpv6);
+    this.all = undefined;
   }
 
   /** Whether that matters to an endpoint here. */
@@ -88,9 +96,10 @@ export class LocalEndpoints {
   activeOf(key: string): ActiveEndpoint | undefined {
     const local = this.byKey.get(key);
     if (!local?.endpoint.interfaceName) return undefined;
-    const { interfaceName, profiles } = local.endpoint;
+    const { interfaceName, hasIpv6, profiles } = local.endpoint;
     local.active ??= {
       interfaceName,
+      hasIpv6,
       policies: this.world.inOrder(local.policies),
       profiles: profiles.map((name) => this.world.profiles.get(name) ?? missingProfile(name)),
     };
@@ -110,13 +119,14 @@ export class LocalEndpoints {
   }
 }
 
-// An endpoint's address does not enter its chains.
+// An endpoint's address does not enter its chains; whether it has one of IPv6 decides where they are.
 const sameChains = (
   { endpoint, policies }: LocalEndpoint,
   now: Endpoint,
   nowPolicies: ReadonlySet<Policy>,
 ): boolean =>
   endpoint.interfaceName === now.interfaceName &&
+  endpoint.hasIpv6 === now.hasIpv6 &&
   endpoint.profiles.join(' ') === now.profiles.join(' ') &&
   policies.size === nowPolicies.size &&
   policies.isSubsetOf(nowPolicies);

@@ -9,8 +9,8 @@ import { parseResource, type Resource } from '../model/resource.ts';
 import { printSelector } from '../model/selector/print.ts';
 import { ALL, type Selector } from '../model/selector/selector.ts';
 import type { WorkloadEndpointSpec } from '../model/workload-endpoint.ts';
-import { networkOf, parseInterfaceAddress } from '../net/cidr.ts';
-import type { Family, Ip } from '../net/ip.ts';
+import { cidrFamily, networkOf, parseInterfaceAddress } from '../net/cidr.ts';
+import type { Ip } from '../net/ip.ts';
 import { NAMESPACE_LABEL, policySelector } from './entity-selector.ts';
 import { type LabelMap, stringLabels } from './labels.ts';
 import { type ParsedRule, parseRules } from './parsed-rule.ts';
@@ -49,6 +49,8 @@ export interface Endpoint extends Item {
   readonly node: string;
   /** Absent when it has no usable interface name. */
   readonly interfaceName: string | undefined;
+  /** It has an address of that family: only then are there rules for it in IPv6's tables. */
+  readonly hasIpv6: boolean;
 }
 
 export interface Tier {
@@ -64,14 +66,11 @@ export type PolicyResource =
   | { readonly kind: 'networkSet'; readonly value: Item }
   | { readonly kind: 'tier'; readonly name: string; readonly value: Tier }
   | { readonly kind: 'pool'; readonly value: IpPool }
+  /** Its IPv4 address: tunnels run over IPv4. */
   | { readonly kind: 'node'; readonly value: Ip | undefined };
 
 /** Reads a stored value; undefined when it does not concern policy, or cannot be read at all. */
-export function parsePolicyResource(
-  path: string,
-  text: string,
-  family: Family,
-): PolicyResource | undefined {
+export function parsePolicyResource(path: string, text: string): PolicyResource | undefined {
   const key = parseKey(path);
   if (key?.kind !== 'resource' && key?.kind !== 'namespaced') return undefined;
   switch (key.plural) {
@@ -80,7 +79,7 @@ export function parsePolicyResource(
         parseResource<string, WorkloadEndpointSpec>('WorkloadEndpoint', text, checkEndpointSpec),
         (r) => ({
           kind: 'endpoint',
-          value: endpointOf(r, family),
+          value: endpointOf(r),
         }),
       );
     case 'networkpolicies':
@@ -111,14 +110,13 @@ export function parsePolicyResource(
         },
       }));
     default:
-      return parseAddresses(key, text, family);
+      return parseAddresses(key, text);
   }
 }
 
 function parseAddresses(
   key: Extract<Key, { kind: 'resource' | 'namespaced' }>,
   text: string,
-  family: Family,
 ): PolicyResource | undefined {
   switch (key.plural) {
     case 'ippools':
@@ -129,7 +127,7 @@ function parseAddresses(
     case 'nodes':
       return of(parseResource<string, NodeSpec>('Node', text, checkNodeSpec), ({ spec }) => ({
         kind: 'node',
-        value: nodeAddress(spec, family),
+        value: parseInterfaceAddress(spec.bgp?.ipv4Address ?? '')?.ip,
       }));
     case 'networksets':
     case 'globalnetworksets': {
@@ -138,7 +136,7 @@ function parseAddresses(
       const namespace = key.kind === 'namespaced' ? key.namespace : undefined;
       return of(parseResource<string, NetworkSetSpec>(kind, text, checkNetworkSetSpec), (r) => ({
         kind: 'networkSet',
-        value: networkSetOf(r, namespace, family),
+        value: networkSetOf(r, namespace),
       }));
     }
     default:
@@ -151,18 +149,13 @@ const of = <T>(
   make: (value: T) => PolicyResource,
 ): PolicyResource | undefined => (parsed.ok ? make(parsed.value) : undefined);
 
-const nodeAddress = ({ bgp }: NodeSpec, family: Family): Ip | undefined =>
-  parseInterfaceAddress((family === 4 ? bgp?.ipv4Address : bgp?.ipv6Address) ?? '')?.ip;
-
-function endpointOf(
-  { metadata, spec }: Resource<string, WorkloadEndpointSpec>,
-  family: Family,
-): Endpoint {
-  const nets = netsOf(spec.ipNetworks, family);
+function endpointOf({ metadata, spec }: Resource<string, WorkloadEndpointSpec>): Endpoint {
+  const nets = netsOf(spec.ipNetworks);
   const name = spec.interfaceName ?? '';
   return {
     node: spec.node,
     interfaceName: /^[A-Za-z0-9_.-]{1,15}$/.test(name) ? name : undefined,
+    hasIpv6: nets.some((net) => cidrFamily(net) === 6),
     labels: stringLabels(metadata.labels),
     profiles: spec.profiles ?? [],
     members: nets.flatMap(netMembers),
@@ -177,14 +170,13 @@ function endpointOf(
 const networkSetOf = (
   { metadata, spec }: Resource<string, NetworkSetSpec>,
   namespace: string | undefined,
-  family: Family,
 ): Item => ({
   labels: {
     ...stringLabels(metadata.labels),
     ...(namespace === undefined ? {} : { [NAMESPACE_LABEL]: namespace }),
   },
   profiles: namespace === undefined ? [] : [`kns.${namespace}`],
-  members: netsOf(spec.nets, family).flatMap(netMembers),
+  members: netsOf(spec.nets).flatMap(netMembers),
   ports: [],
 });
 

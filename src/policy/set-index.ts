@@ -1,9 +1,12 @@
 // Selector index: which addresses belong to which active ip set. Kept up to date change by change:
 // a label change touches only the sets whose selector's answer changes, and members are counted,
-// because two endpoints may share an address while one replaces the other.
+// because two endpoints may share an address while one replaces the other. Members of both address
+// families are kept together; the kernel has a set for each.
 import { matches } from '../model/selector/match.ts';
+import type { Family } from '../net/ip.ts';
 import { type LabelMap, labelsOf } from './labels.ts';
 import type { SetDefinition } from './parsed-rule.ts';
+import { memberFamily } from './set-members.ts';
 
 /** A named port of an endpoint. */
 export interface ItemPort {
@@ -25,9 +28,10 @@ export interface Item {
 interface ActiveSet {
   readonly definition: SetDefinition;
   readonly byItem: Map<string, readonly string[]>;
-  readonly counts: Map<string, number>;
-  /** The same object until a member changes. */
-  snapshot: ReadonlySet<string> | undefined;
+  /** How many items contribute each member. */
+  readonly counts: Record<Family, Map<string, number>>;
+  /** The same objects until a member of the family changes. */
+  readonly snapshots: Partial<Record<Family, ReadonlySet<string>>>;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -64,18 +68,19 @@ export class SetIndex {
     for (const id of this.sets.keys()) if (!definitions.has(id)) this.sets.delete(id);
     for (const [id, definition] of definitions) {
       if (this.sets.has(id)) continue;
-      const set = { definition, byItem: new Map(), counts: new Map(), snapshot: undefined };
+      const counts = { 4: new Map(), 6: new Map() };
+      const set: ActiveSet = { definition, byItem: new Map(), counts, snapshots: {} };
       this.sets.set(id, set);
       for (const [key, item] of this.items) this.evaluate(set, key, item);
     }
   }
 
   /** The members now; the same object as before when nothing has changed. */
-  members(id: string): ReadonlySet<string> {
+  members(id: string, family: Family): ReadonlySet<string> {
     const set = this.sets.get(id);
     if (!set) return NONE;
-    set.snapshot ??= new Set(set.counts.keys());
-    return set.snapshot;
+    set.snapshots[family] ??= new Set(set.counts[family].keys());
+    return set.snapshots[family];
   }
 
   private evaluate(set: ActiveSet, key: string, item: Item): void {
@@ -101,8 +106,10 @@ function replace(set: ActiveSet, key: string, members: readonly string[]): void 
 }
 
 function count(set: ActiveSet, member: string, by: 1 | -1): void {
-  const before = set.counts.get(member) ?? 0;
-  if (before + by > 0) set.counts.set(member, before + by);
-  else set.counts.delete(member);
-  if (before === 0 || before + by === 0) set.snapshot = undefined;
+  const family = memberFamily(member);
+  const counts = set.counts[family];
+  const before = counts.get(member) ?? 0;
+  if (before + by > 0) counts.set(member, before + by);
+  else counts.delete(member);
+  if (before === 0 || before + by === 0) delete set.snapshots[family];
 }

@@ -10,11 +10,12 @@ export function netMembers(net: Cidr): readonly string[] {
   return cidrFamily(net) === 4 ? ['0.0.0.0/1', '128.0.0.0/1'] : ['::/1', '8000::/1'];
 }
 
-/** The prefixes of one family among texts; what is no prefix is left out. */
-export const netsOf = (texts: readonly string[] | undefined, family: Family): readonly Cidr[] =>
-  (texts ?? [])
-    .map(parseCidr)
-    .filter((net): net is Cidr => net !== undefined && cidrFamily(net) === family);
+/** The prefixes among texts, of both families; what is no prefix is left out. */
+export const netsOf = (texts: readonly string[] | undefined): readonly Cidr[] =>
+  (texts ?? []).flatMap((text) => parseCidr(text) ?? []);
+
+/** The family of a member, `10.0.0.0/8` or `fd00::1,tcp:80`. */
+export const memberFamily = (member: string): Family => (/^[0-9]+\./.test(member) ? 4 : 6);
 
 export const portMember = (ip: Ip, protocol: string, port: number): string =>
   `${ip},${protocol}:${port}`;

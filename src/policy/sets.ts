@@ -4,7 +4,7 @@ import type { IpPool } from '../model/ip-pool.ts';
 import { type Family, type Ip, ip } from '../net/ip.ts';
 import type { DesiredSet } from './desired.ts';
 import { setName } from './render/names.ts';
-import { netMembers, netsOf } from './set-members.ts';
+import { memberFamily, netMembers, netsOf } from './set-members.ts';
 
 const ELEMENTS_MAX = 1048576;
 
@@ -37,10 +37,9 @@ export function fixedSets(input: FixedSetsInput): readonly DesiredSet[] {
   const { family, pools, hosts, nodeAddress } = input;
   const nets = (chosen: readonly IpPool[]): ReadonlySet<string> =>
     new Set(
-      netsOf(
-        chosen.map(({ spec }) => spec.cidr),
-        family,
-      ).flatMap(netMembers),
+      netsOf(chosen.map(({ spec }) => spec.cidr))
+        .flatMap(netMembers)
+        .filter((member) => memberFamily(member) === family),
     );
   const loopback = family === 4 ? ['127.0.0.0', '127.0.0.1'] : ['::1'];
   const own = nodeAddress ? [nodeAddress] : [];

@@ -24,7 +24,7 @@ const entity = fc.record(
     notSelector: pick("tier == 'b'"),
     namespaceSelector: pick("team == 'a'", 'all()'),
     nets: fc.subarray(['10.0.0.0/8', '0.0.0.0/0', 'fd00::/8']),
-    notNets: fc.subarray(['10.1.0.0/16', '10.2.0.0/16']),
+    notNets: fc.subarray(['10.1.0.0/16', '10.2.0.0/16', 'fd00:1::/32', 'fd00:2::/32']),
     ports: fc.subarray([80, 'http', '100:200', ...Array.from({ length: 20 }, (_, i) => 1000 + i)]),
     notPorts: fc.subarray([81, 'http', '300:400', 65535]),
     serviceAccounts: pick({ names: ['a', 'b'] }, { selector: "x == 'y'" }),
@@ -80,10 +80,11 @@ const endpoint = (key: string): fc.Arbitrary<string> => {
     .record({
       labels: labels.map((own) => ({ ...own, 'projectcalico.org/namespace': 'ns' })),
       net: pick('10.1.0.1/32', '10.1.0.2/32', '10.1.0.3/32'),
+      ipv6: fc.subarray(['fd00::1/128', 'fd00::2/128'], { maxLength: 1 }),
       profiles: fc.subarray(['kns.ns', 'ksa.ns.x']),
       port: pick(8080, 9090),
     })
-    .map(({ labels: own, net, profiles, port }) =>
+    .map(({ labels: own, net, ipv6, profiles, port }) =>
       stored(
         'WorkloadEndpoint',
         name,
@@ -92,7 +93,7 @@ const endpoint = (key: string): fc.Arbitrary<string> => {
           node,
           pod,
           endpoint: 'eth0',
-          ipNetworks: [net],
+          ipNetworks: [net, ...ipv6],
           profiles,
           interfaceName: `cali${pod}`,
           ports: [{ name: 'http', protocol: 'TCP', port }],
@@ -149,7 +150,9 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 2, arbitrary: put(GLOBAL, policy('GlobalNetworkPolicy')) },
   { weight: 2, arbitrary: put(PROFILES, profile) },
   put(POOLS, () =>
-    fc.boolean().map((natOutgoing) => stored('IPPool', 'p', { cidr: '10.1.0.0/16', natOutgoing })),
+    fc
+      .record({ natOutgoing: fc.boolean(), cidr: pick('10.1.0.0/16', 'fd00::/112') })
+      .map((spec) => stored('IPPool', 'p', spec)),
   ),
   put(NODES, () =>
     pick('10.9.0.1/24', '10.9.0.2/24').map((ipv4Address) =>
@@ -161,7 +164,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       stored(
         key.includes('global') ? 'GlobalNetworkSet' : 'NetworkSet',
         's',
-        { nets: ['198.51.100.0/24', '0.0.0.0/0'] },
+        { nets: ['198.51.100.0/24', '0.0.0.0/0', '2001:db8::/64', '::/0'] },
         { labels: own },
       ),
     ),

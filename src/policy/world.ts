@@ -2,7 +2,7 @@
 // the calculator touches only what depends on it.
 import type { IpPool } from '../model/ip-pool.ts';
 import { parseKey } from '../model/keys.ts';
-import type { Family, Ip } from '../net/ip.ts';
+import type { Ip } from '../net/ip.ts';
 import {
   type Endpoint,
   type Policy,
@@ -40,16 +40,11 @@ export class World {
   readonly policies = new Map<string, Policy>();
   readonly profiles = new Map<string, Profile>();
   readonly pools = new Map<string, IpPool>();
-  /** Addresses of all nodes, by key. */
+  /** IPv4 addresses of all nodes, by key. */
   readonly nodes = new Map<string, Ip>();
   private readonly tiers = new Map<string, Tier>();
   private readonly kinds = new Map<string, PolicyResource['kind']>();
   private ranks: ReadonlyMap<Policy, number> | undefined;
-  private readonly family: Family;
-
-  constructor(family: Family) {
-    this.family = family;
-  }
 
   keys(): readonly string[] {
     return [...this.kinds.keys()];
@@ -57,7 +52,7 @@ export class World {
 
   /** Undefined: does not concern policy. A value that became unreadable counts as removed. */
   put(key: string, text: string): WorldChange | undefined {
-    const resource = parsePolicyResource(key, text, this.family);
+    const resource = parsePolicyResource(key, text);
     if (!resource) return this.remove(key);
     this.kinds.set(key, resource.kind);
     switch (resource.kind) {

@@ -8,14 +8,14 @@ import { planPeers } from '../../src/bgp/peers/plan.ts';
 import { type DesiredPeer, endpointOf } from '../../src/bgp/peers.ts';
 import { type ClusterPlural, resourceKey } from '../../src/model/keys.ts';
 import { API_VERSION } from '../../src/model/resource.ts';
-import { demandOf } from '../../src/speaker/demand.ts';
+import { demandOf } from '../../src/speaker/resources/demand.ts';
 import {
   newView,
   PARTS,
   type SpeakerView,
   takeChanges,
   takeListing,
-} from '../../src/speaker/view.ts';
+} from '../../src/speaker/resources/view.ts';
 
 export interface BgpScenario {
   readonly name: string;

@@ -3,10 +3,13 @@
 // their rules as `<hash>  <rule as iptables-save prints it>`; `sets.txt` lists sets and members.
 // Felix's marking of packets for DSCP is left out, which changes the hashes of one chain; there
 // the hash is written `****************` and only the text is compared.
+import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { IpSets, Tables } from '../../src/kernel/tables.ts';
 import { ip } from '../../src/net/ip.ts';
 import type { CalculatorOptions } from '../../src/policy/calculate.ts';
+import { TABLES } from '../../src/policy/desired.ts';
 
 export interface RecordedRule {
   readonly hash: string;
@@ -27,7 +30,6 @@ export const ANY_HASH = '*'.repeat(16);
 /** How the recordings were made. */
 export const SCENARIO_OPTIONS: CalculatorOptions = {
   node: 'node1',
-  family: 4,
   settings: { endpointToHostAction: 'DROP', ipipEnabled: false },
   nodeAddress: () => ip('10.244.98.1'),
 };
@@ -75,4 +77,14 @@ function blocks(lines: readonly string[]): readonly (readonly [string, readonly 
     else if (line !== '') found.push([line, []]);
   }
   return found;
+}
+
+/** No chain, rule or set of ours is there, nor anybody else's rule. */
+export async function assertNothingLeft(tables: Tables, ipSets: IpSets): Promise<void> {
+  for (const table of TABLES)
+    for (const [chain, rules] of await tables.read(table)) {
+      assert.ok(!chain.startsWith('cali-'), `${table} ${chain} is left`);
+      assert.deepEqual(rules, [], `${table} ${chain}`);
+    }
+  for (const prefix of ['cali4', 'cali6']) assert.deepEqual(await ipSets.read(prefix), []);
 }

@@ -4,10 +4,15 @@ import { openIpSets } from '../../src/kernel/ipset/ipsets.io.ts';
 import { openTables } from '../../src/kernel/iptables/tables.io.ts';
 import type { IpSets, Tables } from '../../src/kernel/tables.ts';
 import { PolicyCalculator } from '../../src/policy/calculate.ts';
-import { TABLES } from '../../src/policy/desired.ts';
 import { cleanUp, PolicyWriter } from '../../src/policy/write/writer.io.ts';
 import { netnsPath, withNetns } from '../lab/netns.ts';
-import { ANY_HASH, SCENARIO_OPTIONS, type Scenario, scenarios } from './policy-scenario.ts';
+import {
+  ANY_HASH,
+  assertNothingLeft,
+  SCENARIO_OPTIONS,
+  type Scenario,
+  scenarios,
+} from './policy-scenario.ts';
 
 const HASH_COMMENT = /-m comment --comment "cali:([^"]{16})" ?/;
 
@@ -24,12 +29,12 @@ for (const [i, { backend, scenario }] of RUNS.entries()) {
     try {
       const calculator = new PolicyCalculator(SCENARIO_OPTIONS);
       for (const [key, value] of scenario.datastore) calculator.put(key, value);
-      await new PolicyWriter(tables, ipSets).apply(calculator.desired());
+      await new PolicyWriter(tables, ipSets, 4).apply(calculator.of(4).desired());
       await compareTables(tables, scenario);
       await compareSets(ipSets, scenario);
-      const restarted = await new PolicyWriter(tables, ipSets).apply(calculator.desired());
+      const restarted = await new PolicyWriter(tables, ipSets, 4).apply(calculator.of(4).desired());
       assert.equal(restarted, 0, 'a restart writes nothing');
-      await cleanUp(tables, ipSets);
+      await cleanUp(tables, ipSets, 4);
       await assertNothingLeft(tables, ipSets);
     } finally {
       await tables.close();
@@ -60,13 +65,4 @@ async function compareSets(ipSets: IpSets, scenario: Scenario): Promise<void> {
     .map(({ name, type, members }) => [name, [type, ...[...members].sort()]] as const)
     .sort(([a], [b]) => (a < b ? -1 : 1));
   assert.deepEqual(sets, [...scenario.sets]);
-}
-
-async function assertNothingLeft(tables: Tables, ipSets: IpSets): Promise<void> {
-  for (const table of TABLES)
-    for (const [chain, rules] of await tables.read(table)) {
-      assert.ok(!chain.startsWith('cali-'), `${table} ${chain} is left`);
-      assert.deepEqual(rules, [], `${table} ${chain}`);
-    }
-  assert.deepEqual(await ipSets.read('cali40'), []);
 }

@@ -9,7 +9,7 @@ for (const { name, datastore, tables, sets } of scenarios()) {
     const calculator = new PolicyCalculator(SCENARIO_OPTIONS);
     for (const [key, value] of datastore) calculator.put(key, value);
     assert.deepEqual(calculator.problems(), []);
-    const desired = calculator.desired();
+    const desired = calculator.of(4).desired();
     for (const [table, recorded] of tables) {
       const rendered = hashesOf(desired, table);
       assert.deepEqual([...rendered.keys()].sort(), [...recorded.keys()].sort(), table);

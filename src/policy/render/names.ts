@@ -13,7 +13,6 @@ export const setPrefixes = (family: Family): readonly string[] => [
   `cali${family}0`,
   `cali${family}t`,
 ];
-export const SET_PREFIXES: readonly string[] = [...setPrefixes(4), ...setPrefixes(6)];
 const setPrefix = (family: Family): string => (family === 4 ? 'cali40' : 'cali60');
 
 export type Direction = 'ingress' | 'egress';

@@ -53,6 +53,47 @@ const hashes = (name: string, rules: readonly Rule[]): readonly string[] =>
 const ruleOf = (chains: ReturnType<typeof staticChains>, name: string): readonly Rule[] =>
   chains.find((chain) => chain.name === name)!.rules;
 
+const textsOf = (rules: readonly Rule[]): readonly string[] =>
+  rules.map(({ match, action }) => `${match} ${action}`.trim());
+
+test('IPv6: neighbour discovery passes before any policy, but no router’s words; no tunnel rules', () => {
+  const settings = { endpointToHostAction: 'DROP', ipipEnabled: true } as const;
+  const six = staticChains('filter', 6, settings);
+  assert.deepEqual(textsOf(ruleOf(six, 'cali-wl-to-host')), [
+    ...[130, 131, 132, 133, 135, 136].map(
+      (type) => `-p ipv6-icmp -m icmp6 --icmpv6-type ${type} --jump ACCEPT`,
+    ),
+    '--jump cali-from-wl-dispatch',
+    '--jump DROP',
+  ]);
+  const [, ...withoutTunnel] = textsOf(ruleOf(staticChains('filter', 4, settings), 'cali-INPUT'));
+  assert.deepEqual(textsOf(ruleOf(six, 'cali-INPUT')), withoutTunnel.slice(1));
+  for (const table of ['filter', 'nat', 'raw', 'mangle'] as const)
+    for (const { name, rules } of staticChains(table, 6, settings))
+      for (const text of textsOf(rules)) assert.doesNotMatch(text, /tunl0|cali40|-p 4 /, name);
+});
+
+test('IPv6: nets of the other family leave a rule out; sets and ICMP are the family’s own', () => {
+  const rule = (more: object): readonly string[] => {
+    const { rules, problems } = parseRules([{ action: 'Allow', ...more }], undefined);
+    assert.deepEqual(problems, []);
+    return textsOf(rules.flatMap((parsed) => renderRule(parsed, 6))).slice(0, 1);
+  };
+  const mark = '--jump MARK --set-mark 0x10000/0x10000';
+  assert.deepEqual(rule({ source: { nets: ['10.0.0.0/8'] } }), []);
+  assert.deepEqual(rule({ ipVersion: 4 }), []);
+  assert.deepEqual(rule({ protocol: 'ICMP', icmp: { type: 8 } }), []);
+  assert.deepEqual(rule({ source: { nets: ['fd00::/8', '10.0.0.0/8'] } }), [
+    `--source fd00::/8 ${mark}`,
+  ]);
+  assert.deepEqual(rule({ protocol: 'ICMPv6', icmp: { type: 128 } }), [
+    `-p icmpv6 -m icmp6 --icmpv6-type 128 ${mark}`,
+  ]);
+  assert.deepEqual(rule({ destination: { selector: 'all()' } }), [
+    `-m set --match-set cali60s:5y5I3VdRZfDU01O--xXAPx2 dst ${mark}`,
+  ]);
+});
+
 test('hashes: IPIP on, and a chain whose first rule belongs to a feature we leave out', () => {
   const settings = { endpointToHostAction: 'DROP', ipipEnabled: true } as const;
   const input = ruleOf(staticChains('filter', 4, settings), 'cali-INPUT');

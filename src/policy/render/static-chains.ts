@@ -89,15 +89,17 @@ export function staticChains(
   settings: PolicySettings,
 ): readonly Chain[] {
   const set = (id: string): string => setName(family, id);
+  // The tunnel runs over IPv4; IPv6 travels plain or not at all.
+  const ipipEnabled = settings.ipipEnabled && family === 4;
   switch (table) {
     case 'raw':
       return rawChains;
     case 'mangle':
       return mangleChains;
     case 'nat':
-      return natChains(set, settings);
+      return natChains(set, ipipEnabled);
     case 'filter':
-      return filterChains(set, family, settings);
+      return filterChains(set, family, { ...settings, ipipEnabled });
   }
 }
 
@@ -144,7 +146,7 @@ const mangleChains: readonly Chain[] = [
   chain('cali-to-host-endpoint'),
 ];
 
-function natChains(set: (id: string) => string, settings: PolicySettings): readonly Chain[] {
+function natChains(set: (id: string) => string, ipipEnabled: boolean): readonly Chain[] {
   // The host's own packets into the tunnel must carry the tunnel's address.
   const throughTunnel = rule(
     all(
@@ -165,7 +167,7 @@ function natChains(set: (id: string) => string, settings: PolicySettings): reado
       'cali-POSTROUTING',
       rule('', jump('cali-fip-snat')),
       rule('', jump('cali-nat-outgoing')),
-      ...(settings.ipipEnabled ? [throughTunnel] : []),
+      ...(ipipEnabled ? [throughTunnel] : []),
     ),
     chain('cali-nat-outgoing', rule(leavesThePools, MASQUERADE)),
     chain('cali-fip-dnat'),

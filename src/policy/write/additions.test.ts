@@ -65,7 +65,7 @@ test('additions: every endpoint is reached at once, nothing is deleted; whole eq
   await fc.assert(
     fc.asyncProperty(fc.array(names, { minLength: 1, maxLength: 8 }), async (worlds) => {
       const tables = memoryTables();
-      const writer = new PolicyWriter(tables, memoryIpSets());
+      const writer = new PolicyWriter(tables, memoryIpSets(), 4);
       await writer.apply(desiredOf([]));
       const there = new Set<string>();
       for (const interfaces of worlds) {
@@ -85,7 +85,7 @@ test('additions: every endpoint is reached at once, nothing is deleted; whole eq
       const last = desiredOf(worlds.at(-1)!);
       await writer.apply(last);
       const fresh = memoryTables();
-      await new PolicyWriter(fresh, memoryIpSets()).apply(last);
+      await new PolicyWriter(fresh, memoryIpSets(), 4).apply(last);
       const sorted = async (t: typeof tables) => new Map([...(await t.read('filter'))].sort());
       assert.deepEqual(await sorted(tables), await sorted(fresh));
       assert.equal(await writer.apply(last), 0);
@@ -94,7 +94,7 @@ test('additions: every endpoint is reached at once, nothing is deleted; whole eq
 });
 
 test('additions: nothing is known before the first whole', async () => {
-  const writer = new PolicyWriter(memoryTables(), memoryIpSets());
+  const writer = new PolicyWriter(memoryTables(), memoryIpSets(), 4);
   assert.equal(await writer.add(additionsOf(['cali1'])), undefined);
 });
 
@@ -108,7 +108,7 @@ test('additions: a pod beside others is inserts and new chains, no deletion', as
       await tables.commit(t);
     },
   };
-  const writer = new PolicyWriter(recording, memoryIpSets());
+  const writer = new PolicyWriter(recording, memoryIpSets(), 4);
   await writer.apply(desiredOf(['cali1', 'cali3']));
   lines.length = 0;
   await writer.add(additionsOf(['cali2']));

@@ -2,8 +2,9 @@
 // longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
 import { OpError } from '../../base/op-error.ts';
 import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
+import type { Family } from '../../net/ip.ts';
 import { type Additions, type Desired, type DesiredTable, NOTHING, TABLES } from '../desired.ts';
-import { SET_PREFIXES, setPrefixes } from '../render/names.ts';
+import { setPrefixes } from '../render/names.ts';
 import { planAdditions } from './additions.ts';
 import {
   type KnownSets,
@@ -26,11 +27,11 @@ export class PolicyWriter {
   private known: KnownSets | undefined;
   private unused: readonly string[] = [];
 
-  /** `prefixes` are the ip sets that are ours; others are never touched. */
-  constructor(tables: Tables, ipSets: IpSets, prefixes: readonly string[] = setPrefixes(4)) {
+  /** Sets of the family that begin like ours are ours; others are never touched. */
+  constructor(tables: Tables, ipSets: IpSets, family: Family) {
     this.tables = tables;
     this.ipSets = ipSets;
-    this.prefixes = prefixes;
+    this.prefixes = setPrefixes(family);
   }
 
   /**
@@ -161,9 +162,12 @@ export class PolicyWriter {
 const DESTROY_TRIES_MAX = 20;
 const DESTROY_PAUSE_MILLISECONDS = 100;
 
-/** Removes every chain, jump and set of ours; others' rules stay. Throws OpError if it cannot. */
-export async function cleanUp(tables: Tables, ipSets: IpSets): Promise<void> {
-  const writer = new PolicyWriter(tables, ipSets, SET_PREFIXES);
+/**
+ * Removes every chain, jump and set of one family that is ours; others' rules stay. Throws OpError if
+ * it cannot.
+ */
+export async function cleanUp(tables: Tables, ipSets: IpSets, family: Family): Promise<void> {
+  const writer = new PolicyWriter(tables, ipSets, family);
   await writer.apply(NOTHING);
   for (let tries = 0; (await writer.destroyUnused()) > 0; tries++) {
     if (tries === DESTROY_TRIES_MAX) throw new OpError('destroy ip sets', 'some are still in use');

@@ -9,7 +9,7 @@ import { type CniError, cniError } from '../../../cni/errors.ts';
 import { type CniRequest, handleIdOf } from '../../../cni/request.ts';
 import { printResult } from '../../../cni/result.ts';
 import { printResource } from '../../../model/resource.ts';
-import { familyOf, type Ip } from '../../../net/ip.ts';
+import type { Ip } from '../../../net/ip.ts';
 import { type Mac, macFromBytes, parseMac } from '../../../net/mac.ts';
 import type { CniContext } from '../context.ts';
 import { assignError, errorOf } from '../failure.ts';
@@ -129,8 +129,6 @@ async function connect(
 ): Promise<Result<string, CniError>> {
   const { context, identity } = call;
   await reach(call, 'add:assigned');
-  if (assigned.ips.some((ip) => familyOf(ip) === 6))
-    context.log.warn({ endpoint: identity.name }, 'no policy is programmed for IPv6 yet');
   const programmed = context.policy.putEndpoint(
     identity.key,
     assigned.endpointJson,

@@ -1,0 +1,235 @@
+// Keeps one address family's tables and sets equal to what is calculated. Everything that arrives
+// while the kernel is being written waits for the next round together. A refusal reads the kernel
+// back and tries again; foreign changes are found by reading back in turn and repaired. When it
+// cannot write, what stands in the kernel goes on to hold: unknown interfaces drop.
+import type { Log } from '../../base/log.io.ts';
+import { messageOf, OpError } from '../../base/op-error.ts';
+import { pause } from '../../base/pause.io.ts';
+import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
+import type { Family } from '../../net/ip.ts';
+import type { FamilyCalculator } from '../../policy/family-calculator.ts';
+import { PolicyWriter } from '../../policy/write/writer.io.ts';
+
+export interface FamilyLoopOptions {
+  readonly family: Family;
+  readonly calculator: FamilyCalculator;
+  readonly tables: Tables;
+  /** Shared by both families: their sets have names of their own. */
+  readonly ipSets: IpSets;
+  readonly log: Log;
+  readonly checkMilliseconds: number;
+  /** See PolicyEngineOptions. */
+  readonly settleMilliseconds: number;
+  /** After each round that succeeded. */
+  readonly onWritten: () => void;
+}
+
+/** Tables read back in turn; the one that people flush most comes every second time. */
+const CHECKS: readonly TableName[] = ['filter', 'nat', 'filter', 'raw', 'filter', 'mangle'];
+/** Ip sets are read back every so many checks. */
+const CHECKS_PER_SET_CHECK = 18;
+/** Steady changes may put the removal of surplus rules off for so long. */
+const SETTLE_MILLISECONDS_MAX = 5_000;
+/** So many left-over endpoints make every commit dearer than their removal is. */
+const SURPLUS_MAX = 64;
+const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
+
+type Reason = 'change' | 'check' | 'settle';
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (cause: OpError) => void;
+}
+
+export class FamilyLoop {
+  private readonly options: FamilyLoopOptions;
+  private readonly writer: PolicyWriter;
+  private readonly first = Promise.withResolvers<void>();
+  private readonly tried = Promise.withResolvers<void>();
+  private readonly waiters = new Set<Waiter>();
+  private readonly stop = new AbortController();
+  private readonly checks: NodeJS.Timeout;
+  private checkCount = 0;
+  /** Looks at the kernel that had to wait for a round under way or for quiet. */
+  private checksDue = 0;
+  private begun = false;
+  private dirty = false;
+  /** What the next round is for. */
+  private next: Reason = 'change';
+  private running: Promise<void> | undefined;
+  private settling: NodeJS.Timeout | undefined;
+  private unsettledSince: number | undefined;
+  /** Endpoints that went since the last whole. */
+  private surplus = 0;
+  /** Everything has been written at least once. */
+  written = false;
+  /** Why the kernel does not hold what it should. */
+  problem: string | undefined;
+  counts = { chains: 0, ipSets: 0 };
+
+  constructor(options: FamilyLoopOptions) {
+    this.options = options;
+    const { tables, ipSets, family, checkMilliseconds } = options;
+    this.writer = new PolicyWriter(tables, ipSets, family);
+    this.checks = setInterval(() => this.check(), checkMilliseconds);
+    this.checks.unref();
+    this.first.promise.catch(() => undefined);
+  }
+
+  /** The first snapshot is there: from now on the kernel is written. */
+  begin(): void {
+    this.begun = true;
+    this.wake();
+  }
+
+  /** Resolves once everything has been written for the first time. */
+  inSync(): Promise<void> {
+    return this.first.promise;
+  }
+
+  /** Resolves once that has succeeded or failed. */
+  wasTried(): Promise<void> {
+    return this.tried.promise;
+  }
+
+  /** Resolves when what is calculated now is in the kernel; rejects with OpError after the time. */
+  write(what: string, milliseconds: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter: Waiter = { resolve, reject };
+    const timer = setTimeout(() => {
+      this.waiters.delete(waiter);
+      const why = this.problem ?? 'the rules were not written in time';
+      reject(new OpError(`program policy of ${what}`, why));
+    }, milliseconds);
+    this.waiters.add(waiter);
+    this.wake();
+    return promise.finally(() => clearTimeout(timer));
+  }
+
+  /** An endpoint went: what is left of it is removed at the settling. */
+  endpointGone(): void {
+    this.surplus++;
+  }
+
+  /** Stops writing; what is in the kernel stays. */
+  async close(): Promise<void> {
+    clearInterval(this.checks);
+    clearTimeout(this.settling);
+    this.stop.abort();
+    await this.running;
+    const gone = new OpError('policy engine', 'the agent stops');
+    for (const waiter of this.waiters) waiter.reject(gone);
+    this.waiters.clear();
+    if (!this.written) this.first.reject(gone);
+    this.tried.resolve();
+  }
+
+  private check(): void {
+    if (!this.written) return;
+    this.checksDue = Math.min(this.checksDue + 1, CHECKS.length);
+    if (!this.running && !this.settling) this.look();
+  }
+
+  private look(): void {
+    for (; this.checksDue > 0; this.checksDue--) {
+      this.writer.doubtTable(CHECKS[this.checkCount % CHECKS.length]!);
+      if (++this.checkCount % CHECKS_PER_SET_CHECK === 0) this.writer.doubtSets();
+    }
+    this.wake('check');
+  }
+
+  wake(reason: Reason = 'change'): void {
+    this.dirty = true;
+    if (reason !== 'change') this.next = reason; // also for the round after the one under way
+    if (!this.begun || this.running || this.stop.signal.aborted) return;
+    this.running = this.run();
+  }
+
+  private async run(): Promise<void> {
+    let retryMilliseconds = RETRY_MILLISECONDS.first;
+    while (this.dirty && !this.stop.signal.aborted) {
+      this.dirty = false;
+      const why = this.next;
+      this.next = 'change';
+      const waiting = [...this.waiters];
+      try {
+        const commits = await this.round(why);
+        if (why === 'check' && commits > 0)
+          this.options.log.warn('rules or sets of ours were changed by others; repaired');
+        retryMilliseconds = RETRY_MILLISECONDS.first;
+        this.resolve(waiting);
+        if (why !== 'change') await this.writer.destroyUnused();
+        // Steady changes leave no time without a round or a settling: the whole is the time to look.
+        if (this.checksDue > 0 && (why !== 'change' || !this.settling)) this.look();
+      } catch (cause) {
+        this.failed(why, cause);
+        await pause(retryMilliseconds, this.stop.signal);
+        retryMilliseconds = Math.min(2 * retryMilliseconds, RETRY_MILLISECONDS.max);
+      }
+    }
+    // In the same turn as the loop's last look at `dirty`, so that no wake is lost.
+    this.running = undefined;
+  }
+
+  private failed(why: Reason, cause: unknown): void {
+    const { log, family } = this.options;
+    this.problem = messageOf(cause);
+    this.tried.resolve();
+    log.error({ cause: this.problem, family }, 'policy not written; trying again');
+    this.dirty = true;
+    // Additions count from the last answer, not from what was written: the whole goes again.
+    this.next = why === 'change' ? 'settle' : why;
+  }
+
+  private resolve(waiting: readonly Waiter[]): void {
+    for (const waiter of waiting) {
+      this.waiters.delete(waiter);
+      waiter.resolve();
+    }
+  }
+
+  private async round(why: Reason): Promise<number> {
+    const { settleMilliseconds, onWritten } = this.options;
+    const quick = why === 'change' && this.written && settleMilliseconds > 0;
+    const added = quick ? await this.add() : undefined;
+    const commits = added ?? (await this.whole());
+    if (quick) this.settleAfter(settleMilliseconds);
+    this.problem = undefined;
+    this.written = true;
+    this.first.resolve();
+    this.tried.resolve();
+    onWritten();
+    return commits;
+  }
+
+  /** Undefined: it takes more than additions. */
+  private async add(): Promise<number | undefined> {
+    const additions = this.options.calculator.additions();
+    return additions && (await this.writer.add(additions));
+  }
+
+  private async whole(): Promise<number> {
+    const desired = this.options.calculator.desired();
+    this.surplus = 0;
+    const commits = await this.writer.apply(desired);
+    this.counts = { chains: this.writer.chainCount(), ipSets: desired.ipSets.size };
+    return commits;
+  }
+
+  // Each change puts it off, to a limit; a round that is whole anyway makes it needless.
+  private settleAfter(milliseconds: number): void {
+    clearTimeout(this.settling);
+    this.settling = undefined;
+    this.unsettledSince ??= performance.now();
+    const patience = this.surplus < SURPLUS_MAX ? SETTLE_MILLISECONDS_MAX : 0;
+    const left = this.unsettledSince + patience - performance.now();
+    if (left > 0) this.settling = setTimeout(() => this.settle(), Math.min(milliseconds, left));
+    else this.settle(); // a timer of no time would be put off by the next change
+  }
+
+  private settle(): void {
+    this.settling = undefined;
+    this.unsettledSince = undefined;
+    this.wake('settle');
+  }
+}

@@ -1,0 +1,189 @@
+// What the kernel shall hold of one address family. Both families share what is known (calculate.ts):
+// IPv4's tables hold every local endpoint, IPv6's only those with an IPv6 address. To IPv6 the
+// interface of any other is unknown, therefore closed, and such an endpoint costs nothing there.
+import type { TableName } from '../kernel/tables.ts';
+import { cidrFamily, parseCidr } from '../net/cidr.ts';
+import { type Family, familyOf, type Ip } from '../net/ip.ts';
+import {
+  type Additions,
+  type Desired,
+  type DesiredSet,
+  type DesiredTable,
+  NOTHING,
+  renderHooks,
+  TABLES,
+} from './desired.ts';
+import type { ActiveEndpoint, LocalEndpoints } from './local-endpoints.ts';
+import type { ParsedRule, SetDefinition } from './parsed-rule.ts';
+import { FilterRenderer } from './render/filter-chains.ts';
+import { renderChain } from './render/rule.ts';
+import { type PolicySettings, staticChains } from './render/static-chains.ts';
+import type { Policy, Profile } from './resources.ts';
+import type { SetIndex } from './set-index.ts';
+import { fixedSets, netSet, portSet } from './sets.ts';
+import type { World } from './world.ts';
+
+/** What both families are calculated from. */
+export interface Known {
+  readonly settings: PolicySettings;
+  readonly nodeAddress: () => Ip | undefined;
+  readonly world: World;
+  readonly index: SetIndex;
+  readonly local: LocalEndpoints;
+  /** From now on the index keeps the sets of all active endpoints. */
+  readonly activate: () => void;
+}
+
+export class FamilyCalculator {
+  private readonly family: Family;
+  private readonly known: Known;
+  private readonly filter: FilterRenderer;
+  /** What does not depend on any endpoint. */
+  private readonly fixed: ReadonlyMap<TableName, DesiredTable>;
+  /** Keys of local endpoints that are new or made of something else since the last answer. */
+  private readonly fresh = new Set<string>();
+  private onlyFresh = false;
+  private stale = true;
+  private chosen: {
+    readonly from: readonly ActiveEndpoint[];
+    readonly active: readonly ActiveEndpoint[];
+  } = { from: [], active: [] };
+  private rendered:
+    | { readonly active: readonly ActiveEndpoint[]; readonly filter: DesiredTable }
+    | undefined;
+
+  constructor(family: Family, known: Known) {
+    this.family = family;
+    this.known = known;
+    this.filter = new FilterRenderer(family, (tier) => known.world.tier(tier).defaultAction);
+    const fixed = (table: TableName) =>
+      staticChains(table, family, known.settings).map((c) => [c.name, renderChain(c)] as const);
+    this.fixed = new Map(
+      TABLES.map((table) => [table, { ...renderHooks(table), chains: new Map(fixed(table)) }]),
+    );
+  }
+
+  /** A local endpoint is new or made of something else. */
+  endpointChanged(key: string): void {
+    this.fresh.add(key);
+  }
+
+  /** More than endpoints has changed. */
+  othersChanged(): void {
+    this.onlyFresh = false;
+  }
+
+  /** Something has changed; `anyFamily` when also families without endpoints depend on it. */
+  changed(anyFamily: boolean): void {
+    const { local } = this.known;
+    const concerned = this.family === 4 || local.ipv6Count > 0 || this.chosen.active.length > 0;
+    this.stale ||= anyFamily || concerned;
+  }
+
+  /** Whether an answer may differ from the last one. */
+  get isStale(): boolean {
+    return this.stale;
+  }
+
+  /** Everything that the kernel shall hold. */
+  desired(): Desired {
+    this.fresh.clear();
+    this.onlyFresh = true;
+    this.stale = false;
+    const active = this.active();
+    const tables = new Map(this.fixed).set('filter', this.filterTable(active));
+    if (!this.needsNat()) tables.set('nat', NOTHING.tables.get('nat')!);
+    return { tables, ipSets: this.ipSets(active) };
+  }
+
+  /**
+   * What the endpoints that came since the last answer need, for a kernel that holds the rest;
+   * endpoints that went are left for `desired`. Undefined when more than endpoints has changed.
+   */
+  additions(): Additions | undefined {
+    if (!this.onlyFresh) return undefined;
+    const active = this.active();
+    const winners = new Set(active); // of two endpoints on one interface one is active
+    const fresh = [...this.fresh]
+      .flatMap((key) => this.known.local.activeOf(key) ?? [])
+      .filter((endpoint) => winners.has(endpoint));
+    this.fresh.clear();
+    this.stale = false;
+    return {
+      chains: fresh.flatMap((endpoint) => this.filter.chainsOf(endpoint)),
+      interfaces: fresh.map(({ interfaceName }) => interfaceName),
+      ipSets: this.ipSets(active),
+    };
+  }
+
+  // The same object as before when it holds the same.
+  private active(): readonly ActiveEndpoint[] {
+    const from = this.known.local.active();
+    if (this.chosen.from === from) return this.chosen.active;
+    const active = this.family === 4 ? from : from.filter(({ hasIpv6 }) => hasIpv6);
+    const before = this.chosen.active;
+    const same = active.length === before.length && active.every((one, i) => one === before[i]);
+    this.chosen = { from, active: same ? before : active };
+    return this.chosen.active;
+  }
+
+  // An IPv6 pool is seldom translated, and some kernels have no IPv6 nat table.
+  private needsNat(): boolean {
+    if (this.family === 4) return true;
+    return [...this.known.world.pools.values()].some(({ spec }) => {
+      const net = parseCidr(spec.cidr);
+      return spec.natOutgoing && net && cidrFamily(net) === 6;
+    });
+  }
+
+  // The same object as before when no endpoint's chains have changed.
+  private filterTable(active: readonly ActiveEndpoint[]): DesiredTable {
+    const known = this.rendered;
+    if (known?.active === active) return known.filter;
+    const fixed = this.fixed.get('filter')!;
+    const filter = { ...fixed, chains: new Map([...fixed.chains, ...this.filter.render(active)]) };
+    this.rendered = { active, filter };
+    return filter;
+  }
+
+  private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {
+    const { family } = this;
+    const { settings, world, index, nodeAddress, activate } = this.known;
+    activate();
+    const own = nodeAddress();
+    const sets = [
+      ...fixedSets({
+        family,
+        pools: [...world.pools.values()],
+        hosts: family === 4 && settings.ipipEnabled ? [...world.nodes.values()] : undefined,
+        nodeAddress: own && familyOf(own) === family ? own : undefined,
+      }),
+      ...[...definitionsOf(active)].map(([id, { port }]) =>
+        (port ? portSet : netSet)(family, id, index.members(id, family)),
+      ),
+    ];
+    return new Map(sets.map((set) => [set.meta.name, set]));
+  }
+}
+
+/** The sets that the rules of endpoints name, by identity. */
+export function definitionsOf(
+  active: readonly ActiveEndpoint[],
+): ReadonlyMap<string, SetDefinition> {
+  const owners = new Set<Policy | Profile>();
+  for (const { policies, profiles } of active)
+    for (const owner of [...policies, ...profiles]) owners.add(owner);
+  const definitions = new Map<string, SetDefinition>();
+  for (const { ingress = [], egress = [] } of owners)
+    for (const rule of [...ingress, ...egress])
+      for (const set of setsOf(rule)) definitions.set(set.id, set);
+  return definitions;
+}
+
+const setsOf = ({ source, destination }: ParsedRule): readonly SetDefinition[] =>
+  [source, destination].flatMap(({ sets, notSets, portSets, notPortSets }) => [
+    ...sets,
+    ...notSets,
+    ...portSets,
+    ...notPortSets,
+  ]);
