@@ -16,8 +16,8 @@ import { cidr, contains, hostCidr, prefixLengthOf } from '../net/cidr.ts';
 import { type Ip, ip } from '../net/ip.ts';
 import { desiredRoutes } from '../routes/desired.ts';
 import { planRoutes } from '../routes/plan.ts';
-import { demandOf } from './demand.ts';
-import { newView, ownRoutesOf, PARTS, prefixOf, takeListing } from './view.ts';
+import { demandOf } from './resources/demand.ts';
+import { newView, ownRoutesOf, PARTS, prefixOf, takeListing } from './resources/view.ts';
 
 const NAMES = ['a', 'b', 'c'] as const;
 type Name = (typeof NAMES)[number];

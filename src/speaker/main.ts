@@ -7,13 +7,19 @@
 //   CALICO_ROUTER_ID        empty (the node's IPv4 address), an address, or `hash`
 //   FELIX_PROMETHEUSMETRICSENABLED, BGP_METRICS_PORT   false, 9092
 //   BGP_HEALTH_HOST, BGP_HEALTH_PORT   127.0.0.1, 9098
+//   BGP_DRAIN_SECONDS       1; how long before the end peers are asked to look for other ways
+//   CALICO_K8S_NODE_REF     the node's name in Kubernetes, if another; a cordon is told to peers
+//   POD_NAMESPACE           kube-system; where Secrets with passwords are
 import { promises as fs } from 'node:fs';
 import { systemClock } from '../base/clock.io.ts';
-import { openLog } from '../base/log.io.ts';
+import { type Log, openLog } from '../base/log.io.ts';
 import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
+import { pause } from '../base/pause.io.ts';
 import { openEtcdStore } from '../datastore/etcd.io.ts';
 import { openKernel } from '../kernel/netns.io.ts';
+import type { KubernetesApi } from '../kubernetes/api.ts';
+import { openKubernetes } from '../kubernetes/client.io.ts';
 import { parseEnvironment } from './environment.ts';
 import { serveHealth } from './health.io.ts';
 import { measureSpeaker } from './metrics.io.ts';
@@ -31,6 +37,9 @@ async function main(): Promise<void> {
   const speaker = openSpeaker({
     store,
     kernel,
+    kubernetes: settings.kubernetes ? await kubernetesIfAny(log) : undefined,
+    kubernetesNode: settings.kubernetesNode,
+    namespace: settings.namespace,
     node: settings.node,
     clock: systemClock,
     log,
@@ -51,11 +60,25 @@ async function main(): Promise<void> {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });
+  speaker.drain();
+  const hurry = new AbortController();
+  process.once('SIGTERM', () => hurry.abort());
+  await pause(settings.drainSeconds * 1000, hurry.signal);
   speaker.close();
   health.close();
   metrics?.close();
   store.close();
   log.info('the speaker has stopped');
+}
+
+// Without the Kubernetes API there are no passwords and no cordon; all else goes on.
+async function kubernetesIfAny(log: Log): Promise<KubernetesApi | undefined> {
+  try {
+    return await openKubernetes();
+  } catch (cause) {
+    log.error({ cause: messageOf(cause) }, 'no Kubernetes API');
+    return undefined;
+  }
 }
 
 main().then(

@@ -4,9 +4,9 @@ import { affinityKey, namespacedKey, resourceKey } from '../model/keys.ts';
 import { workloadEndpointName } from '../model/workload-endpoint.ts';
 import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
-import { demandOf } from './demand.ts';
 import { DEFAULT_HOLD_TIME_SECONDS, parseEnvironment } from './environment.ts';
 import { readinessOf, readinessText } from './readiness.ts';
+import { demandOf } from './resources/demand.ts';
 import {
   concerns,
   isInSync,
@@ -16,7 +16,7 @@ import {
   PARTS,
   takeChanges,
   takeListing,
-} from './view.ts';
+} from './resources/view.ts';
 
 const item = (key: string, value: string | object) => ({
   key,

@@ -5,7 +5,8 @@ import type { Change, Store } from '../../datastore/store.ts';
 import type { KubernetesApi } from '../../kubernetes/api.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { OwnRoutes } from '../../routes/own.ts';
-import { type Demand, demandOf } from '../demand.ts';
+import { type Demand, demandOf } from './demand.ts';
+import { Secrets, type SecretTexts } from './secrets.io.ts';
 import {
   addressesOf,
   concerns,
@@ -18,8 +19,7 @@ import {
   type SpeakerView,
   takeChanges,
   takeListing,
-} from '../view.ts';
-import { Secrets, type SecretTexts } from './secrets.io.ts';
+} from './view.ts';
 
 export interface ResourcesParts {
   readonly store: Store;

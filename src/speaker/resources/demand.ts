@@ -1,9 +1,9 @@
 // What the view demands of this node: its sessions, its own routes' communities, the pools. A pure
 // function of what is stored now; whatever was asked for and cannot be done is named.
-import { desiredPeers } from '../bgp/peers/desired.ts';
-import { asnOf, portOf } from '../bgp/peers/facts.ts';
-import { addressOf, type BgpNode } from '../bgp/peers/node.ts';
-import type { DesiredPeer } from '../bgp/peers.ts';
+import { desiredPeers } from '../../bgp/peers/desired.ts';
+import { asnOf, portOf } from '../../bgp/peers/facts.ts';
+import { addressOf, type BgpNode } from '../../bgp/peers/node.ts';
+import type { DesiredPeer } from '../../bgp/peers.ts';
 import {
   BGP_PORT,
   type BgpSettings,
@@ -13,10 +13,10 @@ import {
   type PrefixAdvertisement,
   parseBgpConfiguration,
   UNREADABLE_BGP_SETTINGS,
-} from '../model/bgp-configuration.ts';
-import type { SecretKeyRef } from '../model/bgp-peer.ts';
-import type { Asn } from '../net/asn.ts';
-import { type Family, type Ip, ip } from '../net/ip.ts';
+} from '../../model/bgp-configuration.ts';
+import type { SecretKeyRef } from '../../model/bgp-peer.ts';
+import type { Asn } from '../../net/asn.ts';
+import { type Family, type Ip, ip } from '../../net/ip.ts';
 import { type DemandedPool, poolsOf, type SpeakerView } from './view.ts';
 
 export interface Demand {

@@ -3,23 +3,23 @@
 // no prefix keeps out, are dropped by their key. Pure state; an object that cannot be read is as good
 // as absent, and is named.
 
-import type { Json } from '../base/json.ts';
-import { type BgpNode, bgpNode } from '../bgp/peers/node.ts';
-import type { Change, KeyValue } from '../datastore/store.ts';
-import { type BgpFilter, parseBgpFilter } from '../model/bgp-filter.ts';
-import { type BgpPeer, parseBgpPeer } from '../model/bgp-peer.ts';
-import { checkIpPoolSpec, type IpPoolSpec } from '../model/ip-pool.ts';
-import { isConfirmed, parseAffinity } from '../model/ipam.ts';
-import { affinityPrefix, type Key, parseKey, resourcePrefix } from '../model/keys.ts';
-import type { NodeSpec } from '../model/node.ts';
-import { parseResource } from '../model/resource.ts';
+import type { Json } from '../../base/json.ts';
+import { type BgpNode, bgpNode } from '../../bgp/peers/node.ts';
+import type { Change, KeyValue } from '../../datastore/store.ts';
+import { type BgpFilter, parseBgpFilter } from '../../model/bgp-filter.ts';
+import { type BgpPeer, parseBgpPeer } from '../../model/bgp-peer.ts';
+import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
+import { isConfirmed, parseAffinity } from '../../model/ipam.ts';
+import { affinityPrefix, type Key, parseKey, resourcePrefix } from '../../model/keys.ts';
+import type { NodeSpec } from '../../model/node.ts';
+import { parseResource } from '../../model/resource.ts';
 import {
   parseWorkloadEndpointName,
   type WorkloadEndpointSpec,
-} from '../model/workload-endpoint.ts';
-import { type Cidr, cidr, hostCidr, parseCidr } from '../net/cidr.ts';
-import { parseIp } from '../net/ip.ts';
-import { isCovered, type OwnRoutes, ownRoutes } from '../routes/own.ts';
+} from '../../model/workload-endpoint.ts';
+import { type Cidr, cidr, hostCidr, parseCidr } from '../../net/cidr.ts';
+import { parseIp } from '../../net/ip.ts';
+import { isCovered, type OwnRoutes, ownRoutes } from '../../routes/own.ts';
 
 /** The parts of the datastore that are watched, each by its prefix. */
 export const PARTS = [
