@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 const ROOT = join(import.meta.dirname, '..');
 const PORTS = ['datastore', 'kernel', 'kubernetes'];
-const FEATURES = ['ipam', 'cni', 'bgp', 'routes', 'policy', 'services'];
+const FEATURES = ['ipam', 'cni', 'bgp', 'bfd', 'routes', 'policy', 'services'];
 const PROGRAMS = ['agent', 'speaker', 'controllers', 'cli', 'deploy'];
 const EVERYTHING_BELOW = ['base', 'net', 'model', ...PORTS, ...FEATURES];
 
