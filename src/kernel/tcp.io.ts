@@ -2,8 +2,9 @@
 // 2385) and GTSM (RFC 5082). A key has to be there before the first SYN, and plain net.connect has
 // no descriptor until then. Hand the descriptor to `server.listen({ fd })` or to
 // `new net.Socket({ fd })` and its `.connect({ host, port })`; from then on node closes it.
+import type { Socket } from 'node:net';
 import { assert } from '../base/assert.ts';
-import { bytesOfIp, familyOf, type Ip } from '../net/ip.ts';
+import { bytesOfIp, type Family, familyOf, type Ip } from '../net/ip.ts';
 import { AF, check, libc, SOCK, setIntOption } from './libc.io.ts';
 import { inNetnsAt } from './namespaces.io.ts';
 
@@ -27,11 +28,14 @@ export interface PeerKey {
   readonly key: string;
 }
 
-export interface TcpOptions {
+export interface HopLimits {
   /** TTL of what is sent; 255 with GTSM, the kernel's own when absent. */
   readonly ttl?: number | undefined;
   /** Packets with a lower TTL are dropped: 255 for a neighbour, 256 - hops for others. */
   readonly minTtl?: number | undefined;
+}
+
+export interface TcpOptions extends HopLimits {
   /** Namespace of the socket; this process's own when absent. */
   readonly netnsPath?: string | undefined;
 }
@@ -75,6 +79,20 @@ export function setMd5Key(fd: number, peer: Ip, key: string): void {
   option.writeUInt16LE(bytes.length, MD5SIG.keyLengthAt);
   bytes.copy(option, MD5SIG.keyAt);
   check(`MD5 key of ${peer}`, libc.setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, option, option.length));
+}
+
+/** Changes the hop limits of an open socket; what is absent becomes the kernel's own. */
+export function setHops(fd: number, family: Family, { ttl = -1, minTtl = 0 }: HopLimits): void {
+  const options = TTL_OPTIONS[family];
+  setIntOption(fd, options.level, options.ttl, ttl);
+  setIntOption(fd, options.level, options.minTtl, minTtl);
+}
+
+/** Hop limits of a socket that node has accepted and keeps the descriptor of. Throws OpError. */
+export function setHopsOf(socket: Socket, family: Family, limits: HopLimits): void {
+  // The one way to it; node has no word for it.
+  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
+  if (handle?.fd !== undefined && handle.fd >= 0) setHops(handle.fd, family, limits);
 }
 
 function openSocket(

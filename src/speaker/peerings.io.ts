@@ -7,8 +7,10 @@ import { CEASE, ERROR, type Notification, notification } from '../bgp/codec/noti
 import { planPeers } from '../bgp/peers/plan.ts';
 import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
 import type { OurRestart, SessionConfig } from '../bgp/session.ts';
+import { setHopsOf } from '../kernel/tcp.io.ts';
 import type { Ip } from '../net/ip.ts';
 import { Peering, type PeeringListener, type PeeringState } from './peering.io.ts';
+import { hopLimits } from './transport.io.ts';
 
 /** A session that runs. */
 export interface RunningPeer {
@@ -84,7 +86,7 @@ export class Peerings {
     // Two sessions to one address differ by the peer's port, which an incoming connection does not
     // show: the one that still needs a connection has it.
     const taker = here.find(({ peering }) => !peering.established) ?? here[0];
-    if (taker) taker.peering.accept(socket);
+    if (taker && isGuarded(socket, taker.peer)) taker.peering.accept(socket);
     else socket.destroy();
   }
 
@@ -112,6 +114,17 @@ export class Peerings {
     const told = listener(running);
     running.peering = new Peering({ peer, config, clock, log, random, listener: told });
     this.running.set(key, running);
+  }
+}
+
+// The listener's hop limits are those of the least guarded peer; a connection gets its own.
+function isGuarded(socket: Socket, peer: DesiredPeer): boolean {
+  if (!peer.ttlSecurityHops) return true;
+  try {
+    setHopsOf(socket, peer.family, hopLimits(peer));
+    return true;
+  } catch {
+    return false;
   }
 }
 

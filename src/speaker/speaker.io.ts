@@ -176,7 +176,7 @@ export class Speaker {
     const { demand, parts } = this;
     const port = parts.listenPort;
     const addresses = listenAddresses(demand);
-    this.listeners.reconcile(addresses, port ?? demand.listenPort);
+    this.listeners.reconcile(addresses, port ?? demand.listenPort, demand.peers);
     const wanted = port ? demand.peers.map((peer) => ({ ...peer, port })) : demand.peers;
     this.peerings.reconcile(wanted, this.identity.routerId);
   }

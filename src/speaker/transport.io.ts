@@ -1,9 +1,10 @@
 // BGP's TCP connections as wires that carry whole messages. A wire tells of its end once, and of
 // nothing afterwards.
-import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net';
+import { createServer, type Server, Socket } from 'node:net';
 import { takeMessage } from '../bgp/codec/message.ts';
 import type { Notification } from '../bgp/codec/notification.ts';
-import { type Ip, parseIp } from '../net/ip.ts';
+import { connectFd, type HopLimits, listenFd, setHops, setMd5Key } from '../kernel/tcp.io.ts';
+import { type Family, familyOf, type Ip, ip, parseIp } from '../net/ip.ts';
 
 export interface Wire {
   /** False: the peer reads too slowly, and too much is queued already. */
@@ -81,22 +82,46 @@ export function openWire(socket: Socket, listener: WireListener): Wire {
   };
 }
 
-export interface Dial {
+export interface Dial extends Guard {
   readonly address: Ip;
   readonly port: number;
   readonly localAddress?: Ip | undefined;
 }
 
+/** What keeps strangers away from a session. */
+export interface Guard {
+  /** TCP-MD5 key (RFC 2385). */
+  readonly password?: string | undefined;
+  /** GTSM (RFC 5082): the peer is at most so many hops away; 0 or absent: off. */
+  readonly ttlSecurityHops?: number | undefined;
+}
+
+// RFC 5082 section 3: 255 leaves, and each hop between takes one.
+export const hopLimits = ({ ttlSecurityHops: hops }: Guard): HopLimits =>
+  hops ? { ttl: 255, minTtl: 256 - hops } : {};
+
+const ANY: Readonly<Record<Family, Ip>> = { 4: ip('0.0.0.0'), 6: ip('::') };
+
 /** Tries to connect once. Answers how to give up; then neither callback comes. */
 export function dial(
-  { address, port, localAddress }: Dial,
+  peer: Dial,
   up: (socket: Socket) => void,
   failed: (error: string) => void,
 ): () => void {
-  const socket = tcpConnect({ host: address, port, ...(localAddress ? { localAddress } : {}) });
+  const { address: destination, port, localAddress, password: md5Key } = peer;
+  const source = localAddress ?? ANY[familyOf(destination)];
+  let socket: Socket;
+  try {
+    // The key has to be there before the first SYN.
+    const fd = connectFd({ source, destination, md5Key, ...hopLimits(peer) });
+    socket = new Socket({ fd });
+  } catch (cause) {
+    const later = setImmediate(() => failed((cause as Error).message));
+    return () => clearImmediate(later);
+  }
   const onError = (error: Error): void => failed(error.message);
   socket.once('error', onError);
-  socket.once('connect', () => {
+  socket.connect({ host: destination, port }, () => {
     socket.removeListener('error', onError);
     up(socket);
   });
@@ -109,32 +134,94 @@ export function dial(
   };
 }
 
-/** Listens on one own address; `failed` is called when it cannot, or can no longer. */
-export function listen(
-  address: Ip,
-  port: number,
-  accepted: (socket: Socket, peer: Ip) => void,
-  state: (error: string | undefined) => void,
-): () => void {
-  const server: Server = createServer((socket) => {
-    const peer = parseIp(socket.remoteAddress ?? '');
-    // Gone again before it was accepted.
-    if (!peer) socket.destroy();
-    else accepted(socket, peer);
-  });
-  let retry: NodeJS.Timeout | undefined;
-  const attempt = (): void => void server.listen({ host: address, port, ipv6Only: true });
-  server.on('listening', () => state(undefined));
-  server.on('error', (error) => {
-    state(error.message);
-    // The address may still be on its way to the interface.
-    retry = setTimeout(attempt, LISTEN_RETRY_MS);
-  });
-  attempt();
-  return () => {
-    clearTimeout(retry);
-    server.close();
-  };
+export interface GuardedPeer extends Guard {
+  readonly address: Ip;
 }
+
+export interface ListenerParts {
+  readonly address: Ip;
+  readonly port: number;
+  readonly accepted: (socket: Socket, peer: Ip) => void;
+  /** Told when it can listen (undefined), and why it cannot. */
+  readonly state: (error: string | undefined) => void;
+}
+
+/** Listens on one own address, and tries again where it cannot. */
+export class Listener {
+  private readonly parts: ListenerParts;
+  private readonly server: Server;
+  private guards: readonly GuardedPeer[];
+  private keys: ReadonlyMap<Ip, string> = new Map();
+  private fd: number | undefined;
+  private retry: NodeJS.Timeout | undefined;
+
+  constructor(parts: ListenerParts, guards: readonly GuardedPeer[]) {
+    this.parts = parts;
+    this.guards = guards;
+    this.server = createServer((socket) => {
+      const peer = parseIp(socket.remoteAddress ?? '');
+      // Gone again before it was accepted.
+      if (!peer) socket.destroy();
+      else parts.accepted(socket, peer);
+    });
+    this.server.on('listening', () => parts.state(undefined));
+    this.server.on('error', (error) => this.failed(error.message));
+    this.attempt();
+  }
+
+  /** For whom it listens: their keys and hop limits, from now on. */
+  setGuards(guards: readonly GuardedPeer[]): void {
+    this.guards = guards;
+    const { fd } = this;
+    if (fd === undefined) return;
+    const keys = keysOf(guards);
+    try {
+      setHops(fd, familyOf(this.parts.address), sharedHopLimits(guards));
+      for (const peer of this.keys.keys()) if (!keys.has(peer)) setMd5Key(fd, peer, '');
+      for (const [peer, key] of keys) if (this.keys.get(peer) !== key) setMd5Key(fd, peer, key);
+      this.keys = keys;
+    } catch (cause) {
+      this.parts.state((cause as Error).message);
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.retry);
+    this.fd = undefined;
+    this.server.close();
+  }
+
+  private attempt(): void {
+    const { address, port } = this.parts;
+    this.keys = keysOf(this.guards);
+    const md5Keys = [...this.keys].map(([peer, key]) => ({ peer, key }));
+    try {
+      const fd = listenFd({ address, port, md5Keys, ...sharedHopLimits(this.guards) });
+      this.fd = fd;
+      this.server.listen({ fd });
+    } catch (cause) {
+      this.failed((cause as Error).message);
+    }
+  }
+
+  // The address may still be on its way to the interface.
+  private failed(error: string): void {
+    this.fd = undefined;
+    this.parts.state(error);
+    this.retry = setTimeout(() => this.attempt(), LISTEN_RETRY_MS);
+  }
+}
+
+// The weakest of all: each accepted connection has the limits of its own peer besides.
+function sharedHopLimits(peers: readonly GuardedPeer[]): HopLimits {
+  const all = peers.map(hopLimits);
+  if (all.every(({ ttl }) => ttl === undefined)) return {};
+  return { ttl: 255, minTtl: Math.min(...all.map(({ minTtl = 0 }) => minTtl)) };
+}
+
+const keysOf = (peers: readonly GuardedPeer[]): ReadonlyMap<Ip, string> =>
+  new Map(
+    peers.flatMap(({ address, password }) => (password ? [[address, password] as const] : [])),
+  );
 
 const LISTEN_RETRY_MS = 1000;
