@@ -1,21 +1,17 @@
-// The kernel routes that a node's own and learned prefixes demand. A route that cannot be built
-// is a problem in words, never a wrong route.
+// The kernel route that a prefix demands: of an own block, of what peers told, of a peer that is
+// reached by a gateway of its own. A route that cannot be built is a problem in words, never a wrong
+// route.
 
-import { ROUTE_PROTOCOL, type Route } from '../kernel/kernel.ts';
-import {
-  type Cidr,
-  cidrFamily,
-  cidrOf,
-  contains,
-  containsCidr,
-  prefixLengthOf,
-} from '../net/cidr.ts';
-import { bitsOf, familyOf, type Ip } from '../net/ip.ts';
-import type { OwnRoutes } from './own.ts';
+import { ROUTE_PROTOCOL, type Route, type RouteHop } from '../kernel/kernel.ts';
+import { type Cidr, cidrFamily, contains, containsCidr, networkOf } from '../net/cidr.ts';
+import type { Ip } from '../net/ip.ts';
+import type { Ways } from './resolver.ts';
 
+/** A prefix that peers told, and where packets to it go: several next hops are equally good. */
 export interface LearnedPrefix {
   readonly prefix: Cidr;
-  readonly nextHop: Ip;
+  /** None: nobody tells of it any more. */
+  readonly nextHops: readonly Ip[];
 }
 
 export interface RoutePool {
@@ -24,43 +20,42 @@ export interface RoutePool {
   readonly vxlan: 'Always' | 'CrossSubnet' | 'Never';
 }
 
-export interface RouteInputs {
-  readonly own: Pick<OwnRoutes, 'blackholes' | 'held'>;
-  readonly learned: Iterable<LearnedPrefix>;
+/** What routes follow from, beside the learned prefixes. */
+export interface RouteFacts {
+  /** Own blocks: traffic to their free addresses ends here. */
+  readonly blackholes: ReadonlySet<Cidr>;
+  /** Addresses that live here. */
+  readonly held: ReadonlySet<Cidr>;
+  /** Peers' addresses with a static route, and its gateway (BGPPeer `reachableBy`). */
+  readonly statics: ReadonlyMap<Cidr, Ip>;
   readonly pools: readonly RoutePool[];
-  /** The kernel's routes of the main table, ours among them. */
-  readonly actual: readonly Route[];
   /** The node's own subnet, for CrossSubnet. */
   readonly subnet: Cidr | undefined;
   /** Index of tunl0 when it is there and up. */
   readonly tunnelLink: number | undefined;
 }
 
-export interface DesiredRoutes {
-  readonly routes: ReadonlyMap<Cidr, Route>;
-  readonly problems: readonly string[];
-}
-
-export function desiredRoutes(inputs: RouteInputs): DesiredRoutes {
-  const routes = new Map<Cidr, Route>();
-  const problems: string[] = [];
-  const resolve = nextHopResolver(inputs.actual);
-  for (const { prefix, nextHop } of inputs.learned) {
-    // An address that moved here is still told by the node it left, for a moment.
-    if (inputs.own.held.has(prefix)) continue;
-    const made = learnedRoute({ prefix, nextHop }, inputs, resolve);
-    if (typeof made === 'string') problems.push(made);
-    else routes.set(prefix, made);
-  }
-  // Set last: an own block wins over a learned prefix. Traffic to its free addresses ends here,
-  // instead of going in circles over the default route.
-  for (const block of inputs.own.blackholes)
-    routes.set(block, { ...common(block), kind: 'blackhole' });
-  return { routes, problems };
-}
-
+/** Packets are spread over no more than so many ways. */
+export const HOPS_MAX = 16;
 /** The kernel gives an IPv6 route without a metric this one. */
 const IPV6_METRIC = 1024;
+
+/** Undefined: no route is wanted; a text: one is, and why it cannot be. */
+export function desiredRoute(
+  { prefix, nextHops }: LearnedPrefix,
+  facts: RouteFacts,
+  waysTo: (nextHop: Ip) => Ways,
+): Route | string | undefined {
+  // An own block wins over a learned prefix. Traffic to its free addresses ends here, instead of
+  // going in circles over the default route.
+  if (facts.blackholes.has(prefix)) return { ...common(prefix), kind: 'blackhole' };
+  // An address that moved here is still told by the node it left, for a moment.
+  if (facts.held.has(prefix)) return undefined;
+  const gateway = facts.statics.get(prefix);
+  if (gateway !== undefined) return staticRoute(prefix, gateway, waysTo);
+  if (nextHops.length === 0) return undefined;
+  return learnedRoute(prefix, nextHops, facts, waysTo);
+}
 
 const common = (destination: Cidr) => ({
   destination,
@@ -70,60 +65,64 @@ const common = (destination: Cidr) => ({
   metric: cidrFamily(destination) === 6 ? IPV6_METRIC : 0,
 });
 
-type Resolve = (nextHop: Ip) => { readonly gateway: Ip; readonly linkIndex: number } | undefined;
+function staticRoute(prefix: Cidr, gateway: Ip, waysTo: (nextHop: Ip) => Ways): Route | string {
+  const way = waysTo(gateway).find((hop) => hop.gateway === gateway);
+  if (!way) return `${prefix}: its gateway ${gateway} is on no link`;
+  return routeBy(prefix, [way]);
+}
 
 function learnedRoute(
-  { prefix, nextHop }: LearnedPrefix,
-  inputs: RouteInputs,
-  resolve: Resolve,
+  prefix: Cidr,
+  nextHops: readonly Ip[],
+  facts: RouteFacts,
+  waysTo: (nextHop: Ip) => Ways,
 ): Route | string {
-  const pool = inputs.pools.find(({ cidr }) => containsCidr(cidr, prefix));
-  const near = inputs.subnet !== undefined && contains(inputs.subnet, nextHop);
-  const wants = (mode: RoutePool['ipip'] | undefined): boolean =>
-    mode === 'Always' || (mode === 'CrossSubnet' && !near);
-  if (wants(pool?.vxlan)) return `${prefix}: pool ${pool?.cidr} demands VXLAN, which is not served`;
-  if (wants(pool?.ipip)) {
-    if (inputs.tunnelLink === undefined)
-      return `${prefix}: pool ${pool?.cidr} demands IPIP, but there is no tunl0 on this node`;
-    const tunnel = { gateway: nextHop, linkIndex: inputs.tunnelLink, onlink: true };
-    return { ...common(prefix), kind: 'unicast', ...tunnel };
+  const pool = facts.pools.find(({ cidr }) => containsCidr(cidr, prefix));
+  const hops = new Map<string, RouteHop>();
+  const problems: string[] = [];
+  for (const nextHop of nextHops) {
+    const found = hopsTo(nextHop, pool, facts, waysTo);
+    if (typeof found === 'string') problems.push(found);
+    else for (const hop of found) hops.set(`${hop.gateway} ${hop.linkIndex}`, hop);
   }
-  const hop = resolve(nextHop);
-  if (!hop) return `${prefix}: next hop ${nextHop} is not reachable`;
-  return { ...common(prefix), kind: 'unicast', ...hop };
+  // The ways that are there carry what the others would have.
+  if (hops.size > 0) return routeBy(prefix, [...hops.values()].slice(0, HOPS_MAX));
+  return `${prefix}: ${problems.join(', ')}`;
 }
 
-// A next hop beyond a router is reached through that router (BIRD's `gateway recursive`). Our own
-// routes do not count: a next hop must not hang on what another next hop told.
-function nextHopResolver(actual: readonly Route[]): Resolve {
-  // By length, so that a next hop asks once per length and not once per route.
-  const byLength = new Map<number, Map<Cidr, Route>>();
-  for (const route of actual) {
-    if (route.protocol === ROUTE_PROTOCOL.bird) continue;
-    const length = prefixLengthOf(route.destination);
-    const routes = byLength.get(length) ?? new Map<Cidr, Route>();
-    const rival = routes.get(route.destination);
-    if (!rival || route.metric < rival.metric) routes.set(route.destination, route);
-    byLength.set(length, routes);
+function hopsTo(
+  nextHop: Ip,
+  pool: RoutePool | undefined,
+  { subnet, tunnelLink, statics }: RouteFacts,
+  waysTo: (nextHop: Ip) => Ways,
+): Ways | string {
+  const near = subnet !== undefined && contains(subnet, nextHop);
+  const wants = (mode: RoutePool['ipip'] | undefined): boolean =>
+    mode === 'Always' || (mode === 'CrossSubnet' && !near);
+  if (wants(pool?.vxlan)) return `pool ${pool?.cidr} demands VXLAN, which is not served`;
+  if (wants(pool?.ipip)) {
+    if (tunnelLink === undefined)
+      return `pool ${pool?.cidr} demands IPIP, but there is no tunl0 on this node`;
+    return [{ gateway: nextHop, linkIndex: tunnelLink, onlink: true }];
   }
-  const lengths = [...byLength.keys()].sort((a, b) => b - a);
-  const lookUp = (nextHop: Ip): Route | undefined => {
-    for (const length of lengths) {
-      if (length > bitsOf(familyOf(nextHop))) continue;
-      const route = byLength.get(length)?.get(cidrOf(nextHop, length));
-      if (route) return route;
-    }
-    return undefined;
-  };
-  const known = new Map<Ip, ReturnType<Resolve>>();
-  return (nextHop) => {
-    if (known.has(nextHop)) return known.get(nextHop);
-    const route = lookUp(nextHop);
-    const hop =
-      route?.kind === 'unicast' && route.linkIndex !== undefined
-        ? { gateway: route.gateway ?? nextHop, linkIndex: route.linkIndex }
-        : undefined;
-    known.set(nextHop, hop);
-    return hop;
-  };
+  const ways = waysTo(staticGateway(statics, nextHop) ?? nextHop);
+  return ways.length > 0 ? ways : `next hop ${nextHop} is not reachable`;
 }
+
+function staticGateway(statics: ReadonlyMap<Cidr, Ip>, nextHop: Ip): Ip | undefined {
+  if (statics.size === 0) return undefined;
+  for (const [prefix, gateway] of statics) if (networkOf(prefix) === nextHop) return gateway;
+  return undefined;
+}
+
+function routeBy(prefix: Cidr, hops: readonly RouteHop[]): Route {
+  const [only, ...more] = hops;
+  const made = { ...common(prefix), kind: 'unicast' } as const;
+  return more.length === 0 ? { ...made, ...only } : { ...made, hops };
+}
+
+/** The next hops that the route of a prefix hangs on. */
+export const gatewaysOf = (
+  nextHops: readonly Ip[],
+  statics: ReadonlyMap<Cidr, Ip>,
+): readonly Ip[] => nextHops.map((nextHop) => staticGateway(statics, nextHop) ?? nextHop);

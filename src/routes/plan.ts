@@ -1,52 +1,45 @@
-// From desired and actual routes to changes. Only routes of protocol 12 (bird) are ours: any other
-// that stands in the way is reported and left alone. What an earlier run left and nobody has
-// claimed yet is kept until the caller says that everybody had time to speak, so that a restart of
-// the speaker loses no packet.
-import { delta } from '../base/delta.ts';
-import { type LinkChange, ROUTE_PROTOCOL, type Route } from '../kernel/kernel.ts';
-import type { Cidr } from '../net/cidr.ts';
+// From the wanted and the present routes of one prefix to changes. Only routes of protocol 12 (bird)
+// are ours: any other that stands in the way is reported and left alone.
+import { type LinkChange, ROUTE_PROTOCOL, type Route, type RouteHop } from '../kernel/kernel.ts';
+import { cidrFamily } from '../net/cidr.ts';
 
-export interface RoutePlan {
+export interface PrefixPlan {
   readonly changes: readonly LinkChange[];
-  /** Foreign routes that hold a destination we want. */
-  readonly conflicts: readonly Route[];
+  /** A foreign route that holds the place of the wanted one. */
+  readonly conflict?: Route | undefined;
 }
 
-export interface PlanInputs {
-  readonly desired: ReadonlyMap<Cidr, Route>;
-  /** All routes of the main table. */
-  readonly actual: readonly Route[];
-  /** Whether a route of ours that nobody wants may go; a blackhole is never asked about. */
+export interface PrefixState {
+  readonly want: Route | undefined;
+  /** Routes of ours to this prefix. */
+  readonly ours: readonly Route[];
+  /** Routes of others to this prefix. */
+  readonly foreign: readonly Route[];
+  /** Whether a route of ours that nobody wants may go. */
   readonly mayRemove: (route: Route) => boolean;
 }
 
 export const isOurs = (route: Route): boolean => route.protocol === ROUTE_PROTOCOL.bird;
 
-export function planRoutes({ desired, actual, mayRemove }: PlanInputs): RoutePlan {
-  const ours = new Map<Cidr, Route>();
-  const foreign = new Map<Cidr, Route>();
-  const extra: Route[] = [];
-  for (const route of actual) {
-    const want = desired.get(route.destination);
-    const inPlace = !want || want.metric === route.metric;
-    if (!isOurs(route)) {
-      if (want && inPlace) foreign.set(route.destination, route);
-    } else if (inPlace) ours.set(route.destination, route);
-    else extra.push(route);
-  }
-  const { put, remove } = delta(ours, desired, sameRoute);
-  const removable = [...remove.map(([, route]) => route).filter(mayRemove), ...extra];
-  const free = put.filter(([destination]) => !foreign.has(destination));
-  const changes: LinkChange[] = [
-    ...free.map(([destination, route]): LinkChange => {
-      // A replacement leaves no moment without a route.
-      const kind = ours.has(destination) ? 'replaceRoute' : 'addRoute';
-      return { kind, route };
-    }),
-    ...removable.map((route): LinkChange => ({ kind: 'deleteRoute', route })),
-  ];
-  const conflicts = put.flatMap(([destination]) => foreign.get(destination) ?? []);
-  return { changes, conflicts };
+const put = (route: Route): LinkChange => ({ kind: 'addRoute', route });
+const remove = (route: Route): LinkChange => ({ kind: 'deleteRoute', route });
+
+export function planPrefix({ want, ours, foreign, mayRemove }: PrefixState): PrefixPlan {
+  if (!want) return { changes: ours.filter(mayRemove).map(remove) };
+  const inPlace = ours.find((route) => route.metric === want.metric);
+  const rest = ours.filter((route) => route !== inPlace).map(remove);
+  if (inPlace) return { changes: [...exchange(inPlace, want), ...rest] };
+  const conflict = foreign.find((route) => route.metric === want.metric);
+  return conflict ? { changes: rest, conflict } : { changes: [put(want), ...rest] };
+}
+
+function exchange(present: Route, want: Route): readonly LinkChange[] {
+  if (sameRoute(present, want)) return [];
+  // IPv6 would keep both: its replacement only looks at routes that can be one of several ways.
+  if (cidrFamily(want.destination) === 6 && present.kind !== want.kind)
+    return [remove(present), put(want)];
+  // A replacement leaves no moment without a route.
+  return [{ kind: 'replaceRoute', route: want }];
 }
 
 /** Equal in all that steers a packet. A blackhole's link is the kernel's affair. */
@@ -54,5 +47,18 @@ export function sameRoute(a: Route, b: Route): boolean {
   if (a.destination !== b.destination || a.metric !== b.metric) return false;
   if (a.protocol !== b.protocol || a.kind !== b.kind) return false;
   if (a.kind === 'blackhole') return true;
+  if (a.hops || b.hops) return sameHops(a.hops, b.hops);
   return a.gateway === b.gateway && a.linkIndex === b.linkIndex && a.onlink === b.onlink;
 }
+
+/** IPv6 keeps the ways in an order of its own. */
+const sameHops = (a: readonly RouteHop[] = [], b: readonly RouteHop[] = []): boolean =>
+  a.length === b.length && textOf(a) === textOf(b);
+
+const textOf = (hops: readonly RouteHop[]): string =>
+  hops
+    .map(({ gateway, linkIndex, onlink, weight = 1 }) =>
+      [gateway, linkIndex, onlink, weight].join(),
+    )
+    .sort()
+    .join(' ');

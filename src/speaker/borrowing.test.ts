@@ -14,8 +14,7 @@ import { workloadEndpointName } from '../model/workload-endpoint.ts';
 import type { Asn } from '../net/asn.ts';
 import { cidr, contains, hostCidr, prefixLengthOf } from '../net/cidr.ts';
 import { type Ip, ip } from '../net/ip.ts';
-import { desiredRoutes } from '../routes/desired.ts';
-import { planRoutes } from '../routes/plan.ts';
+import { RouteSync } from '../routes/sync.ts';
 import { demandOf } from './resources/demand.ts';
 import { newView, ownRoutesOf, PARTS, prefixOf, takeListing } from './resources/view.ts';
 
@@ -105,15 +104,20 @@ async function cluster() {
   };
   const route = ({ view, table, kernel }: Node): void => {
     const [own, { pools }] = [ownRoutesOf(view), demandOf(view)];
-    const actual = kernel.routes();
-    const learned = [...table.learned()].map(({ prefix, nextHops: [nextHop] }) => ({
-      prefix,
-      nextHop: nextHop!,
-    }));
-    const facts = { own, pools, learned, actual, subnet: cidr('10.0.0.0/24') };
-    const { routes, problems } = desiredRoutes({ ...facts, tunnelLink: undefined });
-    assert.deepEqual(problems, []);
-    kernel.apply(planRoutes({ desired: routes, actual, mayRemove: () => true }).changes);
+    const sync = new RouteSync();
+    sync.begin(kernel.routes());
+    sync.sweep();
+    sync.learned([...table.learned()]);
+    sync.setFacts({
+      pools,
+      blackholes: new Set(own.blackholes),
+      held: own.held,
+      statics: new Map(),
+      subnet: cidr('10.0.0.0/24'),
+      tunnelLink: undefined,
+    });
+    kernel.apply(sync.take(1000));
+    assert.deepEqual(sync.problems, []);
   };
   return { store, nodes, look };
 }

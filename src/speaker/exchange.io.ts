@@ -4,7 +4,7 @@ import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { Agreed, PeerPolicy } from '../bgp/table/peer.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
 import type { Received } from '../bgp/table/receive.ts';
-import { Table } from '../bgp/table/table.ts';
+import { type LearnedPrefix, Table } from '../bgp/table/table.ts';
 import type { Family, Ip } from '../net/ip.ts';
 
 /** What a session can do for the exchange. */
@@ -19,7 +19,7 @@ export interface ExchangeParts {
   /** Established sessions by their keys. */
   readonly session: (key: string) => ExchangeSession | undefined;
   /** Learned prefixes have other next hops, or none. */
-  readonly changed: () => void;
+  readonly learned: (changes: readonly LearnedPrefix[]) => void;
 }
 
 const SLICE_MS = 5;
@@ -33,7 +33,6 @@ export class Exchange {
   private readonly parts: ExchangeParts;
   private immediate: NodeJS.Immediate | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private hasNews = false;
 
   constructor(parts: ExchangeParts) {
     this.parts = parts;
@@ -43,9 +42,7 @@ export class Exchange {
       send: (keys, messages) => {
         for (const key of keys) parts.session(key)?.sendBytes(messages);
       },
-      best: () => {
-        this.hasNews = true;
-      },
+      best: parts.learned,
     });
   }
 
@@ -106,10 +103,8 @@ export class Exchange {
   private work(): void {
     this.immediate = undefined;
     clearTimeout(this.timer);
-    const { clock, changed } = this.parts;
+    const { clock } = this.parts;
     const progress = this.table.work(SLICE_MS, () => clock.now());
-    if (this.hasNews) changed();
-    this.hasNews = false;
     if (progress === 'busy') this.soon();
     else this.wake(progress === 'heldUp' ? HELD_UP_MS : undefined);
   }

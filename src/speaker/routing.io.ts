@@ -1,35 +1,36 @@
 // Keeps the kernel's routes as the blocks and the learned prefixes demand: at once when they
-// change, within a second when somebody else changes ours, and every 90 seconds in any case.
-import type { Clock } from '../base/clock.ts';
+// change, within a second when somebody else changes ours. The whole table is read at the start,
+// every 90 seconds and after an overrun, in slices between which keepalives have their turn.
+import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { messageOf } from '../base/op-error.ts';
-import type { Kernel, KernelEvent, LinkChange, Route } from '../kernel/kernel.ts';
-import {
-  type Cidr,
-  cidrFamily,
-  cidrOf,
-  type InterfaceAddress,
-  prefixLengthOf,
-} from '../net/cidr.ts';
-import { bitsOf } from '../net/ip.ts';
-import { desiredRoutes, type LearnedPrefix, type RoutePool } from '../routes/desired.ts';
+import type { Kernel, KernelEvent, Route } from '../kernel/kernel.ts';
+import { type Cidr, cidrOf, type InterfaceAddress } from '../net/cidr.ts';
+import type { Ip } from '../net/ip.ts';
+import type { LearnedPrefix, RoutePool } from '../routes/desired.ts';
 import type { OwnRoutes } from '../routes/own.ts';
-import { isOurs, planRoutes, sameRoute } from '../routes/plan.ts';
+import { RouteSync } from '../routes/sync.ts';
 
-/** What is wanted at the moment; asked for at each reconciliation. */
+/** What is wanted beside the learned prefixes; asked for after each change. */
 export interface RouteDemand {
-  readonly own: OwnRoutes;
-  readonly learned: Iterable<LearnedPrefix>;
+  readonly own: Pick<OwnRoutes, 'blackholes' | 'held'>;
   readonly pools: readonly RoutePool[];
   readonly address: InterfaceAddress | undefined;
+  /** Peers' addresses that are reached by a gateway of their own. */
+  readonly statics?: ReadonlyMap<Cidr, Ip>;
 }
 
-const SETTLE_MS = 10;
+/** Changes that come together are written together. */
+const SETTLE_MS = 5;
+/** Who keeps changing our routes is answered no more often than this. */
+const REPAIR_PAUSE_MS = 200;
 const RETRY_MS = 1000;
-const REFRESH_MS = 90_000;
+const AUDIT_MS = 90_000;
+const AUDIT_PAUSE_MS = 1000;
+/** Some 3 ms of the kernel's time. */
+const PREFIXES_AT_ONCE = 250;
+const PROBLEMS_LOGGED_MAX = 10;
 const TUNNEL = 'tunl0';
-/** After a reconciliation, rest this many times as long as it took: keepalives come first. */
-const REST_FACTOR = 4;
 
 export interface RoutingParts {
   readonly kernel: Kernel;
@@ -39,124 +40,185 @@ export interface RoutingParts {
 }
 
 export class Routing {
-  /** What keeps a wanted route out of the kernel, in words. */
-  problems: readonly string[] = [];
   private readonly parts: RoutingParts;
+  private readonly sync = new RouteSync();
   private readonly stopping = new AbortController();
+  private begun = false;
+  private hasRead = false;
+  private isStale = true;
   private timer: NodeJS.Timeout | undefined;
   private due = Number.POSITIVE_INFINITY;
-  private restUntil = 0;
-  private begun = false;
-  private desired: ReadonlyMap<Cidr, Route> = new Map();
-  /** Remote routes of an earlier run that nobody has claimed yet; undefined before the first look. */
-  private adopted: Set<Cidr> | undefined;
+  private immediate: NodeJS.Immediate | undefined;
+  private repairedAt = Number.NEGATIVE_INFINITY;
+  private auditTimer: NodeJS.Timeout | undefined;
+  private auditDue = Number.POSITIVE_INFINITY;
+  private auditedAt = Number.NEGATIVE_INFINITY;
+  private audit: Iterator<readonly Route[]> | undefined;
+  private retryTimer: NodeJS.Timeout | undefined;
+  private written = 0;
+  private named = '';
 
   constructor(parts: RoutingParts) {
     this.parts = parts;
-    parts.kernel.subscribe((event) => this.onEvent(event), this.stopping.signal);
+    parts.kernel.subscribe((event) => this.heard(event), this.stopping.signal);
+  }
+
+  /** What keeps a wanted route out of the kernel, in words. */
+  get problems(): readonly string[] {
+    return this.sync.problems;
   }
 
   /** The demand changed. Nothing is written before the first call. */
   changed(): void {
     this.begun = true;
+    this.isStale = true;
+    this.schedule(SETTLE_MS);
+  }
+
+  /** Prefixes whose next hops are others now. */
+  learned(changes: readonly LearnedPrefix[]): void {
+    this.sync.learned(changes);
     this.schedule(SETTLE_MS);
   }
 
   /** Everybody had time to speak: what an earlier run left and nobody claims may go. */
   sweep(): void {
-    if (this.adopted?.size === 0) return;
-    this.adopted = new Set();
+    this.sync.sweep();
     this.schedule(SETTLE_MS);
   }
 
   /** The routes stay: pods keep their way while no speaker runs. */
   close(): void {
     this.stopping.abort();
-    clearTimeout(this.timer);
+    for (const timer of [this.timer, this.auditTimer, this.retryTimer]) clearTimeout(timer);
+    clearImmediate(this.immediate);
+    this.audit?.return?.();
   }
 
-  private onEvent(event: KernelEvent): void {
-    if (event.kind === 'route' && !concerns(event.route, event.gone, this.desired)) return;
-    this.schedule(SETTLE_MS);
+  private heard(event: KernelEvent): void {
+    if (!this.hasRead) return;
+    this.sync.heard(event);
+    if (event.kind === 'link' && event.link.name === TUNNEL) this.isStale = true;
+    if (this.sync.needsAudit) this.scheduleAudit(0);
+    if (this.sync.isSettled && !this.isStale) return;
+    const rest = this.repairedAt + REPAIR_PAUSE_MS - this.parts.clock.now();
+    this.schedule(Math.max(SETTLE_MS, rest));
   }
 
-  private schedule(delayMs: number): void {
-    const now = this.parts.clock.now();
-    const at = Math.max(now + delayMs, this.restUntil);
-    if (!this.begun || this.stopping.signal.aborted || at >= this.due) return;
+  private schedule(delayMs: Milliseconds): void {
+    const at = this.parts.clock.now() + delayMs;
+    if (!this.begun || this.stopping.signal.aborted || this.immediate || at >= this.due) return;
     this.due = at;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.reconcile(), at - now);
+    this.timer = setTimeout(() => this.work(), delayMs);
   }
 
-  private reconcile(): void {
+  private work(): void {
     this.due = Number.POSITIVE_INFINITY;
-    const began = this.parts.clock.now();
-    let problems: readonly string[];
+    this.immediate = undefined;
     try {
-      problems = this.once();
+      if (this.writeSome()) {
+        this.immediate = setImmediate(() => this.work());
+        return;
+      }
     } catch (cause) {
-      problems = [`routes cannot be read: ${messageOf(cause)}`];
+      this.parts.log.warn({ cause: messageOf(cause) }, 'the routes cannot be read or written');
+      this.schedule(RETRY_MS);
+      return;
     }
-    if (problems.length > 0 && problems.join() !== this.problems.join())
-      this.parts.log.warn({ problems }, 'routes are missing');
-    this.problems = problems;
-    const ended = this.parts.clock.now();
-    this.restUntil = ended + REST_FACTOR * (ended - began);
-    this.schedule(problems.length > 0 ? RETRY_MS : REFRESH_MS);
+    this.finish();
   }
 
-  private once(): readonly string[] {
-    const { kernel, log } = this.parts;
-    const wanted = this.parts.demand();
-    const actual = kernel.routes();
-    const tunnel = kernel.link(TUNNEL);
-    const made = desiredRoutes({
-      ...wanted,
-      actual,
-      subnet: wanted.address && cidrOf(wanted.address.ip, wanted.address.prefixLength),
+  /** Whether more is to be done. */
+  private writeSome(): boolean {
+    const { kernel } = this.parts;
+    if (!this.hasRead) {
+      this.sync.begin(kernel.routes());
+      this.hasRead = true;
+      this.auditedAt = this.parts.clock.now();
+      this.scheduleAudit(AUDIT_MS);
+    }
+    if (this.isStale) this.setFacts();
+    const changes = this.sync.take(PREFIXES_AT_ONCE);
+    if (changes.length > 0) {
+      const refusals = kernel.applyEach(changes);
+      this.sync.done(changes, refusals);
+      this.written += changes.length - refusals.length;
+    }
+    return !this.sync.isSettled;
+  }
+
+  private setFacts(): void {
+    const { own, pools, address, statics = new Map() } = this.parts.demand();
+    const tunnel = this.parts.kernel.link(TUNNEL);
+    this.isStale = false;
+    this.sync.setFacts({
+      pools,
+      statics,
+      blackholes: new Set(own.blackholes),
+      held: own.held,
+      subnet: address && cidrOf(address.ip, address.prefixLength),
       tunnelLink: tunnel?.up ? tunnel.index : undefined,
     });
-    this.desired = made.routes;
-    this.adopted ??= new Set(
-      actual.filter((r) => isOurs(r) && r.kind === 'unicast').map((r) => r.destination),
-    );
-    const unclaimed = this.adopted;
-    for (const destination of made.routes.keys()) unclaimed.delete(destination);
-    const plan = planRoutes({
-      desired: made.routes,
-      actual,
-      mayRemove: (route) => route.kind === 'blackhole' || !unclaimed.has(route.destination),
-    });
-    const refused = plan.changes.flatMap((change) => applyOne(kernel, change, log));
-    if (plan.changes.length > refused.length)
-      log.info({ changes: plan.changes.length, refused: refused.length }, 'routes written');
-    return [
-      ...made.problems,
-      ...plan.conflicts.map((r) => `${r.destination}: a route of protocol ${r.protocol} is there`),
-      ...refused,
-    ];
   }
-}
 
-// Our own changes come back as events too; they agree with what is desired and need no look.
-function concerns(route: Route, gone: boolean, desired: ReadonlyMap<Cidr, Route>): boolean {
-  const want = desired.get(route.destination);
-  // A foreign route may carry a next hop; pods' own routes, which come and go, carry none.
-  if (!isOurs(route)) return want !== undefined || !isHost(route.destination);
-  return gone ? want !== undefined : want === undefined || !sameRoute(route, want);
-}
+  private finish(): void {
+    const { log, clock } = this.parts;
+    if (this.written > 0) {
+      log.info({ changes: this.written }, 'routes written');
+      this.repairedAt = clock.now();
+    }
+    this.written = 0;
+    const problems = this.sync.problems;
+    const named = problems.join('\n');
+    if (named !== this.named && problems.length > 0)
+      log.warn(
+        { count: problems.length, problems: problems.slice(0, PROBLEMS_LOGGED_MAX) },
+        'routes are missing',
+      );
+    this.named = named;
+    if (this.sync.needsAudit) this.scheduleAudit(0);
+    if (this.sync.hasRefusals)
+      this.retryTimer ??= setTimeout(() => {
+        this.retryTimer = undefined;
+        this.sync.retry();
+        this.schedule(0);
+      }, RETRY_MS);
+  }
 
-const isHost = (c: Cidr): boolean => prefixLengthOf(c) === bitsOf(cidrFamily(c));
+  private scheduleAudit(delayMs: Milliseconds): void {
+    if (this.audit || this.stopping.signal.aborted) return;
+    const now = this.parts.clock.now();
+    const at = Math.max(now + delayMs, this.auditedAt + AUDIT_PAUSE_MS);
+    if (at >= this.auditDue) return;
+    this.auditDue = at;
+    clearTimeout(this.auditTimer);
+    this.auditTimer = setTimeout(() => this.beginAudit(), at - now);
+  }
 
-// One by one: the refusal of one route must not hide which it was.
-function applyOne(kernel: Kernel, change: LinkChange, log: Log): readonly string[] {
-  const route = 'route' in change ? change.route : undefined;
-  try {
-    kernel.apply([change]);
-    log.debug({ change: change.kind, ...route }, 'route');
-    return [];
-  } catch (cause) {
-    return [`${route?.destination}: ${messageOf(cause)}`];
+  private beginAudit(): void {
+    this.auditDue = Number.POSITIVE_INFINITY;
+    this.sync.beginAudit();
+    this.audit = this.parts.kernel.routeParts()[Symbol.iterator]();
+    this.auditSome();
+  }
+
+  private auditSome(): void {
+    if (this.stopping.signal.aborted || !this.audit) return;
+    try {
+      const { done, value } = this.audit.next();
+      if (!done) {
+        this.sync.auditPart(value);
+        setImmediate(() => this.auditSome());
+        return;
+      }
+      this.sync.endAudit();
+    } catch (cause) {
+      this.parts.log.warn({ cause: messageOf(cause) }, 'the routes cannot be read');
+    }
+    this.audit = undefined;
+    this.auditedAt = this.parts.clock.now();
+    this.scheduleAudit(this.sync.needsAudit ? 0 : AUDIT_MS);
+    if (!this.sync.isSettled) this.schedule(0);
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { openLog } from '../base/log.io.ts';
-import type { Route } from '../kernel/kernel.ts';
+import type { Kernel, KernelEvent, Route } from '../kernel/kernel.ts';
 import { memoryKernel } from '../kernel/memory.ts';
 import { type Cidr, cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
@@ -11,7 +11,7 @@ const base = { kind: 'unicast', scope: 'global', onlink: false, metric: 0 } as c
 
 /** A node with one link, some routes already there, and a demand that tests change. */
 function node(t: TestContext, ...present: Partial<Route>[]) {
-  t.mock.timers.enable({ apis: ['setTimeout'] });
+  t.mock.timers.enable({ apis: ['setTimeout', 'setImmediate'] });
   const kernel = memoryKernel();
   const address = { ip: ip('10.200.0.11'), prefixLength: 24 };
   const link = kernel.addLink({ name: 'eth0', mtu: 1500, up: true }, [
@@ -23,19 +23,19 @@ function node(t: TestContext, ...present: Partial<Route>[]) {
     const whole = { ...base, linkIndex: link.index, protocol: 12, ...route, destination };
     kernel.apply([{ kind: 'addRoute', route: whole }]);
   }
-  const wanted = {
-    blackholes: [] as Cidr[],
-    held: new Set<Cidr>(),
-    learned: new Map<Cidr, string>(),
-  };
+  const wanted = { blackholes: [] as Cidr[], held: new Set<Cidr>() };
+  const deaf = { now: false };
+  const hears: Kernel['subscribe'] = kernel.subscribe.bind(kernel);
+  t.mock.method(kernel, 'subscribe', (listener: (event: KernelEvent) => void, s: AbortSignal) =>
+    hears((event) => deaf.now || listener(event), s),
+  );
   let now = 0;
   const routing = new Routing({
     kernel,
     clock: { now: () => now, date: () => new Date(0) },
     log: openLog('test', 'fatal'),
     demand: () => ({
-      own: { announced: [], blackholes: wanted.blackholes, held: wanted.held },
-      learned: [...wanted.learned].map(([prefix, hop]) => ({ prefix, nextHop: ip(hop) })),
+      own: { blackholes: wanted.blackholes, held: wanted.held },
       pools: [],
       address,
     }),
@@ -44,18 +44,24 @@ function node(t: TestContext, ...present: Partial<Route>[]) {
     now += milliseconds;
     t.mock.timers.tick(milliseconds);
   };
+  const learn = (prefix: Cidr, ...nextHops: string[]): void =>
+    routing.learned([{ prefix, nextHops: nextHops.map(ip) }]);
   const ours = (): string[] =>
     kernel
       .routes({ protocol: 12 })
       .map((r) =>
-        r.kind === 'blackhole' ? `blackhole ${r.destination}` : `${r.destination} ${r.gateway}`,
+        r.kind === 'blackhole'
+          ? `blackhole ${r.destination}`
+          : `${r.destination} ${r.gateway ?? r.hops?.map(({ gateway }) => gateway).join()}`,
       )
       .toSorted();
-  return { kernel, wanted, routing, pass, ours, link };
+  return { kernel, deaf, wanted, routing, pass, learn, ours, link };
 }
 
 /** The kernel's events come on the main loop. */
-const told = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const told = async (): Promise<void> => {
+  for (let i = 0; i < 3; i++) await Promise.resolve();
+};
 
 const LEFT = { destination: cidr('192.168.2.0/26'), gateway: ip('10.200.0.12') };
 const HOP = '10.200.0.12';
@@ -79,43 +85,89 @@ test('what an earlier run left stays until the sweep; blackholes of lost blocks 
 });
 
 test('what was claimed and withdrawn goes at once, sweep or not', (t) => {
-  const { wanted, routing, pass, ours } = node(t, LEFT);
-  wanted.learned.set(LEFT.destination, HOP);
+  const { learn, routing, pass, ours } = node(t, LEFT);
+  learn(LEFT.destination, HOP);
   routing.changed();
   pass(10);
-  wanted.learned.clear();
-  routing.changed();
+  learn(LEFT.destination);
   pass(10);
   assert.deepEqual(ours(), []);
 });
 
 test('a deleted route is put back, a changed one set right', async (t) => {
-  const { kernel, wanted, routing, pass, ours } = node(t);
-  wanted.learned.set(LEFT.destination, HOP);
+  const { kernel, learn, routing, pass, ours } = node(t);
+  learn(LEFT.destination, HOP);
   routing.changed();
   pass(10);
   const [route] = kernel.routes({ protocol: 12 });
   kernel.apply([{ kind: 'deleteRoute', route: route! }]);
   assert.deepEqual(ours(), []);
   await told();
-  pass(10);
+  pass(1000);
   assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12']);
   kernel.apply([{ kind: 'replaceRoute', route: { ...route!, gateway: ip('10.200.0.99') } }]);
   await told();
-  pass(10);
+  pass(1000);
   assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12']);
 });
 
 test('a route that the kernel refuses is named and tried again', (t) => {
-  const { kernel, wanted, routing, pass, ours, link } = node(t);
+  const { kernel, learn, routing, pass, ours, link } = node(t);
   kernel.apply([{ kind: 'setLink', index: link.index, up: false }]);
-  wanted.learned.set(LEFT.destination, HOP);
+  learn(LEFT.destination, HOP);
   routing.changed();
   pass(10);
   assert.match(routing.problems.join(), /192\.168\.2\.0\/26: .*down/);
   kernel.apply([{ kind: 'setLink', index: link.index, up: true }]);
   pass(1000);
   assert.deepEqual([ours(), routing.problems], [['192.168.2.0/26 10.200.0.12'], []]);
+});
+
+test('several next hops are one route of several ways, and the ways change with them', (t) => {
+  const { learn, routing, pass, ours } = node(t);
+  learn(LEFT.destination, HOP, '10.200.0.13');
+  routing.changed();
+  pass(10);
+  assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12,10.200.0.13']);
+  learn(LEFT.destination, '10.200.0.13');
+  pass(10);
+  assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.13']);
+});
+
+test('one prefix changes: the table is not read, one change is written', (t) => {
+  const { kernel, learn, routing, pass, ours } = node(t);
+  for (let i = 0; i < 600; i++) learn(cidr(`192.168.${i >> 2}.${(i & 3) * 64}/26`), HOP);
+  routing.changed();
+  pass(10);
+  for (let i = 0; i < 3; i++) pass(0);
+  assert.equal(ours().length, 600);
+  const [read, apply] = [t.mock.method(kernel, 'routes'), t.mock.method(kernel, 'applyEach')];
+  learn(LEFT.destination, '10.200.0.13');
+  pass(10);
+  assert.deepEqual(
+    [read.mock.callCount(), apply.mock.calls.map((call) => call.arguments[0]?.length)],
+    [0, [1]],
+  );
+});
+
+test('what nobody told us of is found by the audit', async (t) => {
+  const { kernel, deaf, learn, routing, pass, ours } = node(t);
+  learn(LEFT.destination, HOP);
+  routing.changed();
+  pass(10);
+  const [route] = kernel.routes({ protocol: 12 });
+  const stray = { ...route!, destination: cidr('192.168.77.0/26') };
+  deaf.now = true;
+  kernel.apply([
+    { kind: 'deleteRoute', route: route! },
+    { kind: 'addRoute', route: stray },
+  ]);
+  await told();
+  pass(80_000);
+  assert.deepEqual(ours(), ['192.168.77.0/26 10.200.0.12']);
+  pass(10_000);
+  for (let i = 0; i < 5; i++) pass(10);
+  assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12']);
 });
 
 test('closing leaves the routes', (t) => {

@@ -73,17 +73,13 @@ export class Speaker {
     const { kernel, clock, log } = parts;
     const demand = () => ({
       own: this.resources.own,
-      learned: [...this.exchange.table.learned()].map(({ prefix, nextHops }) => ({
-        prefix,
-        nextHop: nextHops[0]!,
-      })),
       pools: this.demand.pools,
       address: this.demand.self?.ipv4,
     });
     this.exchange = new Exchange({
       clock,
       session: (key) => this.peerings.at(key)?.peering,
-      changed: () => this.routing.changed(),
+      learned: (changes) => this.routing.learned(changes),
     });
     this.peerings = new Peerings({
       ...parts,
