@@ -1,6 +1,7 @@
 // What a speaker says of its sessions: the answer of its /status, read by `calico-kit node status` and
 // `calico-kit bgp peers`. Only values that JSON keeps.
 import type { Asn } from '../net/asn.ts';
+import type { Cidr } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import type { SessionState } from './session.ts';
 
@@ -39,6 +40,33 @@ export interface SpeakerReport {
   readonly routeProblems: readonly string[];
   /** What of the BGP resources is not done as asked for, and why. */
   readonly problems: readonly string[];
+}
+
+/** One path to a prefix, as a peer told it. */
+export interface PathReport {
+  /** The peer's name; absent: this node answers for the prefix itself. */
+  readonly peer?: string;
+  readonly from?: Ip;
+  readonly nextHop?: Ip;
+  /** `64512 64513 {64514}`; empty inside the AS. */
+  readonly asPath: string;
+  readonly origin: string;
+  readonly localPref: number;
+  readonly med?: number;
+  /** `64512:100`, `64512:1:2`, or the well-known name. */
+  readonly communities: readonly string[];
+  /** The peer is away, and its routes are kept for a while (RFC 4724, RFC 9494). */
+  readonly stale: boolean;
+  /** `best`; `equal`: shares the traffic with the best; `worse`; `unusable`. */
+  readonly rank: 'best' | 'equal' | 'worse' | 'unusable';
+  /** The step of the decision that it lost, or why it cannot be used; absent for the best. */
+  readonly why?: string;
+}
+
+export interface RouteReport {
+  readonly prefix: Cidr;
+  /** The best first. */
+  readonly paths: readonly PathReport[];
 }
 
 /** BIRD's three words for a protocol: calicoctl's column STATE. */

@@ -21,8 +21,8 @@ import { openKernel } from '../kernel/netns.io.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
 import { parseEnvironment } from './environment.ts';
-import { serveHealth } from './health.io.ts';
-import { measureSpeaker } from './metrics.io.ts';
+import { serveHealth } from './operation/health.io.ts';
+import { measureSpeaker } from './operation/metrics.io.ts';
 import { openSpeaker } from './speaker.io.ts';
 
 async function main(): Promise<void> {

@@ -4,7 +4,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import type { DesiredPeer } from '../bgp/peers.ts';
-import type { SpeakerReport } from '../bgp/status.ts';
+import type { RouteReport, SpeakerReport } from '../bgp/status.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
 import type { Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -14,10 +14,11 @@ import type { Cidr } from '../net/cidr.ts';
 import { type Ip, ip } from '../net/ip.ts';
 import { Exchange } from './exchange.io.ts';
 import { Listeners } from './listeners.io.ts';
+import { readinessOf, type SpeakerHealth } from './operation/readiness.ts';
+import { peerReport } from './operation/report.ts';
+import { routesOf } from './operation/routes.ts';
 import type { PeeringListener, PeeringState } from './peering.io.ts';
 import { Peerings, type RunningPeer } from './peerings.io.ts';
-import { readinessOf, type SpeakerHealth } from './readiness.ts';
-import { peerReport } from './report.ts';
 import { type Demand, listenAddresses } from './resources/demand.ts';
 import { Draining } from './resources/draining.io.ts';
 import { Resources } from './resources/resources.io.ts';
@@ -111,6 +112,11 @@ export class Speaker {
     const report = peers.map((status) => peerReport(status, exchange.table));
     const { problems } = this.demand;
     return { node: this.parts.node, peers: report, routeProblems: routing.problems, problems };
+  }
+
+  /** The routing table; with a prefix, only that one. */
+  routes(prefix?: Cidr): Iterable<RouteReport> {
+    return routesOf(this.exchange.table, this.peers, prefix);
   }
 
   get health(): SpeakerHealth {

@@ -5,7 +5,7 @@ import { workloadEndpointName } from '../model/workload-endpoint.ts';
 import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
 import { DEFAULT_HOLD_TIME_SECONDS, parseEnvironment } from './environment.ts';
-import { readinessOf, readinessText } from './readiness.ts';
+import { readinessOf, readinessText } from './operation/readiness.ts';
 import { demandOf } from './resources/demand.ts';
 import {
   concerns,

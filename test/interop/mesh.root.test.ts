@@ -248,6 +248,23 @@ describe('a mesh of three nodes', { timeout: 180_000 }, () => {
     );
   });
 
+  test('calico-kit bgp routes says where a prefix comes from, and why', async () => {
+    await converged(...NODES);
+    const kit = (...argv: string[]): string => inside(netns(2), process.execPath, CLI, ...argv);
+    const table = kit('bgp', 'routes');
+    assert.match(table, /\| 192\.168\.1\.0\/26 +\| 10\.79\.0\.11 +\| Mesh_10_79_0_11 +\|/);
+    assert.match(table, /\| 192\.168\.2\.0\/26 +\| +\| this node +\|/);
+    assert.equal(
+      kit('bgp', 'routes', '--why', block(3)),
+      `192.168.3.0/26: 1 path
+* via 10.79.0.13 from Mesh_10_79_0_13
+    of this AS, local preference 100, origin igp
+    best
+`,
+    );
+    assert.throws(() => kit('bgp', 'routes', '--why', 'x'), /'x' is no prefix; give e\.g\./);
+  });
+
   test('a node that leaves the datastore leaves the mesh', async () => {
     remove(resourceKey('nodes', 'n3'));
     await eventually('gone', () => routes(1) === tableOf(1, [2]) && readiness(1) === 'ready');

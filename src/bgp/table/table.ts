@@ -168,6 +168,15 @@ export class Table {
     }
   }
 
+  /** Every prefix that somebody tells of, this node included, in no order. */
+  *prefixes(): Generator<Cidr> {
+    for (const family of FAMILIES) {
+      const { prefixes, paths } = this.ribs[family];
+      for (let prefix = 0; prefix < prefixes.end; prefix++)
+        if (paths.headOf(prefix) >= 0) yield prefixes.cidr(prefix);
+    }
+  }
+
   /** Whether a peer tells of exactly this prefix. */
   isLearned(prefix: Cidr): boolean {
     return this.why(prefix).some(({ peer, lost }) => peer !== undefined && lost !== 'not accepted');

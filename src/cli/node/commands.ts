@@ -1,7 +1,8 @@
-// The commands that ask this node's speaker: `node status`, `bgp peers`.
+// The commands that ask this node's speaker: `node status`, `bgp peers`, `bgp routes`.
 import type { Command } from 'commander';
-import type { SpeakerReport } from '../../bgp/status.ts';
+import type { RouteReport, SpeakerReport } from '../../bgp/status.ts';
 import type { Output } from '../output.ts';
+import { bgpRoutes, whyRoute } from './routes.ts';
 import { askSpeaker, SPEAKER_URL } from './speaker.io.ts';
 import { bgpPeers, nodeStatus, notRunning } from './status.ts';
 
@@ -14,6 +15,8 @@ export interface Printing {
 interface Options {
   readonly speaker: string;
   readonly output?: string;
+  /** A prefix. */
+  readonly why?: string;
 }
 
 /** Adds the groups `node` and `bgp`. */
@@ -27,12 +30,32 @@ export function addNodeCommands(program: Command, { print, now }: Printing): voi
       .option('--speaker <url>', "the speaker's health address", SPEAKER_URL)
       .option('-o, --output <format>', 'json');
   const report = (answer: (report: SpeakerReport) => Output) => async (options: Options) => {
-    const asked = await askSpeaker<SpeakerReport>(options.speaker, '/status');
-    if (!asked.ok) throw new Error(asked.error);
-    print(asked.value ? answer(asked.value) : notRunning, options.output);
+    const text = await ask(options, '/status');
+    print(text === undefined ? notRunning : answer(JSON.parse(text)), options.output);
   };
   about(node, 'status', "the BGP sessions, in calicoctl's columns").action(
     report((found) => nodeStatus(found, now())),
   );
   about(bgp, 'peers', 'every session with prefixes and flaps').action(report(bgpPeers));
+  about(bgp, 'routes', 'the routing table: what each prefix is reached by')
+    .option('--why <prefix>', 'every path to this prefix, and what it lost by')
+    .action(async (options: Options) => print(await routes(options), options.output));
+}
+
+async function ask({ speaker }: Options, path: string): Promise<string | undefined> {
+  const asked = await askSpeaker(speaker, path);
+  if (!asked.ok) throw new Error(asked.error);
+  return asked.value;
+}
+
+async function routes(options: Options): Promise<Output> {
+  const { why } = options;
+  const query = why === undefined ? '' : `?${new URLSearchParams({ prefix: why })}`;
+  const text = await ask(options, `/routes${query}`);
+  if (text === undefined) return notRunning;
+  const found = text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as RouteReport);
+  return why === undefined ? bgpRoutes(found) : whyRoute(why, found[0]);
 }

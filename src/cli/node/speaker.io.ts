@@ -4,16 +4,16 @@ import { messageOf } from '../../base/op-error.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 
 export const SPEAKER_URL = 'http://127.0.0.1:9098';
-const PATIENCE_MILLISECONDS = 5000;
+const PATIENCE_MILLISECONDS = 60_000;
 
-/** The JSON at `path`; undefined when nobody listens. Errors: what went wrong, in words. */
-export async function askSpeaker<T>(url: string, path: string): Promise<Result<T | undefined>> {
+/** The text at `path`; undefined when nobody listens. Errors: what went wrong, in words. */
+export async function askSpeaker(url: string, path: string): Promise<Result<string | undefined>> {
   try {
     const response = await fetch(new URL(path, url), {
       signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
     });
-    if (!response.ok) return fail(`${url}${path}: ${(await response.text()).trim()}`);
-    return ok((await response.json()) as T);
+    const text = await response.text();
+    return response.ok ? ok(text) : fail(text.trim());
   } catch (cause) {
     const inner = (cause as { cause?: { code?: string } }).cause;
     return inner?.code === 'ECONNREFUSED' ? ok(undefined) : fail(`${url}: ${messageOf(cause)}`);

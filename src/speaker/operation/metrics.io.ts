@@ -1,7 +1,7 @@
 // The speaker's figures in Prometheus form, read from the live state when they are scraped. A peer that
 // is gone leaves no series behind.
-import { Counter, Gauge, type Registry } from '../base/metrics.io.ts';
-import type { PeerReport, SpeakerReport } from '../bgp/status.ts';
+import { Counter, Gauge, type Registry } from '../../base/metrics.io.ts';
+import type { PeerReport, SpeakerReport } from '../../bgp/status.ts';
 
 const PEER_LABELS = ['peer', 'address', 'type', 'asn', 'family'] as const;
 type PeerLabels = Record<(typeof PEER_LABELS)[number], string>;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Registry } from '../base/metrics.io.ts';
-import type { PeerReport, SpeakerReport } from '../bgp/status.ts';
-import { parseAsn } from '../net/asn.ts';
-import { ip } from '../net/ip.ts';
+import { Registry } from '../../base/metrics.io.ts';
+import type { PeerReport, SpeakerReport } from '../../bgp/status.ts';
+import { parseAsn } from '../../net/asn.ts';
+import { ip } from '../../net/ip.ts';
 import { measureSpeaker } from './metrics.io.ts';
 
 test('each session in figures; a peer that is gone leaves no series', async () => {

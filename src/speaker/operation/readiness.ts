@@ -1,9 +1,9 @@
 // What the readiness probe says: every problem by name, sessions in the words of Calico's own probe,
 // which monitoring looks for ("BIRD" is the speaker there). After the first half minute one session is
 // enough, so that a dead node does not make all the others unready too.
-import type { BgpNode } from '../bgp/peers/node.ts';
-import type { SessionState } from '../bgp/session.ts';
-import { type Family, familyOf, type Ip } from '../net/ip.ts';
+import type { BgpNode } from '../../bgp/peers/node.ts';
+import type { SessionState } from '../../bgp/session.ts';
+import { type Family, familyOf, type Ip } from '../../net/ip.ts';
 
 export interface SpeakerFacts {
   readonly inSync: boolean;

@@ -1,8 +1,8 @@
 // One session as /status tells it.
-import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
-import type { PeerReport, PeerType } from '../bgp/status.ts';
-import type { Table } from '../bgp/table/table.ts';
-import type { PeerStatus } from './speaker.io.ts';
+import { type DesiredPeer, endpointOf } from '../../bgp/peers.ts';
+import type { PeerReport, PeerType } from '../../bgp/status.ts';
+import type { Table } from '../../bgp/table/table.ts';
+import type { PeerStatus } from '../speaker.io.ts';
 
 const TYPES: Readonly<Record<DesiredPeer['kind'], PeerType>> = {
   mesh: 'node-to-node mesh',
