@@ -51,14 +51,17 @@ export function podSysctls(allowIpForwarding: boolean, hasV6 = false): readonly 
   return hasV6 ? [v4, ['ipv6/conf/all/forwarding', value]] : [v4];
 }
 
-/** Host end up, with the MAC that every host end has; it routes and answers ARP for the gateway. */
-export const hostLinkChanges = (index: number): readonly LinkChange[] => [
+/**
+ * Host end up, with the MAC that every host end has; it routes and answers ARP for the gateway. A pod
+ * that `maySpoof` is judged by the policy's own reverse path check, which knows what it may.
+ */
+export const hostLinkChanges = (index: number, maySpoof = false): readonly LinkChange[] => [
   {
     kind: 'setLink',
     index,
     mac: HOST_MAC,
     up: true,
-    ipv4: { forwarding: true, proxyArp: true, rpFilter: 1 },
+    ipv4: { forwarding: true, proxyArp: true, rpFilter: maySpoof ? 0 : 1 },
   },
 ];
 

@@ -124,6 +124,48 @@ test('a profile that does not exist closes the endpoint', () => {
   ]);
 });
 
+test('allowed sources: only while FelixConfiguration says Any, by family, and whole at once', () => {
+  const one = calculator();
+  const felix = (name: string, workloadSourceSpoofing: string) =>
+    one.put(
+      `${R}felixconfigurations/${name}`,
+      JSON.stringify({
+        kind: 'FelixConfiguration',
+        metadata: { name },
+        spec: { workloadSourceSpoofing },
+      }),
+    );
+  const skipped = (family: 4 | 6): readonly string[] =>
+    one
+      .of(family)
+      .desired()
+      .tables.get('raw')!
+      .chains.get('cali-rpf-skip')!
+      .rules.map(({ text }) => text.replace(/^-m comment --comment "[^"]*" /, ''));
+  const asking = endpoint({
+    ipNetworks: ['10.1.0.1/32', 'fd00::1/128'],
+    allowSpoofedSourcePrefixes: ['10.77.0.0/24', 'fd00:77::/64'],
+  });
+  one.put(ENDPOINT, asking);
+  assert.deepEqual(skipped(4), []);
+  felix('default', 'Any');
+  assert.deepEqual(skipped(4), ['--in-interface cali1 --source 10.77.0.0/24 --jump ACCEPT']);
+  assert.deepEqual(skipped(6), ['--in-interface cali1 --source fd00:77::/64 --jump ACCEPT']);
+  const tables = one.of(4).desired().tables;
+  assert.equal(one.of(4).desired().tables.get('raw'), tables.get('raw'));
+  felix('node.node1', 'Disabled');
+  assert.deepEqual(skipped(4), [], 'the node’s own setting wins');
+  one.remove(`${R}felixconfigurations/node.node1`);
+  assert.equal(skipped(4).length, 1);
+  one.remove(ENDPOINT);
+  assert.equal(one.of(4).additions(), undefined, 'the next of its name must not inherit it');
+  assert.deepEqual(skipped(4), []);
+  one.put(ENDPOINT, endpoint());
+  assert.ok(one.of(4).additions());
+  one.put(ENDPOINT, asking);
+  assert.equal(one.of(4).additions(), undefined);
+});
+
 test('an unreadable policy closes its namespace and is reported', () => {
   const one = calculator();
   one.put(

@@ -32,7 +32,7 @@ export class PolicyCalculator {
     this.index = index;
     this.local = local;
     const activate = () => this.activate();
-    const known: Known = { settings, nodeAddress, world, index, local, activate };
+    const known: Known = { node, settings, nodeAddress, world, index, local, activate };
     this.families = { 4: new FamilyCalculator(4, known), 6: new FamilyCalculator(6, known) };
   }
 
@@ -62,19 +62,24 @@ export class PolicyCalculator {
   /** Whether more than a local endpoint's own chains, or an address, is different now. */
   private mattersToOthers(key: string, change: WorldChange): boolean {
     switch (change.kind) {
-      case 'endpoint':
+      case 'endpoint': {
+        const sources = this.local.sourcesOf(key);
         this.index.putItem(key, change.now);
         if (change.now.node !== this.node) this.local.remove(key);
         else if (this.local.put(key, change.now))
           for (const family of Object.values(this.families)) family.endpointChanged(key);
-        return false;
+        return this.local.sourcesOf(key) !== sources;
+      }
       case 'networkSet':
         this.index.putItem(key, change.now);
         return false;
-      case 'itemGone':
+      case 'itemGone': {
+        // The next pod of its name must not find the interface open.
+        const sources = this.local.sourcesOf(key);
         this.index.removeItem(key);
         this.local.remove(key);
-        return false;
+        return sources !== '';
+      }
       case 'policy':
         return this.local.policyChanged(change.before, change.now);
       case 'profile':
@@ -82,6 +87,8 @@ export class PolicyCalculator {
         return this.local.profileChanged(change.name);
       case 'tier':
         this.local.tiersChanged();
+        return true;
+      case 'spoofing':
         return true;
       case 'other':
         return false;

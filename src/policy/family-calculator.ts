@@ -2,7 +2,7 @@
 // IPv4's tables hold every local endpoint, IPv6's only those with an IPv6 address. To IPv6 the
 // interface of any other is unknown, therefore closed, and such an endpoint costs nothing there.
 import type { TableName } from '../kernel/tables.ts';
-import { cidrFamily, parseCidr } from '../net/cidr.ts';
+import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import {
   type Additions,
@@ -17,7 +17,7 @@ import type { ActiveEndpoint, LocalEndpoints } from './local-endpoints.ts';
 import type { ParsedRule, SetDefinition } from './parsed-rule.ts';
 import { FilterRenderer } from './render/filter-chains.ts';
 import { renderChain } from './render/rule.ts';
-import { type PolicySettings, staticChains } from './render/static-chains.ts';
+import { type PolicySettings, sourceChain, staticChains } from './render/static-chains.ts';
 import type { Policy, Profile } from './resources.ts';
 import type { SetIndex } from './set-index.ts';
 import { fixedSets, netSet, portSet } from './sets.ts';
@@ -25,6 +25,7 @@ import type { World } from './world.ts';
 
 /** What both families are calculated from. */
 export interface Known {
+  readonly node: string;
   readonly settings: PolicySettings;
   readonly nodeAddress: () => Ip | undefined;
   readonly world: World;
@@ -51,6 +52,7 @@ export class FamilyCalculator {
   private rendered:
     | { readonly active: readonly ActiveEndpoint[]; readonly filter: DesiredTable }
     | undefined;
+  private raw: DesiredTable | undefined;
 
   constructor(family: Family, known: Known) {
     this.family = family;
@@ -91,7 +93,9 @@ export class FamilyCalculator {
     this.onlyFresh = true;
     this.stale = false;
     const active = this.active();
-    const tables = new Map(this.fixed).set('filter', this.filterTable(active));
+    const tables = new Map(this.fixed)
+      .set('filter', this.filterTable(active))
+      .set('raw', this.rawTable(active));
     if (!this.needsNat()) tables.set('nat', NOTHING.tables.get('nat')!);
     return { tables, ipSets: this.ipSets(active) };
   }
@@ -144,6 +148,24 @@ export class FamilyCalculator {
     const filter = { ...fixed, chains: new Map([...fixed.chains, ...this.filter.render(active)]) };
     this.rendered = { active, filter };
     return filter;
+  }
+
+  // The same object as before when the same may be sent.
+  private rawTable(active: readonly ActiveEndpoint[]): DesiredTable {
+    const { node, world } = this.known;
+    const allowed = world.spoofingAllowed(node) ? active : [];
+    const nets = (sources: readonly Cidr[]) =>
+      sources.filter((net) => cidrFamily(net) === this.family);
+    const chain = sourceChain(
+      allowed.map(({ interfaceName, sources }) => ({ interfaceName, nets: nets(sources) })),
+    );
+    const fixed = this.fixed.get('raw')!;
+    if (chain.rules.length === 0) return fixed;
+    const rendered = renderChain(chain);
+    const before = this.raw?.chains.get(chain.name);
+    if (this.raw && before?.rules.at(-1)?.hash === rendered.rules.at(-1)!.hash) return this.raw;
+    this.raw = { ...fixed, chains: new Map([...fixed.chains, [chain.name, rendered]]) };
+    return this.raw;
   }
 
   private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {

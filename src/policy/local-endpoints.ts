@@ -2,6 +2,7 @@
 // every local endpoint once when it comes, an endpoint about every policy; what did not change is
 // answered with the same object as before.
 import { matches } from '../model/selector/match.ts';
+import type { Cidr } from '../net/cidr.ts';
 import { labelsOf } from './labels.ts';
 import { DENY_ALL } from './parsed-rule.ts';
 import type { Endpoint, Policy, Profile } from './resources.ts';
@@ -11,6 +12,7 @@ import type { World } from './world.ts';
 export interface ActiveEndpoint {
   readonly interfaceName: string;
   readonly hasIpv6: boolean;
+  readonly sources: readonly Cidr[];
   readonly policies: readonly Policy[];
   readonly profiles: readonly Profile[];
 }
@@ -56,6 +58,11 @@ export class LocalEndpoints {
     this.all = undefined;
   }
 
+  /** What the endpoint asks to send from, as text. */
+  sourcesOf(key: string): string {
+    return this.byKey.get(key)?.endpoint.sources.join(' ') ?? '';
+  }
+
   /** Whether that matters to an endpoint here. */
   policyChanged(before: Policy | undefined, now: Policy | undefined): boolean {
     let changed = false;
@@ -96,10 +103,11 @@ export class LocalEndpoints {
   activeOf(key: string): ActiveEndpoint | undefined {
     const local = this.byKey.get(key);
     if (!local?.endpoint.interfaceName) return undefined;
-    const { interfaceName, hasIpv6, profiles } = local.endpoint;
+    const { interfaceName, hasIpv6, sources, profiles } = local.endpoint;
     local.active ??= {
       interfaceName,
       hasIpv6,
+      sources,
       policies: this.world.inOrder(local.policies),
       profiles: profiles.map((name) => this.world.profiles.get(name) ?? missingProfile(name)),
     };
@@ -127,6 +135,7 @@ const sameChains = (
 ): boolean =>
   endpoint.interfaceName === now.interfaceName &&
   endpoint.hasIpv6 === now.hasIpv6 &&
+  endpoint.sources.join(' ') === now.sources.join(' ') &&
   endpoint.profiles.join(' ') === now.profiles.join(' ') &&
   policies.size === nowPolicies.size &&
   policies.isSubsetOf(nowPolicies);

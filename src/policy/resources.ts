@@ -1,5 +1,6 @@
 // Stored resources as the policy engine wants them: parsed once, at arrival.
 import type { Result } from '../base/result.ts';
+import type { FelixConfigurationSpec } from '../model/felix-configuration.ts';
 import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../model/ip-pool.ts';
 import { type Key, parseKey } from '../model/keys.ts';
 import type { NetworkSetSpec } from '../model/network-set.ts';
@@ -9,7 +10,7 @@ import { parseResource, type Resource } from '../model/resource.ts';
 import { printSelector } from '../model/selector/print.ts';
 import { ALL, type Selector } from '../model/selector/selector.ts';
 import type { WorkloadEndpointSpec } from '../model/workload-endpoint.ts';
-import { cidrFamily, networkOf, parseInterfaceAddress } from '../net/cidr.ts';
+import { type Cidr, cidrFamily, networkOf, parseInterfaceAddress } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import { NAMESPACE_LABEL, policySelector } from './entity-selector.ts';
 import { type LabelMap, stringLabels } from './labels.ts';
@@ -19,6 +20,7 @@ import type { Item } from './set-index.ts';
 import { netMembers, netsOf, portMember, portProtocol } from './set-members.ts';
 import {
   checkEndpointSpec,
+  checkFelixConfigurationSpec,
   checkNetworkSetSpec,
   checkNodeSpec,
   checkPolicySpec,
@@ -51,6 +53,8 @@ export interface Endpoint extends Item {
   readonly interfaceName: string | undefined;
   /** It has an address of that family: only then are there rules for it in IPv6's tables. */
   readonly hasIpv6: boolean;
+  /** Addresses that are not its own from which it asks to send. */
+  readonly sources: readonly Cidr[];
 }
 
 export interface Tier {
@@ -66,6 +70,8 @@ export type PolicyResource =
   | { readonly kind: 'networkSet'; readonly value: Item }
   | { readonly kind: 'tier'; readonly name: string; readonly value: Tier }
   | { readonly kind: 'pool'; readonly value: IpPool }
+  /** Whether endpoints get the `sources` that they ask for; undefined: not said. */
+  | { readonly kind: 'spoofing'; readonly name: string; readonly value: boolean | undefined }
   /** Its IPv4 address: tunnels run over IPv4. */
   | { readonly kind: 'node'; readonly value: Ip | undefined };
 
@@ -129,6 +135,19 @@ function parseAddresses(
         kind: 'node',
         value: parseInterfaceAddress(spec.bgp?.ipv4Address ?? '')?.ip,
       }));
+    case 'felixconfigurations': {
+      const { name } = key;
+      const parsed = parseResource<string, FelixConfigurationSpec>(
+        'FelixConfiguration',
+        text,
+        checkFelixConfigurationSpec,
+      );
+      return of(parsed, ({ spec: { workloadSourceSpoofing: allowed } }) => ({
+        kind: 'spoofing',
+        name,
+        value: allowed === undefined ? undefined : allowed === 'Any',
+      }));
+    }
     case 'networksets':
     case 'globalnetworksets': {
       const global = key.plural === 'globalnetworksets';
@@ -156,6 +175,7 @@ function endpointOf({ metadata, spec }: Resource<string, WorkloadEndpointSpec>):
     node: spec.node,
     interfaceName: /^[A-Za-z0-9_.-]{1,15}$/.test(name) ? name : undefined,
     hasIpv6: nets.some((net) => cidrFamily(net) === 6),
+    sources: netsOf(spec.allowSpoofedSourcePrefixes),
     labels: stringLabels(metadata.labels),
     profiles: spec.profiles ?? [],
     members: nets.flatMap(netMembers),

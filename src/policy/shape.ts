@@ -99,6 +99,7 @@ export const checkEndpointSpec = checked({
   interfaceName: string,
   ipNetworks: list(string),
   profiles: list(string),
+  allowSpoofedSourcePrefixes: list(string),
   ports: list(
     object({
       name: string,
@@ -116,3 +117,5 @@ export const checkNodeSpec = checked({
   bgp: (bgp) =>
     isObject(bgp) && checked({ ipv4Address: string, ipv6Address: string })(bgp) === undefined,
 });
+
+export const checkFelixConfigurationSpec = checked({ workloadSourceSpoofing: string });

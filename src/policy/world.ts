@@ -25,6 +25,8 @@ export type WorldChange =
   /** An endpoint or a network set is gone. */
   | { readonly kind: 'itemGone' }
   | { readonly kind: 'tier' }
+  /** What endpoints may send from. */
+  | { readonly kind: 'spoofing' }
   | { readonly kind: 'other' };
 
 /** The tiers that exist without being stored. */
@@ -42,6 +44,8 @@ export class World {
   readonly pools = new Map<string, IpPool>();
   /** IPv4 addresses of all nodes, by key. */
   readonly nodes = new Map<string, Ip>();
+  /** By name of the FelixConfiguration. */
+  private readonly spoofing = new Map<string, boolean | undefined>();
   private readonly tiers = new Map<string, Tier>();
   private readonly kinds = new Map<string, PolicyResource['kind']>();
   private ranks: ReadonlyMap<Policy, number> | undefined;
@@ -74,6 +78,9 @@ export class World {
         this.tiers.set(resource.name, resource.value);
         this.ranks = undefined;
         return { kind: 'tier' };
+      case 'spoofing':
+        this.spoofing.set(resource.name, resource.value);
+        return { kind: 'spoofing' };
       case 'pool':
         this.pools.set(key, resource.value);
         return { kind: 'other' };
@@ -107,6 +114,9 @@ export class World {
       case 'tier':
         this.tiers.delete(name);
         return { kind: 'tier' };
+      case 'spoofing':
+        this.spoofing.delete(name);
+        return { kind: 'spoofing' };
       case 'pool':
         this.pools.delete(key);
         return { kind: 'other' };
@@ -114,6 +124,11 @@ export class World {
         this.nodes.delete(key);
         return { kind: 'other' };
     }
+  }
+
+  /** FelixConfiguration workloadSourceSpoofing: the node's over the cluster's. */
+  spoofingAllowed(node: string): boolean {
+    return this.spoofing.get(`node.${node}`) ?? this.spoofing.get('default') ?? false;
   }
 
   tier(name: string): Tier {

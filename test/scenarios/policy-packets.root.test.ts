@@ -13,6 +13,7 @@ import {
   type Pod,
   PROFILE,
   reaches,
+  stored,
   VIA_GATEWAY,
   withPods,
 } from './policy-pods.ts';
@@ -117,6 +118,57 @@ test('policy between two pods over IPv6', () =>
     await assertNothingLeft(kernel.tables, kernel.ipSets);
     await assertNothingLeft(kernel.ipv6Tables, kernel.ipSets);
   }));
+
+/** Counts packets of a source address that reach a pod. */
+function countOf(pod: Pod, command: 'iptables' | 'ip6tables', source: string): () => number {
+  exec(pod.netns, command, '-A', 'INPUT', '-s', source);
+  const line = new RegExp(`^\\s*(\\d+) .*\\s${source}(/\\d+)?\\s`, 'm');
+  return () => Number(line.exec(exec(pod.netns, command, '-nvxL', 'INPUT'))?.[1]);
+}
+
+const FELIX = (workloadSourceSpoofing: string): KeyValue =>
+  stored('felixconfigurations/default', 'FelixConfiguration', { workloadSourceSpoofing });
+
+test('a pod sends from the prefixes that it may, and from no others', () =>
+  withPods(['a', 'b'], async ({ node, pods, start }) => {
+    const [a, b] = pods as [Pod, Pod];
+    const both = ({ ipv6 }: Pod): readonly string[] => [`${ipv6}/128`];
+    const allowed = { allowSpoofedSourcePrefixes: ['10.77.0.0/24', 'fd00:77::/64'] };
+    // As ADD sets it for such a pod; the effective value is the larger of the two.
+    exec(node, 'sysctl', '-qw', 'net.ipv4.conf.all.rp_filter=0', 'net.ipv4.conf.calia.rp_filter=0');
+    const from = ['10.77.0.9', '10.78.0.9', 'fd00:77::9', 'fd00:78::9'];
+    const counts = from.map((s) => countOf(b, s.includes(':') ? 'ip6tables' : 'iptables', s));
+    const seen = (): readonly number[] => counts.map((count) => count());
+    const sendAll = (): void => {
+      for (const source of from) sendFrom(a, source, source.includes(':') ? b.ipv6 : b.address);
+    };
+    for (const source of from) exec(a.netns, 'ip', 'address', 'add', source, 'dev', 'eth0');
+    sendAll();
+    await eventually('without policy all of it arrives', () => seen().join() === '1,1,1,1');
+
+    const asking = endpoint(a, 'client', both(a), allowed);
+    const engine = start([PROFILE, asking, endpoint(b, 'server', both(b)), FELIX('Any')]);
+    await engine.inSync();
+    sendAll();
+    await eventually('what is allowed arrives', () => seen()[0]! > 1 && seen()[2]! > 1);
+    assert.deepEqual(seen(), [2, 1, 2, 1], 'and nothing else');
+
+    engine.changes([{ kind: 'put', item: FELIX('Disabled') }]);
+    await engine.putEndpoint(asking.key, asking.value);
+    sendAll();
+    assert.ok(reaches(a, b.address, 80), 'its own address is always good');
+    assert.deepEqual(seen(), [2, 1, 2, 1], 'nothing more once it is disabled');
+    await engine.close();
+  }));
+
+function sendFrom(pod: Pod, source: string, to: string): void {
+  const via = to.includes(':') ? VIA_GATEWAY : (['via', '169.254.1.1', 'dev', 'eth0'] as const);
+  const route = (...more: string[]) =>
+    exec(pod.netns, 'ip', 'route', 'replace', to, ...via, ...more);
+  route('src', source);
+  exec(pod.netns, 'bash', '-c', `echo hello > /dev/udp/${to}/9`);
+  exec(pod.netns, 'ip', 'route', 'del', to);
+}
 
 async function checkIpv6Policies(
   engine: PolicyEngine,

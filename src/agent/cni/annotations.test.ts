@@ -117,8 +117,15 @@ test('floatingIPs: ADD fails while the feature is off; on, they stand in the end
 
 test('allowedSourcePrefixes: only where FelixConfiguration lets pods ask for it', async () => {
   const pod = { [`${CALICO}allowedSourcePrefixes`]: '["10.9.0.0/16"]' };
-  assert.equal((await added({ pod })).allowSpoofedSourcePrefixes, undefined);
   const n = await given({ pod });
+  const strict = (): string => {
+    const [device] = n.veths();
+    return n.kernel.getSysctl(`ipv4/conf/${device}/rp_filter`);
+  };
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.equal((await specOf(n)).allowSpoofedSourcePrefixes, undefined);
+  assert.equal(strict(), '1');
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
   const value = printResource({
     kind: 'FelixConfiguration',
     apiVersion: API_VERSION,
@@ -127,8 +134,9 @@ test('allowedSourcePrefixes: only where FelixConfiguration lets pods ask for it'
   });
   const key = resourceKey('felixconfigurations', 'default');
   n.context.view.put({ key, value, revision: 1n });
-  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.ok((await addPod(n.context, request('ADD', 'c2'))).ok);
   assert.deepEqual((await specOf(n)).allowSpoofedSourcePrefixes, ['10.9.0.0/16']);
+  assert.equal(strict(), '0', 'the kernel’s own check knows of no prefixes');
   n.done();
 });
 

@@ -2,6 +2,7 @@
 // chains, NAT for packets that leave the pool, and empty chains where host endpoint policy will
 // hang. Order inside a chain is meaning; it follows Felix rule by rule.
 import type { TableName } from '../../kernel/tables.ts';
+import type { Cidr } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
 import {
   ACCEPT,
@@ -105,6 +106,21 @@ export function staticChains(
 
 const fromWorkload = marked(MARK.scratch0);
 
+/** What a workload may send from beside its own addresses. */
+export interface AllowedSources {
+  readonly interfaceName: string;
+  /** Of the table's family. */
+  readonly nets: readonly Cidr[];
+}
+
+/** Packets that the reverse path check does not see. */
+export function sourceChain(allowed: readonly AllowedSources[]): Chain {
+  const rules = allowed.flatMap(({ interfaceName, nets }) =>
+    nets.map((net) => rule(all(inInterface(interfaceName), `--source ${net}`), ACCEPT)),
+  );
+  return chain('cali-rpf-skip', ...rules);
+}
+
 const rawChains: readonly Chain[] = [
   chain(
     'cali-PREROUTING',
@@ -122,7 +138,7 @@ const rawChains: readonly Chain[] = [
     rule('', jump('cali-to-host-endpoint')),
     rule(isAccepted, ACCEPT),
   ),
-  chain('cali-rpf-skip'),
+  sourceChain([]),
   chain('cali-from-host-endpoint'),
   chain('cali-to-host-endpoint'),
 ];

@@ -18,7 +18,7 @@ export interface Veth {
 
 /** Makes the pair and does to it what needs no address. Throws OpError. */
 export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
-  const { request, identity } = call;
+  const { request, identity, owner } = call;
   const { kernel, removal } = call.context;
   const hasV6 = wantsV6(call);
   const removed = removal.gone(identity.hostInterface);
@@ -37,7 +37,8 @@ export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
   removal.made(link.name, request.containerId);
   call.undo.push('veth', () => unmake(call));
   setSysctls(kernel, plan.hostSysctls(link.name, hasV6), hasV6);
-  kernel.apply(plan.hostLinkChanges(link.index));
+  const maySpoof = owner.wishes.sourcePrefixes.length > 0;
+  kernel.apply(plan.hostLinkChanges(link.index, maySpoof));
   await reach(call, 'add:veth');
   return ok({ host: link, pod: preparePod(call, hasV6) });
 }
