@@ -104,7 +104,11 @@ describe('the data path', { timeout: 120_000 }, () => {
   /** What a namespace has of IPv6, and how many router advertisements came in. */
   const heardIn = (netns: string) => {
     const inside = (...argv: string[]) => run(['nsenter', `--net=${netns}`, ...argv]);
-    const counter = /^Icmp6InRouterAdvertisements\s+(\d+)/m.exec(inside('cat', '/proc/net/snmp6'));
+    // Counted before any policy: the host drops what a pod has no leave to send.
+    const rule = ['PREROUTING', '-p', 'icmpv6', '--icmpv6-type', '134'];
+    const known = attempt(['nsenter', `--net=${netns}`, 'ip6tables', '-t', 'raw', '-C', ...rule]);
+    if (!known.ok) inside('ip6tables', '-t', 'raw', '-A', ...rule);
+    const counter = /^\s*(\d+) .*icmptype 134/m.exec(inside('ip6tables', '-t', 'raw', '-nvxL'));
     const state = inside('ip', '-6', 'addr') + inside('ip', '-6', 'route', 'show', 'table', 'all');
     return {
       count: Number(counter?.[1]),
