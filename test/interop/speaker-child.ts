@@ -4,12 +4,15 @@ import { systemClock } from '../../src/base/clock.io.ts';
 import { openLog } from '../../src/base/log.io.ts';
 import { memoryStore } from '../../src/datastore/memory.ts';
 import { openKernel } from '../../src/kernel/netns.io.ts';
+import { memoryKubernetes } from '../../src/kubernetes/memory.ts';
 import { openSpeaker } from '../../src/speaker/speaker.io.ts';
 
 /** What the test tells. */
 export type ToSpeaker =
   | { readonly kind: 'put'; readonly key: string; readonly value: string }
   | { readonly kind: 'delete'; readonly key: string }
+  | { readonly kind: 'secret'; readonly name: string; readonly texts: Record<string, string> }
+  | { readonly kind: 'cordon'; readonly cordoned: boolean }
   | { readonly kind: 'state' };
 
 /** What it hears on `state`. */
@@ -17,13 +20,22 @@ export interface FromSpeaker {
   readonly ready: boolean;
   readonly problems: readonly string[];
   readonly routeProblems: readonly string[];
-  readonly peers: readonly { readonly address: string; readonly state: string }[];
+  /** What of the BGP resources is not done as asked for. */
+  readonly refused: readonly string[];
+  readonly peers: readonly {
+    readonly name: string;
+    readonly address: string;
+    readonly state: string;
+    readonly since: string;
+  }[];
 }
 
 const [node, holdTimeSeconds] = process.argv.slice(2) as [string, string];
 const store = memoryStore();
+const kubernetes = memoryKubernetes();
 const speaker = openSpeaker({
   store,
+  kubernetes,
   kernel: openKernel(),
   node,
   clock: systemClock,
@@ -33,20 +45,41 @@ const speaker = openSpeaker({
 });
 
 process.on('message', (message: ToSpeaker) => {
-  if (message.kind === 'put') store.put(message.key, message.value);
-  else if (message.kind === 'delete') store.delete(message.key);
-  else {
-    const { ready, problems } = speaker.health;
-    const peers = speaker.peers.map(({ peer, state }) => ({ address: peer.address, state }));
-    const state: FromSpeaker = {
-      ready,
-      problems,
-      routeProblems: speaker.report.routeProblems,
-      peers,
-    };
-    process.send?.(state);
+  switch (message.kind) {
+    case 'put':
+      store.put(message.key, message.value);
+      break;
+    case 'delete':
+      store.delete(message.key);
+      break;
+    case 'secret': {
+      const data = Object.entries(message.texts).map(([key, text]) => [key, btoa(text)]);
+      const metadata = { name: message.name, namespace: 'kube-system' };
+      kubernetes.put('secrets', { metadata, data: Object.fromEntries(data) });
+      break;
+    }
+    case 'cordon': {
+      const spec = { unschedulable: message.cordoned };
+      kubernetes.put('nodes', { metadata: { name: node }, spec });
+      break;
+    }
+    case 'state':
+      process.send?.(state());
   }
 });
+
+function state(): FromSpeaker {
+  const { ready, problems } = speaker.health;
+  const { routeProblems, problems: refused } = speaker.report;
+  const peers = speaker.peers.map(({ peer, state, since }) => ({
+    name: peer.name,
+    address: peer.address,
+    state,
+    since: since.toISOString(),
+  }));
+  return { ready, problems, routeProblems, refused, peers };
+}
+
 process.once('disconnect', () => process.exit(0));
 process.once('SIGTERM', () => {
   speaker.close();

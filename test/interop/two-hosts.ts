@@ -5,7 +5,12 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { affinityKey, namespacedKey, resourceKey } from '../../src/model/keys.ts';
+import {
+  affinityKey,
+  type ClusterPlural,
+  namespacedKey,
+  resourceKey,
+} from '../../src/model/keys.ts';
 import { workloadEndpointName } from '../../src/model/workload-endpoint.ts';
 import { cidr } from '../../src/net/cidr.ts';
 import { attempt, eventually, run } from '../lab/command.ts';
@@ -30,6 +35,7 @@ export class TwoHosts {
   private readonly children = new Set<ChildProcess>();
   private speaker: ChildProcess | undefined;
   private readonly objects = new Map<string, string>();
+  private readonly secrets = new Map<string, Record<string, string>>();
 
   constructor(options: TwoHostsOptions) {
     this.options = options;
@@ -68,6 +74,25 @@ export class TwoHosts {
     this.say({ kind: 'put', key, value });
   }
 
+  /** Writes a Secret to our speaker's namespace. */
+  putSecret(name: string, texts: Record<string, string>): void {
+    this.secrets.set(name, texts);
+    this.say({ kind: 'secret', name, texts });
+  }
+
+  cordon(cordoned: boolean): void {
+    this.say({ kind: 'cordon', cordoned });
+  }
+
+  /** Writes a resource of the cluster. */
+  putResource(plural: ClusterPlural, kind: string, name: string, spec: object): void {
+    this.put(resourceKey(plural, name), object(kind, name, spec));
+  }
+
+  removeResource(plural: ClusterPlural, name: string): void {
+    this.remove(resourceKey(plural, name));
+  }
+
   ownBlock(block: string): void {
     this.put(affinityKey('ours', cidr(block)), '{"state":"confirmed","deleted":false}');
   }
@@ -102,6 +127,7 @@ export class TwoHosts {
     const argv = [process.execPath, script, 'ours', String(holdTimeSeconds)];
     this.speaker = this.spawn(this.left, argv, true);
     for (const [key, value] of this.objects) this.say({ kind: 'put', key, value });
+    for (const [name, texts] of this.secrets) this.say({ kind: 'secret', name, texts });
   }
 
   async killSpeaker(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
