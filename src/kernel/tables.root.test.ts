@@ -73,6 +73,25 @@ test('ipset: a large commit is in the kernel when it resolves', () =>
     await ipSets.close();
   }));
 
+test('ipset: members of both families read back as they were written', () =>
+  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+    const ipSets = await openIpSets({ netnsPath: path! });
+    const cases = [
+      ['hash:net', 'inet', '10.0.0.0/8', '10.1.2.3', '0.0.0.0/1'],
+      ['hash:net', 'inet6', '::/1', 'fd00::/8', 'fd00::1', '::ffff:a03:400/120', '::a01:203'],
+      ['hash:net', 'inet6', '1:0:2:3:4:5:6:7', '::2:0:0:1', '1:2:3:4:5:6::', '::1', '::a:1'],
+      ['hash:ip,port', 'inet6', 'fd00::1,tcp:80', '::ffff:a03:401,udp:53'],
+    ] as const;
+    for (const [i, [type, family, ...members]] of cases.entries()) {
+      const name = `cali60${i}`;
+      const set: IpSetMeta = { name, type, family, maxElements: 64 };
+      const adds = members.map((member) => ({ kind: 'add', name, member }) as const);
+      await ipSets.commit([{ kind: 'create', set }, ...adds]);
+      assert.deepEqual((await ipSets.read(name))[0]!.members, new Set(members));
+    }
+    await ipSets.close();
+  }));
+
 test('ipset: two of us do not disturb each other, and leave no set behind', () =>
   inFreshNetns(prefix(), 1, async ([name], [path]) => {
     const one = await openIpSets({ netnsPath: path! });
@@ -112,6 +131,15 @@ test('IPv6 rules have tables of their own', () =>
     });
     assert.deepEqual((await six.read('filter')).get('cali-A'), ['-s fd00:7::/64 -j DROP']);
     await six.close();
+  }));
+
+test('a table that the kernel does not have holds nothing', () =>
+  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+    for (const backend of ['nft', 'legacy'] as const) {
+      const tables = await openTables({ netnsPath: path!, backend, family: 6 });
+      assert.deepEqual(await tables.read('absent' as 'nat'), new Map());
+      await tables.close();
+    }
   }));
 
 test('a command that is not there is an OpError', () =>

@@ -164,7 +164,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       stored(
         key.includes('global') ? 'GlobalNetworkSet' : 'NetworkSet',
         's',
-        { nets: ['198.51.100.0/24', '0.0.0.0/0', '2001:db8::/64', '::/0'] },
+        { nets: ['198.51.100.0/24', '0.0.0.0/0', '2001:db8::/64', '::/0', '::ffff:10.3.4.0/120'] },
         { labels: own },
       ),
     ),

@@ -1,4 +1,5 @@
 // The text of `ipset save`: create lines with their options, add lines with a member.
+import { parseIp } from '../../net/ip.ts';
 import type { IpSet, IpSetChange, IpSetMeta } from '../tables.ts';
 
 const TYPES = ['hash:net', 'hash:ip', 'hash:ip,port'] as const;
@@ -17,9 +18,16 @@ export function parseIpSets(text: string): readonly IpSet[] {
         maxElements: Number(option(options, 'maxelem') ?? 65536),
         members: new Set(),
       });
-    } else if (verb === 'add') sets.get(name)?.members.add(third);
+    } else if (verb === 'add') sets.get(name)?.members.add(canonical(third));
   }
   return [...sets.values()];
+}
+
+// `ipset` prints the IPv4 addresses inside IPv6 ones with dots (RFC 5952, section 5); our canonical
+// text has none, and a member must read as it was written.
+function canonical(member: string): string {
+  const mixed = /^([0-9a-f:]*:\d+\.\d+\.\d+\.\d+)(.*)$/.exec(member);
+  return mixed ? (parseIp(mixed[1]!) ?? mixed[1]) + mixed[2]! : member;
 }
 
 function option(options: readonly string[], name: string): string | undefined {

@@ -2,7 +2,7 @@
 // stdout once the lines before it are done; stdbuf flushes it: that is the acknowledgement.
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { OpError } from '../../base/op-error.ts';
+import { messageOf, OpError } from '../../base/op-error.ts';
 import type { Family } from '../../net/ip.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
 import type { Tables } from '../tables.ts';
@@ -28,6 +28,7 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
     try {
       return (await execute(file!, rest, { maxBuffer: SAVE_BYTES_MAX })).stdout;
     } catch (cause) {
+      if (/^.*Table .*does not exist/m.test(messageOf(cause))) return '';
       throw new OpError(program(backend, 'save'), cause);
     }
   };
