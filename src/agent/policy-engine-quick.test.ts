@@ -77,9 +77,10 @@ test('between settlings every chain and set that a fresh start writes is there, 
         engine.changes(batch.map(asChange));
         for (let turn = 0; turn < 20; turn++) await setImmediate();
         const expected = await fresh(changes.slice(0, at + 1).flat());
-        for (const [name, rules] of expected.chains.get('filter')!)
-          if (!name.includes('dispatch'))
-            assert.deepEqual(kernel.chains.get('filter')!.get(name), rules, name);
+        for (const family of ['chains', 'ipv6Chains'] as const)
+          for (const [name, rules] of expected[family].get('filter')!)
+            if (!name.includes('dispatch'))
+              assert.deepEqual(kernel[family].get('filter')!.get(name), rules, name);
         for (const [name, { members }] of expected.sets)
           assert.deepEqual(kernel.sets.get(name)?.members, members, name);
       }

@@ -73,6 +73,7 @@ describe('the data path', { timeout: 120_000 }, () => {
       /^default via fe80::ecee:eeff:feee:eeee dev eth0/m,
     );
     const host = first.interfaces[0]!.name;
+    network.host.exec(['ip6tables', '-S', `cali-tw-${second.interfaces[0]!.name}`]); // throws without it
     assert.match(
       network.host.exec(['ip', '-6', 'addr', 'show', host]),
       /fe80::ecee:eeff:feee:eeee\/64/,
