@@ -27,44 +27,67 @@ const textOf = ({ tables, ipSets }: Desired): readonly string[] =>
     ),
   ].sort();
 
-test('the result depends on the state alone, not on how it came about', () => {
-  fc.assert(
-    fc.property(fc.array(fc.array(operation, { maxLength: 4 }), { maxLength: 8 }), (batches) => {
-      const incremental = calculator();
-      for (const batch of batches) {
-        for (const change of batch) {
-          if (change.kind === 'put') incremental.put(change.key, change.value);
-          else incremental.remove(change.key);
+for (const family of [4, 6] as const) {
+  test(`IPv${family}: the result depends on the state alone, not on how it came about`, () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(operation, { maxLength: 4 }), { maxLength: 8 }), (batches) => {
+        const incremental = calculator();
+        for (const batch of batches) {
+          for (const change of batch) {
+            if (change.kind === 'put') incremental.put(change.key, change.value);
+            else incremental.remove(change.key);
+          }
+          if (incremental.of(family).isStale) incremental.of(family).desired();
         }
-        incremental.of(4).desired();
-      }
-      const fresh = calculator();
-      for (const [key, value] of outcomeOf(batches.flat())) fresh.put(key, value);
-      assert.deepEqual(textOf(incremental.of(4).desired()), textOf(fresh.of(4).desired()));
-      assert.deepEqual([...incremental.problems()].sort(), [...fresh.problems()].sort());
-    }),
-    { numRuns: 300 },
-  );
-});
+        const fresh = calculator();
+        for (const [key, value] of outcomeOf(batches.flat())) fresh.put(key, value);
+        assert.deepEqual(
+          textOf(incremental.of(family).desired()),
+          textOf(fresh.of(family).desired()),
+        );
+        assert.deepEqual([...incremental.problems()].sort(), [...fresh.problems()].sort());
+      }),
+      { numRuns: 300 },
+    );
+  });
 
-test('every chain that a rule names exists, and every set', () => {
-  fc.assert(
-    fc.property(fc.array(operation, { maxLength: 30 }), (operations) => {
-      const one = calculator();
-      for (const [key, value] of outcomeOf(operations)) one.put(key, value);
-      const { tables, ipSets } = one.of(4).desired();
-      for (const { chains } of tables.values()) {
-        for (const { text } of [...chains.values()].flatMap(({ rules }) => rules)) {
-          const target = /--(?:jump|goto) (cali-\S+)/.exec(text)?.[1];
-          if (target) assert.ok(chains.has(target), text);
-          for (const [, set] of text.matchAll(/--match-set (\S+)/g))
-            assert.ok(ipSets.has(set!), text);
+  test(`IPv${family}: what is not stale answers as before`, () => {
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 12 }), (operations) => {
+        const one = calculator();
+        let before = textOf(one.of(family).desired());
+        for (const change of operations) {
+          if (change.kind === 'put') one.put(change.key, change.value);
+          else one.remove(change.key);
+          const stale = one.of(family).isStale;
+          const now = textOf(one.of(family).desired());
+          if (!stale) assert.deepEqual(now, before);
+          before = now;
         }
-      }
-    }),
-    { numRuns: 200 },
-  );
-});
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test(`IPv${family}: every chain that a rule names exists, and every set`, () => {
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 30 }), (operations) => {
+        const one = calculator();
+        for (const [key, value] of outcomeOf(operations)) one.put(key, value);
+        const { tables, ipSets } = one.of(family).desired();
+        for (const { chains } of tables.values()) {
+          for (const { text } of [...chains.values()].flatMap(({ rules }) => rules)) {
+            const target = /--(?:jump|goto) (cali-\S+)/.exec(text)?.[1];
+            if (target) assert.ok(chains.has(target), text);
+            for (const [, set] of text.matchAll(/--match-set (\S+)/g))
+              assert.ok(ipSets.has(set!), text);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+}
 
 const R = '/calico/resources/v3/projectcalico.org/';
 const ENDPOINT = `${R}workloadendpoints/default/node1-k8s-a-eth0`;

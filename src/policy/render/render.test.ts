@@ -61,7 +61,7 @@ test('IPv6: neighbour discovery passes before any policy, but no router’s word
   const six = staticChains('filter', 6, settings);
   assert.deepEqual(textsOf(ruleOf(six, 'cali-wl-to-host')), [
     ...[130, 131, 132, 133, 135, 136].map(
-      (type) => `-p ipv6-icmp -m icmp6 --icmpv6-type ${type} --jump ACCEPT`,
+      (type) => `-p 58 -m icmp6 --icmpv6-type ${type} --jump ACCEPT`,
     ),
     '--jump cali-from-wl-dispatch',
     '--jump DROP',

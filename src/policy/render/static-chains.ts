@@ -222,9 +222,9 @@ function filterChains(
   ];
 }
 
-/** ICMPv6 types without which a workload cannot reach its gateway (RFC 4861, RFC 2710). */
+/** ICMPv6 (58) types without which a workload cannot reach its gateway (RFC 4861, RFC 2710). */
 const NEIGHBOUR_DISCOVERY: readonly Rule[] = [130, 131, 132, 133, 135, 136].map((type) =>
-  rule(`-p ipv6-icmp -m icmp6 --icmpv6-type ${type}`, ACCEPT),
+  rule(`-p 58 -m icmp6 --icmpv6-type ${type}`, ACCEPT),
 );
 
 function inputChain(hosts: string, settings: PolicySettings): Chain {
