@@ -3,8 +3,10 @@
 export type Community =
   /** The 32 bits as an unsigned number. */
   | { readonly kind: 'standard'; readonly value: number }
-  /** Global administrator and the two local parts, 32 bits each. */
-  | { readonly kind: 'large'; readonly value: readonly [number, number, number] };
+  | { readonly kind: 'large'; readonly value: LargeCommunity };
+
+/** Global administrator and the two local parts, 32 bits each. */
+export type LargeCommunity = readonly [number, number, number];
 
 const HALF_MAX = 0xffff;
 const PART_MAX = 0xffffffff;
@@ -28,3 +30,9 @@ export const printCommunity = (community: Community): string =>
   community.kind === 'large'
     ? community.value.join(':')
     : `${Math.floor(community.value / 0x10000)}:${community.value % 0x10000}`;
+
+/** Each once, in ascending order. */
+export function largeInOrder(values: readonly LargeCommunity[]): readonly LargeCommunity[] {
+  const byText = new Map(values.map((value) => [value.join(':'), value]));
+  return [...byText.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
+}

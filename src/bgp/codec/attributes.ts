@@ -1,8 +1,9 @@
-// Path attributes as values, and how each is written (RFC 4271 section 4.3, RFC 4760, RFC 1997,
-// RFC 4456). MP_REACH and MP_UNREACH are not here: they carry prefixes and belong to the UPDATE.
+// Path attributes as values, and how each is written (RFC 4271 section 4.3, RFC 4760, RFC 1997, RFC
+// 4456, RFC 6793, RFC 8092). MP_REACH and MP_UNREACH are not here: they carry prefixes and belong to the UPDATE.
 //
 //   | flags (1) | type (1) | length (1, or 2 with the extended flag) | value ... |
 import { AS_TRANS, type Asn } from '../../net/asn.ts';
+import type { LargeCommunity } from '../../net/community.ts';
 import { bytesOfIp, type Ip } from '../../net/ip.ts';
 import { u16, u32 } from './reader.ts';
 
@@ -37,6 +38,8 @@ export interface PathAttributes {
   readonly communities?: readonly number[];
   readonly originatorId?: Ip;
   readonly clusterList?: readonly Ip[];
+  /** Each once, in ascending order. */
+  readonly largeCommunities?: readonly LargeCommunity[];
   readonly unknown?: readonly UnknownAttribute[];
 }
 
@@ -56,6 +59,7 @@ export const TYPE = {
   mpUnreach: 15,
   as4Path: 17,
   as4Aggregator: 18,
+  largeCommunities: 32,
 } as const;
 
 const WELL_KNOWN = FLAG.transitive;
@@ -78,6 +82,7 @@ export const FLAGS_OF: Readonly<Record<number, number>> = {
   [TYPE.mpUnreach]: OPTIONAL,
   [TYPE.as4Path]: OPTIONAL_TRANSITIVE,
   [TYPE.as4Aggregator]: OPTIONAL_TRANSITIVE,
+  [TYPE.largeCommunities]: OPTIONAL_TRANSITIVE,
 };
 
 export const SEGMENT_KINDS: readonly AsSegment['kind'][] = [
@@ -94,31 +99,40 @@ export function attribute(type: number, value: readonly number[], flags = FLAGS_
     : [flags & ~FLAG.extended, type, value.length, ...value];
 }
 
-/** All attributes in order of type, `nextHop` among them when given. */
+/** All attributes in order of type (RFC 4271 section 5), `nextHop` among them when given. */
 export function encodeAttributes(
   attributes: PathAttributes,
   nextHop: Ip | undefined,
   fourOctetAs: boolean,
 ): number[] {
   const { med, localPref, aggregator, communities, originatorId, clusterList } = attributes;
+  const { asPath, largeCommunities } = attributes;
   const ips = (list: readonly Ip[]) => list.flatMap((ip) => [...bytesOfIp(ip)]);
-  const known: (number[] | undefined)[] = [
-    attribute(TYPE.origin, [ORIGINS.indexOf(attributes.origin)]),
-    attribute(TYPE.asPath, encodeAsPath(attributes.asPath, fourOctetAs)),
-    nextHop && attribute(TYPE.nextHop, ips([nextHop])),
-    med === undefined ? undefined : attribute(TYPE.med, u32(med)),
-    localPref === undefined ? undefined : attribute(TYPE.localPref, u32(localPref)),
-    attributes.atomicAggregate && attribute(TYPE.atomicAggregate, []),
-    aggregator && attribute(TYPE.aggregator, encodeAggregator(aggregator, fourOctetAs)),
-    communities && attribute(TYPE.communities, communities.flatMap(u32)),
-    originatorId && attribute(TYPE.originatorId, ips([originatorId])),
-    clusterList && attribute(TYPE.clusterList, ips(clusterList)),
-    fourOctetAs ? undefined : as4Path(attributes.asPath),
+  const values: readonly (readonly [type: number, value: readonly number[] | undefined])[] = [
+    [TYPE.origin, [ORIGINS.indexOf(attributes.origin)]],
+    [TYPE.asPath, encodeAsPath(asPath, fourOctetAs)],
+    [TYPE.nextHop, nextHop && ips([nextHop])],
+    [TYPE.med, med === undefined ? undefined : u32(med)],
+    [TYPE.localPref, localPref === undefined ? undefined : u32(localPref)],
+    [TYPE.atomicAggregate, attributes.atomicAggregate && []],
+    [TYPE.aggregator, aggregator && encodeAggregator(aggregator, fourOctetAs)],
+    [TYPE.communities, communities?.flatMap(u32)],
+    [TYPE.originatorId, originatorId && ips([originatorId])],
+    [TYPE.clusterList, clusterList && ips(clusterList)],
+    [TYPE.as4Path, fourOctetAs ? undefined : as4Path(asPath)],
+    [TYPE.as4Aggregator, fourOctetAs ? undefined : as4Aggregator(aggregator)],
+    [TYPE.largeCommunities, largeCommunities?.flatMap((parts) => parts.flatMap(u32))],
   ];
-  const unknown = (attributes.unknown ?? []).map(({ type, flags, value }) =>
-    attribute(type, [...value], flags),
+  const known = values.flatMap(([type, value]) =>
+    value ? [{ type, octets: attribute(type, value) }] : [],
   );
-  return [...known, ...unknown].flatMap((bytes) => bytes ?? []);
+  const unknown = (attributes.unknown ?? []).map(({ type, flags, value }) => ({
+    type,
+    octets: attribute(type, [...value], flags),
+  }));
+  const inOrder =
+    unknown.length > 0 ? [...known, ...unknown].sort((a, b) => a.type - b.type) : known;
+  return inOrder.flatMap(({ octets }) => octets);
 }
 
 function encodeAsPath(path: readonly AsSegment[], fourOctetAs: boolean): number[] {
@@ -129,11 +143,17 @@ function encodeAsPath(path: readonly AsSegment[], fourOctetAs: boolean): number[
   ]);
 }
 
-// An old speaker carries the true path in AS4_PATH (RFC 6793 section 4.2.2).
-const as4Path = (path: readonly AsSegment[]): number[] | undefined =>
-  path.some(({ asns }) => asns.some((asn) => asn > 65535))
-    ? attribute(TYPE.as4Path, encodeAsPath(path, true))
-    : undefined;
+// An old speaker carries the true path in AS4_PATH, without the segments of confederations (RFC 6793
+// section 4.2.2).
+function as4Path(path: readonly AsSegment[]): readonly number[] | undefined {
+  const segments = path.filter(({ kind }) => kind === 'sequence' || kind === 'set');
+  return segments.some(({ asns }) => asns.some(isWide)) ? encodeAsPath(segments, true) : undefined;
+}
+
+const as4Aggregator = (aggregator: Aggregator | undefined): readonly number[] | undefined =>
+  aggregator && isWide(aggregator.asn) ? encodeAggregator(aggregator, true) : undefined;
+
+const isWide = (asn: Asn): boolean => asn > 65535;
 
 const encodeAggregator = ({ asn, address }: Aggregator, fourOctetAs: boolean): number[] => [
   ...(fourOctetAs ? u32(asn) : u16(asn > 65535 ? AS_TRANS : asn)),

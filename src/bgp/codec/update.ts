@@ -12,12 +12,7 @@ import {
   type PathAttributes,
   TYPE,
 } from './attributes.ts';
-import {
-  decodeAttributes,
-  type Found,
-  SessionReset,
-  type WireContext,
-} from './decode-attributes.ts';
+import { type Found, foundIn, type WireContext } from './decode-attributes.ts';
 import { AFI_OF, decodePrefixes, encodePrefixes, ofFamily, SAFI_UNICAST } from './families.ts';
 import { ERROR, type Notification, notification, UPDATE_ERROR } from './notification.ts';
 import { OutOfBounds, Reader, u16 } from './reader.ts';
@@ -81,23 +76,26 @@ const mpUnreach = (prefixes: readonly Cidr[]): number[] =>
 /** Errors: the NOTIFICATION where RFC 7606 still demands a session reset. */
 export function decodeUpdate(body: Uint8Array, context: WireContext): Result<Update, Notification> {
   const wrong = (subcode: number) => fail(notification(ERROR.update, subcode));
-  let found: Found;
+  let found: Result<Found, Notification>;
   let classic: { readonly withdrawn: Reader; readonly announced: Reader };
   try {
     const reader = new Reader(body);
     const withdrawn = reader.part(reader.u16());
     const attributes = reader.take(reader.u16());
     classic = { withdrawn, announced: reader };
-    found = decodeAttributes(attributes, context);
+    found = foundIn(attributes, context);
   } catch (error) {
-    if (error instanceof SessionReset) return fail(error.notification);
     if (error instanceof OutOfBounds) return wrong(UPDATE_ERROR.malformedAttributeList);
     throw error;
   }
+  if (!found.ok) return found;
   try {
     const withdrawn = decodePrefixes(classic.withdrawn, 4);
     const announced = decodePrefixes(classic.announced, 4);
-    return ok(assemble(body, found, withdrawn, announced, context));
+    // RFC 7606 section 5.2: without a prefix nothing can count as withdrawn.
+    const nothing = announced.length === 0 && !found.value.reached?.prefixes.length;
+    if (nothing && found.value.faults.length > 0) return wrong(UPDATE_ERROR.malformedAttributeList);
+    return ok(assemble(body, found.value, withdrawn, announced, context));
   } catch (error) {
     if (error instanceof OutOfBounds) return wrong(UPDATE_ERROR.invalidNetwork);
     throw error;

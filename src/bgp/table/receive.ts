@@ -2,6 +2,7 @@
 // prefixes go from the message into the columns without becoming values.
 import type { Family } from '../../net/ip.ts';
 import { bitsOf } from '../../net/ip.ts';
+import { refusedWithoutPrefixes } from '../codec/decode-attributes.ts';
 import { areWholePrefixes, isEmpty, octetsOfBits, type Span } from '../codec/nlri.ts';
 import { ERROR, type Notification, notification, UPDATE_ERROR } from '../codec/notification.ts';
 import { splitUpdate, textOf, type UpdateParts } from '../codec/update-parts.ts';
@@ -69,6 +70,10 @@ function partsOf(
     if (!areWholePrefixes(body, prefixes, bitsOf(family), addPath))
       return notification(ERROR.update, UPDATE_ERROR.invalidNetwork);
   }
+  if (come.length === 0 && attributes.length > 0) {
+    const refused = refusedWithoutPrefixes(joined(body, attributes), receiver.peer.context);
+    if (refused) return refused;
+  }
   const parts: Part[] = all.map(({ family, prefixes }) => ({ family, prefixes }));
   for (const { family, prefixes, ...more } of come) {
     const nextHop =
@@ -93,11 +98,13 @@ function setOf(
   const key = `${peer.contextKey}${hop}${textOf(body, attributes)}`;
   const known = sets.find(key);
   if (known) return known;
-  const octets = Buffer.concat(attributes.map(({ start, end }) => body.subarray(start, end)));
-  const decoded = sets.decode(key, octets, nextHop, peer.context);
+  const decoded = sets.decode(key, joined(body, attributes), nextHop, peer.context);
   if (!('ok' in decoded)) return decoded;
   return decoded.ok ? notification(ERROR.update) : decoded.error;
 }
+
+const joined = (body: Buffer, pieces: readonly Span[]): Buffer =>
+  Buffer.concat(pieces.map(({ start, end }) => body.subarray(start, end)));
 
 function announce(
   { peer, policy, sets, ribOf }: Receiver,
