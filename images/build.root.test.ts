@@ -59,6 +59,7 @@ describe('images', () => {
     ['calico-node', ['/usr/sbin/iptables-nft-restore', '--version'], /nf_tables/],
     ['calico-node', ['/usr/sbin/iptables-legacy-restore', '--version'], /legacy/],
     ['calico-node', ['/usr/sbin/ip6tables-nft-save', '--version'], /nf_tables/],
+    ['calico-node', ['/usr/sbin/ip6tables-legacy-save', '--version'], /legacy/],
     ['calico-node', ['/usr/sbin/ipset', '--version'], /ipset v/],
     ['calico-node', ['/usr/sbin/conntrack', '--version'], /conntrack v/],
     ['calico-node', ['/opt/calico/cni/calico', '-v'], /^0\.1\.0$/m],

@@ -34,6 +34,8 @@ const PACKET_FILTER = [
   '/usr/sbin/iptables-legacy-save',
   '/usr/sbin/ip6tables-nft-restore',
   '/usr/sbin/ip6tables-nft-save',
+  '/usr/sbin/ip6tables-legacy-restore',
+  '/usr/sbin/ip6tables-legacy-save',
   '/usr/sbin/ipset',
   '/usr/sbin/conntrack',
   '/usr/bin/stdbuf',
