@@ -129,6 +129,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     allocator,
     policy,
     tables: parts.tables,
+    ipv6Tables: parts.ipv6Tables,
     pods: kubernetes && followLocalPods(kubernetes, kubernetesNode, signal),
     clock,
     log,

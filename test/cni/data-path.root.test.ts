@@ -84,6 +84,19 @@ describe('the data path', { timeout: 120_000 }, () => {
     }
     assert.ok(attempt(['ip', 'netns', 'exec', network.host.netns, 'ping', '-c1', '-W1', v6!]).ok);
     await network.runtime.check(listOf([DUAL]), a);
+    const chain = `cali-tw-${host}`;
+    await eventually('CHECK misses a chain of IPv6', async () => {
+      const rules = [['-F', 'cali-to-wl-dispatch'], ...['-F', '-X'].map((verb) => [verb, chain])];
+      for (const rule of rules) network.host.exec(['ip6tables', ...rule]);
+      const { message } = await refusal(network.runtime.check(listOf([DUAL]), a));
+      return message.includes(`chain ${chain} is missing in the IPv6 filter table`);
+    });
+    await eventually('it is repaired', () =>
+      network.runtime.check(listOf([DUAL]), a).then(
+        () => true,
+        () => false,
+      ),
+    );
     network.inside(a, 'ip', '-6', 'route', 'delete', 'default');
     assert.match((await refusal(network.runtime.check(listOf([DUAL]), a))).message, /route ::\/0/);
     await drop(DUAL, a);

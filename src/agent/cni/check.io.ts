@@ -113,13 +113,22 @@ function missingInContainer(
 // CNI SPEC: an error if firewall rules are missing. ADD answers after they are written, so there is
 // nothing to wait for.
 async function missingRules(
-  { tables }: CniContext,
-  { hostInterface }: EndpointIdentity,
+  { tables, ipv6Tables, view }: CniContext,
+  { key, hostInterface }: EndpointIdentity,
 ): Promise<string | undefined> {
-  const filter = await tables.read('filter');
-  const names = (['ingress', 'egress'] as const).map((way) =>
-    endpointChainName(way, hostInterface),
-  );
-  const absent = names.find((name) => !filter.has(name));
-  return absent && `chain ${absent} is missing in the filter table`;
+  const networks = view.endpoint(key)?.endpoint.spec.ipNetworks ?? [];
+  const hasIpv6 = networks.some((network) => network.includes(':'));
+  const kinds = [
+    { name: 'filter table', tables },
+    ...(hasIpv6 && ipv6Tables ? [{ name: 'IPv6 filter table', tables: ipv6Tables }] : []),
+  ];
+  for (const kind of kinds) {
+    const filter = await kind.tables.read('filter');
+    const chains = (['ingress', 'egress'] as const).map((way) =>
+      endpointChainName(way, hostInterface),
+    );
+    const absent = chains.find((chain) => !filter.has(chain));
+    if (absent) return `chain ${absent} is missing in the ${kind.name}`;
+  }
+  return undefined;
 }

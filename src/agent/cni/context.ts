@@ -24,6 +24,8 @@ export interface CniContext {
   readonly policy: PolicyEngine;
   /** For CHECK, which looks at what the kernel holds. */
   readonly tables: Pick<Tables, 'read'>;
+  /** Absent on a machine without IPv6. */
+  readonly ipv6Tables: Pick<Tables, 'read'> | undefined;
   /** Absent outside Kubernetes. */
   readonly pods: LocalPods | undefined;
   readonly clock: Clock;

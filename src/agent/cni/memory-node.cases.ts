@@ -104,6 +104,7 @@ export async function memoryNode(options: NodeOptions = {}) {
     allocator,
     policy,
     tables: { read: async () => new Map() },
+    ipv6Tables: undefined,
     pods: options.kubernetes && followLocalPods(options.kubernetes, 'n1', stop.signal),
     clock: systemClock,
     log: openLog('test', 'fatal'),
