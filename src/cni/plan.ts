@@ -52,8 +52,8 @@ export function podSysctls(allowIpForwarding: boolean, hasV6 = false): readonly 
 }
 
 /**
- * Host end up, with the MAC that every host end has; it routes and answers ARP for the gateway. Where
- * a pod `maySpoof`, the policy's own reverse path check judges, which knows what it may send from.
+ * Host end up, with the MAC that every host end has; it routes and answers ARP for the gateway.
+ * Where a pod `maySpoof` the policy’s own reverse path check judges: it knows the prefixes.
  */
 export const hostLinkChanges = (index: number, maySpoof = false): readonly LinkChange[] => [
   {
