@@ -19,7 +19,7 @@ export interface ExchangeParts {
   /** Established sessions by their keys. */
   readonly session: (key: string) => ExchangeSession | undefined;
   /** Learned prefixes have other next hops, or none. */
-  readonly learned: (changes: readonly LearnedPrefix[]) => void;
+  readonly learned?: (changes: readonly LearnedPrefix[]) => void;
 }
 
 const SLICE_MS = 5;
@@ -42,7 +42,7 @@ export class Exchange {
       send: (keys, messages) => {
         for (const key of keys) parts.session(key)?.sendBytes(messages);
       },
-      best: parts.learned,
+      ...(parts.learned ? { best: parts.learned } : {}),
     });
   }
 

@@ -103,6 +103,7 @@ export class AdjOut {
 
   /** Everything may be another: a new policy, new ranges. */
   rebuild(): void {
+    this.wording.forget();
     this.builtTo = 0;
     this.buildTo = this.rib.prefixes.end;
   }

@@ -17,6 +17,12 @@ interface List {
   readonly pathIds: number[];
 }
 
+interface Whereabouts {
+  readonly where: Map<number, Words>;
+  readonly peer: number;
+  readonly told: Told;
+}
+
 interface Words {
   readonly withdrawn: List;
   readonly announced: Map<Told, List>;
@@ -35,6 +41,8 @@ export class Batch {
   private readonly shared = new Map<number, Words>();
   /** By whom alone it concerns. */
   private readonly single = new Map<number, Words>();
+  /** Neighbouring prefixes mostly belong together. */
+  private last: (Whereabouts & { readonly list: List }) | undefined;
   private readonly addPath: boolean;
   /** How much there is to pack: one for each prefix, more for each set of attributes. */
   weight = 0;
@@ -70,16 +78,24 @@ export class Batch {
   }
 
   private announce(where: Map<number, Words>, peer: number, prefix: number, entry: Entry): void {
-    const { announced } = wordsAt(where, peer);
-    let list = announced.get(entry.told);
-    if (!list) {
-      list = newList();
-      announced.set(entry.told, list);
-      this.weight += WEIGHT_OF_WORDS;
-    }
+    const list = this.listFor(where, peer, entry.told);
     list.prefixes.push(prefix);
     this.weight += 1;
     if (this.addPath) list.pathIds.push(entry.pathId);
+  }
+
+  private listFor(where: Map<number, Words>, peer: number, told: Told): List {
+    const { last } = this;
+    if (last?.where === where && last.peer === peer && last.told === told) return last.list;
+    const { announced } = wordsAt(where, peer);
+    let list = announced.get(told);
+    if (!list) {
+      list = newList();
+      announced.set(told, list);
+      this.weight += WEIGHT_OF_WORDS;
+    }
+    this.last = { where, peer, told, list };
+    return list;
   }
 
   private withdraw(where: Map<number, Words>, peer: number, prefix: number, pathId: number) {

@@ -139,7 +139,9 @@ export class ExportRanges {
   }
 
   includes(prefixes: Prefixes, prefix: number, own: boolean): boolean {
-    const within = (range: Range) => prefixes.isWithin(prefix, range);
-    return !this.forbidden.some(within) && (own || this.enabled.some(within));
+    for (const range of this.forbidden) if (prefixes.isWithin(prefix, range)) return false;
+    if (own) return true;
+    for (const range of this.enabled) if (prefixes.isWithin(prefix, range)) return true;
+    return false;
   }
 }

@@ -11,6 +11,8 @@ export interface Told {
   readonly mpNextHop: Uint8Array | undefined;
   /** Equal exactly when nothing that the peer hears differs. */
   readonly key: string;
+  /** Prefixes of the group that are told so. */
+  uses: number;
 }
 
 /** IPv4 travels in the classic fields unless its next hop is IPv6 (RFC 8950). */
@@ -25,5 +27,6 @@ export function toldOf(
     encodeAttributes(attributes, classic ? nextHop : undefined, fourOctetAs),
   );
   const key = `${octets.toString('latin1')}${classic ? '' : nextHop}`;
-  return { attributes, nextHop, octets, mpNextHop: classic ? undefined : bytesOfIp(nextHop), key };
+  const mpNextHop = classic ? undefined : bytesOfIp(nextHop);
+  return { attributes, nextHop, octets, mpNextHop, key, uses: 0 };
 }

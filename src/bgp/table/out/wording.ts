@@ -26,7 +26,9 @@ export class Wording {
   private readonly rib: Rib;
   private readonly facts: ExportFacts;
   private readonly rules: readonly BgpFilterRule[];
-  private readonly words = new Map<string, { readonly told: Told; uses: number }>();
+  private readonly words = new Map<string, Told>();
+  /** Neighbouring prefixes mostly ask for the same. */
+  private last: { readonly set: AttributeSet; readonly entry: Entry } | undefined;
 
   constructor(id: number, rib: Rib, like: Peer, facts: ExportFacts) {
     this.id = id;
@@ -51,10 +53,10 @@ export class Wording {
 
   /** Counts who needs the words: equal words are one object while anybody does. */
   use(told: Told, more: number): void {
-    const known = this.words.get(told.key) ?? { told, uses: 0 };
-    known.uses += more;
-    if (known.uses > 0) this.words.set(told.key, known);
-    else this.words.delete(told.key);
+    const before = told.uses;
+    told.uses += more;
+    if (before === 0) this.words.set(told.key, told);
+    else if (told.uses === 0) this.words.delete(told.key);
   }
 
   private filter(
@@ -70,11 +72,25 @@ export class Wording {
   }
 
   private entryFor(set: AttributeSet, source: number): Entry | undefined {
+    const { last } = this;
+    if (last?.set === set && last.entry.source === source && last.entry.told.uses > 0)
+      return last.entry;
+    const entry = this.findEntry(set, source);
+    this.last = entry && { set, entry };
+    return entry;
+  }
+
+  /** Void after other facts about peers or settings. */
+  forget(): void {
+    this.last = undefined;
+  }
+
+  private findEntry(set: AttributeSet, source: number): Entry | undefined {
     const key = this.id * PEERS_MAX + source;
     const cached = set.exported.get(key);
     if (cached === null) return undefined;
     const told = cached?.told ?? this.make(set, source);
-    const shared = told && (this.words.get(told.key)?.told ?? told);
+    const shared = told && (this.words.get(told.key) ?? told);
     if (cached && cached.told === shared) return cached;
     const entry = shared && { told: shared, source, pathId: 0 };
     set.exported.set(key, entry ?? null);

@@ -2,7 +2,7 @@
 // that of its prefix and that of its peer, so that neither is found by looking through all.
 import { grown } from './prefixes.ts';
 
-const CAPACITY_MIN = 256;
+const CAPACITY_MIN = 4096;
 /** The end of a list. */
 export const NONE = -1;
 

@@ -10,7 +10,7 @@ export interface Range {
   readonly bits: number;
 }
 
-const CAPACITY_MIN = 256;
+const CAPACITY_MIN = 4096;
 
 export class Prefixes {
   readonly family: Family;
@@ -65,10 +65,14 @@ export class Prefixes {
   }
 
   cidr(id: number): Cidr {
+    const bits = this.lengths[id]!;
+    const word = this.words[id]!;
+    if (this.family === 4)
+      return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}/${bits}` as Cidr;
     const bytes = new Uint8Array(this.width * 4);
     const view = new DataView(bytes.buffer);
     for (let i = 0; i < this.width; i++) view.setUint32(i * 4, this.words[id * this.width + i]!);
-    return `${ipFromBytes(bytes)}/${this.lengths[id]!}` as Cidr;
+    return `${ipFromBytes(bytes)}/${bits}` as Cidr;
   }
 
   /** Octets on the wire, the length octet among them. */
@@ -116,7 +120,7 @@ export class Prefixes {
   private add(slot: number, bits: number): number {
     const id = this.free.pop() ?? this.end++;
     if (id >= this.lengths.length) this.growColumns();
-    this.words.set(this.scratch, id * this.width);
+    for (let i = 0; i < this.width; i++) this.words[id * this.width + i] = this.scratch[i]!;
     this.lengths[id] = bits;
     this.slots[slot] = id + 1;
     this.held += 1;

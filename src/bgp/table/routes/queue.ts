@@ -1,7 +1,7 @@
 // Prefix numbers that wait, each once, in the order in which they came.
 import { grown } from './prefixes.ts';
 
-const CAPACITY_MIN = 256;
+const CAPACITY_MIN = 4096;
 
 export class Queue {
   private items = new Int32Array(CAPACITY_MIN);

@@ -17,7 +17,7 @@ interface Source {
   floor: number;
 }
 
-const CAPACITY_MIN = 256;
+const CAPACITY_MIN = 4096;
 
 export class Rib {
   readonly family: Family;

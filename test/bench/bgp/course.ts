@@ -1,0 +1,153 @@
+// One measurement: two namespaces joined by a veth pair, the device under test in one, pinned to a
+// processor of its own, and the feeders in the other. Everything ends with it.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { attempt, run } from '../../lab/command.ts';
+import type { Device, DevicePlan } from './devices.ts';
+import type { FeederAnswer } from './feeder.ts';
+
+/** What a measurement found. */
+export interface Outcome {
+  readonly establishedMs: number;
+  /** From the first UPDATE until the last peer knew all. */
+  readonly completeMs: number;
+  readonly rssMib: number;
+  /** Processor time of the device from the first UPDATE on. */
+  readonly cpuMs: number;
+  /** Sessions that ended. */
+  readonly lost: readonly string[];
+  readonly tables: readonly (readonly [number, number])[];
+}
+
+let courses = 0;
+
+export async function measure(
+  device: Device,
+  plan: DevicePlan,
+  { limitMs, lingerMs = 0 }: { readonly limitMs: number; readonly lingerMs?: number },
+): Promise<Outcome> {
+  courses += 1;
+  const prefix = `ckb-${process.pid}-${courses}`;
+  const [here, there] = [`${prefix}d`, `${prefix}f`];
+  const folder = mkdtempSync(join(tmpdir(), 'ckb-bgp-'));
+  const children: ChildProcess[] = [];
+  try {
+    join2(here, there, plan);
+    const command = ['taskset', '-c', '0', ...device.argv(plan, folder)];
+    const dut = start(here, command, 'ignore');
+    children.push(dut);
+    const script = join(import.meta.dirname, 'feeder.ts');
+    const feeder = start(
+      there,
+      ['taskset', '-c', '1', process.execPath, script, json(plan)],
+      'pipe',
+    );
+    children.push(feeder);
+    return await drive(dut, new Answers(feeder), feeder, limitMs, lingerMs);
+  } finally {
+    for (const child of children) await end(child);
+    for (const netns of [here, there]) attempt(['ip', 'netns', 'del', netns]);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const json = ({ reflector: _, ...plan }: DevicePlan): string => JSON.stringify(plan);
+
+async function drive(
+  dut: ChildProcess,
+  answers: Answers,
+  feeder: ChildProcess,
+  limitMs: number,
+  lingerMs: number,
+): Promise<Outcome> {
+  const began = performance.now();
+  await answers.next('established', limitMs);
+  const establishedMs = performance.now() - began;
+  const cpuBefore = cpuOf(dut.pid!);
+  feeder.stdin!.write('go\n');
+  const complete = await answers.next('complete', limitMs);
+  const cpuMs = cpuOf(dut.pid!) - cpuBefore;
+  await new Promise((resolve) => setTimeout(resolve, lingerMs));
+  const rssMib = rssOf(dut.pid!);
+  feeder.stdin!.write('tables\n');
+  const { tables } = await answers.next('tables', limitMs);
+  const { lost } = answers;
+  return { establishedMs, completeMs: complete.milliseconds, cpuMs, rssMib, lost, tables };
+}
+
+function join2(here: string, there: string, { device, peers }: DevicePlan): void {
+  for (const netns of [here, there]) {
+    run(['ip', 'netns', 'add', netns]);
+    run(['ip', '-n', netns, 'link', 'set', 'lo', 'up']);
+  }
+  const peer = ['peer', 'name', 'eth0', 'netns', there];
+  run(['ip', '-n', here, 'link', 'add', 'eth0', 'type', 'veth', ...peer]);
+  run(['ip', '-n', here, 'addr', 'add', `${device}/16`, 'dev', 'eth0']);
+  const addresses = peers.map(({ address }) => `addr add ${address}/16 dev eth0`);
+  run(['ip', '-n', there, '-batch', '-'], `${addresses.join('\n')}\n`);
+  for (const netns of [here, there]) run(['ip', '-n', netns, 'link', 'set', 'eth0', 'up']);
+}
+
+// `ip netns exec` and taskset become the program, so that the child's pid is the program's own.
+function start(netns: string, argv: readonly string[], input: 'ignore' | 'pipe'): ChildProcess {
+  const quiet = process.env['CKT_VERBOSE'] ? 'inherit' : 'ignore';
+  const output = input === 'pipe' ? 'pipe' : quiet;
+  return spawn('ip', ['netns', 'exec', netns, ...argv], { stdio: [input, output, 'inherit'] });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+/** The feeder's answers in order. */
+class Answers {
+  readonly lost: string[] = [];
+  private readonly waiting: FeederAnswer[] = [];
+  private wake: () => void = () => undefined;
+
+  constructor(feeder: ChildProcess) {
+    createInterface({ input: feeder.stdout! }).on('line', (line) => {
+      const answer = JSON.parse(line) as FeederAnswer;
+      if (answer.kind === 'lost') this.lost.push(`${answer.peer}: ${answer.why}`);
+      else this.waiting.push(answer);
+      this.wake();
+    });
+  }
+
+  async next<K extends FeederAnswer['kind']>(
+    kind: K,
+    limitMs: number,
+  ): Promise<Extract<FeederAnswer, { kind: K }>> {
+    const until = performance.now() + limitMs;
+    for (;;) {
+      const answer = this.waiting.shift();
+      if (answer?.kind === kind) return answer as Extract<FeederAnswer, { kind: K }>;
+      const left = until - performance.now();
+      if (left <= 0) throw new Error(`no '${kind}' within ${limitMs} ms; ${this.lost.join(', ')}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+}
+
+const status = (pid: number): string => readFileSync(`/proc/${pid}/status`, 'utf8');
+const rssOf = (pid: number): number => Number(/VmRSS:\s+(\d+)/.exec(status(pid))![1]) / 1024;
+
+const TICK_MS = 10;
+
+function cpuOf(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
