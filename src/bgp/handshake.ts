@@ -6,7 +6,7 @@ import type { Capability, PreservedFamily } from './codec/capabilities.ts';
 import { AFI_OF, SAFI_UNICAST } from './codec/families.ts';
 import { ERROR, type Notification, notification, OPEN_ERROR } from './codec/notification.ts';
 import type { Open } from './codec/open.ts';
-import type { Connection, Session, SessionConfig } from './session.ts';
+import type { Connection, OurRestart, Session, SessionConfig } from './session.ts';
 
 /** What both OPENs of a session agreed on. */
 export interface Negotiated {
@@ -81,9 +81,9 @@ function restartCapabilities(config: SessionConfig, restarting: boolean): Capabi
     forwardingPreserved: gracefulRestart.forwardingPreserved.includes(family),
   }));
   const lives = staleSeconds === undefined ? [] : families.map((f) => ({ ...f, staleSeconds }));
-  const { restartSeconds } = gracefulRestart;
+  const { restartSeconds, notifies } = gracefulRestart;
   return [
-    { kind: 'gracefulRestart', restarting, notifies: true, restartSeconds, families },
+    { kind: 'gracefulRestart', restarting, notifies, restartSeconds, families },
     { kind: 'longLived', families: lives },
   ];
 }
@@ -144,7 +144,7 @@ export function negotiate(config: SessionConfig, peer: Open): Negotiated {
     addPathReceive: withPaths('send'),
     addPathSend: withPaths('receive'),
     extendedNextHop: config.extendedNextHop && families.includes(4) && has('extendedNextHop'),
-    ...(config.gracefulRestart ? restartOf(peer, families) : {}),
+    ...(config.gracefulRestart ? restartOf(config.gracefulRestart, peer, families) : {}),
     holdTimeSeconds: Math.min(config.holdTimeSeconds, peer.holdTimeSeconds),
     peerAsn: peer.asn,
     peerRouterId: peer.routerId,
@@ -153,6 +153,7 @@ export function negotiate(config: SessionConfig, peer: Open): Negotiated {
 
 // Of several the last counts (RFC 4724 section 3). Long-lived routes need both (RFC 9494 section 3).
 function restartOf(
+  ours: OurRestart,
   peer: Open,
   families: readonly Family[],
 ): Pick<Negotiated, 'gracefulRestart' | 'longLived'> {
@@ -160,7 +161,8 @@ function restartOf(
   if (!restart) return {};
   const agreed = <T extends PreservedFamily>(all: readonly T[]): readonly T[] =>
     all.filter(({ family }) => families.includes(family));
-  const { restartSeconds, restarting, notifies } = restart;
+  const { restartSeconds, restarting } = restart;
+  const notifies = restart.notifies && ours.notifies;
   const lives = peer.capabilities.findLast((c) => c.kind === 'longLived');
   return {
     gracefulRestart: { restartSeconds, restarting, notifies, families: agreed(restart.families) },

@@ -85,7 +85,8 @@ function onOpen(session: Session, connection: Connection, peer: Open, at: Instan
 }
 
 function onConfirmed(session: Session, connection: Connection, at: Instant): Step {
-  const up: Connection = { ...connection, state: 'established', ...heardAt(connection, at) };
+  const established = { state: 'established', establishedAt: at.now } as const;
+  const up: Connection = { ...connection, ...established, ...heardAt(connection, at) };
   const effects: SessionEffect[] = [];
   // The other connection, if it has not even seen an OPEN, has lost the race.
   const others = session.connections.filter((c) => c.id !== connection.id);

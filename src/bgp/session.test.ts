@@ -78,6 +78,11 @@ const IN: Record<SessionState, Session> = {
   established: run(newSession(CONFIG), ...PATH).session,
 };
 
+/**
+ * The events of RFC 4271 section 8.1 in its order. 3 to 7 are other words for the start, 8 and 12,
+ * 15 and 20 belong to options that this machine does not have; 14 comes as 16 or 17 when the
+ * connection is up, 23 as the collision of two OPENs.
+ */
 const EVENTS: Record<string, SessionEvent> = {
   ManualStart: { kind: 'start' },
   ManualStop: {

@@ -52,6 +52,8 @@ export interface OurRestart {
   readonly restarting: boolean;
   /** Families whose routes the kernel has kept since. */
   readonly forwardingPreserved: readonly Family[];
+  /** Routes outlast NOTIFICATIONs and the hold timer, where the peer wants that too (RFC 8538). */
+  readonly notifies: boolean;
 }
 
 /** A TCP connection on which our OPEN was sent. */
@@ -62,6 +64,7 @@ export interface Connection {
   readonly state: 'openSent' | 'openConfirm' | 'established';
   /** From OpenConfirm on. */
   readonly heard?: { readonly peer: Open; readonly negotiated: Negotiated } | undefined;
+  readonly establishedAt?: Milliseconds | undefined;
   readonly holdUntil: Milliseconds | undefined;
   readonly keepaliveAt: Milliseconds | undefined;
 }

@@ -42,7 +42,7 @@ export function onConnectionUp(
 ): Step {
   const expected = incoming ? session.phase !== 'idle' : session.phase === 'connect';
   const up = session.connections.find((c) => c.state === 'established');
-  if (up && incoming && comesBack(up)) return onReturn(session, up, id, at);
+  if (up && incoming && comesBack(up, at)) return onReturn(session, up, id, at);
   if (!expected || up) {
     const reason = notification(ERROR.cease, CEASE.connectionRejected);
     // A peer that connects anew while it is up (RFC 4271 section 6.8 keeps the old connection) may
@@ -70,10 +70,13 @@ const newConnection = (id: number, incoming: boolean, { now }: Instant): Connect
   keepaliveAt: undefined,
 });
 
+/** A second connection this soon is the loser of the race for the first, not a restart. */
+const RACE_MS = 5000;
+
 // A peer that restarts gracefully comes anew before we know that it went (RFC 4724 section 5): the
 // new connection takes the place of the old one, and its routes stay.
-const comesBack = ({ heard }: Connection): boolean =>
-  (heard?.negotiated.gracefulRestart?.families.length ?? 0) > 0;
+const comesBack = ({ heard, establishedAt = 0 }: Connection, { now }: Instant): boolean =>
+  (heard?.negotiated.gracefulRestart?.families.length ?? 0) > 0 && now - establishedAt >= RACE_MS;
 
 function onReturn(session: Session, up: Connection, id: number, at: Instant): Step {
   const error = 'the peer restarted';

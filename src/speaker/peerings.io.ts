@@ -152,7 +152,8 @@ function restartOf(peer: DesiredPeer, upForMs: Milliseconds): OurRestart | undef
   if (restartSeconds === 0) return undefined;
   // Whether this program has run before nobody knows; a peer that kept nothing does nothing.
   const restarting = upForMs < restartSeconds * 1000;
-  return { restartSeconds, restarting, forwardingPreserved: families };
+  // A peer whose hold timer expired is most likely dead, and so are the ways through it.
+  return { restartSeconds, restarting, forwardingPreserved: families, notifies: false };
 }
 
 const OTHER_CONFIGURATION = notification(ERROR.cease, CEASE.otherConfigurationChange);
