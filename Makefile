@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status test test-unit test-real test-cluster lint synth charts images bench simulate clean
+.PHONY: help up down status test test-unit test-real test-cluster lint synth charts images bench simulate fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +24,7 @@ status: node_modules/.installed ## what runs on the cluster
 	@node test/cluster/status.ts
 
 test: node_modules/.installed ## lint and every rung of the test ladder
-	@test/run lint unit real cluster
+	@test/run lint unit fuzz real cluster
 
 test-unit: node_modules/.installed ## unit and property tests (no root needed)
 	@test/run unit
@@ -52,6 +52,9 @@ bench: node_modules/.installed ## measure against a peer, e.g. make bench BENCH=
 
 simulate: node_modules/.installed ## IPAM of whole clusters in virtual time, with faults (SEEDS= OPS= WORKERS=; SEED=n replays one)
 	@node test/simulation/main.ts
+
+fuzz: node_modules/.installed ## 10^7 damaged BGP messages (MESSAGES= SECONDS= SEED=)
+	@node --max-semi-space-size=8 test/fuzz/main.ts
 
 clean: ## remove what was built in this folder (the cache in ~/.cache/calico-kit stays)
 	@rm -rf dist build node_modules

@@ -7,7 +7,7 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import type { Family } from '../../net/ip.ts';
 import { FLAG, TYPE } from './attributes.ts';
 import { familyOfAfi, SAFI_UNICAST } from './families.ts';
-import type { Span } from './nlri.ts';
+import { isEmpty, type Span } from './nlri.ts';
 import { ERROR, type Notification, notification, UPDATE_ERROR } from './notification.ts';
 import { u16 } from './reader.ts';
 
@@ -62,7 +62,9 @@ export function splitUpdate(body: Uint8Array): Result<UpdateParts, Notification>
   const refused = splitAttributes(body, { start, end }, draft);
   if (refused) return fail(refused);
   const announced = { start: end, end: body.length };
-  return ok({ withdrawn, announced, ...draft, endOfRib: endOfRib(body, draft.unreach) });
+  const nothing = isEmpty(withdrawn) && isEmpty(announced) && !draft.reach;
+  const mark = nothing && draft.attributes.length === 0 ? endOfRib(draft.unreach, body) : undefined;
+  return ok({ withdrawn, announced, ...draft, endOfRib: mark });
 }
 
 function splitAttributes(body: Uint8Array, span: Span, draft: Draft): Notification | undefined {
@@ -122,10 +124,9 @@ function readUnreach(body: Uint8Array, { start, end }: Span, draft: Draft): bool
 }
 
 // An UPDATE of 23 octets, or one with nothing but an empty MP_UNREACH_NLRI.
-function endOfRib(body: Uint8Array, unreach: Unreach | undefined): Family | undefined {
-  if (body.length === 4) return 4;
-  if (!unreach || unreach.prefixes.start !== unreach.prefixes.end) return undefined;
-  return body.length === 4 + 6 || body.length === 4 + 7 ? unreach.family : undefined;
+function endOfRib(unreach: Unreach | undefined, body: Uint8Array): Family | undefined {
+  if (unreach) return isEmpty(unreach.prefixes) ? unreach.family : undefined;
+  return body.length === 4 ? 4 : undefined;
 }
 
 /** The octets of the pieces as text of Latin-1: a key to attributes seen before. */

@@ -122,7 +122,7 @@ function assemble(
     return { ...common, withdrawn: [...new Set([...all, ...distrusted])], announced: [] };
   }
   if (!announces || !origin || !asPath) {
-    const end = endOfRibFamily(body, found);
+    const end = all.length === 0 ? endOfRibFamily(body, found) : undefined;
     return { ...common, withdrawn: all, announced: [], ...(end ? { endOfRib: end } : {}) };
   }
   const announced: Announcement[] = [

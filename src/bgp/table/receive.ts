@@ -43,11 +43,13 @@ export function receiveUpdate(receiver: Receiver, bytes: Uint8Array): Received {
   if (endOfRib !== undefined) return { endOfRib };
   const parts = partsOf(receiver, body, split.value);
   if (!Array.isArray(parts)) return { reset: parts as Notification };
+  const sets = (parts as readonly Part[]).flatMap(({ set }) => set ?? []);
+  // What one part replaces may be the last use of the next part's set.
+  for (const set of sets) receiver.sets.retain(set.id);
   for (const part of parts as readonly Part[])
     if (part.set) announce(receiver, body, part, part.set, faults.length > 0);
     else withdraw(receiver, body, part);
-  const sets = (parts as readonly Part[]).flatMap(({ set }) => set ?? []);
-  for (const set of sets) receiver.sets.drop(set);
+  for (const set of sets) receiver.sets.release(set.id);
   const wrong = [...faults, ...sets.flatMap((set) => set.faults)];
   return wrong.length > 0 ? { faults: wrong } : {};
 }
@@ -75,16 +77,19 @@ function partsOf(
     if (refused) return refused;
   }
   const parts: Part[] = all.map(({ family, prefixes }) => ({ family, prefixes }));
-  for (const { family, prefixes, ...more } of come) {
+  // A family that was not agreed is ignored.
+  for (const { family, prefixes, ...more } of come.filter((c) => families.includes(c.family))) {
     const nextHop =
       'nextHop' in more && more.nextHop
         ? body.subarray(more.nextHop.start, more.nextHop.end)
         : undefined;
     const set = setOf(receiver, body, attributes, nextHop);
-    if ('kind' in set) return set;
+    if ('kind' in set) {
+      for (const part of parts) if (part.set) receiver.sets.drop(part.set);
+      return set;
+    }
     parts.push({ family, prefixes, set });
   }
-  // A family that was not agreed is ignored.
   return parts.filter(({ family }) => families.includes(family));
 }
 
@@ -119,8 +124,6 @@ function announce(
   const verdict = distrusted ? 'distrusted' : importSet(sets, policy, set);
   const filters = hasImportFilters(peer, family);
   const used = typeof verdict === 'string' ? NONE : verdict.id;
-  // The set must outlive the first prefix that replaces its last use.
-  sets.retain(set.id);
   for (let at = start; at < end; ) {
     const pathId = addPath ? body.readUInt32BE(at) : 0;
     if (addPath) at += 4;
@@ -134,7 +137,6 @@ function announce(
     const own = importPrefix(sets, policy, verdict, prefixes, prefix);
     rib.learn(prefix, peer.index, pathId, set.id, typeof own === 'string' ? NONE : own.id);
   }
-  sets.release(set.id);
 }
 
 function withdraw(
