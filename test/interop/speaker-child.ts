@@ -27,6 +27,7 @@ export interface FromSpeaker {
     readonly address: string;
     readonly state: string;
     readonly since: string;
+    readonly lastError: string;
   }[];
 }
 
@@ -71,11 +72,12 @@ process.on('message', (message: ToSpeaker) => {
 function state(): FromSpeaker {
   const { ready, problems } = speaker.health;
   const { routeProblems, problems: refused } = speaker.report;
-  const peers = speaker.peers.map(({ peer, state, since }) => ({
+  const peers = speaker.peers.map(({ peer, state, since, lastError }) => ({
     name: peer.name,
     address: peer.address,
     state,
     since: since.toISOString(),
+    lastError: lastError ?? '',
   }));
   return { ready, problems, routeProblems, refused, peers };
 }
