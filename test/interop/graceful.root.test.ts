@@ -1,0 +1,107 @@
+// Graceful restart with BIRD in both roles: who is killed comes back, and no route is ever gone.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+import { eventually, run } from '../lab/command.ts';
+import { OUR_BLOCK, THEIR_BLOCK, TwoHosts } from './two-hosts.ts';
+
+const [OURS, THEIRS] = ['10.77.5.1', '10.77.5.2'];
+const ANOTHER = '192.168.3.0/26';
+
+class BirdHost extends TwoHosts {
+  bird: ChildProcess | undefined;
+  private readonly control = `${this.directory}/bird.ctl`;
+
+  startBird(blocks: readonly string[]): void {
+    const config = this.file(
+      'bird.conf',
+      `router id ${THEIRS};
+protocol device { scan time 1; }
+protocol direct { ipv4; }
+protocol static blocks { ipv4; ${blocks.map((block) => `route ${block} blackhole;`).join(' ')} }
+protocol kernel { graceful restart on; ipv4 { export all; }; persist; merge paths on; }
+protocol bgp ours {
+  local ${THEIRS} as 64512;
+  neighbor ${OURS} as 64512;
+  hold time 90;
+  graceful restart on; graceful restart time 20;
+  connect delay time 1; connect retry time 1; error wait time 1, 2;
+  ipv4 { import all; export where source = RTS_STATIC; next hop self; };
+}
+`,
+    );
+    this.bird = this.startDaemon(['bird', '-f', '-R', '-c', config, '-s', this.control]);
+  }
+
+  birdc(...command: readonly string[]): string {
+    return run(['birdc', '-s', this.control, ...command]);
+  }
+
+  /** Lines of the kernel's route monitor while something is done. */
+  async watching(netns: string, what: () => Promise<void>): Promise<readonly string[]> {
+    const lines: string[] = [];
+    const monitor = spawn('ip', ['-n', netns, 'monitor', 'route'], { stdio: 'pipe' });
+    monitor.stdout.setEncoding('utf8').on('data', (text: string) => lines.push(text));
+    try {
+      await what();
+    } finally {
+      await this.end(monitor);
+    }
+    return lines
+      .join('')
+      .split('\n')
+      .filter((line) => line.includes('Deleted'));
+  }
+}
+
+describe('graceful restart with BIRD', { timeout: 120_000 }, () => {
+  let hosts: BirdHost;
+  const blackhole = `blackhole ${OUR_BLOCK}`;
+  const via = (block: string): string => `${block} via ${THEIRS} dev eth0`;
+  before(async () => {
+    hosts = new BirdHost({ ours: OURS, theirs: THEIRS, holdTimeSeconds: 90 });
+    hosts.startBird([THEIR_BLOCK, ANOTHER]);
+    hosts.startSpeaker();
+    await hosts.established(30_000);
+    await hosts.routesAre([blackhole, via(THEIR_BLOCK), via(ANOTHER)]);
+  });
+  after(() => hosts?.close());
+
+  test('BIRD is killed and starts again: its routes stay; what it no longer has goes', async () => {
+    const deleted = await hosts.watching(hosts.left, async () => {
+      await hosts.end(hosts.bird);
+      const gone = async () => (await hosts.state()).peers[0]?.state !== 'established';
+      await eventually('the session is gone', gone);
+      assert.equal(hosts.routes().length, 3);
+      hosts.startBird([THEIR_BLOCK]);
+      await hosts.established(30_000);
+      await hosts.routesAre([blackhole, via(THEIR_BLOCK)]);
+    });
+    assert.deepEqual(
+      deleted.map((line) => line.split(' ')[1]),
+      [ANOTHER],
+    );
+  });
+
+  test('our speaker is killed and starts again: BIRD keeps our block, and so does its kernel', async () => {
+    const inKernel = () => run(['ip', '-n', hosts.right, 'route', 'show', OUR_BLOCK]);
+    await eventually('BIRD has our block', () => inKernel().includes(OURS));
+    const deleted = await hosts.watching(hosts.right, async () => {
+      await hosts.killSpeaker();
+      const shown = () => hosts.birdc('show', 'protocols', 'all', 'ours');
+      await eventually('BIRD waits for us', () => /Restart timer|restart/i.test(shown()));
+      assert(inKernel().includes(OURS));
+      hosts.startSpeaker();
+      await hosts.established(30_000);
+      const routes = () => hosts.birdc('show', 'route', 'all', OUR_BLOCK);
+      await eventually('our block is fresh again', () => routes().includes(OURS));
+    });
+    assert.deepEqual(deleted, []);
+  });
+
+  test('BIRD stays away: its routes go when the restart time is over', async () => {
+    await hosts.end(hosts.bird);
+    await hosts.routesAre([blackhole, via(THEIR_BLOCK)]);
+    await hosts.routesAre([blackhole], 30_000);
+  });
+});
