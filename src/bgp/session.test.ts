@@ -364,6 +364,16 @@ test('a stop says Cease, and the peer comes back when it starts again', () => {
   assert.deepEqual(w.states(), ['established', 'established']);
 });
 
+const GRACEFUL = {
+  gracefulRestart: {
+    restartSeconds: 120,
+    restarting: true,
+    forwardingPreserved: [4 as const],
+    notifies: true,
+  },
+};
+const manner = fc.record({ passive: fc.boolean(), graceful: fc.boolean() });
+
 test('no order of events breaks a session: at most one Established, two connections, no throw', () => {
   const anyEvent = fc.oneof(
     fc.constantFrom(...Object.values(EVENTS)),
@@ -372,26 +382,31 @@ test('no order of events breaks a session: at most one Established, two connecti
       .map(([id, incoming]) => up(id, incoming)),
     fc
       .tuple(
-        fc.constantFrom<SessionMessage>(KEEPALIVE, openOf(PEER)),
+        fc.constantFrom<SessionMessage>(KEEPALIVE, openOf(PEER), openOf({ ...PEER, ...GRACEFUL })),
         fc.integer({ min: 1, max: 4 }),
       )
       .map(([m, id]) => message(m, id)),
   );
   fc.assert(
-    fc.property(fc.boolean(), fc.array(anyEvent, { maxLength: 40 }), (passive, events) => {
-      let session = newSession({ ...CONFIG, passive });
-      let now = 0;
+    fc.property(manner, fc.array(anyEvent, { maxLength: 40 }), ({ passive, graceful }, events) => {
+      let session = newSession({ ...CONFIG, passive, ...(graceful ? GRACEFUL : {}) });
+      let [now, ups, downs] = [0, 0, 0];
       for (const event of events) {
         now += 1000;
         const { connections: before } = session;
         // The shell numbers connections anew each time.
         if (event.kind === 'connectionUp' && before.some((c) => c.id === event.connection))
           continue;
-        session = step(session, event, at(now)).session;
+        const next = step(session, event, at(now));
+        session = next.session;
+        ups += next.effects.filter(({ kind }) => kind === 'established').length;
+        downs += next.effects.filter(({ kind }) => kind === 'down').length;
         const states = session.connections.map((c) => c.state);
         assert(states.filter((s) => s === 'established').length <= 1);
         assert(!states.includes('established') || states.length === 1);
         assert(states.length <= 2);
+        // Whoever was told of a session is told of its end.
+        assert.equal(ups - downs, states.includes('established') ? 1 : 0);
         // Whoever is not stopped and not listening has a timer that brings him on.
         const waiting = session.phase !== 'idle' || states.length > 0;
         if (waiting && !passive) assert.notEqual(nextDeadline(session), undefined);
