@@ -39,8 +39,8 @@ function isQuiet({ state, remote, poll }: Session): boolean {
 }
 
 /**
- * When the next periodic packet goes out; undefined: none does. Jitter takes up to a quarter off the
- * interval; with a multiplier of 1 a tenth at least, for then one late packet is a loss.
+ * When the next periodic packet goes out; undefined: none does. Jitter takes up to a quarter off
+ * the interval; with a multiplier of 1 a tenth at least, for then one late packet is a loss.
  */
 export function transmitAt(session: Session): Milliseconds | undefined {
   if (isQuiet(session)) return undefined;

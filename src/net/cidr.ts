@@ -1,7 +1,17 @@
 // Prefixes as canonical text `<network>/<length>`, host bits zero.
 import { assert } from '../base/assert.ts';
 import type { Brand } from '../base/brand.ts';
-import { bitsOf, type Family, familyOf, type Ip, ipFromValue, parseIp, valueOfIp } from './ip.ts';
+import {
+  bitsOf,
+  type Family,
+  familyOf,
+  type Ip,
+  ipFromValue,
+  ipv4FromValue,
+  parseIp,
+  valueOfIp,
+  valueOfIpv4,
+} from './ip.ts';
 
 /** A canonical prefix; host bits are zero. */
 export type Cidr = Brand<string, 'Cidr'>;
@@ -39,6 +49,10 @@ export function cidr(text: string): Cidr {
 /** The prefix of that length which holds `ip`. */
 export function cidrOf(ip: Ip, prefixLength: number): Cidr {
   const family = familyOf(ip);
+  if (family === 4) {
+    const mask = prefixLength === 0 ? 0 : -1 << (32 - prefixLength);
+    return `${ipv4FromValue(valueOfIpv4(ip) & mask)}/${prefixLength}` as Cidr;
+  }
   const hostBits = BigInt(bitsOf(family) - prefixLength);
   const network = ipFromValue((valueOfIp(ip) >> hostBits) << hostBits, family);
   return `${network}/${prefixLength}` as Cidr;

@@ -54,15 +54,35 @@ function bytesOfIpv6(text: string): Uint8Array | undefined {
 
 /** Network byte order, 4 or 16 bytes. */
 export function bytesOfIp(address: Ip): Uint8Array {
-  if (familyOf(address) === 4) return Uint8Array.from(address.split('.').map(Number));
+  if (familyOf(address) === 4) {
+    const value = valueOfIpv4(address);
+    return Uint8Array.of(value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255);
+  }
   const bytes = bytesOfIpv6(address);
   assert(bytes, `${address} is canonical`);
   return bytes;
 }
 
+/** An IPv4 address as an unsigned integer. */
+export function valueOfIpv4(address: Ip): number {
+  let [value, octet] = [0, 0];
+  for (let i = 0; i < address.length; i++) {
+    const code = address.charCodeAt(i);
+    if (code === DOT) [value, octet] = [(value << 8) | octet, 0];
+    else octet = octet * 10 + code - ZERO;
+  }
+  return ((value << 8) | octet) >>> 0;
+}
+
+const [DOT, ZERO] = [46, 48];
+
+/** The IPv4 address of an unsigned integer. */
+export const ipv4FromValue = (value: number): Ip =>
+  `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}` as Ip;
+
 /** The address of 4 or 16 bytes in network order. */
 export function ipFromBytes(bytes: Uint8Array): Ip {
-  if (bytes.length === 4) return bytes.join('.') as Ip;
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` as Ip;
   assert(bytes.length === 16, 'an address has 4 or 16 bytes');
   const groups = Array.from({ length: 8 }, (_, i) => (bytes[2 * i]! << 8) | bytes[2 * i + 1]!);
   const text = groups.map((group) => group.toString(16)).join(':');

@@ -4,8 +4,34 @@ import fc from 'fast-check';
 import { parseAsn } from './asn.ts';
 import { cidr, cidrOf, contains, containsCidr, ipAt, ordinalOf, parseCidr } from './cidr.ts';
 import { podInterfaceName } from './ifname.ts';
-import { bytesOfIp, compareIp, ip, ipFromBytes, ipFromValue, parseIp, valueOfIp } from './ip.ts';
+import {
+  bytesOfIp,
+  compareIp,
+  ip,
+  ipFromBytes,
+  ipFromValue,
+  ipv4FromValue,
+  parseIp,
+  valueOfIp,
+  valueOfIpv4,
+} from './ip.ts';
 import { bytesOfMac, mac, macFromBytes } from './mac.ts';
+
+test('IPv4 addresses as integers, bytes and text agree with the general way', () => {
+  fc.assert(
+    fc.property(fc.ipV4(), fc.integer({ min: 0, max: 32 }), (text, length) => {
+      const octets = text.split('.').map(Number);
+      const value = octets.reduce((sum, octet) => sum * 256 + octet, 0);
+      assert.equal(valueOfIpv4(ip(text)), value);
+      assert.equal(ipv4FromValue(value), text);
+      assert.deepEqual([...bytesOfIp(ip(text))], octets);
+      assert.equal(ipFromBytes(Uint8Array.from(octets)), text);
+      const bits = BigInt(32 - length);
+      const network = ipFromValue((BigInt(value) >> bits) << bits, 4);
+      assert.equal(cidrOf(ip(text), length), `${network}/${length}`);
+    }),
+  );
+});
 
 test('addresses: text to canonical text', () => {
   const cases: [string, string | undefined][] = [

@@ -1,6 +1,6 @@
 // Routes of the main table (RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE; linux/rtnetlink.h).
-import { type Cidr, cidrFamily, cidrOf, networkOf, prefixLengthOf } from '../../net/cidr.ts';
-import { bytesOfIp, type Family, familyOf, type Ip, ip, ipFromBytes } from '../../net/ip.ts';
+import { type Cidr, cidrFamily, networkOf, prefixLengthOf } from '../../net/cidr.ts';
+import { bytesOfIp, type Family, familyOf, type Ip, ipFromBytes } from '../../net/ip.ts';
 import type { Route, RouteHop } from '../kernel.ts';
 import type { Encoded } from './link.ts';
 import { attributesOf, type Message, type MessageWriter, NLM } from './message.ts';
@@ -138,6 +138,6 @@ function hopsOf(bytes: Buffer): readonly RouteHop[] {
   return hops;
 }
 
-function destinationOf(bytes: Buffer | undefined, length: number, family: Family): Cidr {
-  return cidrOf(bytes ? ipFromBytes(bytes) : ip(family === 4 ? '0.0.0.0' : '::'), length);
-}
+// The kernel has cleared the bits beyond the length.
+const destinationOf = (bytes: Buffer | undefined, length: number, family: Family): Cidr =>
+  `${bytes ? ipFromBytes(bytes) : family === 4 ? '0.0.0.0' : '::'}/${length}` as Cidr;
