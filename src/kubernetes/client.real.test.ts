@@ -117,7 +117,7 @@ describe('client', () => {
       server.put('namespaces', namespace('a', '1'));
       server.answerNext(status, body);
       const watch = follow();
-      await eventually('snapshot', () => watch.seen.length === 1);
+      await eventually('the trouble and its end', () => watch.states.length === 2);
       assert.deepEqual(watch.seen, ['snapshot a=1']);
       assert.match(watch.states[0] ?? '', said);
       assert.equal(watch.states[1], 'up');
