@@ -73,11 +73,14 @@ export async function calicoReady(
   await until(what, seconds, async () => {
     const pods = await calicoPods(cluster);
     if (allReady(pods, cluster.nodes.length)) return true;
-    for (const reason of performance.now() > tellAfter ? await whyNotReady(cluster) : []) {
+    if (performance.now() < tellAfter) return false;
+    const reasons = await whyNotReady(cluster);
+    for (const reason of reasons) {
       if (!told.has(reason)) note(reason);
       told.add(reason);
     }
-    return false;
+    const rows = pods.map((pod) => `${pod.name} ${pod.ready} ${pod.status}`);
+    throw new Error([...rows, ...reasons].join('; ')); // the last words, should the time be over
   });
 }
 
