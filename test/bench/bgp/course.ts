@@ -75,7 +75,8 @@ async function drive(
   const rssMib = rssOf(dut.pid!);
   feeder.stdin!.write('tables\n');
   const { tables } = await answers.next('tables', limitMs);
-  const { lost } = answers;
+  // A copy: all sessions are lost when the device is ended.
+  const lost = [...answers.lost];
   return { establishedMs, completeMs: complete.milliseconds, cpuMs, rssMib, lost, tables };
 }
 

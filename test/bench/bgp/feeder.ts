@@ -36,7 +36,8 @@ export type FeederAnswer =
 const say = (answer: FeederAnswer): void => console.log(JSON.stringify(answer));
 const KEEPALIVE = Buffer.from(encodeMessage({ kind: 'keepalive' }, { fourOctetAs: true }));
 const plan = JSON.parse(process.argv[2]!) as FeederPlan;
-const PREFIXES = plan.peers.reduce((sum, { count }) => sum + count, 0);
+/** One more than the highest number of a prefix. */
+const PREFIXES = Math.max(...plan.peers.map(({ first, count }) => first + count));
 let [established, complete, startedAt] = [0, 0, 0];
 
 class Feeder {
