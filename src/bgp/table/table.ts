@@ -38,7 +38,7 @@ export interface LearnedPrefix {
 export const PATHS_OF_PEER_MAX = 4_000_000;
 const FAMILIES = [4, 6] as const;
 /** Prefixes decided in one go. */
-const DECIDED_AT_ONCE = 256;
+const DECIDED_AT_ONCE = 64;
 /** More changes than this are told before more is decided. */
 const CHANGES_MAX = 32_768;
 

@@ -15,6 +15,8 @@ export interface Outcome {
   readonly establishedMs: number;
   /** From the first UPDATE until the last peer knew all. */
   readonly completeMs: number;
+  /** The same for the first of the rounds, when the device had never done it before. */
+  readonly firstMs: number;
   readonly rssMib: number;
   /** Processor time of the device from the first UPDATE on. */
   readonly cpuMs: number;
@@ -23,12 +25,20 @@ export interface Outcome {
   readonly tables: readonly (readonly [number, number])[];
 }
 
+export interface MeasureOptions {
+  readonly limitMs: number;
+  /** All is announced and withdrawn so often before it counts. */
+  readonly warmUps: number;
+  /** How long the sessions must last afterwards. */
+  readonly lingerMs: number;
+}
+
 let courses = 0;
 
 export async function measure(
   device: Device,
   plan: DevicePlan,
-  { limitMs, lingerMs = 0 }: { readonly limitMs: number; readonly lingerMs?: number },
+  options: MeasureOptions,
 ): Promise<Outcome> {
   courses += 1;
   const prefix = `ckb-${process.pid}-${courses}`;
@@ -47,7 +57,7 @@ export async function measure(
       'pipe',
     );
     children.push(feeder);
-    return await drive(dut, new Answers(feeder), feeder, limitMs, lingerMs);
+    return await drive(dut, new Answers(feeder), feeder, options);
   } finally {
     for (const child of children) await end(child);
     for (const netns of [here, there]) attempt(['ip', 'netns', 'del', netns]);
@@ -61,15 +71,22 @@ async function drive(
   dut: ChildProcess,
   answers: Answers,
   feeder: ChildProcess,
-  limitMs: number,
-  lingerMs: number,
+  { limitMs, warmUps, lingerMs }: MeasureOptions,
 ): Promise<Outcome> {
   const began = performance.now();
   await answers.next('established', limitMs);
   const establishedMs = performance.now() - began;
+  const round = async (command: 'go' | 'withdraw'): Promise<number> => {
+    feeder.stdin!.write(`${command}\n`);
+    return (await answers.next('complete', limitMs)).milliseconds;
+  };
+  const before: number[] = [];
+  for (let i = 0; i < warmUps; i++) {
+    before.push(await round('go'));
+    await round('withdraw');
+  }
   const cpuBefore = cpuOf(dut.pid!);
-  feeder.stdin!.write('go\n');
-  const complete = await answers.next('complete', limitMs);
+  const completeMs = await round('go');
   const cpuMs = cpuOf(dut.pid!) - cpuBefore;
   await new Promise((resolve) => setTimeout(resolve, lingerMs));
   const rssMib = rssOf(dut.pid!);
@@ -77,7 +94,8 @@ async function drive(
   const { tables } = await answers.next('tables', limitMs);
   // A copy: all sessions are lost when the device is ended.
   const lost = [...answers.lost];
-  return { establishedMs, completeMs: complete.milliseconds, cpuMs, rssMib, lost, tables };
+  const firstMs = before[0] ?? completeMs;
+  return { establishedMs, completeMs, firstMs, cpuMs, rssMib, lost, tables };
 }
 
 function join2(here: string, there: string, { device, peers }: DevicePlan): void {
@@ -102,7 +120,8 @@ function start(netns: string, argv: readonly string[], input: 'ignore' | 'pipe')
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGKILL');
+  // A profile is written only by a program that ends by itself.
+  child.kill(process.env['PROFILE'] ? 'SIGTERM' : 'SIGKILL');
   await once(child, 'exit');
 }
 

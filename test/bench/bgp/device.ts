@@ -59,3 +59,4 @@ exchange.table.setPools([{ cidr: cidr('0.0.0.0/0'), disabled: false, disableBgpE
 const listeners = new Listeners(log, (socket, peer) => peerings.accept(socket, peer));
 listeners.reconcile(new Set([address]), 179, peers);
 peerings.reconcile(peers, address);
+process.once('SIGTERM', () => process.exit(0));

@@ -23,7 +23,12 @@ function file(folder: string, name: string, text: string): string {
 
 const ours: Device = {
   name: 'ours',
-  argv: (plan) => [process.execPath, join(import.meta.dirname, 'device.ts'), JSON.stringify(plan)],
+  argv: (plan) => {
+    const script = join(import.meta.dirname, 'device.ts');
+    const profile = process.env['PROFILE'];
+    const options = profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [];
+    return [process.execPath, ...options, script, JSON.stringify(plan)];
+  },
 };
 
 const bird: Device = {

@@ -6,7 +6,7 @@ import { encodeMessage } from '../../../src/bgp/codec/message.ts';
 import type { Open } from '../../../src/bgp/codec/open.ts';
 import type { Asn } from '../../../src/net/asn.ts';
 import { ip } from '../../../src/net/ip.ts';
-import { networkBits, updatesOf } from './routes.ts';
+import { networkBits, updatesOf, withdrawalsOf } from './routes.ts';
 
 /** What the sessions are. */
 export interface FeederPlan {
@@ -27,7 +27,7 @@ export interface FeederPeer {
 
 export type FeederAnswer =
   | { readonly kind: 'established' }
-  /** Milliseconds since `go` at which the last peer had heard all. */
+  /** Milliseconds since `go` or `withdraw` at which the last peer had heard all. */
   | { readonly kind: 'complete'; readonly milliseconds: number }
   | { readonly kind: 'lost'; readonly peer: string; readonly why: string }
   /** Of each peer: prefixes it knows now, and their sum, in which each has its own weight. */
@@ -46,14 +46,18 @@ class Feeder {
   private readonly known = new Uint8Array(PREFIXES);
   private heard = 0;
   private isUp = false;
-  private isComplete = false;
+  private isComplete = true;
+  /** How many prefixes it is to know in the end. */
+  private goal = 0;
   private socket: Socket;
   private pending: Buffer = Buffer.alloc(0);
   private readonly updates: Buffer;
+  private readonly withdrawals: Buffer;
 
   constructor(peer: FeederPeer) {
     this.peer = peer;
     this.updates = updatesOf(peer, plan.deviceAsn);
+    this.withdrawals = withdrawalsOf(peer);
     this.socket = this.dial();
   }
 
@@ -90,8 +94,10 @@ class Feeder {
     this.pending = Buffer.alloc(0);
   }
 
-  go(): void {
-    this.socket.write(this.updates);
+  tell(announce: boolean): void {
+    this.goal = announce ? this.peer.awaits : 0;
+    this.isComplete = this.peer.awaits === 0;
+    this.socket.write(announce ? this.updates : this.withdrawals);
   }
 
   keepAlive(): void {
@@ -149,12 +155,12 @@ class Feeder {
     let key = 0;
     for (let i = 1; i <= octets; i++) key = key * 256 + bytes[at + i]!;
     // Some send a peer's own routes back, and leave it to AS_PATH that they are not believed.
-    const { first, count, awaits } = this.peer;
+    const { first, count } = this.peer;
     const index = key - networkBits(0);
     if (index >= first && index < first + count) return at + 1 + octets;
     this.heard += (come ? 1 : 0) - this.known[index]!;
     this.known[index] = come ? 1 : 0;
-    if (come && !this.isComplete && this.heard === awaits) this.completed();
+    if (!this.isComplete && this.heard === this.goal) this.completed();
     return at + 1 + octets;
   }
 }
@@ -169,9 +175,10 @@ setInterval(
 );
 
 createInterface({ input: process.stdin }).on('line', (command) => {
-  if (command === 'go') {
+  if (command === 'go' || command === 'withdraw') {
+    complete = 0;
     startedAt = performance.now();
-    for (const feeder of feeders) feeder.go();
+    for (const feeder of feeders) feeder.tell(command === 'go');
   } else if (command === 'tables') {
     say({ kind: 'tables', tables: feeders.map(({ table }) => table) });
   } else process.exit(0);

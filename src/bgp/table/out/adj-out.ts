@@ -32,6 +32,7 @@ const PORTION = 512;
 /** Changes that are packed at once: more of them fill messages better, but take longer. */
 const BATCH_WEIGHT_MAX = 8192;
 const ONLY_PATH: readonly number[] = [0];
+const NO_PATHS: readonly number[] = [];
 
 export class AdjOut {
   readonly rib: Rib;
@@ -240,9 +241,11 @@ export class AdjOut {
     const after = set < 0 ? undefined : this.wording.entryOf(prefix, set, bestPeer[prefix]!);
     if (before === after) return undefined;
     if (after && before?.told === after.told && before.source === after.source) return undefined;
-    this.keep(prefix, after, before ? [before] : [], after ? [after] : []);
+    this.keep(prefix, after, before !== undefined);
+    if (after) this.wording.use(after.told, 1);
+    if (before) this.wording.use(before.told, -1);
     batch.change(prefix, before, after, this.isMember);
-    return before ? ONLY_PATH : [];
+    return before ? ONLY_PATH : NO_PATHS;
   }
 
   private updateAll(prefix: number, batch: Batch): readonly number[] | undefined {
@@ -267,7 +270,9 @@ export class AdjOut {
     for (const gone of old.values()) batch.change(prefix, gone, undefined, this.isMember);
     isNew ||= old.size > 0;
     if (!isNew) return undefined;
-    this.keep(prefix, after.length > 0 ? after : undefined, before, after);
+    this.keep(prefix, after.length > 0 ? after : undefined, before.length > 0);
+    for (const { told } of after) this.wording.use(told, 1);
+    for (const { told } of before) this.wording.use(told, -1);
     return before.map(({ pathId }) => pathId);
   }
 
@@ -276,14 +281,11 @@ export class AdjOut {
   private keep(
     prefix: number,
     value: Entry | readonly Entry[] | undefined,
-    before: readonly Entry[],
-    after: readonly Entry[],
+    wasTold: boolean,
   ): void {
     while (this.told.length <= prefix) this.told.push(undefined);
     this.told[prefix] = value;
-    for (const { told } of after) this.wording.use(told, 1);
-    for (const { told } of before) this.wording.use(told, -1);
-    this.count += (after.length > 0 ? 1 : 0) - (before.length > 0 ? 1 : 0);
+    this.count += (value === undefined ? 0 : 1) - (wasTold ? 1 : 0);
   }
 }
 

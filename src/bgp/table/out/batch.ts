@@ -62,19 +62,16 @@ export class Batch {
     after: Entry | undefined,
     isMember: (peer: number) => boolean,
   ): void {
-    const sourceOf = (entry: Entry): number => (isMember(entry.source) ? entry.source : EVERYBODY);
-    const from = before && sourceOf(before);
-    if (!after) {
-      if (before) this.withdraw(this.shared, from!, prefix, before.pathId);
-      return;
+    const from = before && isMember(before.source) ? before.source : EVERYBODY;
+    const to = after && isMember(after.source) ? after.source : EVERYBODY;
+    if (!before) {
+      if (after) this.announce(this.shared, to, prefix, after);
+    } else if (!after) this.withdraw(this.shared, from, prefix, before.pathId);
+    else {
+      if (before.told !== after.told) this.announce(this.shared, to, prefix, after);
+      else if (from !== to && from !== EVERYBODY) this.announce(this.single, from, prefix, after);
+      if (from !== to && to !== EVERYBODY) this.withdraw(this.single, to, prefix, after.pathId);
     }
-    const to = sourceOf(after);
-    if (before?.told === after.told) {
-      if (from === to) return;
-      if (from !== EVERYBODY) this.announce(this.single, from!, prefix, after);
-    } else this.announce(this.shared, to, prefix, after);
-    if (before && from !== to && to !== EVERYBODY)
-      this.withdraw(this.single, to, prefix, after.pathId);
   }
 
   private announce(where: Map<number, Words>, peer: number, prefix: number, entry: Entry): void {

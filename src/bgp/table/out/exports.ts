@@ -6,7 +6,7 @@ import { AdjOut, type Surroundings } from './adj-out.ts';
 import { ExportRanges, type ExportSettings, exportKey } from './export.ts';
 
 /** Changes that are told at once, and how few when there are many groups to tell. */
-const PORTION = { most: 512, least: 32 } as const;
+const PORTION = { most: 64, least: 32 } as const;
 
 export class Exports {
   private readonly rib: Rib;
@@ -106,12 +106,15 @@ export class Exports {
   }
 
   /** Gives up the numbers of prefixes that nobody speaks of any more. */
-  forget(prefixes: Iterable<number>): void {
+  forget(prefixes: Int32Array): void {
+    const gone = new Set<number>();
+    for (let i = 0; i < prefixes.length; i++)
+      if (this.rib.isIdle(prefixes[i]!)) gone.add(prefixes[i]!);
+    for (const prefix of this.departed) if (this.rib.isIdle(prefix)) gone.add(prefix);
     const remembered = [...this.groups.values()].some((group) => group.remembers);
-    const gone = [...this.departed, ...prefixes].filter((prefix) => this.rib.isIdle(prefix));
-    this.departed = remembered ? [...new Set(gone)] : [];
+    this.departed = remembered ? [...gone] : [];
     if (remembered) return;
-    for (const prefix of new Set(gone)) this.rib.prefixes.forget(prefix);
+    for (const prefix of gone) this.rib.prefixes.forget(prefix);
   }
 
   private dropEmpty(key: string, group: AdjOut): void {

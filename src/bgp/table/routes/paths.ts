@@ -1,6 +1,6 @@
 // The paths of one family (Adj-RIB-In): columns instead of objects. Each path stands in two lists,
 // that of its prefix and that of its peer, so that neither is found by looking through all.
-import { grown } from './prefixes.ts';
+import { grown, roomAbove } from './prefixes.ts';
 
 const CAPACITY_MIN = 4096;
 /** The end of a list. */
@@ -25,8 +25,9 @@ export class Paths {
   private previousOfPeer = new Int32Array(CAPACITY_MIN);
   /** The first path to a prefix. */
   private heads = new Int32Array(CAPACITY_MIN).fill(NONE);
-  private readonly firsts = new Map<number, number>();
-  private readonly counts = new Map<number, number>();
+  /** By peer: its first path, and how many it has. */
+  private readonly firsts: number[] = [];
+  private readonly counts: number[] = [];
   private readonly free: number[] = [];
 
   headOf(prefix: number): number {
@@ -35,7 +36,7 @@ export class Paths {
 
   /** The first path of a peer; `after` names the next. */
   firstOf(peer: number): number {
-    return this.firsts.get(peer) ?? NONE;
+    return this.firsts[peer] ?? NONE;
   }
 
   after(path: number): number {
@@ -44,7 +45,7 @@ export class Paths {
 
   /** How many paths a peer has here. */
   countOf(peer: number): number {
-    return this.counts.get(peer) ?? 0;
+    return this.counts[peer] ?? 0;
   }
 
   find(prefix: number, peer: number, pathId: number): number {
@@ -59,7 +60,7 @@ export class Paths {
     const path = this.free.pop() ?? this.end++;
     if (path >= this.peer.length) this.growPaths();
     if (prefix >= this.heads.length) {
-      const length = Math.max(prefix + 1, this.heads.length * 2);
+      const length = Math.max(prefix + 1, roomAbove(this.heads.length));
       this.heads = grown(this.heads, length, NONE);
     }
     this.peer[path] = peer;
@@ -71,33 +72,32 @@ export class Paths {
     this.nextOfPeer[path] = first;
     this.previousOfPeer[path] = NONE;
     if (first >= 0) this.previousOfPeer[first] = path;
-    this.firsts.set(peer, path);
-    this.counts.set(peer, this.countOf(peer) + 1);
+    this.firsts[peer] = path;
+    this.counts[peer] = this.countOf(peer) + 1;
     return path;
   }
 
   remove(path: number): void {
-    const [prefix, peer] = [this.prefix[path]!, this.peer[path]!];
+    const prefix = this.prefix[path]!;
+    const peer = this.peer[path]!;
     if (this.heads[prefix] === path) this.heads[prefix] = this.next[path]!;
     else {
       let before = this.heads[prefix]!;
       while (this.next[before] !== path) before = this.next[before]!;
       this.next[before] = this.next[path]!;
     }
-    const [previous, next] = [this.previousOfPeer[path]!, this.nextOfPeer[path]!];
+    const previous = this.previousOfPeer[path]!;
+    const next = this.nextOfPeer[path]!;
     if (previous >= 0) this.nextOfPeer[previous] = next;
-    else if (next >= 0) this.firsts.set(peer, next);
-    else this.firsts.delete(peer);
+    else this.firsts[peer] = next;
     if (next >= 0) this.previousOfPeer[next] = previous;
-    const left = this.countOf(peer) - 1;
-    if (left > 0) this.counts.set(peer, left);
-    else this.counts.delete(peer);
+    this.counts[peer] = this.countOf(peer) - 1;
     this.peer[path] = NONE;
     this.free.push(path);
   }
 
   private growPaths(): void {
-    const length = this.peer.length * 2;
+    const length = roomAbove(this.peer.length);
     this.peer = grown(this.peer, length);
     this.prefix = grown(this.prefix, length);
     this.pathId = grown(this.pathId, length);

@@ -108,6 +108,13 @@ export class Prefixes {
   }
 
   private read(bytes: Uint8Array, at: number, bits: number): void {
+    if (this.width === 1) {
+      // What stands behind a short prefix is masked away.
+      const upper = (bytes[at]! << 24) | (bytes[at + 1]! << 16);
+      const word = upper | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+      this.scratch[0] = word & maskOf(bits);
+      return;
+    }
     const octets = octetsOfBits(bits);
     for (let i = 0; i < this.width; i++) {
       let word = 0;
@@ -168,21 +175,24 @@ export class Prefixes {
   }
 
   private growColumns(): void {
-    this.words = grown(this.words, this.words.length * 2);
-    this.lengths = grown(this.lengths, this.lengths.length * 2);
+    const length = roomAbove(this.lengths.length);
+    this.words = grown(this.words, length * this.width);
+    this.lengths = grown(this.lengths, length);
   }
 
   private growSlots(): void {
     const old = this.slots;
-    this.slots = new Int32Array(old.length * 2);
-    const mask = this.slots.length - 1;
-    for (const value of old) {
+    const slots = new Int32Array(roomAbove(old.length));
+    const mask = slots.length - 1;
+    for (let i = 0; i < old.length; i++) {
+      const value = old[i]!;
       if (value === 0) continue;
       const id = value - 1;
       let slot = this.hashOf(this.words, id * this.width, this.lengths[id]!) & mask;
-      while (this.slots[slot]! > 0) slot = (slot + 1) & mask;
-      this.slots[slot] = value;
+      while (slots[slot]! > 0) slot = (slot + 1) & mask;
+      slots[slot] = value;
     }
+    this.slots = slots;
   }
 }
 
@@ -200,6 +210,11 @@ export function rangeOf(prefix: Cidr): Range {
 }
 
 type Column = Uint32Array | Int32Array | Uint8Array;
+
+/** Small columns grow faster: copies are dear while they are many. */
+const SMALL = 65_536;
+/** The next size of a column that is full: a power of two again. */
+export const roomAbove = (length: number): number => length * (length < SMALL ? 4 : 2);
 
 /** A copy with room for `length` values. */
 export function grown<T extends Column>(column: T, length: number, fill = 0): T {

@@ -1,5 +1,5 @@
 // Prefix numbers that wait, each once, in the order in which they came.
-import { grown } from './prefixes.ts';
+import { grown, roomAbove } from './prefixes.ts';
 
 const CAPACITY_MIN = 4096;
 
@@ -15,7 +15,7 @@ export class Queue {
 
   put(item: number): void {
     if (item >= this.waiting.length)
-      this.waiting = grown(this.waiting, Math.max(item + 1, this.waiting.length * 2));
+      this.waiting = grown(this.waiting, Math.max(item + 1, roomAbove(this.waiting.length)));
     if (this.waiting[item] === 1) return;
     this.waiting[item] = 1;
     if (this.end === this.items.length) this.makeRoom();

@@ -6,7 +6,7 @@ import { OWN, type Peer } from '../peer.ts';
 import type { AttributeSets } from './attribute-sets.ts';
 import { type Candidate, decide } from './decide.ts';
 import { NONE, Paths } from './paths.ts';
-import { grown, Prefixes } from './prefixes.ts';
+import { grown, Prefixes, roomAbove } from './prefixes.ts';
 import { Queue } from './queue.ts';
 
 /** What a family remembers of a peer beside its paths. */
@@ -172,9 +172,13 @@ export class Rib {
 
   private decideOne(prefix: number): void {
     const { paths } = this;
-    let [only, count] = [NONE, 0];
-    for (let path = paths.headOf(prefix); path >= 0; path = paths.next[path]!)
-      if (this.counts(path)) [only, count] = [path, count + 1];
+    let only = NONE;
+    let count = 0;
+    for (let path = paths.headOf(prefix); path >= 0; path = paths.next[path]!) {
+      if (!this.counts(path)) continue;
+      only = path;
+      count += 1;
+    }
     if (count < 2) {
       const used = only < 0 ? NONE : paths.used[only]!;
       const more = this.share(prefix, undefined);
@@ -189,7 +193,7 @@ export class Rib {
 
   private setBest(prefix: number, set: number, peer: number, otherwise: boolean): void {
     if (prefix >= this.bestSet.length) {
-      const length = Math.max(prefix + 1, this.bestSet.length * 2);
+      const length = Math.max(prefix + 1, roomAbove(this.bestSet.length));
       this.bestSet = grown(this.bestSet, length, NONE);
       this.bestPeer = grown(this.bestPeer, length);
     }
@@ -206,6 +210,7 @@ export class Rib {
 
   /** Whether the next hops are others than before. */
   private share(prefix: number, hops: readonly Ip[] | undefined): boolean {
+    if (hops === undefined && this.shared.size === 0) return false;
     const before = this.shared.get(prefix);
     if (before === undefined && hops === undefined) return false;
     if (hops) this.shared.set(prefix, hops);
