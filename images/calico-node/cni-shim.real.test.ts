@@ -36,6 +36,7 @@ function run(
   child.stdout.on('data', (text) => {
     stdout += String(text);
   });
+  child.stdin.on('error', () => {}); // it may end without having read everything
   child.stdin.end(stdin);
   return new Promise((resolve) => child.on('close', (exit) => resolve({ exit, stdout })));
 }
@@ -61,15 +62,16 @@ describe('with an agent', () => {
     const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'c1', CNI_ARGS: 'A=1;B=2', SECRET: 'x' };
     const { request } = await withAgent('calico', '0{"a":1}', env);
     const [head, stdin] = request.split('\0\0');
+    assert.equal(stdin, `${CONFIG}\0`);
     const [type, ...variables] = head!.split('\0');
     const wanted = ['CNI_ARGS=A=1;B=2', 'CNI_COMMAND=ADD', 'CNI_CONTAINERID=c1'];
     // The socket's variable is ours and begins with CALICO: it stays here.
-    assert.deepEqual([type, variables.sort(), stdin], ['calico', wanted, CONFIG]);
+    assert.deepEqual([type, variables.sort()], ['calico', wanted]);
   });
 
   test('takes its type from its name', async () => {
     const { request } = await withAgent('calico-ipam', '0', {});
-    assert.equal(request, `calico-ipam\0\0${CONFIG}`);
+    assert.equal(request, `calico-ipam\0\0${CONFIG}\0`);
   });
 
   for (const [what, reply, wanted] of [
@@ -77,12 +79,29 @@ describe('with an agent', () => {
     ['no output', '0', { exit: 0, stdout: '' }],
     ['an error', '1{"code":7}', { exit: 1, stdout: '{"code":7}' }],
     ['lines', '0{\n"a": 1\n}\n', { exit: 0, stdout: '{\n"a": 1\n}\n' }],
+    ['up to a zero byte', '0{"a":1}\0', { exit: 0, stdout: '{"a":1}' }],
+    ['a long one', `0${'long '.repeat(20_000)}`, { exit: 0, stdout: 'long '.repeat(20_000) }],
   ] as const) {
     test(`prints the agent's answer: ${what}`, async () => {
       const { outcome } = await withAgent('calico', reply, { CNI_COMMAND: 'ADD' });
       assert.deepEqual(outcome, wanted);
     });
   }
+
+  test('does not wait for the connection to end once the answer is whole', async () => {
+    const socket = join(folder, 'lasting.sock');
+    const connections: Socket[] = [];
+    const server = createServer({ allowHalfOpen: true }, (connection) => {
+      connections.push(connection);
+      connection.on('error', () => {});
+      connection.on('data', () => connection.write('0{}\0'));
+    });
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    const outcome = await run('calico', { socket, env: { CNI_COMMAND: 'ADD' } });
+    for (const connection of connections) connection.destroy();
+    await new Promise((resolve) => server.close(resolve));
+    assert.deepEqual(outcome, { exit: 0, stdout: '{}' });
+  });
 
   test('an answer counts even when the agent did not read the whole call', async () => {
     const socket = join(folder, 'hasty.sock');

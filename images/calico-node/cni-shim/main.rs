@@ -1,136 +1,191 @@
-// The CNI plugin that the runtime executes: it hands its environment and stdin to the agent on this
-// node and prints the agent's answer. Installed as `calico` and as `calico-ipam`; it parses nothing but
-// the version to answer in. Standard library only: `rustc main.rs` builds it.
-//
-// Call:   the plugin's type and each CNI_* variable, every one ended by a zero byte; a zero byte; stdin.
-// Answer: one byte '0' or '1', the exit code, then the bytes for stdout.
-use std::env;
-use std::ffi::OsStr;
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::process::exit;
-use std::time::Duration;
+//! The CNI plugin that the runtime executes: it hands its environment and stdin to the agent on this
+//! node and prints the agent's answer. Installed as `calico` and as `calico-ipam`; it parses nothing but
+//! the version to answer in. It needs no library at all: every pod waits twice for it to start.
+//!
+//! Call:   the plugin's type and each CNI_* variable, every one ended by a zero byte; a zero byte; stdin;
+//!         a zero byte.
+//! Answer: one byte '0' or '1', the exit code, the bytes for stdout, a zero byte.
+#![no_std]
+#![no_main]
+#![no_builtins]
+mod system;
 
-const VERSION: &str = "0.1.0";
-const SUPPORTED: &str = r#"["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]"#;
-const PATIENCE: Duration = Duration::from_secs(90);
-// Bound on a call, as the agent has it: configuration and environment are a few kilobytes.
+use core::ptr::addr_of_mut;
+use system::{connect, exit, print, read, send, Errno, Texts, STDIN};
+
+const VERSION: &[u8] = b"0.1.0\n";
+const SUPPORTED: &[u8] = br#"["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]"#;
+const SOCKET: &[u8] = b"/var/run/calico/cni.sock";
+const PATIENCE_SECONDS: usize = 90;
+/// Bound on a call, as the agent has it: configuration and environment are a few kilobytes.
 const CALL_BYTES_MAX: usize = 1 << 20;
 // CNI SPEC, section "Error": invalid network config; try again later; plugin not available (STATUS).
-const INVALID_CONFIG: u8 = 7;
-const TRY_AGAIN: u8 = 11;
-const NOT_AVAILABLE: u8 = 50;
+const INVALID_CONFIG: &[u8] = b"7";
+const TRY_AGAIN: &[u8] = b"11";
+const NOT_AVAILABLE: &[u8] = b"50";
 
-fn main() {
-    if env::args_os().nth(1).map_or(false, |argument| argument == "-v") {
-        print(format!("{}\n", VERSION).as_bytes());
-        return;
+/// Memory that no page is used of before it is written: with room for the last zero byte, and for one
+/// more that tells a call which is too long.
+static mut CALL: [u8; CALL_BYTES_MAX + 2] = [0; CALL_BYTES_MAX + 2];
+static mut ANSWER: [u8; 4096] = [0; 4096];
+
+/// A call while it is put together.
+struct Call {
+    bytes: &'static mut [u8],
+    length: usize,
+}
+
+impl Call {
+    /// What does not fit is left out; `is_too_long` tells.
+    fn add(&mut self, bytes: &[u8]) {
+        let room = self.bytes.len() - self.length;
+        let count = bytes.len().min(room);
+        self.bytes[self.length..self.length + count].copy_from_slice(&bytes[..count]);
+        self.length += count;
     }
-    let mut stdin = Vec::new();
-    let mut input = io::stdin().lock();
-    let _ = input.by_ref().take(CALL_BYTES_MAX as u64).read_to_end(&mut stdin);
-    let _ = io::copy(&mut input, &mut io::sink()); // the runtime gets rid of the rest
-    let command = env::var_os("CNI_COMMAND").unwrap_or_default();
-    if command == "VERSION" {
-        let version = version_in(&stdin);
-        print(
-            format!(
-                "{{\"cniVersion\":\"{}\",\"supportedVersions\":{}}}\n",
-                version, SUPPORTED
-            )
-            .as_bytes(),
-        );
-        return;
+
+    /// Reads stdin to its end; the runtime gets rid of all of it.
+    fn add_stdin(&mut self) {
+        while let Ok(count @ 1..) = read(STDIN, &mut self.bytes[self.length..]) {
+            self.length += count;
+        }
+        // SAFETY: nothing else borrows it yet.
+        let rest = unsafe { &mut *addr_of_mut!(ANSWER) };
+        while self.length == self.bytes.len() && matches!(read(STDIN, rest), Ok(1..)) {}
     }
-    let message = message_of(&stdin);
-    if message.len() > CALL_BYTES_MAX {
-        fail(&stdin, INVALID_CONFIG, "the network configuration with the environment is larger than 1 MiB");
+
+    fn is_too_long(&self) -> bool {
+        self.length > CALL_BYTES_MAX
     }
-    match call(&message) {
-        Ok((code, answer)) => {
-            print(&answer);
+}
+
+pub fn run(arguments: Texts, environment: Texts) -> ! {
+    if arguments.clone().nth(1) == Some(b"-v") {
+        print(VERSION);
+        exit(0);
+    }
+    // SAFETY: borrowed once; the process has one thread.
+    let mut call = Call { bytes: unsafe { &mut *addr_of_mut!(CALL) }, length: 0 };
+    let program = arguments.clone().next().unwrap_or(b"calico");
+    call.add(program.rsplit(|byte| *byte == b'/').next().unwrap_or(program));
+    call.add(b"\0");
+    for variable in environment.clone().filter(|text| text.starts_with(b"CNI_")) {
+        call.add(variable);
+        call.add(b"\0");
+    }
+    call.add(b"\0");
+    let head = call.length;
+    call.add_stdin();
+    let end = call.length;
+    let command = value_of(environment.clone(), b"CNI_COMMAND=").unwrap_or(b"");
+    if command == b"VERSION" {
+        let version = version_in(&call.bytes[head..end]);
+        for part in [b"{\"cniVersion\":\"", version, b"\",\"supportedVersions\":", SUPPORTED, b"}\n"] {
+            print(part);
+        }
+        exit(0);
+    }
+    if call.is_too_long() {
+        let why: [&[u8]; 1] = [b"the network configuration with the environment is larger than 1 MiB"];
+        fail(&call.bytes[head..end], INVALID_CONFIG, &why);
+    }
+    call.add(b"\0");
+    let socket = value_of(environment, b"CALICO_CNI_SOCKET=").unwrap_or(SOCKET);
+    let why = ask(socket, &call.bytes[..call.length]);
+    let code = if command == b"STATUS" { NOT_AVAILABLE } else { TRY_AGAIN };
+    let (word, digits) = (word_of(why), decimal(why.0));
+    let why: [&[u8]; 5] = [
+        b"the calico-node agent does not answer (",
+        word,
+        b", errno ",
+        digits.trim_ascii_start(),
+        b"); check that its pod is running",
+    ];
+    fail(&call.bytes[head..end], code, &why)
+}
+
+/// Hands the call over, prints the answer and ends the process with its code. Returns when there is none.
+fn ask(path: &[u8], call: &[u8]) -> Errno {
+    let agent = match connect(path, PATIENCE_SECONDS) {
+        Ok(agent) => agent,
+        Err(why) => return why,
+    };
+    // An agent that does not read everything may still have an answer.
+    let sent = send(agent, call);
+    let mut code = None;
+    // SAFETY: stdin has been read; nothing else borrows it any more.
+    let buffer = unsafe { &mut *addr_of_mut!(ANSWER) };
+    loop {
+        let got = read(agent, buffer);
+        let Ok(count @ 1..) = got else {
+            match code {
+                Some(code) => exit(code),
+                None => return sent.and(got).err().unwrap_or(CLOSED),
+            }
+        };
+        let mut bytes = &buffer[..count];
+        if code.is_none() {
+            match bytes[0] {
+                byte @ (b'0' | b'1') => code = Some((byte - b'0') as usize),
+                _ => return CLOSED,
+            }
+            bytes = &bytes[1..];
+        }
+        // The zero byte ends it: the agent closes the connection when it has time.
+        let end = bytes.iter().position(|byte| *byte == 0);
+        print(&bytes[..end.unwrap_or(bytes.len())]);
+        if let (Some(_), Some(code)) = (end, code) {
             exit(code);
         }
-        Err(cause) => {
-            let code = if command == "STATUS" {
-                NOT_AVAILABLE
-            } else {
-                TRY_AGAIN
-            };
-            let why = format!("the calico-node agent does not answer ({}); check that its pod is running", cause);
-            fail(&stdin, code, &why);
-        }
     }
 }
 
-/// Prints the error and ends the process.
-fn fail(stdin: &[u8], code: u8, why: &str) -> ! {
-    let msg: String = why.chars().filter(|c| *c != '"' && *c != '\\' && !c.is_control()).collect();
-    let version = version_in(stdin);
-    print(format!("{{\"cniVersion\":\"{}\",\"code\":{},\"msg\":\"{}\"}}\n", version, code, msg).as_bytes());
-    exit(1);
-}
+/// EPIPE: the agent closed the connection.
+const CLOSED: Errno = Errno(32);
 
-fn print(bytes: &[u8]) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
-}
-
-/// The call as the agent reads it.
-fn message_of(stdin: &[u8]) -> Vec<u8> {
-    let mut message = Vec::with_capacity(stdin.len() + 1024);
-    let program = env::args_os().next().unwrap_or_default();
-    let plugin = Path::new(&program)
-        .file_name()
-        .unwrap_or_else(|| OsStr::new("calico"));
-    message.extend_from_slice(plugin.as_bytes());
-    message.push(0);
-    for (name, value) in env::vars_os() {
-        if name.as_bytes().starts_with(b"CNI_") {
-            message.extend_from_slice(name.as_bytes());
-            message.push(b'=');
-            message.extend_from_slice(value.as_bytes());
-            message.push(0);
-        }
+fn word_of(errno: Errno) -> &'static [u8] {
+    match errno.0 {
+        2 => b"no socket",
+        11 => b"too late",
+        13 => b"permission denied",
+        32 | 104 => b"connection closed",
+        111 => b"connection refused",
+        _ => b"failed",
     }
-    message.push(0);
-    message.extend_from_slice(stdin);
-    message
 }
 
-/// Hands the call over and waits for the whole answer.
-fn call(message: &[u8]) -> io::Result<(i32, Vec<u8>)> {
-    let path = env::var_os("CALICO_CNI_SOCKET").unwrap_or_else(|| "/var/run/calico/cni.sock".into());
-    let mut agent = UnixStream::connect(path)?;
-    agent.set_read_timeout(Some(PATIENCE))?;
-    agent.set_write_timeout(Some(PATIENCE))?;
-    // An agent that does not read everything may still have an answer.
-    let sent = agent.write_all(message).and_then(|()| agent.shutdown(Shutdown::Write));
-    let mut answer = Vec::new();
-    let read = agent.read_to_end(&mut answer);
-    match answer.first() {
-        Some(b'0') => Ok((0, answer.split_off(1))),
-        Some(b'1') => Ok((1, answer.split_off(1))),
-        _ => Err(sent.and(read).err().unwrap_or(io::Error::from(io::ErrorKind::UnexpectedEof))),
+/// With blanks before it.
+fn decimal(number: usize) -> [u8; 3] {
+    [100, 10, 1].map(|unit| if unit > number.max(1) { b' ' } else { b'0' + (number / unit % 10) as u8 })
+}
+
+/// Prints the error and ends the process. `why` is plain text without quotes.
+fn fail(stdin: &[u8], code: &[u8], why: &[&[u8]]) -> ! {
+    for part in [b"{\"cniVersion\":\"", version_in(stdin), b"\",\"code\":", code, b",\"msg\":\""] {
+        print(part);
     }
+    why.iter().for_each(|part| print(part));
+    print(b"\"}\n");
+    exit(1)
+}
+
+fn value_of(mut environment: Texts, name: &[u8]) -> Option<&'static [u8]> {
+    environment.find_map(|text| text.strip_prefix(name))
 }
 
 /// The configuration's cniVersion, found by its text; a missing one means 0.2.0.
-fn version_in(stdin: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stdin);
-    let value = text
-        .split("\"cniVersion\"")
-        .nth(1)
-        .and_then(|rest| rest.trim_start().strip_prefix(':'))
-        .and_then(|rest| rest.trim_start().strip_prefix('"'))
-        .and_then(|rest| rest.split('"').next());
+fn version_in(stdin: &[u8]) -> &[u8] {
+    const NAME: &[u8] = b"\"cniVersion\"";
+    let value = stdin
+        .windows(NAME.len())
+        .position(|window| window == NAME)
+        .and_then(|at| stdin[at + NAME.len()..].trim_ascii_start().strip_prefix(b":"))
+        .and_then(|rest| rest.trim_ascii_start().strip_prefix(b"\""))
+        .and_then(|rest| rest.split(|byte| *byte == b'"').next());
     match value {
-        Some(version) if !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit() || b == b'.') => {
-            version.to_string()
+        Some(version) if !version.is_empty() && version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') => {
+            version
         }
-        _ => "0.2.0".to_string(),
+        _ => b"0.2.0",
     }
 }

@@ -1,6 +1,7 @@
 // The agent's CNI socket: one connection per call. In: the plugin's type and each CNI_* variable, every
-// one ended by a zero byte, a zero byte, stdin. Back: '0' or '1', the exit code, and the bytes for
-// stdout. Only root may connect.
+// one ended by a zero byte; a zero byte; stdin, ended by a zero byte or the end. Back: '0' or '1', the
+// exit code; the bytes for stdout, ended as stdin was. Neither side waits for the other to close: that
+// would be another turn of the event loop each way. Only root may connect.
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -33,18 +34,32 @@ export function serveCni(path: string, handle: CniHandler, log: Log): Server {
 function serveCall(socket: Socket, handle: CniHandler, log: Log): void {
   const chunks: Buffer[] = [];
   let size = 0;
+  let served = false;
+  const serve = (end: '' | '\0'): void => {
+    if (served) return;
+    served = true;
+    const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+    const text = bytes.toString('utf8', 0, bytes.length - end.length);
+    const tell = ({ exit, stdout }: Answer): void => void socket.end(`${exit}${stdout}${end}`);
+    if (size > REQUEST_BYTES_MAX) tell(refused(text, log));
+    else void answer(text, handle, log, tell);
+  };
   socket.on('data', (chunk) => {
     size += chunk.length;
-    if (size <= REQUEST_BYTES_MAX) chunks.push(chunk);
+    if (size > REQUEST_BYTES_MAX) return; // answered at the end
+    chunks.push(chunk);
+    if (isWhole(chunks)) serve('\0');
   });
   socket.on('error', (error) => log.debug({ error: error.message }, 'CNI connection'));
-  socket.on('end', () => {
-    const text = Buffer.concat(chunks).toString();
-    const answered = size > REQUEST_BYTES_MAX ? refused(text, log) : answer(text, handle, log);
-    void answered.then(({ exit, stdout }) => {
-      socket.end(`${exit}${stdout}`);
-    });
-  });
+  socket.on('end', () => serve(''));
+}
+
+/** Ended by a zero byte that does not belong to the variables. */
+function isWhole(chunks: readonly Buffer[]): boolean {
+  if (chunks.at(-1)!.at(-1) !== 0) return false;
+  const bytes = Buffer.concat(chunks);
+  const stdin = bytes.indexOf('\0\0') + 2;
+  return stdin >= 2 && bytes.length > stdin;
 }
 
 interface Answer {
@@ -53,21 +68,31 @@ interface Answer {
 }
 
 // The same call would be as large the next time: a lasting error.
-async function refused(text: string, log: Log): Promise<Answer> {
+function refused(text: string, log: Log): Answer {
   const msg = 'the network configuration with the environment is larger than 1 MiB';
   log.warn({ msg }, 'CNI call refused');
   return { exit: 1, stdout: printCniError(versionIn(text), cniError('invalidConfig', msg)) };
 }
 
-async function answer(text: string, handle: CniHandler, log: Log): Promise<Answer> {
+async function answer(
+  text: string,
+  handle: CniHandler,
+  log: Log,
+  tell: (answer: Answer) => void,
+): Promise<void> {
   const call = parseCall(text);
   const version = versionIn(call?.stdin ?? '');
   if (!call)
-    return { exit: 1, stdout: printCniError(version, cniError('decode', 'malformed call')) };
+    return tell({ exit: 1, stdout: printCniError(version, cniError('decode', 'malformed call')) });
   const request = parseRequest(call.env, call.stdin, call.type);
   const started = performance.now();
   const outcome = request.ok ? await handled(handle, request.value) : request;
   const milliseconds = Math.round((performance.now() - started) * 100) / 100;
+  tell(
+    outcome.ok
+      ? { exit: 0, stdout: outcome.value }
+      : { exit: 1, stdout: printCniError(version, outcome.error) },
+  );
   const about = {
     command: call.env['CNI_COMMAND'],
     container: call.env['CNI_CONTAINERID'],
@@ -77,12 +102,8 @@ async function answer(text: string, handle: CniHandler, log: Log): Promise<Answe
         : undefined,
     milliseconds,
   };
-  if (outcome.ok) {
-    log.info(about, 'CNI call');
-    return { exit: 0, stdout: outcome.value };
-  }
+  if (outcome.ok) return log.info(about, 'CNI call');
   log.warn({ ...about, code: outcome.error.code, msg: outcome.error.msg }, 'CNI call failed');
-  return { exit: 1, stdout: printCniError(version, outcome.error) };
 }
 
 async function handled(handle: CniHandler, request: CniRequest): Promise<Result<string, CniError>> {

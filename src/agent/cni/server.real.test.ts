@@ -51,6 +51,18 @@ describe('the CNI socket', { timeout: 30_000 }, () => {
     assert.deepEqual([seen.at(-1)?.netns, seen.at(-1)?.config.unknownKeys], ['/x', ['pad']]);
   });
 
+  test('a call that a zero byte ends is answered alike, before the caller closes', async () => {
+    for (const cut of [10, 60, Number.POSITIVE_INFINITY]) {
+      const bytes = `calico\0${ENVIRONMENT}\0${config()}\0`;
+      const socket = connect(path);
+      socket.write(bytes.slice(0, cut));
+      if (cut < bytes.length) setImmediate(() => socket.write(bytes.slice(cut)));
+      const text = await new Promise((resolve) => socket.once('data', resolve));
+      socket.destroy();
+      assert.equal(String(text), '0answer\0');
+    }
+  });
+
   test('a larger one is refused for good, in its own version', async () => {
     const calls = seen.length;
     const text = await call(`calico\0${ENVIRONMENT}\0${config('p'.repeat(5_000_000))}`);
