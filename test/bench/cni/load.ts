@@ -1,7 +1,7 @@
 // The load of the CNI bench: rounds of ADD and DEL for fresh namespaces, ours and the peer's in turn.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { figure, median, quantile } from '../figures.ts';
 import type { Figures, Spawner } from './spawner.ts';
 
@@ -174,15 +174,26 @@ class Bench {
 
 const TICK_MILLISECONDS = 10;
 
+/** Of the process and of its children that have ended. */
 function cpuOf(pid: number): number {
-  const [, after = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
-  const [user, system] = after.split(' ').slice(11, 13).map(Number);
-  return ((user ?? 0) + (system ?? 0)) * TICK_MILLISECONDS;
+  const [, after = ''] = read(`/proc/${pid}/stat`).split(') ');
+  const times = after.split(' ').slice(11, 15).map(Number);
+  return times.reduce((sum, ticks) => sum + ticks, 0) * TICK_MILLISECONDS;
 }
 
 function childrenOf(pid: number): readonly number[] {
-  const tasks = readdirSync(`/proc/${pid}/task`);
-  const lists = tasks.map((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8'));
+  const folder = `/proc/${pid}/task`;
+  const tasks = existsSync(folder) ? readdirSync(folder) : [];
+  const lists = tasks.map((task) => read(`/proc/${pid}/task/${task}/children`));
   const children = lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
   return children.flatMap((child) => [child, ...childrenOf(child)]);
+}
+
+// A child may end between being listed and being looked at: then its parent tells its time.
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }
