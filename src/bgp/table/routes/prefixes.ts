@@ -6,6 +6,7 @@ import { octetsOfBits } from '../../codec/nlri.ts';
 
 /** A range of addresses to compare prefixes with. */
 export interface Range {
+  /** Of 32 bits, signed. */
   readonly words: readonly number[];
   readonly bits: number;
 }
@@ -17,8 +18,8 @@ export class Prefixes {
   /** Numbers given so far; some of them may be free. */
   end = 0;
   private readonly width: number;
-  private readonly scratch: Uint32Array;
-  private words: Uint32Array;
+  private readonly scratch: Int32Array;
+  private words: Int32Array;
   private lengths: Uint8Array;
   /** Number + 1 of the prefix, 0 where there is none. */
   private slots: Int32Array;
@@ -28,8 +29,8 @@ export class Prefixes {
   constructor(family: Family) {
     this.family = family;
     this.width = bitsOf(family) / 32;
-    this.scratch = new Uint32Array(this.width);
-    this.words = new Uint32Array(CAPACITY_MIN * this.width);
+    this.scratch = new Int32Array(this.width);
+    this.words = new Int32Array(CAPACITY_MIN * this.width);
     this.lengths = new Uint8Array(CAPACITY_MIN);
     this.slots = new Int32Array(CAPACITY_MIN * 2);
   }
@@ -71,7 +72,7 @@ export class Prefixes {
       return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}/${bits}` as Cidr;
     const bytes = new Uint8Array(this.width * 4);
     const view = new DataView(bytes.buffer);
-    for (let i = 0; i < this.width; i++) view.setUint32(i * 4, this.words[id * this.width + i]!);
+    for (let i = 0; i < this.width; i++) view.setInt32(i * 4, this.words[id * this.width + i]!);
     return `${ipFromBytes(bytes)}/${bits}` as Cidr;
   }
 
@@ -94,8 +95,7 @@ export class Prefixes {
   isWithin(id: number, { words, bits }: Range): boolean {
     if (this.lengths[id]! < bits) return false;
     for (let i = 0; i < words.length; i++)
-      if ((this.words[id * this.width + i]! & maskOf(bits - i * 32)) >>> 0 !== words[i]!)
-        return false;
+      if ((this.words[id * this.width + i]! & maskOf(bits - i * 32)) !== words[i]!) return false;
     return true;
   }
 
@@ -137,10 +137,21 @@ export class Prefixes {
 
   /** The slot of the prefix in `scratch`, or the empty one where it would stand. */
   private slotOf(bits: number): number {
-    const mask = this.slots.length - 1;
+    const { slots } = this;
+    const mask = slots.length - 1;
+    if (this.width === 1) return this.slotOfWord(this.scratch[0]!, bits);
     for (let slot = this.hashOf(this.scratch, 0, bits) & mask; ; slot = (slot + 1) & mask) {
-      const id = this.slots[slot]! - 1;
+      const id = slots[slot]! - 1;
       if (id < 0 || this.isAt(id, bits)) return slot;
+    }
+  }
+
+  private slotOfWord(word: number, bits: number): number {
+    const { slots, words, lengths } = this;
+    const mask = slots.length - 1;
+    for (let slot = hashOfWord(word, bits) & mask; ; slot = (slot + 1) & mask) {
+      const id = slots[slot]! - 1;
+      if (id < 0 || (words[id] === word && lengths[id] === bits)) return slot;
     }
   }
 
@@ -151,7 +162,8 @@ export class Prefixes {
     return true;
   }
 
-  private hashOf(words: Uint32Array, base: number, bits: number): number {
+  private hashOf(words: Int32Array, base: number, bits: number): number {
+    if (this.width === 1) return hashOfWord(words[base]!, bits);
     let hash = bits;
     for (let i = 0; i < this.width; i++) {
       hash = Math.imul(hash ^ words[base + i]!, 0x9e3779b1);
@@ -204,9 +216,16 @@ export function rangeOf(prefix: Cidr): Range {
   const bytes = bytesOfIp(networkOf(prefix));
   const view = new DataView(bytes.buffer);
   const words = Array.from({ length: bitsOf(cidrFamily(prefix)) / 32 }, (_, i) =>
-    view.getUint32(i * 4),
+    view.getInt32(i * 4),
   );
   return { words, bits: prefixLengthOf(prefix) };
+}
+
+// Networks that follow one another share a cache line: they are mostly announced together.
+function hashOfWord(word: number, bits: number): number {
+  const network = bits === 0 ? 0 : word >>> (32 - bits);
+  const group = Math.imul((network >>> 3) ^ (bits << 24), 0x9e3779b1);
+  return ((group ^ (group >>> 15)) << 3) | (network & 7);
 }
 
 type Column = Uint32Array | Int32Array | Uint8Array;
