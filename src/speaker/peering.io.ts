@@ -28,7 +28,8 @@ import {
   step,
 } from '../bgp/session.ts';
 import type { Family } from '../net/ip.ts';
-import { dial, openWire, type Wire } from './transport.io.ts';
+import { dial, openWire, type Wire, type WireListener } from './transport.io.ts';
+import type { Turns } from './turns.io.ts';
 
 export interface PeeringListener {
   established(negotiated: Negotiated): void;
@@ -47,6 +48,8 @@ export interface PeeringParts {
   /** A random number of 0 to 1. */
   readonly random: () => number;
   readonly listener: PeeringListener;
+  /** Shared by all peerings. */
+  readonly turns: Turns;
 }
 
 export interface PeeringState {
@@ -124,7 +127,7 @@ export class Peering {
   private begin(socket: Socket, incoming: boolean): void {
     this.lastConnection += 1;
     const connection = this.lastConnection;
-    const wire = openWire(socket, {
+    const heard: WireListener = {
       message: (bytes) => this.receive(connection, bytes),
       malformed: (answer) => this.tell({ kind: 'malformed', connection, answer }),
       down: (error) => {
@@ -132,7 +135,8 @@ export class Peering {
         this.tell({ kind: 'connectionDown', connection, error });
       },
       octetsMax: () => this.octetsMax(connection),
-    });
+    };
+    const wire = openWire(socket, heard, this.parts.turns);
     this.wires.set(connection, wire);
     this.tell({ kind: 'connectionUp', connection, incoming });
   }
@@ -249,6 +253,12 @@ export class Peering {
     this.timer = setTimeout(() => setImmediate(() => this.expire()), Math.ceil(wait));
   }
 
+  // Who has said something is alive, though it waits to be read.
+  private isHeard(event: SessionEvent): boolean {
+    if (event.kind !== 'holdTimerExpires') return false;
+    return this.wires.get(event.connection)?.hasUnread() ?? false;
+  }
+
   private disarm(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -256,7 +266,8 @@ export class Peering {
 
   private expire(): void {
     this.timer = undefined;
-    for (const event of dueEvents(this.session, this.parts.clock.now())) this.tell(event);
+    for (const event of dueEvents(this.session, this.parts.clock.now()))
+      if (!this.isHeard(event)) this.tell(event);
     this.arm();
   }
 }

@@ -11,6 +11,7 @@ import { setHopsOf } from '../kernel/tcp.io.ts';
 import type { Ip } from '../net/ip.ts';
 import { Peering, type PeeringListener, type PeeringState } from './peering.io.ts';
 import { hopLimits } from './transport.io.ts';
+import { Turns } from './turns.io.ts';
 
 /** A session that runs. */
 export interface RunningPeer {
@@ -41,11 +42,13 @@ export interface PeeringsParts {
 export class Peerings {
   private readonly parts: PeeringsParts;
   private readonly running = new Map<string, { peer: DesiredPeer } & RunningPeer>();
+  private readonly turns: Turns;
   private readonly startedAt: Milliseconds;
   private routerId: Ip | undefined;
 
   constructor(parts: PeeringsParts) {
     this.parts = parts;
+    this.turns = new Turns(parts.clock);
     this.startedAt = parts.clock.now();
   }
 
@@ -112,7 +115,8 @@ export class Peerings {
       'peer' | 'peering'
     >;
     const told = listener(running);
-    running.peering = new Peering({ peer, config, clock, log, random, listener: told });
+    const { turns } = this;
+    running.peering = new Peering({ peer, config, clock, log, random, listener: told, turns });
     this.running.set(key, running);
   }
 }

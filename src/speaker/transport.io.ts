@@ -1,29 +1,26 @@
 // BGP's TCP connections as wires that carry whole messages. A wire tells of its end once, and of
 // nothing afterwards.
 import { createServer, type Server, Socket } from 'node:net';
-import { takeMessage } from '../bgp/codec/message.ts';
-import type { Notification } from '../bgp/codec/notification.ts';
 import { connectFd, type HopLimits, listenFd, setHops, setMd5Key } from '../kernel/tcp.io.ts';
 import { type Family, familyOf, type Ip, ip, parseIp } from '../net/ip.ts';
+import { Inbox, type InboxListener } from './inbox.io.ts';
+import type { Turns } from './turns.io.ts';
 
 export interface Wire {
   /** False: the peer reads too slowly, and too much is queued already. */
   send(bytes: readonly Uint8Array[]): boolean;
   /** Octets that the peer has not taken yet. */
   queuedOctets(): number;
+  /** Something has arrived that waits for its turn. */
+  hasUnread(): boolean;
   /** Ends after what was sent has gone out, or soon in any case. */
   close(): void;
   /** Ends at once. */
   destroy(): void;
 }
 
-export interface WireListener {
-  message(bytes: Uint8Array): void;
-  /** The stream cannot be read on. */
-  malformed(answer: Notification): void;
+export interface WireListener extends InboxListener {
   down(error: string): void;
-  /** The longest message that may come now. */
-  octetsMax(): number;
 }
 
 /** Bytes that may wait for a peer that does not read. */
@@ -31,36 +28,26 @@ const QUEUED_OCTETS_MAX = 16 * 1024 * 1024;
 /** How long a last NOTIFICATION may take to leave. */
 const CLOSE_MS = 1000;
 
-/** Carries messages on a connected socket from now on. */
-export function openWire(socket: Socket, listener: WireListener): Wire {
+/** Carries messages on a connected socket from now on; what they do is done in turns. */
+export function openWire(socket: Socket, listener: WireListener, turns: Turns): Wire {
   let open = true;
-  let pending: Buffer = Buffer.alloc(0);
   socket.setNoDelay(true);
   const ended = (error: string): void => {
     if (!open) return;
     open = false;
     listener.down(error);
   };
-  socket.on('data', (chunk: Buffer) => {
-    pending = pending.length > 0 ? Buffer.concat([pending, chunk]) : chunk;
-    while (open && pending.length > 0) {
-      const taken = takeMessage(pending, listener.octetsMax());
-      if (!taken.ok) {
-        pending = Buffer.alloc(0);
-        listener.malformed(taken.error);
-        return;
-      }
-      if (!taken.value) return;
-      pending = pending.subarray(taken.value.length);
-      listener.message(taken.value);
-    }
-  });
+  const inbox = new Inbox(socket, listener, turns);
   let failure = 'the peer closed the connection';
   socket.on('error', (error) => {
     failure = error.message;
   });
   socket.on('end', () => socket.destroy());
-  socket.on('close', () => ended(failure));
+  socket.on('close', () => {
+    // Its last words count.
+    inbox.finish();
+    ended(failure);
+  });
   return {
     send(bytes) {
       if (!open) return true;
@@ -70,13 +57,16 @@ export function openWire(socket: Socket, listener: WireListener): Wire {
       return socket.writableLength <= QUEUED_OCTETS_MAX;
     },
     queuedOctets: () => socket.writableLength,
+    hasUnread: () => inbox.hasUnread,
     close() {
       open = false;
+      inbox.close();
       socket.end();
       setTimeout(() => socket.destroy(), CLOSE_MS).unref();
     },
     destroy() {
       open = false;
+      inbox.close();
       socket.destroy();
     },
   };
