@@ -20,10 +20,7 @@ export type Sysctl = readonly [key: string, value: string];
  * (CVE-2020-13597 class). route_localnet stays off: it would open services that listen on loopback.
  */
 export function hostSysctls(name: string, hasV6: boolean): readonly Sysctl[] {
-  const v4: Sysctl[] = [
-    [`ipv4/neigh/${name}/proxy_delay`, '0'],
-    [`ipv6/conf/${name}/accept_ra`, '0'],
-  ];
+  const always: Sysctl[] = [[`ipv6/conf/${name}/accept_ra`, '0']];
   const v6: Sysctl[] = [
     [`ipv6/conf/${name}/disable_ipv6`, '0'],
     [`ipv6/conf/${name}/accept_dad`, '0'],
@@ -32,7 +29,7 @@ export function hostSysctls(name: string, hasV6: boolean): readonly Sysctl[] {
     ['ipv6/conf/all/forwarding', '1'], // without it no interface forwards, whatever its own says
     [`ipv6/conf/${name}/forwarding`, '1'],
   ];
-  return hasV6 ? [...v4, ...v6] : v4;
+  return hasV6 ? [...always, ...v6] : always;
 }
 
 /** Sysctls inside the pod's namespace, before its link comes up: no router tells a pod where to send. */
@@ -63,6 +60,7 @@ export const hostLinkChanges = (index: number, maySpoof = false): readonly LinkC
     up: true,
     ipv4: { forwarding: true, proxyArp: true, rpFilter: maySpoof ? 0 : 1 },
   },
+  { kind: 'setProxyDelay', linkIndex: index, milliseconds: 0 },
 ];
 
 /** What a pod is led to. */

@@ -64,6 +64,34 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
     inside.close();
   });
 
+  scenario('the delay of a proxy as its sysctl, in hundredths of a second', async (fixture) => {
+    const { kernel } = fixture;
+    const { index } = await kernel.addVeth(pair(fixture.podNetns));
+    for (const [milliseconds, text] of [
+      [500, '50'],
+      [0, '0'],
+    ] as const) {
+      kernel.apply([{ kind: 'setProxyDelay', linkIndex: index, milliseconds }]);
+      assert.equal(kernel.getSysctl('ipv4/neigh/calitest/proxy_delay'), text);
+    }
+  });
+
+  scenario('of a batch only what is refused is told', async ({ kernel, podNetns }) => {
+    const { index } = await kernel.addVeth(pair(podNetns));
+    const up = { kind: 'setLink', index, up: true } as const;
+    const add = (route: Route) => ({ kind: 'addRoute', route }) as const;
+    const other = { ...blackhole, destination: cidr('192.168.9.0/26') };
+    const refused = kernel.applyEach([up, add(blackhole), add(blackhole), add(other), add(other)]);
+    assert.deepEqual(
+      refused.map(({ index: at, error }) => [at, error.errno]),
+      [
+        [2, 17],
+        [4, 17],
+      ],
+    );
+    assert.equal(kernel.routes({ protocol: ROUTE_PROTOCOL.bird }).length, 2);
+  });
+
   scenario(
     'a name that is taken is EEXIST; an absent namespace ENOENT',
     async ({ kernel, podNetns }) => {

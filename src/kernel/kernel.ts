@@ -106,7 +106,9 @@ export type LinkChange =
       readonly linkIndex: number;
       readonly ip: Ip;
       readonly mac: Mac;
-    };
+    }
+  /** Sysctl `ipv4/neigh/<link>/proxy_delay`: the longest random wait before a proxy's ARP answer. */
+  | { readonly kind: 'setProxyDelay'; readonly linkIndex: number; readonly milliseconds: number };
 
 /** A change of a batch that the kernel refused. */
 export interface Refusal {

@@ -195,6 +195,12 @@ class Memory implements MemoryKernel {
         return;
       case 'setNeighbour':
         this.linkAt(change.linkIndex);
+        return;
+      case 'setProxyDelay': {
+        const { name } = this.linkAt(change.linkIndex);
+        const jiffies = Math.floor(change.milliseconds / 10);
+        namespace.sysctls.set(`ipv4/neigh/${name}/proxy_delay`, String(jiffies));
+      }
     }
   }
 

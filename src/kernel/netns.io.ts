@@ -17,7 +17,7 @@ import {
 } from './netlink/link.ts';
 import { decodeRoute, encodeDumpRoutes } from './netlink/route.ts';
 import { podSysctlRoot } from './private-proc.io.ts';
-import { applySlowly, openNetlink, Rtnetlink } from './rtnetlink.io.ts';
+import { applySlowly, openNetlink, Rtnetlink, type SlowReply } from './rtnetlink.io.ts';
 import { GROUPS, subscribe } from './subscribe.io.ts';
 
 const FAMILIES = [4, 6] as const;
@@ -68,6 +68,9 @@ class LinuxKernel implements Kernel {
   private readonly release: () => void;
   private readonly sysctls: Sysctls;
   private readonly netlink: Rtnetlink;
+  /** Sockets for slow changes that none uses now. */
+  private readonly idle: number[] = [];
+  private closed = false;
 
   constructor(within: Within, release: () => void, sysctls: Sysctls) {
     this.sysctls = sysctls;
@@ -113,14 +116,15 @@ class LinuxKernel implements Kernel {
     const what = `add veth ${pair.name}`;
     const peerNetnsFd = openNetns(pair.peerNetns);
     try {
-      const errno = await this.slowly(encodeVeth({ ...pair, peerNetnsFd }));
+      const make = encodeVeth({ ...pair, peerNetnsFd });
+      const { errno, answer } = await this.slowly(make, encodeGetLink(pair.name));
       if (errno !== 0) throw new OpError(what, errnoText(errno), errno);
+      const link = answer && decodeLink(answer);
+      if (!link) throw new OpError(what, 'it vanished at once', ENODEV);
+      return link;
     } finally {
       closeSync(peerNetnsFd);
     }
-    const link = this.link(pair.name);
-    if (!link) throw new OpError(what, 'it vanished at once', ENODEV);
-    return link;
   }
 
   apply(changes: readonly LinkChange[]): void {
@@ -147,18 +151,20 @@ class LinuxKernel implements Kernel {
   }
 
   private async deleted(what: string, encode: Encoded): Promise<boolean> {
-    const errno = await this.slowly(encode);
+    const { errno } = await this.slowly(encode);
     if (errno === ENODEV) return false;
     if (errno !== 0) throw new OpError(`delete ${what}`, errnoText(errno), errno);
     return true;
   }
 
-  private async slowly(encode: Encoded): Promise<number> {
-    const fd = this.within(() => openNetlink());
+  // One such change at a time on a socket; the sockets are kept.
+  private async slowly(encode: Encoded, question?: Encoded): Promise<SlowReply> {
+    const fd = this.idle.pop() ?? this.within(() => openNetlink());
     try {
-      return await applySlowly(fd, encode);
+      return await applySlowly(fd, encode, question);
     } finally {
-      libc.close(fd);
+      if (this.closed) libc.close(fd);
+      else this.idle.push(fd);
     }
   }
 
@@ -193,6 +199,8 @@ class LinuxKernel implements Kernel {
   }
 
   close(): void {
+    this.closed = true;
+    for (const fd of this.idle.splice(0)) libc.close(fd);
     this.netlink.close();
     this.release();
   }

@@ -2,7 +2,7 @@
 // every namespace that was ever looked into, all in one list that each later look walks: with hundreds
 // of pods a write costs a third of a millisecond. Looks into pods go through a procfs of our own, in
 // no file tree, that is thrown away now and then with all its entries (fsopen(2), fsmount(2)).
-import { closeSync } from 'node:fs';
+import { close } from 'node:fs';
 import { libc } from './libc.io.ts';
 
 /** So many looks share one procfs; a new one costs about as much as a dozen. */
@@ -19,7 +19,7 @@ let uses = 0;
 /** The sysctl folder for one look into a pod's namespace; the common one where mounts are refused. */
 export function podSysctlRoot(common: string): string {
   if (mount !== undefined && ++uses > USES_MAX) {
-    closeSync(mount);
+    close(mount, () => {}); // on a pool thread: it takes most of a millisecond
     mount = undefined;
   }
   if (mount === undefined) {

@@ -1,4 +1,5 @@
-// One netlink socket, used synchronously: many changes in one send, one ACK each.
+// One netlink socket, used synchronously: many changes in one send. The kernel is done with all of them
+// when send() returns; it answers what it refuses, and the last.
 import { promisify } from 'node:util';
 import { OpError } from '../base/op-error.ts';
 import type { Refusal } from './kernel.ts';
@@ -89,15 +90,18 @@ export class Rtnetlink {
     );
     const first = this.numbers(most);
     let count = 0;
-    for (; count < most && writer.bytes < BYTES_PER_SEND_MAX; count++)
+    for (let start = 0; count < most && writer.bytes < BYTES_PER_SEND_MAX; count++) {
+      if (count > 0) writer.silence(start);
+      start = writer.bytes;
       requests[at + count]!.encode(writer, first + count);
+    }
     this.send(writer);
-    for (let acks = 0; acks < count; ) {
+    for (let acked = false; !acked; ) {
       for (const message of messagesIn(this.receive())) {
         const index = at + message.sequence - first;
         const request = index >= at && index < at + count ? requests[index] : undefined;
         if (message.type !== NLMSG.ERROR || !request) continue;
-        acks++;
+        acked ||= index === at + count - 1;
         const { errno, text } = ackOf(message);
         if (errno === 0 || request.tolerated?.includes(errno)) continue;
         refused.push({ index, error: new OpError(request.what, errnoText(errno, text), errno) });
@@ -206,15 +210,43 @@ const sendAsync = promisify(libc.send.async) as (
   flags: number,
 ) => Promise<bigint>;
 
-/** One request whose kernel work is long, on a socket of its own; answers the errno. */
-export async function applySlowly(fd: number, encode: Encoded): Promise<number> {
-  const writer = new MessageWriter(MESSAGE_BYTES_MAX);
-  encode(writer, 1);
-  const bytes = writer.finish();
-  // The kernel does the work inside send(): when that returns, the ACK is there.
-  if (Number(await sendAsync(fd, bytes, bytes.length, 0)) < 0) return EIO;
-  const reply = Buffer.alloc(4096);
-  const length = Number(libc.recv(fd, reply, reply.length, MSG_DONTWAIT));
-  const [message] = messagesIn(reply.subarray(0, Math.max(length, 0)));
-  return message ? ackOf(message).errno : EIO;
+/** The errno of a request whose kernel work is long, and what a question that followed it brought. */
+export interface SlowReply {
+  readonly errno: number;
+  readonly answer: Message | undefined;
 }
+
+/**
+ * A request whose kernel work is long, on a socket of its own; with it, in the same send, a question
+ * about its outcome. Afterwards nothing is left to be read on the socket.
+ */
+export async function applySlowly(
+  fd: number,
+  encode: Encoded,
+  question?: Encoded,
+): Promise<SlowReply> {
+  const writer = new MessageWriter(2 * MESSAGE_BYTES_MAX);
+  encode(writer, CHANGE);
+  question?.(writer, QUESTION);
+  const bytes = writer.finish();
+  // The kernel does the work inside send(): when that returns, the answers are there.
+  if (Number(await sendAsync(fd, bytes, bytes.length, 0)) < 0)
+    return { errno: EIO, answer: undefined };
+  const [change] = receiveNow(fd);
+  const [answer] = question ? receiveNow(fd) : [];
+  const refused = change?.type !== NLMSG.ERROR || change.sequence !== CHANGE;
+  return {
+    errno: refused ? EIO : ackOf(change).errno,
+    answer: answer?.type === NLMSG.ERROR ? undefined : answer,
+  };
+}
+
+// A copy: what is read next would overwrite it.
+function receiveNow(fd: number): readonly Message[] {
+  const length = Number(libc.recv(fd, received, received.length, MSG_DONTWAIT));
+  return [...messagesIn(Buffer.from(received.subarray(0, Math.max(length, 0))))];
+}
+
+/** Sequence numbers of `applySlowly`. */
+const CHANGE = 1;
+const QUESTION = 2;

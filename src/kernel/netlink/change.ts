@@ -3,7 +3,7 @@ import { assertNever } from '../../base/assert.ts';
 import type { LinkChange } from '../kernel.ts';
 import { encodeAddAddress, encodeDeleteAddress } from './address.ts';
 import { type Encoded, encodeSetLink } from './link.ts';
-import { encodeSetNeighbour } from './neighbour.ts';
+import { encodeSetNeighbour, encodeSetProxyDelay } from './neighbour.ts';
 import { encodeAddRoute, encodeDeleteRoute, encodeReplaceRoute } from './route.ts';
 
 export function encodeChange(change: LinkChange): Encoded {
@@ -22,6 +22,8 @@ export function encodeChange(change: LinkChange): Encoded {
       return encodeDeleteRoute(change.route);
     case 'setNeighbour':
       return encodeSetNeighbour(change);
+    case 'setProxyDelay':
+      return encodeSetProxyDelay(change);
     default:
       return assertNever(change);
   }
@@ -41,6 +43,8 @@ export function describeChange(change: LinkChange): string {
       return `${change.kind.replace('Route', '')} route ${change.route.destination}`;
     case 'setNeighbour':
       return `set neighbour ${change.ip}`;
+    case 'setProxyDelay':
+      return `set proxy_delay of link ${change.linkIndex}`;
     default:
       return assertNever(change);
   }

@@ -57,6 +57,11 @@ export class MessageWriter {
     return this;
   }
 
+  /** The message that begins there is answered only when it is refused. */
+  silence(start: number): void {
+    this.buffer.writeUInt16LE(this.buffer.readUInt16LE(start + 6) & ~NLM.ACK, start + 6);
+  }
+
   attribute(type: number, value: Uint8Array): this {
     this.u16(4 + value.length).u16(type);
     this.buffer.set(value, this.length);

@@ -108,14 +108,15 @@ async function wire(call: Call): Promise<Result<string, CniError>> {
   await reach(call, 'add:start');
   // The container is there again: what it still held is its own anew, or goes with the undoing.
   context.journal.forget(handleIdOf(request));
-  // All three at once: the kernel makes the pair, the datastore takes the address, the chains are
-  // written. What is awaited below must not end the process by failing before.
-  const making = makeVeth(call).catch((cause: unknown) => fail(errorOf(cause)));
+  // All three at once, the longest first: the datastore takes the address, the kernel makes the pair,
+  // the chains are written. What is awaited below must not end the process by failing before.
   const assigning = assign(call);
   assigning.catch(() => {});
-  programAhead(call);
+  const making = makeVeth(call).catch((cause: unknown) => fail(errorOf(cause)));
+  const stopAhead = programAhead(call);
   const made = await making;
   const assigned = await assigning;
+  stopAhead();
   if (!made.ok) return made;
   if (assigned.kind !== 'assigned') return fail(assignError(assigned));
   return connect(call, made.value, assigned);
@@ -162,14 +163,22 @@ function resultOf({ request, identity, mac, mtu, outside }: Call, ips: readonly 
 /** Beside so many others a call waits for the processor, and doing things twice makes all slower. */
 const CALLS_AHEAD_MAX = 3;
 
-// The endpoint's chains do not depend on its address: they are written while that is being stored. What
-// is handed over here is replaced by what was stored before the call answers.
-function programAhead(call: Call): void {
+// The endpoint's chains do not depend on its address: they are written while that is being stored, once
+// the request for it is on its way. What is handed over here is replaced by what was stored before the
+// call answers. Answers what makes it too late.
+function programAhead(call: Call): () => void {
   const { context, identity, undo } = call;
-  undo.push('policy', () => unprogram(call));
-  if (context.callCount() > CALLS_AHEAD_MAX) return;
-  const ahead = endpointOf(call, []);
-  context.policy.putEndpoint(identity.key, printResource(ahead)).catch(() => {});
+  const ahead = (): void => {
+    const endpoint = endpointOf(call, []);
+    context.policy.putEndpoint(identity.key, printResource(endpoint)).catch(() => {});
+  };
+  const soon = context.callCount() > CALLS_AHEAD_MAX ? undefined : setImmediate(ahead);
+  const stop = (): void => clearImmediate(soon);
+  undo.push('policy', () => {
+    stop();
+    unprogram(call);
+  });
+  return stop;
 }
 
 // A newer container of the pod has the endpoint's name, and rules of its own under it.

@@ -62,10 +62,13 @@ export function openContainer(
   }
 }
 
+let home: Stats | undefined;
+
 // The pod's default route would become the node's.
 function isHome(netns: string): boolean {
-  const [there, here] = [statOf(netns), statOf(HOME)];
-  return there !== undefined && there.ino === here?.ino && there.dev === here.dev;
+  const there = statOf(netns);
+  home ??= statOf(HOME); // a process keeps its own
+  return there !== undefined && there.ino === home?.ino && there.dev === home.dev;
 }
 
 function statOf(path: string): Stats | undefined {

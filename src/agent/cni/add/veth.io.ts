@@ -12,8 +12,8 @@ const EEXIST = 17;
 
 export interface Veth {
   readonly host: Link;
-  /** The interface in the container. */
-  readonly pod: Link;
+  /** Of the interface in the container. */
+  readonly podIndex: number;
 }
 
 /** Makes the pair and does to it what needs no address. Throws OpError. */
@@ -23,9 +23,9 @@ export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
   const hasV6 = wantsV6(call);
   const removed = removal.gone(identity.hostInterface);
   if (removed) await removed;
-  // A pair of the same name is what an earlier, unfinished ADD of this pod left.
-  if (kernel.link(identity.hostInterface)) await kernel.deleteLink(identity.hostInterface);
   let link = await addPair(call);
+  // A pair of the same name is what an earlier, unfinished ADD of this pod left.
+  if (!link && (await kernel.deleteLink(identity.hostInterface))) link = await addPair(call);
   if (!link) {
     await removal.removeAll(); // a former container's of this namespace may be among them
     link = await addPair(call);
@@ -40,7 +40,7 @@ export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
   const maySpoof = owner.wishes.sourcePrefixes.length > 0;
   kernel.apply(plan.hostLinkChanges(link.index, maySpoof));
   await reach(call, 'add:veth');
-  return ok({ host: link, pod: preparePod(call, hasV6) });
+  return ok({ host: link, podIndex: preparePod(call, link, hasV6) });
 }
 
 // A newer container of the pod may have made its own under the name.
@@ -49,7 +49,7 @@ async function unmake({ context, request, identity }: Call): Promise<void> {
     await context.kernel.deleteLink(identity.hostInterface);
 }
 
-/** Undefined: the container has an interface of that name already. */
+/** Undefined: an interface of one of the two names exists already. */
 async function addPair(call: Call): Promise<Link | undefined> {
   const { context, request, identity, mac, mtu } = call;
   try {
@@ -67,22 +67,21 @@ async function addPair(call: Call): Promise<Link | undefined> {
 }
 
 // What needs no address is done while that is being stored.
-function preparePod({ request, inside }: Call, hasV6: boolean): Link {
+function preparePod({ request, inside }: Call, { peerIndex }: Link, hasV6: boolean): number {
   const { config, ifname } = request;
-  const link = inside.link(ifname);
-  if (!link) throw new OpError(`configure ${ifname}`, 'the interface vanished from the container');
+  if (!peerIndex) throw new OpError(`configure ${ifname}`, 'the kernel does not tell its index');
   setSysctls(inside, plan.podSysctlsBefore(ifname, hasV6), hasV6);
   setSysctls(inside, plan.podSysctls(config.allowIpForwarding, hasV6), hasV6);
-  inside.apply(plan.podLinkUp(link.index));
-  return link;
+  inside.apply(plan.podLinkUp(peerIndex));
+  return peerIndex;
 }
 
 /** Addresses and routes inside the container. Throws OpError. */
-export function configurePod(call: Call, { pod }: Veth, ips: readonly Ip[]): void {
+export function configurePod(call: Call, { podIndex }: Veth, ips: readonly Ip[]): void {
   const { config, ifname } = call.request;
   const destinations = plan.destinationsOf(call.outside?.routes ?? [], config.includeDefaultRoutes);
-  const metric = plan.metricOf(ifname, pod.index);
-  call.inside.apply(plan.podAddresses(pod.index, ips, { destinations, metric }));
+  const metric = plan.metricOf(ifname, podIndex);
+  call.inside.apply(plan.podAddresses(podIndex, ips, { destinations, metric }));
 }
 
 const wantsV6 = ({ owner, outside }: Call): boolean =>
