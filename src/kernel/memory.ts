@@ -197,9 +197,8 @@ class Memory implements MemoryKernel {
         this.linkAt(change.linkIndex);
         return;
       case 'setProxyDelay': {
-        const { name } = this.linkAt(change.linkIndex);
-        const jiffies = Math.floor(change.milliseconds / 10);
-        namespace.sysctls.set(`ipv4/neigh/${name}/proxy_delay`, String(jiffies));
+        const key = `ipv4/neigh/${this.linkAt(change.linkIndex).name}/proxy_delay`;
+        namespace.sysctls.set(key, String(change.milliseconds / 10));
       }
     }
   }
@@ -242,9 +241,7 @@ class Memory implements MemoryKernel {
     });
   }
 
-  enter(netnsPath: string): Kernel {
-    return new Memory(this.machine, this.namespaceAt(netnsPath));
-  }
+  enter = (netnsPath: string): Kernel => new Memory(this.machine, this.namespaceAt(netnsPath));
 
   close(): void {}
 
