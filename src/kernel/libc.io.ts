@@ -33,7 +33,7 @@ export const libc = {
 };
 
 export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
-export const SOCK = { STREAM: 1, RAW: 3, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
+export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
 
 const ERRNO_NAMES: Readonly<Record<number, string>> = {
   1: 'operation not permitted',
@@ -59,6 +59,9 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
 /** An errno in words. */
 export const errnoText = (errno: number, detail = ''): string =>
   `${ERRNO_NAMES[errno] ?? 'failed'} (errno ${errno})${detail ? `: ${detail}` : ''}`;
+
+/** Where a buffer lies, for structures that point to others; it must not be collected meanwhile. */
+export const pointerTo = (buffer: Buffer): bigint => BigInt(koffi.address(buffer));
 
 /** Of the call before, which failed. */
 export const lastErrno = (): number => koffi.errno();

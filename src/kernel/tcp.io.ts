@@ -123,7 +123,7 @@ function openSocket(
 }
 
 /** struct sockaddr_in (16 bytes) or sockaddr_in6 (28 bytes). */
-function socketAddress(ip: Ip, port: number): Buffer {
+export function socketAddress(ip: Ip, port: number): Buffer {
   const isV4 = familyOf(ip) === 4;
   const address = Buffer.alloc(isV4 ? 16 : 28);
   address.writeUInt16LE(isV4 ? AF.INET : AF.INET6);
