@@ -217,8 +217,8 @@ export interface SlowReply {
 }
 
 /**
- * A request whose kernel work is long, on a socket of its own; in the same send a question about its
- * outcome. Afterwards nothing is left to be read on the socket.
+ * A request whose kernel work is long, on a socket of its own; in the same send a question about
+ * its outcome. Afterwards nothing is left to be read on the socket.
  */
 export async function applySlowly(
   fd: number,

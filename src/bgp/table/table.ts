@@ -10,6 +10,7 @@ import { Neighbours } from './neighbours.ts';
 import type { Delivery } from './out/batch.ts';
 import { type ExportPool, ExportRanges } from './out/export.ts';
 import { Exports } from './out/exports.ts';
+import { Outbox } from './out/outbox.ts';
 import { type OwnRoute, OwnRoutes } from './own-routes.ts';
 import type { Agreed, PeerPolicy } from './peer.ts';
 import type { OwnIdentity } from './policy/import.ts';
@@ -58,6 +59,7 @@ export class Table {
   private readonly ribs: Readonly<Record<Family, Rib>>;
   private readonly exports: Readonly<Record<Family, Exports>>;
   private readonly own: OwnRoutes;
+  private readonly outbox = new Outbox((delivery) => this.deliver(delivery));
   private pools: readonly ExportPool[] = [];
   private services: readonly Cidr[] = [];
 
@@ -69,7 +71,7 @@ export class Table {
     const around = {
       peerAt,
       hasRoom: (peer: number) => outputs.hasRoom(this.neighbours.keyAt(peer)),
-      deliver: (deliveries: readonly Delivery[]) => this.deliver(deliveries),
+      deliver: this.outbox.put.bind(this.outbox),
     };
     this.exports = { 4: new Exports(this.ribs[4], around), 6: new Exports(this.ribs[6], around) };
     const parts = { sets: this.sets, ribs: this.ribs, exports: this.exports, walks: this.walks };
@@ -83,16 +85,19 @@ export class Table {
 
   /** A session came up. */
   peerUp(key: string, policy: PeerPolicy, localAddress: Ip, agreed: Agreed): void {
+    this.outbox.empty();
     this.neighbours.up(key, policy, localAddress, agreed);
   }
 
   /** A session ended; with `keepStale` its paths stay until the peer is back (RFC 4724). */
   peerDown(key: string, { keepStale }: { readonly keepStale: boolean }, now: Milliseconds): void {
+    this.outbox.empty();
     this.neighbours.down(key, keepStale, now);
   }
 
   /** A peer is no longer wanted. */
   removePeer(key: string): void {
+    this.outbox.empty();
     this.neighbours.remove(key);
   }
 
@@ -198,6 +203,8 @@ export class Table {
   }
 
   private step(): boolean {
+    // Before more is said, so that what waits to be sent does not grow.
+    if (this.outbox.sendOne()) return true;
     if (!this.walks.isIdle) {
       this.walks.walkSome();
       return true;
@@ -218,7 +225,7 @@ export class Table {
       this.exports[family].flush();
       this.exports[family].finish();
     }
-    return false;
+    return !this.outbox.isEmpty;
   }
 
   private tellSome(family: Family): void {
@@ -233,12 +240,11 @@ export class Table {
     this.exports[family].forget(told);
   }
 
-  private deliver(deliveries: readonly Delivery[]): void {
-    for (const { peers, messages } of deliveries)
-      this.outputs.send(
-        peers.map((peer) => this.neighbours.keyAt(peer)),
-        messages,
-      );
+  private deliver({ peers, messages }: Delivery): void {
+    this.outputs.send(
+      peers.map((peer) => this.neighbours.keyAt(peer)),
+      messages,
+    );
   }
 }
 

@@ -3,8 +3,10 @@
 import { ensurePackages } from '../../cluster/packages.ts';
 import { figure, median } from '../figures.ts';
 import { measure, type Outcome } from './course.ts';
+import type { DeviceDelays } from './delays.ts';
 import { DEVICES, type Device, type DevicePlan } from './devices.ts';
-import { networkBits } from './routes.ts';
+import { faultOf } from './fault.ts';
+import { flood, mesh, oneWay, plan } from './plans.ts';
 
 interface Scenario {
   readonly name: string;
@@ -17,52 +19,8 @@ interface Scenario {
   readonly rssGoalMib?: number;
 }
 
-const DEVICE = '10.99.0.1';
-const AS = 64512;
 const LIMIT_MS = 300_000;
 const RUNS = Number(process.env['RUNS'] ?? 3);
-
-/** Each peer announces so many prefixes of its own, and hears all the others'. */
-function plan(peers: number, each: number, more: Partial<DevicePlan> = {}): DevicePlan {
-  const reflector = more.reflector ?? false;
-  return {
-    device: DEVICE,
-    deviceAsn: AS,
-    holdTimeSeconds: 90,
-    reflector,
-    peers: Array.from({ length: peers }, (_, i) => ({
-      address: `10.99.${1 + Math.floor(i / 250)}.${1 + (i % 250)}`,
-      asn: reflector ? AS : 65000 + i,
-      first: i * each,
-      count: each,
-      awaits: (peers - 1) * each,
-    })),
-    ...more,
-  };
-}
-
-/** One peer announces, the other listens. */
-function oneWay(count: number): DevicePlan {
-  const [from, to] = plan(2, count).peers as [DevicePlan['peers'][0], DevicePlan['peers'][0]];
-  return {
-    ...plan(2, count),
-    peers: [
-      { ...from, awaits: 0 },
-      { ...to, first: 0, count: 0 },
-    ],
-  };
-}
-
-/** A member of a mesh: hears the others' blocks, and tells none of them on. */
-function mesh(peers: number, each: number): DevicePlan {
-  const all = plan(peers, each).peers.map((peer) => ({ ...peer, asn: AS, awaits: 0 }));
-  // One peer of another AS shows when the last block has arrived.
-  const [first, ...rest] = all;
-  return {
-    ...plan(peers, each),
-    peers: [{ ...first!, asn: 65000, count: 0, awaits: (peers - 1) * each }, ...rest],
-  };
-}
 
 const SCENARIOS: readonly Scenario[] = [
   {
@@ -99,34 +57,15 @@ const SCENARIOS: readonly Scenario[] = [
     lingerMs: 5000,
     rssGoalMib: 150,
   },
+  { name: 'isolation-1000000', plan: flood(1_000_000), against: [], goals: {} },
 ];
-
-/** Undefined: no session was lost, and each peer knows exactly what the others announced. */
-function faultOf({ plan: { peers } }: Scenario, { tables, lost }: Outcome): string | undefined {
-  if (lost.length > 0) return `lost ${lost.length} sessions: ${lost.slice(0, 3).join(', ')}`;
-  const sum = (first: number, count: number): number => {
-    let all = 0;
-    for (let i = first; i < first + count; i++) all = (all + networkBits(i)) % 1_000_000_007;
-    return all;
-  };
-  const sums = peers.map(({ first, count }) => sum(first, count));
-  const total = sums.reduce((a, b) => (a + b) % 1_000_000_007, 0);
-  for (const [i, { awaits }] of peers.entries()) {
-    if (awaits === 0) continue;
-    const expected = (total - sums[i]! + 1_000_000_007) % 1_000_000_007;
-    const [count, found] = tables[i]!;
-    if (count !== awaits || found !== expected)
-      return `peer ${i} knows ${count} prefixes, not ${awaits}, or others`;
-  }
-  return undefined;
-}
 
 /** A text: why there is no figure. */
 async function measureOne(scenario: Scenario, device: Device): Promise<Outcome | string> {
   const { plan, lingerMs = 0, warmUps = 0 } = scenario;
   try {
     const outcome = await measure(device, plan, { limitMs: LIMIT_MS, lingerMs, warmUps });
-    return faultOf(scenario, outcome) ?? outcome;
+    return faultOf(plan, outcome) ?? outcome;
   } catch (cause) {
     return (cause as Error).message;
   }
@@ -170,6 +109,7 @@ function report(scenario: Scenario, results: ReadonlyMap<Device['name'], readonl
       `cpu=${middle(name, (o) => o.cpuMs).toFixed(0)}ms`,
       `established=${middle(name, (o) => o.establishedMs).toFixed(0)}ms`,
       `rss=${middle(name, (o) => o.rssMib).toFixed(0)}MiB`,
+      `silence=${middle(name, (o) => o.silenceMs).toFixed(0)}ms`,
     ];
     console.log(`bench bgp-${scenario.name} ${name}: ${words.join(' ')}`);
   }
@@ -186,4 +126,13 @@ function report(scenario: Scenario, results: ReadonlyMap<Device['name'], readonl
   const rss = middle('ours', (o) => o.rssMib).toFixed(0);
   if (rssGoalMib)
     console.log(`bench bgp-${scenario.name}-rss ours=${rss}MiB goal<=${rssGoalMib}MiB`);
+  const worst = (read: (delays: DeviceDelays) => number): string =>
+    Math.max(...results.get('ours')!.map(({ delays }) => read(delays!))).toFixed(1);
+  const words = [
+    `slice=${worst((d) => d.sliceMax)}ms`,
+    `message=${worst((d) => d.messageMax)}ms`,
+    `loop=${worst((d) => d.loopMax)}ms`,
+    `loop-p99=${worst((d) => d.loopP99)}ms`,
+  ];
+  console.log(`bench bgp-${scenario.name}-delays ours: ${words.join(' ')} goal slice<=5ms`);
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { attempt, run } from '../../lab/command.ts';
+import { DELAYS_FILE, type DeviceDelays } from './delays.ts';
 import type { Device, DevicePlan } from './devices.ts';
 import type { FeederAnswer } from './feeder.ts';
 
@@ -23,6 +24,10 @@ export interface Outcome {
   /** Sessions that ended. */
   readonly lost: readonly string[];
   readonly tables: readonly (readonly [number, number])[];
+  /** The longest time in milliseconds for which any peer heard nothing. */
+  readonly silenceMs: number;
+  /** How long ours kept its own timers waiting; undefined: another device. */
+  readonly delays: DeviceDelays | undefined;
 }
 
 export interface MeasureOptions {
@@ -57,7 +62,12 @@ export async function measure(
       'pipe',
     );
     children.push(feeder);
-    return await drive(dut, new Answers(feeder), feeder, options);
+    const outcome = await drive(dut, new Answers(feeder), feeder, options);
+    if (device.name !== 'ours') return outcome;
+    dut.kill('SIGTERM');
+    await once(dut, 'exit');
+    const text = readFileSync(join(folder, DELAYS_FILE), 'utf8');
+    return { ...outcome, delays: JSON.parse(text) as DeviceDelays };
   } finally {
     for (const child of children) await end(child);
     for (const netns of [here, there]) attempt(['ip', 'netns', 'del', netns]);
@@ -91,11 +101,13 @@ async function drive(
   await new Promise((resolve) => setTimeout(resolve, lingerMs));
   const rssMib = rssOf(dut.pid!);
   feeder.stdin!.write('tables\n');
-  const { tables } = await answers.next('tables', limitMs);
+  const { tables, silences } = await answers.next('tables', limitMs);
+  const silenceMs = Math.max(...silences);
   // A copy: all sessions are lost when the device is ended.
   const lost = [...answers.lost];
   const firstMs = before[0] ?? completeMs;
-  return { establishedMs, completeMs, firstMs, cpuMs, rssMib, lost, tables };
+  const figures = { establishedMs, completeMs, firstMs, cpuMs, rssMib };
+  return { ...figures, lost, tables, silenceMs, delays: undefined };
 }
 
 function join2(here: string, there: string, { device, peers }: DevicePlan): void {
@@ -120,8 +132,7 @@ function start(netns: string, argv: readonly string[], input: 'ignore' | 'pipe')
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  // A profile is written only by a program that ends by itself.
-  child.kill(process.env['PROFILE'] ? 'SIGTERM' : 'SIGKILL');
+  child.kill('SIGKILL');
   await once(child, 'exit');
 }
 

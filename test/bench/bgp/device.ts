@@ -1,5 +1,8 @@
 // Our speaker as the device under test: sessions, sockets and the routing table as the program has
 // them, without a datastore and without kernel routes.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { systemClock } from '../../../src/base/clock.io.ts';
 import { openLog } from '../../../src/base/log.io.ts';
 import { type DesiredPeer, PEER_DEFAULTS } from '../../../src/bgp/peers.ts';
@@ -9,6 +12,7 @@ import { ip } from '../../../src/net/ip.ts';
 import { Exchange } from '../../../src/speaker/exchange.io.ts';
 import { Listeners } from '../../../src/speaker/listeners.io.ts';
 import { Peerings } from '../../../src/speaker/peerings.io.ts';
+import { DELAYS_FILE, type DeviceDelays } from './delays.ts';
 import type { FeederPlan } from './feeder.ts';
 
 const plan = JSON.parse(process.argv[2]!) as FeederPlan & { readonly reflector: boolean };
@@ -59,4 +63,24 @@ exchange.table.setPools([{ cidr: cidr('0.0.0.0/0'), disabled: false, disableBgpE
 const listeners = new Listeners(log, (socket, peer) => peerings.accept(socket, peer));
 listeners.reconcile(new Set([address]), 179, peers);
 peerings.reconcile(peers, address);
-process.once('SIGTERM', () => process.exit(0));
+
+const measured = { sliceMax: 0, messageMax: 0 };
+const timed = <A extends unknown[], R>(key: keyof typeof measured, call: (...args: A) => R) => {
+  return (...args: A): R => {
+    const began = performance.now();
+    const result = call(...args);
+    measured[key] = Math.max(measured[key], performance.now() - began);
+    return result;
+  };
+};
+const { table } = exchange;
+table.work = timed('sliceMax', table.work.bind(table));
+table.receive = timed('messageMax', table.receive.bind(table));
+const loop = monitorEventLoopDelay({ resolution: 1 });
+loop.enable();
+process.once('SIGTERM', () => {
+  const [loopMax, loopP99] = [loop.max / 1e6, loop.percentile(99) / 1e6];
+  const delays: DeviceDelays = { loopMax, loopP99, ...measured };
+  writeFileSync(join(process.argv[3]!, DELAYS_FILE), JSON.stringify(delays));
+  process.exit(0);
+});

@@ -23,11 +23,11 @@ function file(folder: string, name: string, text: string): string {
 
 const ours: Device = {
   name: 'ours',
-  argv: (plan) => {
+  argv: (plan, folder) => {
     const script = join(import.meta.dirname, 'device.ts');
     const profile = process.env['PROFILE'];
     const options = profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [];
-    return [process.execPath, ...options, script, JSON.stringify(plan)];
+    return [process.execPath, ...options, script, JSON.stringify(plan), folder];
   },
 };
 

@@ -30,8 +30,13 @@ export type FeederAnswer =
   /** Milliseconds since `go` or `withdraw` at which the last peer had heard all. */
   | { readonly kind: 'complete'; readonly milliseconds: number }
   | { readonly kind: 'lost'; readonly peer: string; readonly why: string }
-  /** Of each peer: prefixes it knows now, and their sum, in which each has its own weight. */
-  | { readonly kind: 'tables'; readonly tables: readonly (readonly [number, number])[] };
+  | {
+      readonly kind: 'tables';
+      /** Of each peer: prefixes it knows now, and their sum, in which each has its own weight. */
+      readonly tables: readonly (readonly [number, number])[];
+      /** Of each peer: the longest time in milliseconds in which it heard nothing. */
+      readonly silences: readonly number[];
+    };
 
 const say = (answer: FeederAnswer): void => console.log(JSON.stringify(answer));
 const KEEPALIVE = Buffer.from(encodeMessage({ kind: 'keepalive' }, { fourOctetAs: true }));
@@ -46,6 +51,8 @@ class Feeder {
   private readonly known = new Uint8Array(PREFIXES);
   private heard = 0;
   private isUp = false;
+  private heardAt = 0;
+  silence = 0;
   private isComplete = true;
   /** How many prefixes it is to know in the end. */
   private goal = 0;
@@ -112,6 +119,7 @@ class Feeder {
       const end = at + bytes.readUInt16BE(at + 16);
       if (end > bytes.length) break;
       const type = bytes[at + 18];
+      this.listen();
       if (type === 2) this.update(bytes, at + 19, end);
       else if (type === 1) this.socket.write(KEEPALIVE);
       else if (type === 3) return `NOTIFICATION ${bytes[at + 19]}/${bytes[at + 20]}`;
@@ -120,6 +128,13 @@ class Feeder {
     }
     this.pending = bytes.subarray(at);
     return undefined;
+  }
+
+  /** Something is heard, or it is the end. */
+  listen(): void {
+    const now = performance.now();
+    if (this.isUp) this.silence = Math.max(this.silence, now - this.heardAt);
+    this.heardAt = now;
   }
 
   private up(): void {
@@ -180,6 +195,8 @@ createInterface({ input: process.stdin }).on('line', (command) => {
     startedAt = performance.now();
     for (const feeder of feeders) feeder.tell(command === 'go');
   } else if (command === 'tables') {
-    say({ kind: 'tables', tables: feeders.map(({ table }) => table) });
+    for (const feeder of feeders) feeder.listen();
+    const silences = feeders.map(({ silence }) => silence);
+    say({ kind: 'tables', tables: feeders.map(({ table }) => table), silences });
   } else process.exit(0);
 });

@@ -3,9 +3,9 @@
 // too slowly to be told everything at once, is told again prefix by prefix as it goes.
 
 import type { Peer } from '../peer.ts';
-import { NONE } from '../routes/paths.ts';
 import type { Rib } from '../routes/rib.ts';
 import { Batch, type Delivery, type Entry } from './batch.ts';
+import { type Member, miss } from './member.ts';
 import { endOfRibMessage, Packer } from './packer.ts';
 import { type ExportFacts, Wording } from './wording.ts';
 
@@ -13,18 +13,11 @@ import { type ExportFacts, Wording } from './wording.ts';
 export interface Surroundings extends ExportFacts {
   /** False: so much waits for this peer already that more must wait. */
   readonly hasRoom: (peer: number) => boolean;
-  readonly deliver: (deliveries: readonly Delivery[]) => void;
-}
-
-interface Member {
-  /** Prefixes from here to `retellTo` are yet to be told again. */
-  retellFrom: number;
-  retellTo: number;
-  /** Prefixes that it may know otherwise than the group, with the path identifiers it knows. */
-  readonly missed: Map<number, readonly number[]>;
-  /** It has no room; changes are kept in `missed`. */
-  slow: boolean;
-  owesEndOfRib: boolean;
+  /** `sent` is told of each delivery when it has left. */
+  readonly deliver: (
+    deliveries: Iterable<Delivery>,
+    sent: (peers: readonly number[]) => void,
+  ) => void;
 }
 
 /** Prefixes that are told again at once. */
@@ -154,23 +147,31 @@ export class AdjOut {
 
   /** Somebody waits for room. */
   get isHeldUp(): boolean {
-    return [...this.members.values()].some(({ slow }) => slow);
+    return this.some(({ slow }) => slow);
   }
 
   /** Some member may still know a prefix that nobody is told any more. */
   get remembers(): boolean {
-    return [...this.members.values()].some(({ missed }) => missed.size > 0);
+    return this.some(({ missed }) => missed.size > 0);
+  }
+
+  private some(holds: (member: Member) => boolean): boolean {
+    for (const member of this.members.values()) if (holds(member)) return true;
+    return false;
   }
 
   /** The End-of-RIB mark for those who have been told all. */
   finish(): void {
-    const done = [...this.members].filter(
-      ([, m]) => m.owesEndOfRib && !m.slow && m.retellFrom >= m.retellTo,
-    );
-    if (done.length === 0 || this.builtTo < this.buildTo) return;
-    for (const [, member] of done) member.owesEndOfRib = false;
-    const peers = done.map(([peer]) => peer);
-    this.around.deliver([{ peers, messages: [endOfRibMessage(this.rib.family)] }]);
+    if (this.builtTo < this.buildTo) return;
+    const peers: number[] = [];
+    for (const [peer, member] of this.members) {
+      if (!member.owesEndOfRib || member.slow || member.retellFrom < member.retellTo) continue;
+      member.owesEndOfRib = false;
+      peers.push(peer);
+    }
+    if (peers.length === 0) return;
+    const messages = [endOfRibMessage(this.rib.family)];
+    this.around.deliver([{ peers, messages }], () => undefined);
   }
 
   private retellSome(): boolean {
@@ -226,19 +227,22 @@ export class AdjOut {
 
   private send(batch: Batch, to: readonly number[]): void {
     const ready = to.filter((peer) => !this.members.get(peer)?.slow);
-    this.around.deliver(batch.pack(this.packer, ready));
-    for (const peer of ready) {
+    this.around.deliver(batch.pack(this.packer, ready), this.sent);
+  }
+
+  private readonly sent = (peers: readonly number[]): void => {
+    for (const peer of peers) {
       const member = this.members.get(peer);
       if (member && !this.around.hasRoom(peer)) member.slow = true;
     }
-  }
+  };
 
   /** Path identifiers told before, when the prefix is told otherwise now. */
   private updateOne(prefix: number, batch: Batch): readonly number[] | undefined {
+    const { rib } = this;
     const before = this.told[prefix] as Entry | undefined;
-    const { bestSet, bestPeer } = this.rib;
-    const set = bestSet[prefix] ?? NONE;
-    const after = set < 0 ? undefined : this.wording.entryOf(prefix, set, bestPeer[prefix]!);
+    const set = rib.bestSet(prefix);
+    const after = set < 0 ? undefined : this.wording.entryOf(prefix, set, rib.bestPeer(prefix));
     if (before === after) return undefined;
     if (after && before?.told === after.told && before.source === after.source) return undefined;
     this.keep(prefix, after, before !== undefined);
@@ -287,9 +291,4 @@ export class AdjOut {
     this.told[prefix] = value;
     this.count += (value === undefined ? 0 : 1) - (wasTold ? 1 : 0);
   }
-}
-
-function miss({ missed }: Member, prefix: number, known: readonly number[]): void {
-  const before = missed.get(prefix);
-  missed.set(prefix, before ? [...new Set([...before, ...known])] : known);
 }

@@ -23,15 +23,15 @@ export class Paths {
   next = new Int32Array(CAPACITY_MIN);
   private nextOfPeer = new Int32Array(CAPACITY_MIN);
   private previousOfPeer = new Int32Array(CAPACITY_MIN);
-  /** The first path to a prefix. */
-  private heads = new Int32Array(CAPACITY_MIN).fill(NONE);
+  /** The first path to a prefix, plus 1: 0 where there is none. */
+  private heads = new Int32Array(CAPACITY_MIN);
   /** By peer: its first path, and how many it has. */
   private readonly firsts: number[] = [];
   private readonly counts: number[] = [];
   private readonly free: number[] = [];
 
   headOf(prefix: number): number {
-    return prefix < this.heads.length ? this.heads[prefix]! : NONE;
+    return prefix < this.heads.length ? this.heads[prefix]! - 1 : NONE;
   }
 
   /** The first path of a peer; `after` names the next. */
@@ -61,13 +61,13 @@ export class Paths {
     if (path >= this.peer.length) this.growPaths();
     if (prefix >= this.heads.length) {
       const length = Math.max(prefix + 1, roomAbove(this.heads.length));
-      this.heads = grown(this.heads, length, NONE);
+      this.heads = grown(this.heads, length);
     }
     this.peer[path] = peer;
     this.prefix[path] = prefix;
     this.pathId[path] = pathId;
-    this.next[path] = this.heads[prefix]!;
-    this.heads[prefix] = path;
+    this.next[path] = this.heads[prefix]! - 1;
+    this.heads[prefix] = path + 1;
     const first = this.firstOf(peer);
     this.nextOfPeer[path] = first;
     this.previousOfPeer[path] = NONE;
@@ -80,9 +80,9 @@ export class Paths {
   remove(path: number): void {
     const prefix = this.prefix[path]!;
     const peer = this.peer[path]!;
-    if (this.heads[prefix] === path) this.heads[prefix] = this.next[path]!;
+    if (this.headOf(prefix) === path) this.heads[prefix] = this.next[path]! + 1;
     else {
-      let before = this.heads[prefix]!;
+      let before = this.headOf(prefix);
       while (this.next[before] !== path) before = this.next[before]!;
       this.next[before] = this.next[path]!;
     }

@@ -194,7 +194,7 @@ export class Prefixes {
 
   private growSlots(): void {
     const old = this.slots;
-    const slots = new Int32Array(roomAbove(old.length));
+    const slots = new Int32Array(roomAbove(this.lengths.length) * 2);
     const mask = slots.length - 1;
     for (let i = 0; i < old.length; i++) {
       const value = old[i]!;
@@ -230,16 +230,18 @@ function hashOfWord(word: number, bits: number): number {
 
 type Column = Uint32Array | Int32Array | Uint8Array;
 
-/** Small columns grow faster: copies are dear while they are many. */
-const SMALL = 65_536;
+/**
+ * Room for so many comes at once when a few do not fit any more: the kernel gives memory only where
+ * it is touched, while to copy long columns costs milliseconds in which nothing else is done.
+ */
+const ROOM = 2 ** 20;
 /** The next size of a column that is full: a power of two again. */
-export const roomAbove = (length: number): number => length * (length < SMALL ? 4 : 2);
+export const roomAbove = (length: number): number => (length < ROOM ? ROOM : length * 2);
 
 /** A copy with room for `length` values. */
-export function grown<T extends Column>(column: T, length: number, fill = 0): T {
+export function grown<T extends Column>(column: T, length: number): T {
   const make = column.constructor as new (length: number) => T;
   const wider = new make(length);
   wider.set(column);
-  if (fill !== 0) wider.fill(fill, column.length);
   return wider;
 }

@@ -39,6 +39,6 @@ export class Queue {
       this.items.copyWithin(0, this.first, this.end);
       this.end -= this.first;
       this.first = 0;
-    } else this.items = grown(this.items, this.items.length * 2);
+    } else this.items = grown(this.items, roomAbove(this.items.length));
   }
 }

@@ -24,10 +24,9 @@ export class Rib {
   readonly prefixes: Prefixes;
   readonly paths = new Paths();
   readonly sets: AttributeSets;
-  /** The set of the best path, by prefix; `NONE`: no path. */
-  bestSet = new Int32Array(CAPACITY_MIN).fill(NONE);
-  /** Who told it. */
-  bestPeer = new Int32Array(CAPACITY_MIN);
+  /** The set of the best path, by prefix, plus 1: 0 where there is no path; and who told it. */
+  private bestSets = new Int32Array(CAPACITY_MIN);
+  private bestPeers = new Int32Array(CAPACITY_MIN);
   /** Prefixes with another outcome, whom the export has yet to look at. */
   readonly changed = new Queue();
   /** Somebody is told every path, so that each change of one is a change (RFC 7911). */
@@ -128,16 +127,26 @@ export class Rib {
     return found;
   }
 
+  /** The set of the best path; `NONE`: no path. */
+  bestSet(prefix: number): number {
+    return prefix < this.bestSets.length ? this.bestSets[prefix]! - 1 : NONE;
+  }
+
+  /** Who told the best path. */
+  bestPeer(prefix: number): number {
+    return this.bestPeers[prefix]!;
+  }
+
   /** Where packets go: the best path's next hop first; none when there is no path. */
   nextHops(prefix: number): readonly Ip[] {
-    const set = this.bestSet[prefix] ?? NONE;
+    const set = this.bestSet(prefix);
     if (set < 0) return [];
     return this.shared.get(prefix) ?? [this.sets.at(set).nextHop];
   }
 
   /** Whether nothing is known of the prefix and nothing is on its way. */
   isIdle(prefix: number): boolean {
-    const known = this.paths.headOf(prefix) >= 0 || (this.bestSet[prefix] ?? NONE) >= 0;
+    const known = this.paths.headOf(prefix) >= 0 || this.bestSet(prefix) >= 0;
     return !known && !this.dirty.has(prefix) && !this.changed.has(prefix);
   }
 
@@ -192,19 +201,19 @@ export class Rib {
   }
 
   private setBest(prefix: number, set: number, peer: number, otherwise: boolean): void {
-    if (prefix >= this.bestSet.length) {
-      const length = Math.max(prefix + 1, roomAbove(this.bestSet.length));
-      this.bestSet = grown(this.bestSet, length, NONE);
-      this.bestPeer = grown(this.bestPeer, length);
+    if (prefix >= this.bestSets.length) {
+      const length = Math.max(prefix + 1, roomAbove(this.bestSets.length));
+      this.bestSets = grown(this.bestSets, length);
+      this.bestPeers = grown(this.bestPeers, length);
     }
-    const before = this.bestSet[prefix]!;
-    const same = before === set && this.bestPeer[prefix] === peer;
+    const before = this.bestSet(prefix);
+    const same = before === set && this.bestPeers[prefix] === peer;
     // A prefix that nobody speaks of any more is looked at once more too: it can be forgotten.
     if (!same || otherwise || this.everyPath || this.isIdle(prefix)) this.changed.put(prefix);
     if (same) return;
     if (set >= 0) this.sets.retain(set);
-    this.bestSet[prefix] = set;
-    this.bestPeer[prefix] = peer;
+    this.bestSets[prefix] = set + 1;
+    this.bestPeers[prefix] = peer;
     if (before >= 0) this.sets.release(before);
   }
 
