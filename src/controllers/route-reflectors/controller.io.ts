@@ -105,10 +105,12 @@ class RouteReflectors {
     if (this.busy || !this.watch.inSync || !this.parts.mirror.inSync) return;
     this.busy = true;
     try {
-      const step = this.next();
+      // One moment for both questions: what is settled and what is yet to settle leave no gap.
+      const now = this.parts.clock.now();
+      const step = this.next(now);
       if (step) await this.take(step);
       this.failure = undefined;
-      this.lookIn(step ? 0 : this.untilNextLook());
+      this.lookIn(step ? 0 : this.untilNextLook(now));
     } catch (cause) {
       this.failure = messageOf(cause);
       this.parts.log.warn({ cause: this.failure }, 'route reflectors: will be tried again');
@@ -118,9 +120,8 @@ class RouteReflectors {
     }
   }
 
-  private next(): Step | undefined {
-    const { clock, perZone } = this.parts;
-    const now = clock.now();
+  private next(now: number): Step | undefined {
+    const { perZone } = this.parts;
     const nodes = this.nodes().flatMap(
       ({ resource }) => candidateOf(resource, (name) => this.seen.get(name), now) ?? [],
     );
@@ -133,13 +134,12 @@ class RouteReflectors {
     };
     const picture = JSON.stringify(facts);
     if (picture !== this.picture) [this.picture, this.unchangedSince] = [picture, now];
-    const settled = now - this.unchangedSince >= this.settle;
+    const settled = now >= this.unchangedSince + this.settle;
     return nextStep({ ...facts, settled }, (name) => hex('sha256', name));
   }
 
   /** Until something may have settled, or an unready node counts as dead. */
-  private untilNextLook(): number {
-    const now = this.parts.clock.now();
+  private untilNextLook(now: number): number {
     const deaths = [...this.seen.values()].flatMap((seen) => deadAt(seen) ?? []);
     const moments = [this.unchangedSince + this.settle, ...deaths].filter((at) => at > now);
     return Math.min(...moments.map((at) => at - now), 2 ** 31 - 1);

@@ -44,13 +44,13 @@ function world() {
         status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
       });
     },
-    start(perZone: number) {
+    start(perZone: number, { clock = systemClock, settleMilliseconds = 0 } = {}) {
       stop.abort();
       stop = new AbortController();
       const { signal } = stop;
       const mirror = new DatastoreMirror();
-      const parts = { store, mirror, clock: systemClock, log, signal, kubernetes };
-      const controller = reflectorController({ ...parts, perZone, settleMilliseconds: 0 });
+      const parts = { store, mirror, clock, log, signal, kubernetes };
+      const controller = reflectorController({ ...parts, perZone, settleMilliseconds });
       mirror.follow(store, log, signal);
       return controller;
     },
@@ -153,4 +153,16 @@ test('off, and never used: nothing is written', async () => {
   assert.equal(w.store.calls.transaction, before);
   assert.deepEqual(controller.failing, []);
   w.stop();
+});
+
+test('a look just before the settle time is over is followed by another', async () => {
+  for (let step = 1; step < 10; step++) {
+    const w = world();
+    for (const [i, name] of ['n1', 'n2', 'n3'].entries()) w.addNode(name, `10.0.0.${i + 1}`);
+    let now = 0;
+    const clock = { ...systemClock, now: () => (now += step) };
+    w.start(1, { clock, settleMilliseconds: 10 });
+    await w.until(async () => (await w.spec(BGP))?.['nodeToNodeMeshEnabled'] === false);
+    w.stop();
+  }
 });
