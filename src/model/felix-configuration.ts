@@ -1,6 +1,14 @@
 // FelixConfiguration: the policy engine's settings, `default` and `node.<name>`.
 import type { Resource } from './resource.ts';
 
+/** A port, and whose; absent net: everybody's. */
+export interface ProtocolPort {
+  /** Lower or upper case. */
+  readonly protocol: string;
+  readonly port: number;
+  readonly net?: string;
+}
+
 export interface FelixConfigurationSpec {
   readonly ipipEnabled?: boolean;
   /** MTU of the IP-in-IP device in bytes; absent: found by the policy engine. */
@@ -14,6 +22,9 @@ export interface FelixConfigurationSpec {
     | 'DROP'
     | 'RETURN'
     | 'ACCEPT';
+  /** Ports of host endpoints that no policy closes; absent: FAILSAFES, empty: none. */
+  readonly failsafeInboundHostPorts?: readonly ProtocolPort[];
+  readonly failsafeOutboundHostPorts?: readonly ProtocolPort[];
   /** Whether pods may ask to send from addresses that are not theirs; absent: Disabled. */
   readonly workloadSourceSpoofing?: 'Disabled' | 'Any';
 }

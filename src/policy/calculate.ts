@@ -2,8 +2,10 @@
 // are for the state as it is now, never for how it came about. Equal parts come back as the same
 // objects, so that the comparison with the kernel costs little when little has changed.
 import type { Family, Ip } from '../net/ip.ts';
+import type { Applied } from './active/applied-policies.ts';
+import { HostEndpoints, type InterfaceAddresses } from './active/host-endpoints.ts';
+import { LocalEndpoints } from './active/local-endpoints.ts';
 import { definitionsOf, FamilyCalculator, type Known } from './family-calculator.ts';
-import { type ActiveEndpoint, LocalEndpoints } from './local-endpoints.ts';
 import { fullName } from './render/policy-chains.ts';
 import type { PolicySettings } from './render/static-chains.ts';
 import { SetIndex } from './set-index.ts';
@@ -20,9 +22,10 @@ export class PolicyCalculator {
   private readonly world = new World();
   private readonly index: SetIndex;
   private readonly local: LocalEndpoints;
+  private readonly hosts: HostEndpoints;
   private readonly families: Readonly<Record<Family, FamilyCalculator>>;
   /** The endpoints whose sets the index keeps. */
-  private activated: readonly ActiveEndpoint[] | undefined;
+  private activated: readonly (readonly Applied[])[] = [];
 
   constructor({ node, settings, nodeAddress }: CalculatorOptions) {
     const { world } = this;
@@ -31,8 +34,10 @@ export class PolicyCalculator {
     const local = new LocalEndpoints(world);
     this.index = index;
     this.local = local;
+    const hosts = new HostEndpoints(world);
+    this.hosts = hosts;
     const activate = () => this.activate();
-    const known: Known = { node, settings, nodeAddress, world, index, local, activate };
+    const known: Known = { node, settings, nodeAddress, world, index, local, hosts, activate };
     this.families = { 4: new FamilyCalculator(4, known), 6: new FamilyCalculator(6, known) };
   }
 
@@ -70,6 +75,11 @@ export class PolicyCalculator {
           for (const family of Object.values(this.families)) family.endpointChanged(key);
         return this.local.sourcesOf(key) !== sources;
       }
+      case 'hostEndpoint':
+        this.index.putItem(key, change.now);
+        return change.now.node === this.node
+          ? this.hosts.put(key, change.now)
+          : this.hosts.remove(key);
       case 'networkSet':
         this.index.putItem(key, change.now);
         return false;
@@ -78,17 +88,21 @@ export class PolicyCalculator {
         const sources = this.local.sourcesOf(key);
         this.index.removeItem(key);
         this.local.remove(key);
-        return sources !== '';
+        return this.hosts.remove(key) || sources !== '';
       }
       case 'policy':
-        return this.local.policyChanged(change.before, change.now);
+        return any(
+          this.local.policyChanged(change.before, change.now),
+          this.hosts.policyChanged(change.before, change.now),
+        );
       case 'profile':
         this.index.profileChanged(change.name);
-        return this.local.profileChanged(change.name);
+        return any(this.local.profileChanged(change.name), this.hosts.profileChanged(change.name));
       case 'tier':
         this.local.tiersChanged();
+        this.hosts.tiersChanged();
         return true;
-      case 'spoofing':
+      case 'felix':
         return true;
       case 'other':
         return false;
@@ -96,9 +110,9 @@ export class PolicyCalculator {
   }
 
   private activate(): void {
-    const active = this.local.active();
-    if (this.activated === active) return;
-    this.index.activate(definitionsOf(active));
+    const active = [this.local.active(), this.hosts.guarded()];
+    if (active.every((part, i) => part === this.activated[i])) return;
+    this.index.activate(definitionsOf(active.flat()));
     this.activated = active;
   }
 
@@ -107,9 +121,19 @@ export class PolicyCalculator {
     return this.world.endpoints.get(key)?.hasIpv6 ?? false;
   }
 
-  /** Whether an endpoint of this node has an IPv6 address. */
+  /** Whether an endpoint of this node has an IPv6 address, or may have one. */
   get needsIpv6(): boolean {
-    return this.local.ipv6Count > 0;
+    return this.local.ipv6Count > 0 || this.hosts.size > 0;
+  }
+
+  /** The host's interfaces have these addresses now; false when that changes nothing here. */
+  setHostAddresses(addresses: InterfaceAddresses): boolean {
+    if (!this.hosts.setAddresses(addresses)) return false;
+    for (const family of Object.values(this.families)) {
+      family.othersChanged();
+      family.changed(false);
+    }
+    return true;
   }
 
   /** The keys that are held. */
@@ -124,3 +148,6 @@ export class PolicyCalculator {
     );
   }
 }
+
+/** All are asked, whatever the first one says. */
+const any = (...changed: readonly boolean[]): boolean => changed.includes(true);

@@ -4,6 +4,9 @@
 import type { TableName } from '../kernel/tables.ts';
 import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
+import type { Applied } from './active/applied-policies.ts';
+import type { HostEndpoints } from './active/host-endpoints.ts';
+import type { ActiveEndpoint, LocalEndpoints } from './active/local-endpoints.ts';
 import {
   type Additions,
   type Desired,
@@ -13,15 +16,24 @@ import {
   renderHooks,
   TABLES,
 } from './desired.ts';
-import type { ActiveEndpoint, LocalEndpoints } from './local-endpoints.ts';
-import type { ParsedRule, SetDefinition } from './parsed-rule.ts';
+import { FAILSAFES } from './read/failsafes.ts';
+import type { ParsedRule, SetDefinition } from './read/parsed-rule.ts';
+import type { Policy, Profile } from './read/resources.ts';
 import { FilterRenderer } from './render/filter-chains.ts';
+import { type HostRendering, type HostTable, hostChains } from './render/host-chains.ts';
 import { renderChain } from './render/rule.ts';
 import { type PolicySettings, sourceChain, staticChains } from './render/static-chains.ts';
-import type { Policy, Profile } from './resources.ts';
 import type { SetIndex } from './set-index.ts';
 import { fixedSets, netSet, portSet } from './sets.ts';
 import type { World } from './world.ts';
+
+type Chains = DesiredTable['chains'];
+
+const NO_HOST: Readonly<Record<HostTable, Chains>> = {
+  raw: new Map(),
+  mangle: new Map(),
+  filter: new Map(),
+};
 
 /** What both families are calculated from. */
 export interface Known {
@@ -31,6 +43,7 @@ export interface Known {
   readonly world: World;
   readonly index: SetIndex;
   readonly local: LocalEndpoints;
+  readonly hosts: HostEndpoints;
   /** From now on the index keeps the sets of all active endpoints. */
   readonly activate: () => void;
 }
@@ -53,6 +66,14 @@ export class FamilyCalculator {
     | { readonly active: readonly ActiveEndpoint[]; readonly filter: DesiredTable }
     | undefined;
   private raw: DesiredTable | undefined;
+  /** The guarded host interfaces as they were last rendered. */
+  private held: Pick<HostRendering, 'guarded' | 'failsafes'> & {
+    readonly chains: Readonly<Record<HostTable, Chains>>;
+  } = { guarded: [], failsafes: FAILSAFES, chains: NO_HOST };
+  private readonly joined = new Map<
+    HostTable,
+    { readonly table: DesiredTable; readonly host: Chains; readonly both: DesiredTable }
+  >();
 
   constructor(family: Family, known: Known) {
     this.family = family;
@@ -77,8 +98,9 @@ export class FamilyCalculator {
 
   /** Something has changed; `anyFamily` when also families without endpoints depend on it. */
   changed(anyFamily: boolean): void {
-    const { local } = this.known;
-    const concerned = this.family === 4 || local.ipv6Count > 0 || this.chosen.active.length > 0;
+    const { local, hosts } = this.known;
+    const held = this.chosen.active.length > 0 || this.held.guarded.length > 0;
+    const concerned = this.family === 4 || local.ipv6Count > 0 || hosts.size > 0 || held;
     this.stale ||= anyFamily || concerned;
   }
 
@@ -93,9 +115,11 @@ export class FamilyCalculator {
     this.onlyFresh = true;
     this.stale = false;
     const active = this.active();
+    const host = this.hostTables();
     const tables = new Map(this.fixed)
-      .set('filter', this.filterTable(active))
-      .set('raw', this.rawTable(active));
+      .set('filter', this.filterTable(active, host.filter))
+      .set('raw', this.rawTable(active, host.raw))
+      .set('mangle', this.withHost('mangle', this.fixed.get('mangle')!, host.mangle));
     if (!this.needsNat()) tables.set('nat', NOTHING.tables.get('nat')!);
     return { tables, ipSets: this.ipSets(active) };
   }
@@ -141,17 +165,47 @@ export class FamilyCalculator {
   }
 
   // The same object as before when no endpoint's chains have changed.
-  private filterTable(active: readonly ActiveEndpoint[]): DesiredTable {
+  private filterTable(active: readonly ActiveEndpoint[], host: Chains): DesiredTable {
     const known = this.rendered;
-    if (known?.active === active) return known.filter;
-    const fixed = this.fixed.get('filter')!;
-    const filter = { ...fixed, chains: new Map([...fixed.chains, ...this.filter.render(active)]) };
-    this.rendered = { active, filter };
-    return filter;
+    if (known?.active !== active) {
+      const fixed = this.fixed.get('filter')!;
+      const chains = new Map([...fixed.chains, ...this.filter.render(active)]);
+      this.rendered = { active, filter: { ...fixed, chains } };
+    }
+    return this.withHost('filter', this.rendered!.filter, host);
+  }
+
+  // The same object as before when no host interface's chains have changed.
+  private hostTables(): Readonly<Record<HostTable, Chains>> {
+    const { node, world, hosts } = this.known;
+    const guarded = hosts.guarded();
+    const failsafes = guarded.length > 0 ? world.failsafes(node) : this.held.failsafes;
+    const before = this.held;
+    if (before.guarded === guarded && before.failsafes === failsafes) return before.chains;
+    const { family } = this;
+    const defaultAction = (tier: string) => world.tier(tier).defaultAction;
+    const { cache } = this.filter;
+    const chains = hostChains({ guarded, failsafes, family, defaultAction, cache });
+    this.held = { guarded, failsafes, chains };
+    return chains;
+  }
+
+  // The same object as before when both parts are.
+  private withHost(name: HostTable, table: DesiredTable, host: Chains): DesiredTable {
+    if (host.size === 0) return table;
+    const before = this.joined.get(name);
+    if (before?.table === table && before.host === host) return before.both;
+    const both = { ...table, chains: new Map([...table.chains, ...host]) };
+    this.joined.set(name, { table, host, both });
+    return both;
+  }
+
+  private rawTable(active: readonly ActiveEndpoint[], host: Chains): DesiredTable {
+    return this.withHost('raw', this.sourceTable(active), host);
   }
 
   // The same object as before when the same may be sent.
-  private rawTable(active: readonly ActiveEndpoint[]): DesiredTable {
+  private sourceTable(active: readonly ActiveEndpoint[]): DesiredTable {
     const { node, world } = this.known;
     const allowed = world.spoofingAllowed(node) ? active : [];
     const nets = (sources: readonly Cidr[]) =>
@@ -170,7 +224,7 @@ export class FamilyCalculator {
 
   private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {
     const { family } = this;
-    const { settings, world, index, nodeAddress, activate } = this.known;
+    const { settings, world, index, hosts, nodeAddress, activate } = this.known;
     activate();
     const own = nodeAddress();
     const sets = [
@@ -180,7 +234,7 @@ export class FamilyCalculator {
         hosts: family === 4 && settings.ipipEnabled ? [...world.nodes.values()] : undefined,
         nodeAddress: own && familyOf(own) === family ? own : undefined,
       }),
-      ...[...definitionsOf(active)].map(([id, { port }]) =>
+      ...[...definitionsOf([...active, ...hosts.guarded()])].map(([id, { port }]) =>
         (port ? portSet : netSet)(family, id, index.members(id, family)),
       ),
     ];
@@ -189,9 +243,7 @@ export class FamilyCalculator {
 }
 
 /** The sets that the rules of endpoints name, by identity. */
-export function definitionsOf(
-  active: readonly ActiveEndpoint[],
-): ReadonlyMap<string, SetDefinition> {
+export function definitionsOf(active: readonly Applied[]): ReadonlyMap<string, SetDefinition> {
   const owners = new Set<Policy | Profile>();
   for (const { policies, profiles } of active)
     for (const owner of [...policies, ...profiles]) owners.add(owner);

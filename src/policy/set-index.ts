@@ -4,8 +4,8 @@
 // families are kept together; the kernel has a set for each.
 import { matches } from '../model/selector/match.ts';
 import type { Family } from '../net/ip.ts';
-import { type LabelMap, labelsOf } from './labels.ts';
-import type { SetDefinition } from './parsed-rule.ts';
+import { type LabelMap, labelsOf } from './read/labels.ts';
+import type { SetDefinition } from './read/parsed-rule.ts';
 import { memberFamily } from './set-members.ts';
 
 /** A named port of an endpoint. */

@@ -72,6 +72,39 @@ const POOLS = ['one', 'two'].map((name) => `${ROOT}ippools/${name}`);
 const NODES = ['node1', 'node2'].map((name) => `${ROOT}nodes/${name}`);
 const SETS = [`${ROOT}globalnetworksets/s`, `${ROOT}networksets/ns/s`];
 const TIERS = [`${ROOT}tiers/t`];
+const HOSTS = ['h', 'i'].map((name) => `${ROOT}hostendpoints/${name}`);
+const FELIX = ['default', 'node.node1'].map((name) => `${ROOT}felixconfigurations/${name}`);
+
+const hostEndpoint = (key: string): fc.Arbitrary<string> =>
+  fc
+    .record(
+      {
+        node: pick('node1', 'node1', 'node2'),
+        interfaceName: pick('eth0', 'eth1', '*', 'cali1'),
+        expectedIPs: fc.subarray(['10.9.0.1', 'fd00:9::1']),
+        profiles: fc.subarray(['kns.ns', 'projectcalico-default-allow', 'absent']),
+      },
+      { requiredKeys: ['node'] },
+    )
+    .chain((spec) =>
+      labels.map((own) =>
+        stored('HostEndpoint', key.slice(key.lastIndexOf('/') + 1), spec, { labels: own }),
+      ),
+    );
+
+const failsafes = fc.subarray([
+  { protocol: 'tcp', port: 22 },
+  { protocol: 'UDP', port: 53, net: '10.0.0.0/8' },
+  { protocol: 'tcp', port: 22, net: 'fd00::/8' },
+]);
+const felix = fc.record(
+  {
+    failsafeInboundHostPorts: failsafes,
+    failsafeOutboundHostPorts: failsafes,
+    workloadSourceSpoofing: pick('Any', 'Disabled'),
+  },
+  { requiredKeys: [] },
+);
 
 const endpoint = (key: string): fc.Arbitrary<string> => {
   const name = key.slice(key.lastIndexOf('/') + 1);
@@ -115,6 +148,13 @@ const policy =
           types: fc.subarray(['Ingress', 'Egress'], { minLength: 1 }),
           ingress: rules,
           egress: rules,
+          ...(kind === 'GlobalNetworkPolicy'
+            ? {
+                doNotTrack: fc.boolean(),
+                preDNAT: fc.boolean(),
+                applyOnForward: fc.boolean(),
+              }
+            : {}),
         },
         { requiredKeys: ['selector'] },
       )
@@ -141,6 +181,8 @@ const KEYS = [
   ...NODES,
   ...SETS,
   ...TIERS,
+  ...HOSTS,
+  ...FELIX,
 ];
 
 /** One change of the datastore. */
@@ -169,6 +211,8 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       ),
     ),
   ),
+  put(HOSTS, hostEndpoint),
+  put(FELIX, () => felix.map((spec) => stored('FelixConfiguration', 'f', spec))),
   put(TIERS, () => pick(5, 2_000_000).map((order) => stored('Tier', 't', { order }))),
   pick(...KEYS).map((key): Operation => ({ kind: 'delete', key })),
 );

@@ -3,18 +3,22 @@
 import type { IpPool } from '../model/ip-pool.ts';
 import { parseKey } from '../model/keys.ts';
 import type { Ip } from '../net/ip.ts';
+import type { Endpoint, HostEndpoint } from './read/endpoints.ts';
+import { FAILSAFES, type Failsafes } from './read/failsafes.ts';
+import { DENY_ALL, parseRules } from './read/parsed-rule.ts';
 import {
-  type Endpoint,
+  type FelixSettings,
   type Policy,
   type PolicyResource,
   type Profile,
   parsePolicyResource,
   type Tier,
-} from './resources.ts';
+} from './read/resources.ts';
 import type { Item } from './set-index.ts';
 
 export type WorldChange =
   | { readonly kind: 'endpoint'; readonly now: Endpoint }
+  | { readonly kind: 'hostEndpoint'; readonly now: HostEndpoint }
   | { readonly kind: 'networkSet'; readonly now: Item }
   | {
       readonly kind: 'policy';
@@ -25,8 +29,8 @@ export type WorldChange =
   /** An endpoint or a network set is gone. */
   | { readonly kind: 'itemGone' }
   | { readonly kind: 'tier' }
-  /** What endpoints may send from. */
-  | { readonly kind: 'spoofing' }
+  /** What endpoints may send from, or a host's failsafe ports. */
+  | { readonly kind: 'felix' }
   | { readonly kind: 'other' };
 
 /** The tiers that exist without being stored. */
@@ -35,6 +39,21 @@ const BUILT_IN_TIERS: Readonly<Record<string, Tier>> = {
   default: { order: 1_000_000, defaultAction: 'Deny' },
   'kube-baseline': { order: 10_000_000, defaultAction: 'Pass' },
 };
+const ALLOW_ALL = parseRules([{ action: 'Allow' }], undefined).rules;
+/** The profile that Calico gives to hosts which shall be open where no policy says otherwise. */
+const OPEN_PROFILE = 'projectcalico-default-allow';
+const BUILT_IN_PROFILES: Readonly<Record<string, Profile>> = {
+  [OPEN_PROFILE]: { name: OPEN_PROFILE, ingress: ALLOW_ALL, egress: ALLOW_ALL, labels: {} },
+};
+
+// An endpoint that names a profile which does not exist is closed by it.
+const missingProfile = (name: string): Profile => ({
+  name,
+  ingress: [DENY_ALL],
+  egress: [DENY_ALL],
+  labels: {},
+});
+
 const UNKNOWN_TIER: Tier = { order: Number.POSITIVE_INFINITY, defaultAction: 'Deny' };
 
 export class World {
@@ -45,7 +64,8 @@ export class World {
   /** IPv4 addresses of all nodes, by key. */
   readonly nodes = new Map<string, Ip>();
   /** By name of the FelixConfiguration. */
-  private readonly spoofing = new Map<string, boolean | undefined>();
+  private readonly felix = new Map<string, FelixSettings>();
+  private hostPorts = FAILSAFES;
   private readonly tiers = new Map<string, Tier>();
   private readonly kinds = new Map<string, PolicyResource['kind']>();
   private ranks: ReadonlyMap<Policy, number> | undefined;
@@ -63,6 +83,8 @@ export class World {
       case 'endpoint':
         this.endpoints.set(key, resource.value);
         return { kind: 'endpoint', now: resource.value };
+      case 'hostEndpoint':
+        return { kind: 'hostEndpoint', now: resource.value };
       case 'networkSet':
         return { kind: 'networkSet', now: resource.value };
       case 'policy': {
@@ -78,9 +100,9 @@ export class World {
         this.tiers.set(resource.name, resource.value);
         this.ranks = undefined;
         return { kind: 'tier' };
-      case 'spoofing':
-        this.spoofing.set(resource.name, resource.value);
-        return { kind: 'spoofing' };
+      case 'felix':
+        this.felix.set(resource.name, resource.value);
+        return { kind: 'felix' };
       case 'pool':
         this.pools.set(key, resource.value);
         return { kind: 'other' };
@@ -102,6 +124,7 @@ export class World {
     const name = nameOf(key);
     switch (kind) {
       case 'endpoint':
+      case 'hostEndpoint':
       case 'networkSet':
         this.endpoints.delete(key);
         return { kind: 'itemGone' };
@@ -114,9 +137,9 @@ export class World {
       case 'tier':
         this.tiers.delete(name);
         return { kind: 'tier' };
-      case 'spoofing':
-        this.spoofing.delete(name);
-        return { kind: 'spoofing' };
+      case 'felix':
+        this.felix.delete(name);
+        return { kind: 'felix' };
       case 'pool':
         this.pools.delete(key);
         return { kind: 'other' };
@@ -128,7 +151,26 @@ export class World {
 
   /** FelixConfiguration workloadSourceSpoofing: the node's over the cluster's. */
   spoofingAllowed(node: string): boolean {
-    return this.spoofing.get(`node.${node}`) ?? this.spoofing.get('default') ?? false;
+    return this.setting(node, 'spoofing') ?? false;
+  }
+
+  /** The same object until something has changed. */
+  failsafes(node: string): Failsafes {
+    const inbound = this.setting(node, 'failsafeInbound') ?? FAILSAFES.inbound;
+    const outbound = this.setting(node, 'failsafeOutbound') ?? FAILSAFES.outbound;
+    const before = this.hostPorts;
+    if (before.inbound === inbound && before.outbound === outbound) return before;
+    this.hostPorts = { inbound, outbound };
+    return this.hostPorts;
+  }
+
+  private setting<K extends keyof FelixSettings>(node: string, name: K): FelixSettings[K] {
+    return this.felix.get(`node.${node}`)?.[name] ?? this.felix.get('default')?.[name];
+  }
+
+  /** The stored one, or what stands for it. */
+  profile(name: string): Profile {
+    return this.profiles.get(name) ?? BUILT_IN_PROFILES[name] ?? missingProfile(name);
   }
 
   tier(name: string): Tier {

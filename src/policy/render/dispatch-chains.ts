@@ -22,13 +22,34 @@ export const dispatchTo = (direction: Direction, name: string): Chain => ({
 });
 
 /** `cali-to-wl-dispatch` (ingress) or `cali-from-wl-dispatch` with their children. */
-export function dispatchChains(
+export const dispatchChains = (
   direction: Direction,
   interfaceNames: readonly string[],
+): readonly Chain[] =>
+  dispatch(interfaceNames, {
+    root: ROOT[direction],
+    match: MATCH[direction],
+    chainOf: (name) => endpointChainName(direction, name),
+    end: [UNKNOWN],
+  });
+
+export interface DispatchWays {
+  /** Name of the first chain. */
+  readonly root: string;
+  /** The match of an interface, or of all with a prefix and `+`. */
+  readonly match: (name: string) => string;
+  /** The chain of an interface. */
+  readonly chainOf: (name: string) => string;
+  /** For all other interfaces. */
+  readonly end: readonly Rule[];
+}
+
+/** The first chain, and its children. */
+export function dispatch(
+  interfaceNames: readonly string[],
+  { root, match, chainOf, end }: DispatchWays,
 ): readonly Chain[] {
-  const root = ROOT[direction];
-  const match = MATCH[direction];
-  const toEndpoint = (name: string): Rule => ruleTo(direction, name);
+  const toEndpoint = (name: string): Rule => ({ match: match(name), action: goto(chainOf(name)) });
   const names = [...new Set(interfaceNames)].sort();
   const prefix = commonPrefix(names);
   const children: Chain[] = [];
@@ -36,11 +57,11 @@ export function dispatchChains(
     ([start, members]): Rule => {
       if (members.length === 1) return toEndpoint(members[0]!);
       const child = `${root}-${start.slice(prefix.length)}`;
-      children.push({ name: child, rules: [...members.map(toEndpoint), UNKNOWN] });
+      children.push({ name: child, rules: [...members.map(toEndpoint), ...end] });
       return { match: match(`${start}+`), action: goto(child) };
     },
   );
-  return [{ name: root, rules: [...rules, UNKNOWN] }, ...children];
+  return [{ name: root, rules: [...rules, ...end] }, ...children];
 }
 
 function commonPrefix(names: readonly string[]): string {

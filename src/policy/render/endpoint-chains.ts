@@ -1,5 +1,6 @@
-// A workload endpoint's two chains: what reaches it, and what it sends. Established flows first,
-// then tier by tier, then the profiles; nobody's yes means no.
+// An endpoint's chain in one direction. Established flows first, then tier by tier, then the profiles;
+// nobody's yes means no. A workload has one each for what reaches it and what it sends
+// (filter-chains.ts), a host's interface several kinds (host-chains.ts).
 import {
   ACCEPT,
   anyMarked,
@@ -9,16 +10,12 @@ import {
   jump,
   MARK,
   marked,
+  NOTRACK,
   RETURN,
+  setMark,
   unmarked,
 } from './fragments.ts';
-import {
-  type Direction,
-  endpointChainName,
-  groupChainName,
-  policyChainName,
-  profileChainName,
-} from './names.ts';
+import { type Direction, groupChainName, policyChainName, profileChainName } from './names.ts';
 import type { PolicyIdentity } from './policy-chains.ts';
 import type { Chain, Rule } from './rule.ts';
 
@@ -34,9 +31,24 @@ export interface EndpointTier {
   readonly defaultAction: 'Deny' | 'Pass';
 }
 
-export interface EndpointDirection {
-  readonly interfaceName: string;
+/**
+ * `normal`: the last word; `forward`: about packets that pass through a host; `preDnat` and
+ * `untracked`: the first word only, what they do not decide meets the normal chain later.
+ */
+export type ChainKind = 'normal' | 'forward' | 'preDnat' | 'untracked';
+
+export interface EndpointChain {
+  readonly name: string;
   readonly direction: Direction;
+  readonly kind: ChainKind;
+  /** The kind has tiers in this or the other direction. */
+  readonly isForwardPolicy?: boolean;
+  /** Asked before any policy. */
+  readonly failsafeChain?: string;
+  /** Packets of established flows leave the chain with the accept mark instead of for good. */
+  readonly returnsEstablished?: boolean;
+  /** Its packets must not carry a tunnel of their own. */
+  readonly noEncapsulation: boolean;
   readonly tiers: readonly EndpointTier[];
   readonly profiles: readonly string[];
 }
@@ -45,26 +57,45 @@ const VXLAN_PORT = 4789;
 const VERDICT = MARK.accept | MARK.pass;
 
 /** The endpoint's chain, and the chains of its policy groups. */
-export function endpointChains(endpoint: EndpointDirection): readonly Chain[] {
-  const { interfaceName, direction, tiers, profiles } = endpoint;
+export function endpointChains(endpoint: EndpointChain): readonly Chain[] {
+  const { name, direction, kind, tiers, profiles, failsafeChain } = endpoint;
   const groups = tiers.map((tier) => ({ tier, jumps: jumpsOf(direction, tier) }));
   const rules = [
-    { match: connection('RELATED,ESTABLISHED'), action: ACCEPT },
-    { match: connection('INVALID'), action: DROP },
+    ...(kind === 'untracked' ? [] : established(endpoint.returnsEstablished ?? false)),
+    ...(failsafeChain ? [{ match: '', action: jump(failsafeChain) }] : []),
     { match: '', action: clearMark(VERDICT) },
-    ...(direction === 'egress' ? NO_ENCAPSULATION : []),
-    ...groups.flatMap(({ tier, jumps }) =>
-      tierRules(
-        tier,
-        jumps.map(({ name }) => name),
-      ),
-    ),
-    ...profiles.flatMap((profile) => profileRules(profileChainName(direction, profile))),
-    { match: '', action: DROP, comments: ['Drop if no profiles matched'] },
+    ...(endpoint.noEncapsulation ? NO_ENCAPSULATION : []),
+    ...groups.flatMap(({ tier, jumps }) => {
+      const names = jumps.map((chain) => chain.name);
+      return tierRules(kind, tier, names);
+    }),
+    ...(kind === 'forward' && !endpoint.isForwardPolicy ? FORWARD_ALLOWED : []),
+    ...(kind === 'normal' ? profileRules(direction, profiles) : []),
   ];
-  const own = { name: endpointChainName(direction, interfaceName), rules };
-  return [own, ...groups.flatMap(({ jumps }) => jumps.filter((chain) => chain.rules.length > 0))];
+  const members = groups.flatMap(({ jumps }) => jumps.filter((chain) => chain.rules.length > 0));
+  return [{ name, rules }, ...members];
 }
+
+function established(returns: boolean): readonly Rule[] {
+  const match = connection('RELATED,ESTABLISHED');
+  const leave = returns
+    ? [
+        { match, action: setMark(MARK.accept) },
+        { match, action: RETURN },
+      ]
+    : [{ match, action: ACCEPT }];
+  return [...leave, { match: connection('INVALID'), action: DROP }];
+}
+
+// No policy speaks of forwarded packets: the host passes them on.
+const FORWARD_ALLOWED: readonly Rule[] = [
+  {
+    match: '',
+    action: setMark(MARK.accept),
+    comments: ['Allow forwarded traffic by default'],
+  },
+  { match: '', action: RETURN, comments: ['Return for accepted forward traffic'] },
+];
 
 // A tunnel of its own would carry a workload's packets past every egress policy.
 const NO_ENCAPSULATION: readonly Rule[] = [
@@ -80,7 +111,11 @@ const NO_ENCAPSULATION: readonly Rule[] = [
   },
 ];
 
-function tierRules(tier: EndpointTier, chains: readonly string[]): readonly Rule[] {
+function tierRules(
+  kind: ChainKind,
+  tier: EndpointTier,
+  chains: readonly string[],
+): readonly Rule[] {
   const start = {
     match: '',
     action: clearMark(MARK.pass),
@@ -91,16 +126,22 @@ function tierRules(tier: EndpointTier, chains: readonly string[]): readonly Rule
     action: DROP,
     comments: [`End of tier ${tier.name}. Drop if no policies passed packet`],
   };
+  const noTrack = { match: marked(MARK.accept), action: NOTRACK };
   const policies = chains.flatMap((name): readonly Rule[] => [
     { match: unmarked(MARK.pass), action: jump(name) },
+    ...(kind === 'untracked' ? [noTrack] : []),
     { match: marked(MARK.accept), action: RETURN, comments: ['Return if policy accepted'] },
   ]);
-  return [start, ...policies, ...(tier.defaultAction === 'Deny' ? [end] : [])];
+  const lastWord = kind === 'normal' || kind === 'forward';
+  return [start, ...policies, ...(lastWord && tier.defaultAction === 'Deny' ? [end] : [])];
 }
 
-const profileRules = (name: string): readonly Rule[] => [
-  { match: '', action: jump(name) },
-  { match: marked(MARK.accept), action: RETURN, comments: ['Return if profile accepted'] },
+const profileRules = (direction: Direction, profiles: readonly string[]): readonly Rule[] => [
+  ...profiles.flatMap((profile): readonly Rule[] => [
+    { match: '', action: jump(profileChainName(direction, profile)) },
+    { match: marked(MARK.accept), action: RETURN, comments: ['Return if profile accepted'] },
+  ]),
+  { match: '', action: DROP, comments: ['Drop if no profiles matched'] },
 ];
 
 /** What the endpoint chain jumps to: a policy's chain (no rules here), or a group's chain. */

@@ -1,13 +1,13 @@
 // All chains of the filter table that depend on this node's endpoints: dispatch, endpoints, their
 // policies and profiles. Only chains that some rule jumps to are rendered.
 import type { Family } from '../../net/ip.ts';
-import type { ActiveEndpoint } from '../local-endpoints.ts';
-import type { Policy } from '../resources.ts';
+import type { ActiveEndpoint } from '../active/local-endpoints.ts';
 import { RenderCache } from './cache.ts';
 import { dispatchChains } from './dispatch-chains.ts';
-import { type EndpointDirection, type EndpointPolicy, endpointChains } from './endpoint-chains.ts';
-import type { Direction } from './names.ts';
+import { type EndpointChain, endpointChains } from './endpoint-chains.ts';
+import { type Direction, endpointChainName } from './names.ts';
 import { policyChain, profileChain } from './policy-chains.ts';
+import { type DefaultAction, tiersOf } from './policy-tiers.ts';
 import type { RenderedChain } from './rule.ts';
 
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
@@ -19,11 +19,11 @@ interface KnownChains {
 
 export class FilterRenderer {
   private readonly family: Family;
-  private readonly defaultAction: (tier: string) => 'Deny' | 'Pass';
-  private readonly cache = new RenderCache();
+  private readonly defaultAction: DefaultAction;
+  readonly cache = new RenderCache();
   private readonly known = new WeakMap<ActiveEndpoint, Map<Direction, KnownChains>>();
 
-  constructor(family: Family, defaultAction: (tier: string) => 'Deny' | 'Pass') {
+  constructor(family: Family, defaultAction: DefaultAction) {
     this.family = family;
     this.defaultAction = defaultAction;
   }
@@ -60,7 +60,14 @@ export class FilterRenderer {
   }
 
   private make(endpoint: ActiveEndpoint, direction: Direction): KnownChains {
-    const parts = this.partsOf(endpoint, direction);
+    const parts: EndpointChain = {
+      name: endpointChainName(direction, endpoint.interfaceName),
+      direction,
+      kind: 'normal',
+      noEncapsulation: direction === 'egress',
+      tiers: tiersOf(endpoint.policies, direction, this.defaultAction),
+      profiles: endpoint.profiles.map(({ name }) => name),
+    };
     const signature = JSON.stringify(parts);
     const own = this.cache.of(signature, () => endpointChains(parts));
     const policies = endpoint.policies.flatMap((policy) => {
@@ -74,27 +81,4 @@ export class FilterRenderer {
     });
     return { signature, chains: [...own, ...policies, ...profiles] };
   }
-
-  private partsOf(endpoint: ActiveEndpoint, direction: Direction): EndpointDirection {
-    const there = endpoint.policies.filter((policy) => policy[direction] !== undefined);
-    return {
-      interfaceName: endpoint.interfaceName,
-      direction,
-      tiers: [...Map.groupBy(there, ({ tier }) => tier)].map(([name, policies]) => ({
-        name,
-        defaultAction: this.defaultAction(name),
-        policies: policies.map(namesOnly),
-      })),
-      profiles: endpoint.profiles.map(({ name }) => name),
-    };
-  }
 }
-
-// An endpoint's chain depends on its policies' names, not on their rules.
-const namesOnly = ({ id, kind, name, namespace, selectorText }: Policy): EndpointPolicy => ({
-  id,
-  kind,
-  name,
-  namespace,
-  selectorText,
-});

@@ -23,6 +23,7 @@ export const jump = (chain: string): string => `--jump ${chain}`;
 export const goto = (chain: string): string => `--goto ${chain}`;
 export const ACCEPT = '--jump ACCEPT';
 export const DROP = '--jump DROP';
+export const NOTRACK = '--jump NOTRACK';
 export const RETURN = '--jump RETURN';
 export const MASQUERADE = '--jump MASQUERADE --random-fully';
 export const LOG = '--jump LOG --log-prefix "calico-packet: " --log-level 5';

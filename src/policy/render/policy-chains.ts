@@ -1,7 +1,7 @@
 // A policy's or profile's rules in one direction as a chain. It sets the accept or pass mark, or
 // drops; a packet that leaves it unmarked met no rule.
 import type { Family } from '../../net/ip.ts';
-import type { ParsedRule } from '../parsed-rule.ts';
+import type { ParsedRule } from '../read/parsed-rule.ts';
 import { RETURN } from './fragments.ts';
 import { type Direction, policyChainName, profileChainName } from './names.ts';
 import type { Chain, Rule } from './rule.ts';

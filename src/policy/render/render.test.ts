@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { base64url } from '../../base/hash.ts';
-import { parseRules } from '../parsed-rule.ts';
+import { parseRules } from '../read/parsed-rule.ts';
 import { dispatchChains } from './dispatch-chains.ts';
 import { endpointChains } from './endpoint-chains.ts';
 import {
@@ -158,8 +158,10 @@ test('policies of one selector share a chain with a return every fifth jump', ()
     selectorText: 'all()',
   }));
   const [own, group] = endpointChains({
-    interfaceName: 'cali1',
+    name: 'cali-tw-cali1',
     direction: 'ingress',
+    kind: 'normal',
+    noEncapsulation: false,
     tiers: [{ name: 'default', policies, defaultAction: 'Pass' }],
     profiles: [],
   });

@@ -3,7 +3,12 @@
 // blocks of rules that leave their result in a scratch mark, which the last rule then asks for.
 import { type Cidr, prefixLengthOf } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
-import { netsOfFamily, type ParsedRule, type ParsedSide, type PortRange } from '../parsed-rule.ts';
+import {
+  netsOfFamily,
+  type ParsedRule,
+  type ParsedSide,
+  type PortRange,
+} from '../read/parsed-rule.ts';
 import {
   all,
   clearMark,

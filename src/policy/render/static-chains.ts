@@ -223,7 +223,7 @@ function filterChains(
 }
 
 /** ICMPv6 (58) types without which a workload cannot reach its gateway (RFC 4861, RFC 2710). */
-const NEIGHBOUR_DISCOVERY: readonly Rule[] = [130, 131, 132, 133, 135, 136].map((type) =>
+export const NEIGHBOUR_DISCOVERY: readonly Rule[] = [130, 131, 132, 133, 135, 136].map((type) =>
   rule(`-p 58 -m icmp6 --icmpv6-type ${type}`, ACCEPT),
 );
 

@@ -18,6 +18,7 @@ export const SCENARIOS = [
   '2-kubernetes-policy',
   '3-tiers',
   '4-rule-matches',
+  '5-host-endpoints',
 ] as const;
 
 /** The recorded node, its address, and its Felix's settings. */

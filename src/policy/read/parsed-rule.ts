@@ -1,15 +1,15 @@
 // A stored rule made ready for rendering: selectors and named ports become ip sets, ports become
 // ranges, everything is checked. A rule that cannot be read fails closed: an Allow (or Pass, or
 // Log) is left out, a Deny denies whatever it may have meant.
-import type { Json } from '../base/json.ts';
-import { fail, ok, type Result } from '../base/result.ts';
-import type { Action, EntityRule, IcmpMatch, Rule } from '../model/policy.ts';
-import { printSelector } from '../model/selector/print.ts';
-import { ALL, type Selector } from '../model/selector/selector.ts';
-import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
-import type { Family } from '../net/ip.ts';
+import type { Json } from '../../base/json.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import type { Action, EntityRule, IcmpMatch, Rule } from '../../model/policy.ts';
+import { printSelector } from '../../model/selector/print.ts';
+import { ALL, type Selector } from '../../model/selector/selector.ts';
+import { type Cidr, cidrFamily, parseCidr } from '../../net/cidr.ts';
+import type { Family } from '../../net/ip.ts';
+import { namedPortSetId, selectorSetId } from '../render/names.ts';
 import { entitySelectors } from './entity-selector.ts';
-import { namedPortSetId, selectorSetId } from './render/names.ts';
 import { checkRule } from './shape.ts';
 
 /** What an ip set holds: the addresses, or address and port pairs, of a selector's endpoints. */

@@ -1,7 +1,7 @@
 // Shapes of stored specs. A field of the wrong type, and a match that we do not know, must not be
 // passed over in silence: a rule without its restriction allows more than was meant.
-import type { Json } from '../base/json.ts';
-import { isObject, type SpecCheck } from '../model/resource.ts';
+import type { Json } from '../../base/json.ts';
+import { isObject, type SpecCheck } from '../../model/resource.ts';
 
 type Good = (value: Json) => boolean;
 type Fields = Readonly<Record<string, Good>>;
@@ -88,6 +88,7 @@ export const checkPolicySpec = checked({
   egress: rules,
   doNotTrack: boolean,
   preDNAT: boolean,
+  applyOnForward: boolean,
 });
 
 export const checkProfileSpec = checked({ ingress: rules, egress: rules, labelsToApply: texts });
@@ -111,6 +112,14 @@ export const checkEndpointSpec = checked({
   ),
 });
 
+export const checkHostEndpointSpec = checked({
+  node: string,
+  interfaceName: string,
+  expectedIPs: list(string),
+  profiles: list(string),
+  ports: list(object({ name: string, protocol: either(string, number), port: number })),
+});
+
 export const checkNetworkSetSpec = checked({ nets: list(string) });
 
 export const checkNodeSpec = checked({
@@ -118,4 +127,10 @@ export const checkNodeSpec = checked({
     isObject(bgp) && checked({ ipv4Address: string, ipv6Address: string })(bgp) === undefined,
 });
 
-export const checkFelixConfigurationSpec = checked({ workloadSourceSpoofing: string });
+const protocolPorts = list(object({ protocol: string, port: number, net: string }));
+
+export const checkFelixConfigurationSpec = checked({
+  workloadSourceSpoofing: string,
+  failsafeInboundHostPorts: protocolPorts,
+  failsafeOutboundHostPorts: protocolPorts,
+});

@@ -1,7 +1,7 @@
 // The labels by which selectors see an endpoint: its own, then what its profiles hand down. Labels
 // with a profile's prefix are believed only from a profile, so that a pod cannot claim to live in
 // another namespace.
-import type { Labels } from '../model/selector/match.ts';
+import type { Labels } from '../../model/selector/match.ts';
 import { INHERITED_PREFIXES } from './entity-selector.ts';
 
 export type LabelMap = Readonly<Record<string, string>>;

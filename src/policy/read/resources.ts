@@ -1,26 +1,35 @@
 // Stored resources as the policy engine wants them: parsed once, at arrival.
-import type { Result } from '../base/result.ts';
-import type { FelixConfigurationSpec } from '../model/felix-configuration.ts';
-import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../model/ip-pool.ts';
-import { type Key, parseKey } from '../model/keys.ts';
-import type { NetworkSetSpec } from '../model/network-set.ts';
-import type { NodeSpec } from '../model/node.ts';
-import type { GlobalNetworkPolicy, ProfileSpec, TierSpec } from '../model/policy.ts';
-import { parseResource, type Resource } from '../model/resource.ts';
-import { printSelector } from '../model/selector/print.ts';
-import { ALL, type Selector } from '../model/selector/selector.ts';
-import type { WorkloadEndpointSpec } from '../model/workload-endpoint.ts';
-import { type Cidr, cidrFamily, networkOf, parseInterfaceAddress } from '../net/cidr.ts';
-import type { Ip } from '../net/ip.ts';
-import { NAMESPACE_LABEL, policySelector } from './entity-selector.ts';
-import { type LabelMap, stringLabels } from './labels.ts';
+import type { Result } from '../../base/result.ts';
+import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
+import type { HostEndpointSpec } from '../../model/host-endpoint.ts';
+import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../../model/ip-pool.ts';
+import { type Key, parseKey } from '../../model/keys.ts';
+import type { NetworkSetSpec } from '../../model/network-set.ts';
+import type { NodeSpec } from '../../model/node.ts';
+import type { GlobalNetworkPolicy, ProfileSpec, TierSpec } from '../../model/policy.ts';
+import { parseResource } from '../../model/resource.ts';
+import { printSelector } from '../../model/selector/print.ts';
+import { ALL, type Selector } from '../../model/selector/selector.ts';
+import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
+import { parseInterfaceAddress } from '../../net/cidr.ts';
+import type { Ip } from '../../net/ip.ts';
+import type { PolicyIdentity } from '../render/policy-chains.ts';
+import type { Item } from '../set-index.ts';
+import {
+  type Endpoint,
+  endpointOf,
+  type HostEndpoint,
+  hostEndpointOf,
+  networkSetOf,
+} from './endpoints.ts';
+import { policySelector } from './entity-selector.ts';
+import { type Failsafe, failsafesOf } from './failsafes.ts';
+import type { LabelMap } from './labels.ts';
 import { type ParsedRule, parseRules } from './parsed-rule.ts';
-import type { PolicyIdentity } from './render/policy-chains.ts';
-import type { Item } from './set-index.ts';
-import { netMembers, netsOf, portMember, portProtocol } from './set-members.ts';
 import {
   checkEndpointSpec,
   checkFelixConfigurationSpec,
+  checkHostEndpointSpec,
   checkNetworkSetSpec,
   checkNodeSpec,
   checkPolicySpec,
@@ -28,8 +37,15 @@ import {
   checkTierSpec,
 } from './shape.ts';
 
+/** Where a policy is asked: in the ordinary way, before DNAT, or without connection tracking. */
+export type PolicyUse = 'normal' | 'preDnat' | 'untracked';
+
 export interface Policy extends PolicyIdentity {
   readonly tier: string;
+  /** All but normal ones are for host endpoints only. */
+  readonly use: PolicyUse;
+  /** Host endpoints ask it about forwarded packets too. */
+  readonly applyOnForward: boolean;
   /** Infinity when absent. */
   readonly order: number;
   readonly selector: Selector;
@@ -47,14 +63,12 @@ export interface Profile {
   readonly labels: LabelMap;
 }
 
-export interface Endpoint extends Item {
-  readonly node: string;
-  /** Absent when it has no usable interface name. */
-  readonly interfaceName: string | undefined;
-  /** It has an address of that family: only then are there rules for it in IPv6's tables. */
-  readonly hasIpv6: boolean;
-  /** Addresses that are not its own from which it asks to send. */
-  readonly sources: readonly Cidr[];
+/** What a node's FelixConfiguration says; undefined: nothing. */
+export interface FelixSettings {
+  /** Whether endpoints get the `sources` that they ask for. */
+  readonly spoofing: boolean | undefined;
+  readonly failsafeInbound: readonly Failsafe[] | undefined;
+  readonly failsafeOutbound: readonly Failsafe[] | undefined;
 }
 
 export interface Tier {
@@ -65,13 +79,13 @@ export interface Tier {
 /** A resource that matters here. */
 export type PolicyResource =
   | { readonly kind: 'endpoint'; readonly value: Endpoint }
+  | { readonly kind: 'hostEndpoint'; readonly value: HostEndpoint }
   | { readonly kind: 'policy'; readonly value: Policy }
   | { readonly kind: 'profile'; readonly value: Profile }
   | { readonly kind: 'networkSet'; readonly value: Item }
   | { readonly kind: 'tier'; readonly name: string; readonly value: Tier }
   | { readonly kind: 'pool'; readonly value: IpPool }
-  /** Whether endpoints get the `sources` that they ask for; undefined: not said. */
-  | { readonly kind: 'spoofing'; readonly name: string; readonly value: boolean | undefined }
+  | { readonly kind: 'felix'; readonly name: string; readonly value: FelixSettings }
   /** Its IPv4 address: tunnels run over IPv4. */
   | { readonly kind: 'node'; readonly value: Ip | undefined };
 
@@ -88,19 +102,16 @@ export function parsePolicyResource(path: string, text: string): PolicyResource 
           value: endpointOf(r),
         }),
       );
+    case 'hostendpoints': {
+      const kind = 'HostEndpoint';
+      const parsed = parseResource<string, HostEndpointSpec>(kind, text, checkHostEndpointSpec);
+      const value = parsed.ok ? hostEndpointOf(parsed.value) : undefined;
+      return value && { kind: 'hostEndpoint', value };
+    }
     case 'networkpolicies':
       return { kind: 'policy', value: policyOf('NetworkPolicy', key, text) };
-    case 'globalnetworkpolicies': {
-      const parsed = parseResource<string, PolicySpec>(
-        'GlobalNetworkPolicy',
-        text,
-        checkPolicySpec,
-      );
-      // These are for host endpoints only and never reach a workload's chains.
-      if (parsed.ok && (parsed.value.spec.doNotTrack || parsed.value.spec.preDNAT))
-        return undefined;
+    case 'globalnetworkpolicies':
       return { kind: 'policy', value: policyOf('GlobalNetworkPolicy', key, text) };
-    }
     case 'profiles':
       return of(parseResource<string, ProfileSpec>('Profile', text, checkProfileSpec), (r) => ({
         kind: 'profile',
@@ -142,11 +153,7 @@ function parseAddresses(
         text,
         checkFelixConfigurationSpec,
       );
-      return of(parsed, ({ spec: { workloadSourceSpoofing: allowed } }) => ({
-        kind: 'spoofing',
-        name,
-        value: allowed === undefined ? undefined : allowed === 'Any',
-      }));
+      return of(parsed, ({ spec }) => ({ kind: 'felix', name, value: felixSettingsOf(spec) }));
     }
     case 'networksets':
     case 'globalnetworksets': {
@@ -168,37 +175,15 @@ const of = <T>(
   make: (value: T) => PolicyResource,
 ): PolicyResource | undefined => (parsed.ok ? make(parsed.value) : undefined);
 
-function endpointOf({ metadata, spec }: Resource<string, WorkloadEndpointSpec>): Endpoint {
-  const nets = netsOf(spec.ipNetworks);
-  const name = spec.interfaceName ?? '';
+function felixSettingsOf(spec: FelixConfigurationSpec): FelixSettings {
+  const said = <T, R>(value: T | null | undefined, read: (value: T) => R): R | undefined =>
+    value === null || value === undefined ? undefined : read(value);
   return {
-    node: spec.node,
-    interfaceName: /^[A-Za-z0-9_.-]{1,15}$/.test(name) ? name : undefined,
-    hasIpv6: nets.some((net) => cidrFamily(net) === 6),
-    sources: netsOf(spec.allowSpoofedSourcePrefixes),
-    labels: stringLabels(metadata.labels),
-    profiles: spec.profiles ?? [],
-    members: nets.flatMap(netMembers),
-    ports: (spec.ports ?? []).flatMap((port) => {
-      const protocol = portProtocol(port);
-      const members = nets.map((net) => portMember(networkOf(net), protocol ?? '', port.port));
-      return protocol ? [{ name: port.name ?? '', protocol, members }] : [];
-    }),
+    spoofing: said(spec.workloadSourceSpoofing, (allowed) => allowed === 'Any'),
+    failsafeInbound: said(spec.failsafeInboundHostPorts, failsafesOf),
+    failsafeOutbound: said(spec.failsafeOutboundHostPorts, failsafesOf),
   };
 }
-
-const networkSetOf = (
-  { metadata, spec }: Resource<string, NetworkSetSpec>,
-  namespace: string | undefined,
-): Item => ({
-  labels: {
-    ...stringLabels(metadata.labels),
-    ...(namespace === undefined ? {} : { [NAMESPACE_LABEL]: namespace }),
-  },
-  profiles: namespace === undefined ? [] : [`kns.${namespace}`],
-  members: netsOf(spec.nets).flatMap(netMembers),
-  ports: [],
-});
 
 const profileOf = (name: string, spec: ProfileSpec): Profile => ({
   name,
@@ -234,6 +219,8 @@ function policyOf(kind: 'NetworkPolicy' | 'GlobalNetworkPolicy', key: PolicyKey,
     name: key.name,
     namespace,
     tier: spec.tier ?? 'default',
+    use: spec.doNotTrack ? 'untracked' : spec.preDNAT ? 'preDnat' : 'normal',
+    applyOnForward: spec.applyOnForward ?? false,
     order: spec.order ?? Number.POSITIVE_INFINITY,
     selector: value,
     selectorText: printSelector(value),

@@ -1,11 +1,11 @@
 // Whom a rule's source or destination, or a policy as a whole, means: one selector over endpoints
 // in which namespace and service account conditions are folded in. Both appear on an endpoint as
 // labels inherited from its profiles, `pcns.` for the namespace's and `pcsa.` for the account's.
-import { fail, ok, type Result } from '../base/result.ts';
-import type { EntityRule, NetworkPolicySpec } from '../model/policy.ts';
-import { withLabelPrefix } from '../model/selector/match.ts';
-import { parseSelector } from '../model/selector/parse.ts';
-import { ALL, describeSelectorError, type Selector } from '../model/selector/selector.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import type { EntityRule, NetworkPolicySpec } from '../../model/policy.ts';
+import { withLabelPrefix } from '../../model/selector/match.ts';
+import { parseSelector } from '../../model/selector/parse.ts';
+import { ALL, describeSelectorError, type Selector } from '../../model/selector/selector.ts';
 
 export const NAMESPACE_LABEL = 'projectcalico.org/namespace';
 const SERVICE_ACCOUNT_LABEL = 'projectcalico.org/serviceaccount';

@@ -1,0 +1,138 @@
+// Which policies select each of some endpoints. Kept change by change: a policy is asked about every
+// endpoint once when it comes, an endpoint about every policy; what did not change is answered with
+// the same object as before.
+import { matches } from '../../model/selector/match.ts';
+import { type LabelMap, labelsOf } from '../read/labels.ts';
+import type { Policy, Profile } from '../read/resources.ts';
+import type { World } from '../world.ts';
+
+/** What a selector looks at. */
+export interface Selectable {
+  readonly labels: LabelMap;
+  readonly profiles: readonly string[];
+}
+
+/** What an endpoint's chains are made of, in order. */
+export interface Applied {
+  readonly policies: readonly Policy[];
+  readonly profiles: readonly Profile[];
+}
+
+interface Entry<E, A> {
+  readonly endpoint: E;
+  readonly policies: Set<Policy>;
+  /** Undefined: something it is made of has changed. */
+  active: A | undefined;
+}
+
+interface Ways<E, A> {
+  /** Which policies matter to these endpoints at all. */
+  readonly takes: (policy: Policy) => boolean;
+  readonly make: (endpoint: E, applied: Applied) => A;
+  /** Whether an endpoint's chains stay what they are, its policies aside. */
+  readonly alike: (before: E, now: E) => boolean;
+}
+
+export class AppliedPolicies<E extends Selectable, A extends object> {
+  private readonly world: World;
+  private readonly ways: Ways<E, A>;
+  private readonly entries = new Map<string, Entry<E, A>>();
+  /** Undefined: some endpoint came, went or is made of something else. */
+  private all: readonly A[] | undefined;
+
+  constructor(world: World, ways: Ways<E, A>) {
+    this.world = world;
+    this.ways = ways;
+  }
+
+  get(key: string): E | undefined {
+    return this.entries.get(key)?.endpoint;
+  }
+
+  get size(): number {
+    return this.entries.size;
+  }
+
+  /** False: it is made of the same as before. */
+  put(key: string, endpoint: E): boolean {
+    const labels = this.labelsOf(endpoint);
+    const all = [...this.world.policies.values()].filter(this.ways.takes);
+    const policies = new Set(all.filter(({ selector }) => matches(selector, labels)));
+    const before = this.entries.get(key);
+    const alike = before && this.ways.alike(before.endpoint, endpoint);
+    const same = alike && equal(before.policies, policies);
+    const active = same ? before.active : undefined;
+    this.entries.set(key, { endpoint, policies, active });
+    if (!active) this.all = undefined;
+    return active === undefined;
+  }
+
+  /** The endpoint that was there. */
+  remove(key: string): E | undefined {
+    const before = this.entries.get(key);
+    if (this.entries.delete(key)) this.all = undefined;
+    return before?.endpoint;
+  }
+
+  /** Whether that matters to any endpoint. */
+  policyChanged(before: Policy | undefined, now: Policy | undefined): boolean {
+    let changed = false;
+    const taken = now && this.ways.takes(now) ? now : undefined;
+    for (const entry of this.entries.values()) {
+      const gone = before !== undefined && entry.policies.delete(before);
+      const come = taken && matches(taken.selector, this.labelsOf(entry.endpoint));
+      if (come) entry.policies.add(taken);
+      if (gone || come) changed = this.stale(entry);
+    }
+    return changed;
+  }
+
+  /** Whether any endpoint has that profile. */
+  profileChanged(name: string): boolean {
+    let changed = false;
+    for (const [key, entry] of this.entries) {
+      if (!entry.endpoint.profiles.includes(name)) continue;
+      changed = this.stale(entry);
+      this.put(key, entry.endpoint);
+    }
+    return changed;
+  }
+
+  /** The order of policies may have changed. */
+  tiersChanged(): void {
+    for (const entry of this.entries.values()) this.stale(entry);
+  }
+
+  activeOf(key: string): A | undefined {
+    const entry = this.entries.get(key);
+    if (!entry) return undefined;
+    const { endpoint, policies } = entry;
+    entry.active ??= this.ways.make(endpoint, {
+      policies: this.world.inOrder(policies),
+      profiles: endpoint.profiles.map((name) => this.world.profile(name)),
+    });
+    return entry.active;
+  }
+
+  /** In key order; the same object until something has changed. */
+  active(): readonly A[] {
+    this.all ??= [...this.entries.keys()].sort().map((key) => this.activeOf(key)!);
+    return this.all;
+  }
+
+  private labelsOf({ labels, profiles }: E): ReturnType<typeof labelsOf> {
+    return labelsOf(
+      labels,
+      profiles.map((name) => this.world.profiles.get(name)?.labels),
+    );
+  }
+
+  private stale(entry: Entry<E, A>): true {
+    entry.active = undefined;
+    this.all = undefined;
+    return true;
+  }
+}
+
+const equal = (a: ReadonlySet<Policy>, b: ReadonlySet<Policy>): boolean =>
+  a.size === b.size && a.isSubsetOf(b);

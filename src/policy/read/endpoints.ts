@@ -1,0 +1,90 @@
+// Whatever selectors can find, read from its stored form: workload and host endpoints, network sets.
+import type { HostEndpointSpec } from '../../model/host-endpoint.ts';
+import type { NetworkSetSpec } from '../../model/network-set.ts';
+import type { Resource } from '../../model/resource.ts';
+import type { WorkloadEndpointPort, WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
+import { type Cidr, cidrFamily, hostCidr, networkOf } from '../../net/cidr.ts';
+import { type Ip, parseIp } from '../../net/ip.ts';
+import type { Item, ItemPort } from '../set-index.ts';
+import { netMembers, netsOf, portMember, portProtocol } from '../set-members.ts';
+import { NAMESPACE_LABEL } from './entity-selector.ts';
+import { stringLabels } from './labels.ts';
+
+export interface Endpoint extends Item {
+  readonly node: string;
+  /** Absent when it has no usable interface name. */
+  readonly interfaceName: string | undefined;
+  /** It has an address of that family: only then are there rules for it in IPv6's tables. */
+  readonly hasIpv6: boolean;
+  /** Addresses that are not its own from which it asks to send. */
+  readonly sources: readonly Cidr[];
+}
+
+export interface HostEndpoint extends Item {
+  readonly name: string;
+  readonly node: string;
+  /** `*`: all that no other one has; undefined: the one that has an expected address. */
+  readonly interfaceName: string | undefined;
+  readonly expectedIps: readonly Ip[];
+}
+
+const isInterfaceName = (name: string): boolean => /^[A-Za-z0-9_.-]{1,15}$/.test(name);
+
+export function endpointOf({ metadata, spec }: Resource<string, WorkloadEndpointSpec>): Endpoint {
+  const nets = netsOf(spec.ipNetworks);
+  const name = spec.interfaceName ?? '';
+  return {
+    node: spec.node,
+    interfaceName: isInterfaceName(name) ? name : undefined,
+    hasIpv6: nets.some((net) => cidrFamily(net) === 6),
+    sources: netsOf(spec.allowSpoofedSourcePrefixes),
+    labels: stringLabels(metadata.labels),
+    profiles: spec.profiles ?? [],
+    members: nets.flatMap(netMembers),
+    ports: portsOf(nets, spec.ports),
+  };
+}
+
+/** Undefined: its interface name cannot be one. */
+export function hostEndpointOf({
+  metadata,
+  spec,
+}: Resource<string, HostEndpointSpec>): HostEndpoint | undefined {
+  const interfaceName = spec.interfaceName || undefined;
+  if (interfaceName && interfaceName !== '*' && !isInterfaceName(interfaceName)) return undefined;
+  const expectedIps = (spec.expectedIPs ?? []).flatMap((text) => parseIp(text) ?? []);
+  return {
+    name: metadata.name,
+    node: spec.node,
+    interfaceName,
+    expectedIps,
+    labels: stringLabels(metadata.labels),
+    profiles: spec.profiles ?? [],
+    members: expectedIps,
+    ports: portsOf(expectedIps.map(hostCidr), spec.ports),
+  };
+}
+
+function portsOf(
+  nets: readonly Cidr[],
+  ports: readonly WorkloadEndpointPort[] | undefined,
+): readonly ItemPort[] {
+  return (ports ?? []).flatMap((port) => {
+    const protocol = portProtocol(port);
+    const members = nets.map((net) => portMember(networkOf(net), protocol ?? '', port.port));
+    return protocol ? [{ name: port.name ?? '', protocol, members }] : [];
+  });
+}
+
+export const networkSetOf = (
+  { metadata, spec }: Resource<string, NetworkSetSpec>,
+  namespace: string | undefined,
+): Item => ({
+  labels: {
+    ...stringLabels(metadata.labels),
+    ...(namespace === undefined ? {} : { [NAMESPACE_LABEL]: namespace }),
+  },
+  profiles: namespace === undefined ? [] : [`kns.${namespace}`],
+  members: netsOf(spec.nets).flatMap(netMembers),
+  ports: [],
+});
