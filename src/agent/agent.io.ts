@@ -28,6 +28,7 @@ import { failpointOf } from './failpoint.io.ts';
 import { watchInvariants } from './invariants.io.ts';
 import { measureAgent } from './metrics.io.ts';
 import { followLocalPods } from './pods.io.ts';
+import { HostAddresses } from './policy-engine/host-addresses.io.ts';
 import { openPolicyEngine, type PolicyEngine } from './policy-engine.io.ts';
 import { type Readiness, readinessOf } from './readiness.ts';
 import { Recovery, recover } from './recovery.io.ts';
@@ -219,17 +220,23 @@ function followDatastore(
     if (problem && problem !== progress.problem) log.error(problem);
     progress.problem = problem;
   };
+  const tell = policy.setHostAddresses.bind(policy);
+  const addresses = new HostAddresses(parts.kernel, tell, log, signal);
+  // Before the first rules are written: a restart must not open what is closed.
+  addresses.read();
   store.watch(
     RESOURCES,
     {
       snapshot({ items }) {
         view.snapshot(items);
         policy.snapshot(items);
+        if (policy.needsHostAddresses) addresses.follow();
         checkEncapsulation();
       },
       changes(changes) {
         view.changes(changes);
         policy.changes(changes);
+        if (policy.needsHostAddresses) addresses.follow();
         checkEncapsulation();
       },
       connection: ({ up, error }) => {

@@ -7,6 +7,7 @@ import { OpError } from '../base/op-error.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { Family, Ip } from '../net/ip.ts';
+import type { InterfaceAddresses } from '../policy/active/host-endpoints.ts';
 import { PolicyCalculator } from '../policy/calculate.ts';
 import { PolicyFeed } from '../policy/feed.ts';
 import type { PolicySettings } from '../policy/render/static-chains.ts';
@@ -24,6 +25,10 @@ export interface PolicyEngine {
    */
   putEndpoint(key: string, value: string, revision?: bigint, milliseconds?: number): Promise<void>;
   removeEndpoint(key: string): void;
+  /** Whether `setHostAddresses` matters now. */
+  readonly needsHostAddresses: boolean;
+  /** The host's interfaces have these addresses. */
+  setHostAddresses(addresses: InterfaceAddresses): void;
   /** Resolves once everything has been written for the first time. */
   inSync(): Promise<void>;
   state(): PolicyState;
@@ -131,6 +136,14 @@ class Engine implements PolicyEngine {
     this.ipv4.endpointGone();
     if (hadIpv6) this.ipv6?.endpointGone();
     this.wake();
+  }
+
+  get needsHostAddresses(): boolean {
+    return this.calculator.needsHostAddresses;
+  }
+
+  setHostAddresses(addresses: InterfaceAddresses): void {
+    if (this.calculator.setHostAddresses(addresses)) this.wake();
   }
 
   private wake(): void {

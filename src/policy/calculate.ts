@@ -126,6 +126,11 @@ export class PolicyCalculator {
     return this.local.ipv6Count > 0 || this.hosts.size > 0;
   }
 
+  /** Whether `setHostAddresses` matters. */
+  get needsHostAddresses(): boolean {
+    return this.hosts.needsAddresses;
+  }
+
   /** The host's interfaces have these addresses now; false when that changes nothing here. */
   setHostAddresses(addresses: InterfaceAddresses): boolean {
     if (!this.hosts.setAddresses(addresses)) return false;

@@ -50,6 +50,11 @@ export class HostEndpoints {
     return this.applied.size;
   }
 
+  /** Some host endpoint is found by its address. */
+  get needsAddresses(): boolean {
+    return this.applied.active().some(({ interfaceName }) => interfaceName === undefined);
+  }
+
   put(key: string, host: HostEndpoint): boolean {
     return this.applied.put(key, host);
   }
@@ -73,7 +78,7 @@ export class HostEndpoints {
   /** Whether that may change which interfaces are guarded. */
   setAddresses(addresses: InterfaceAddresses): boolean {
     this.addresses = addresses;
-    return this.applied.active().some(({ interfaceName }) => interfaceName === undefined);
+    return this.needsAddresses;
   }
 
   /**
