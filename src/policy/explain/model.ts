@@ -1,0 +1,92 @@
+// The datastore as evaluation sees it: everything that policy speaks of, and who has which address.
+import { matches } from '../../model/selector/match.ts';
+import { contains, parseCidr } from '../../net/cidr.ts';
+import type { Ip } from '../../net/ip.ts';
+import type { Endpoint } from '../read/endpoints.ts';
+import { labelsOf } from '../read/labels.ts';
+import type { SetDefinition } from '../read/parsed-rule.ts';
+import type { Policy } from '../read/resources.ts';
+import type { Item } from '../set-index.ts';
+import { World } from '../world.ts';
+
+/** Who makes a set hold an address: the key of an endpoint or network set, and the member. */
+export interface Membership {
+  readonly key: string;
+  readonly member: string;
+}
+
+export class PolicyModel {
+  readonly world = new World();
+  private readonly items = new Map<string, Item>();
+
+  /** Takes in a stored value, as `PolicyCalculator.put` does. */
+  put(key: string, text: string): void {
+    const change = this.world.put(key, text);
+    this.items.delete(key);
+    if (change && 'now' in change && change.kind !== 'policy' && change.now)
+      this.items.set(key, change.now);
+  }
+
+  remove(key: string): void {
+    this.world.remove(key);
+    this.items.delete(key);
+  }
+
+  /** Workload endpoints by key. */
+  get endpoints(): ReadonlyMap<string, Endpoint> {
+    return this.world.endpoints;
+  }
+
+  /** The policies that apply to an endpoint, in order. */
+  policiesOf(endpoint: Item, takes: (policy: Policy) => boolean): readonly Policy[] {
+    const labels = this.labelsOf(endpoint);
+    const applying = [...this.world.policies.values()].filter(
+      (policy) => takes(policy) && matches(policy.selector, labels),
+    );
+    return this.world.inOrder(applying);
+  }
+
+  /**
+   * By whom the set holds the address; of a named port's set, address, protocol and port. Undefined:
+   * it does not.
+   */
+  memberOf(
+    { selector, port }: SetDefinition,
+    address: Ip,
+    packetPort: { readonly protocol: string; readonly port: number } | undefined,
+  ): Membership | undefined {
+    for (const [key, item] of this.items) {
+      const member = port
+        ? packetPort && portMemberOf(item, port, address, packetPort)
+        : item.members.find((net) => holds(net, address));
+      if (member !== undefined && matches(selector, this.labelsOf(item))) return { key, member };
+    }
+    return undefined;
+  }
+
+  private labelsOf({ labels, profiles }: Item): ReturnType<typeof labelsOf> {
+    return labelsOf(
+      labels,
+      profiles.map((name) => this.world.profiles.get(name)?.labels),
+    );
+  }
+}
+
+function portMemberOf(
+  item: Item,
+  wanted: NonNullable<SetDefinition['port']>,
+  address: Ip,
+  { protocol, port }: { readonly protocol: string; readonly port: number },
+): string | undefined {
+  const member = `${address},${protocol}:${port}`;
+  const named = item.ports.filter(
+    (one) => one.protocol === wanted.protocol && one.name === wanted.name,
+  );
+  return named.some(({ members }) => members.includes(member)) ? member : undefined;
+}
+
+function holds(member: string, address: Ip): boolean {
+  if (!member.includes('/')) return member === address;
+  const net = parseCidr(member);
+  return net !== undefined && contains(net, address);
+}
