@@ -8,6 +8,7 @@ import { HANDLE_PREFIX, ROOT } from '../model/keys.ts';
 import { addPool, allocatorCases, audited, open, request, scenarioOn } from './allocator.cases.ts';
 import type { Allocator } from './allocator.io.ts';
 import { blockLifeCases } from './block-life.cases.ts';
+import { keptAddressCases } from './kept-address.cases.ts';
 import { poolChoiceCases } from './pool-choice.cases.ts';
 
 const PODS = 300;
@@ -46,6 +47,7 @@ describe('allocator on etcd', () => {
   allocatorCases(scenario);
   poolChoiceCases(scenario);
   blockLifeCases(scenario);
+  keptAddressCases(scenario);
 
   test('how fast: one after the other, and all at once', async (context) => {
     const store = await fresh();

@@ -6,12 +6,14 @@ import { printIpam } from '../model/ipam.ts';
 import { HANDLE_PREFIX, handleKey, IPAM, IPAM_CONFIG_KEY } from '../model/keys.ts';
 import { addPool, allocatorCases, audited, open, request, scenarioOn } from './allocator.cases.ts';
 import { blockLifeCases } from './block-life.cases.ts';
+import { keptAddressCases } from './kept-address.cases.ts';
 import { poolChoiceCases } from './pool-choice.cases.ts';
 
 const scenario = scenarioOn('memory', async () => memoryStore());
 allocatorCases(scenario);
 poolChoiceCases(scenario);
 blockLifeCases(scenario);
+keptAddressCases(scenario);
 
 test('a common ADD is one transaction; waiting ones share the next', async () => {
   const store = memoryStore();

@@ -1,7 +1,7 @@
 // A batch of requests as one transaction, pure: working copies of the touched blocks and handles,
 // the compares that guard them and the writes that store them.
 import { defined } from '../base/assert.ts';
-import type { Compare, Write } from '../datastore/store.ts';
+import type { Compare, KeyValue, Write } from '../datastore/store.ts';
 import { type IpamBlock, type IpamHandle, printIpam } from '../model/ipam.ts';
 import { cooldownSeconds } from '../model/ipam-config.ts';
 import { blockKey, handleKey } from '../model/keys.ts';
@@ -60,6 +60,8 @@ export class Batch {
   private readonly handles = new Map<string, Copy<IpamHandle | undefined>>();
   /** Blocks that a handle names and that must not exist. */
   private readonly absent = new Set<Cidr>();
+  /** Endpoints of other nodes that go: key -> the revision they were read at. */
+  private readonly gone = new Map<string, bigint>();
   private readonly others: { readonly member: number; readonly alongside: AlongsideWrites }[] = [];
   private readonly written = new Set<string>();
 
@@ -74,6 +76,7 @@ export class Batch {
     for (const [cidr, block] of this.blocks) copy.blocks.set(cidr, block);
     for (const [id, handle] of this.handles) copy.handles.set(id, handle);
     for (const cidr of this.absent) copy.absent.add(cidr);
+    for (const [key, revision] of this.gone) copy.gone.set(key, revision);
     copy.others.push(...this.others);
     for (const key of this.written) copy.written.add(key);
     return copy;
@@ -142,6 +145,11 @@ export class Batch {
     }
   }
 
+  /** Deletes what was read, if it is still as it was. */
+  drop(items: readonly KeyValue[]): void {
+    for (const { key, revision } of items) this.gone.set(key, revision);
+  }
+
   /** Frees what the handle has, or `only` some of it; undefined: one of these is in a new life. */
   release({ handleId, only }: ReleaseRequest): readonly Ip[] | undefined {
     this.hold(handleId);
@@ -207,6 +215,7 @@ export class Batch {
       ...[...this.blocks].map(([cidr, { revision }]) => own(blockKey(cidr), revision)),
       ...[...this.absent].map((cidr) => own(blockKey(cidr), 0n)),
       ...[...this.handles].map(([id, { revision }]) => own(handleKey(id), revision)),
+      ...[...this.gone].map(([key, revision]) => own(key, revision)),
       ...others,
     ];
   }
@@ -227,6 +236,12 @@ export class Batch {
       if (!changed) return [];
       return [value ? put(handleKey(id), value) : { kind: 'delete', key: handleKey(id) }];
     });
-    return [...blocks, ...handles, ...this.others.flatMap(({ alongside }) => alongside.writes)];
+    const gone = [...this.gone.keys()].map((key): Write => ({ kind: 'delete', key }));
+    return [
+      ...blocks,
+      ...handles,
+      ...gone,
+      ...this.others.flatMap(({ alongside }) => alongside.writes),
+    ];
   }
 }

@@ -5,6 +5,7 @@ import type { Batch } from './batch.ts';
 import { ownerOf } from './block.ts';
 import { type ClaimContext, claimBlock } from './claim/claim.io.ts';
 import type { IpamView } from './ipam-view.ts';
+import { formerEndpoints } from './kept/former-endpoint.io.ts';
 import { pickAny, pickRequested } from './pick.ts';
 import type { AssignOutcome, AssignRequest, ReleaseOutcome, ReleaseRequest } from './request.ts';
 import type { Upkeep } from './upkeep.io.ts';
@@ -53,7 +54,8 @@ export async function placeAssign(
   const ips: Ip[] = [...present]; // a repeated ADD keeps what it has
   const foreign = request.keep && foreignBlock(context, request.handleId);
   if (foreign) return { kind: 'refused', message: foreign };
-  if (request.keep) batch.renew(request.handleId, attributesOf(request));
+  const failure = request.keep && (await moveHere(context, batch, request, present));
+  if (failure) return failure;
   for (const family of [4, 6] as const) {
     const count = family === 4 ? request.count4 : request.count6;
     if (count === 0 || present.some((ip) => familyOf(ip) === family)) continue;
@@ -63,6 +65,25 @@ export async function placeAssign(
   }
   if (!batch.addAlongside(index, request.alongside(ips))) return 'later';
   return { kind: 'assigned', ips, revision: 0n };
+}
+
+// The batch holds the block already: who takes the address while the endpoint is looked for makes
+// the transaction fail.
+async function moveHere(
+  { claims: { store, node }, view }: PlaceContext,
+  batch: Batch,
+  request: AssignRequest,
+  ips: readonly Ip[],
+): Promise<Failure | undefined> {
+  const facts = view.factsOf(request.handleId);
+  batch.renew(request.handleId, attributesOf(request));
+  try {
+    batch.drop(await formerEndpoints(store, node, { facts, ips }));
+    return undefined;
+  } catch (cause) {
+    const error = cause instanceof OpError ? cause : new OpError('ipam former endpoint', cause);
+    return { kind: 'unavailable', error };
+  }
 }
 
 const attributesOf = ({ attributes, keep }: AssignRequest): Readonly<Record<string, string>> =>

@@ -33,8 +33,8 @@ export interface AssignRequest {
    * handle, leaves it. Whoever asks next for the handle gets the same address, on any node: in the
    * same transaction the stored attributes become the asker's (`keep: "true"` is added). On a node
    * that does not own the block it is a borrowed address; with strict affinity that is refused.
-   * `alongside` should delete the endpoint of the former node if that is still there. A release of
-   * the handle itself gives the address up.
+   * The endpoint that a former node (attributes `node`, `namespace`, `pod`) stored for the address is
+   * deleted in that transaction too. A release of the handle itself gives the address up.
    */
   readonly keep?: boolean;
   /** Called again on every retry. */

@@ -77,7 +77,6 @@ export class Cluster {
     this.nodes = plan.nodes.map((name) => new SimulatedNode(this.network, name));
     this.keepers = Array.from({ length: KEEPERS }, (_, i) => ({
       handle: `k8s-pod-network.default-web-${i}`,
-      endpoints: new Set<string>(),
       node: undefined,
       busy: false,
     }));

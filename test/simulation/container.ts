@@ -9,10 +9,9 @@ import type { Micros } from './scheduler.ts';
 
 const NETWORK = 'k8s-pod-network';
 
-/** An owner whose address outlives its pods, and where its endpoints were. */
+/** An owner whose address outlives its pods. */
 export interface Keeper {
   readonly handle: string;
-  readonly endpoints: Set<string>;
   node: SimulatedNode | undefined;
   busy: boolean;
 }
@@ -36,6 +35,8 @@ export interface Life {
 export class Container {
   readonly id: string;
   readonly node: SimulatedNode;
+  /** Its name: that of other containers too, before and after. */
+  readonly pod: string;
   readonly endpointKey: string;
   readonly keeper: Keeper | undefined;
   readonly requested: Ip | undefined;
@@ -47,6 +48,7 @@ export class Container {
   constructor(id: string, node: SimulatedNode, pod: string, wishes: Wishes = {}) {
     this.id = id;
     this.node = node;
+    this.pod = pod;
     const parts = { node: node.name, orchestrator: 'k8s', workload: pod, endpoint: 'eth0' };
     this.endpointKey = namespacedKey('workloadendpoints', 'default', workloadEndpointName(parts));
     this.keeper = wishes.keeper;
@@ -64,10 +66,10 @@ export class Container {
   }
 }
 
-export const attributesOf = ({ id, node }: Container, process: Process, since: Micros) => ({
+export const attributesOf = ({ pod, node }: Container, process: Process, since: Micros) => ({
   node: node.name,
   namespace: 'default',
-  pod: id,
+  pod,
   timestamp: `${since} ${process.connection.name}`,
 });
 

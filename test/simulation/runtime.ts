@@ -110,21 +110,12 @@ export class Runtime {
     const { container, process } = call;
     const { families } = this.context;
     const { keeper, endpointKey, requested, pool } = container;
-    const others = [...(keeper?.endpoints ?? [])].filter((key) => key !== endpointKey);
-    keeper?.endpoints.add(endpointKey);
     let json = '';
     const alongside = (ips: readonly Ip[]): AlongsideWrites => {
       json = endpointOf(container, ips);
-      const stale = others.filter((key) => process.endpoints.has(key));
       return {
-        compares: [endpointKey, ...others].map((key) => ({
-          key,
-          revision: process.revisionOf(key),
-        })),
-        writes: [
-          { kind: 'put', key: endpointKey, value: json },
-          ...stale.map((key) => ({ kind: 'delete', key }) as const),
-        ],
+        compares: [{ key: endpointKey, revision: process.revisionOf(endpointKey) }],
+        writes: [{ kind: 'put', key: endpointKey, value: json }],
       };
     };
     for (let attempt = 1; ; attempt++) {
@@ -142,11 +133,10 @@ export class Runtime {
         if (outcome.revision > 0n)
           process.learn(endpointKey, { value: json, revision: outcome.revision });
         else process.endpoints.delete(endpointKey);
-        for (const key of others) process.endpoints.delete(key);
         if (keeper) keeper.node = container.node;
       }
       if (outcome.kind !== 'conflict' || attempt === CONFLICTS_MAX) return outcome;
-      const lost = await refreshed(process, [endpointKey, ...others]);
+      const lost = await refreshed(process, [endpointKey]);
       if (lost) return lost;
     }
   }

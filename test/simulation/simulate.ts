@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { withoutAmbient } from './ambient.ts';
 import { Cluster } from './cluster.ts';
-import { Container, type Phase } from './container.ts';
+import { Container, type Keeper, type Phase } from './container.ts';
 import { halfDone } from './foreign.ts';
 import { comeToRest } from './rest.ts';
 
@@ -162,16 +162,22 @@ function newContainer(cluster: Cluster, kind = 'add'): Container | undefined {
   const id = `c${containers.length}`;
   const requested = kind === 'requested' ? cluster.anyAddress() : undefined;
   const keeper = kind === 'keep' ? random.of(cluster.keepers) : undefined;
-  if (keeper) {
-    // A StatefulSet makes a pod anew only when the former one is gone.
-    const former = containers.some((c) => c.keeper === keeper && c.phase !== 'gone');
-    if (former || keeper.busy) return undefined;
-  }
+  if (keeper && (keeper.busy || !isSuperseded(cluster, keeper))) return undefined;
   const pool = kind === 'pool' ? random.of(cluster.plan.pools) : undefined;
   const pod = keeper ? keeper.handle.split('default-')[1]! : random.chance(0.2) ? 'again' : id;
   const container = new Container(id, node, pod, { keeper, requested, pool });
   containers.push(container);
   return container;
+}
+
+// A StatefulSet makes a pod anew only when the former one is gone, or somebody took it away by force:
+// then its node, which may not be reached, has it still.
+function isSuperseded({ random, containers }: Cluster, keeper: Keeper): boolean {
+  const former = containers.filter((c) => c.keeper === keeper && c.phase !== 'gone');
+  const forced = former.every((c) => isIn(c, ['running', 'failed', 'doomed']));
+  if (former.length > 0 && !(forced && random.chance(0.5))) return false;
+  doom(former);
+  return true;
 }
 
 // Somebody who saw a kept address in an earlier life asks for its release now: nothing may happen.
