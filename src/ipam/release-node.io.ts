@@ -4,14 +4,23 @@ import type { Clock } from '../base/clock.ts';
 import { OpError } from '../base/op-error.ts';
 import type { KeyValue, Store, Write } from '../datastore/store.ts';
 import { parseBlock } from '../model/ipam.ts';
-import { affinityPrefix, blockKey, parseKey, resourcePrefix } from '../model/keys.ts';
+import {
+  affinityKey,
+  affinityPrefix,
+  blockKey,
+  IPAM,
+  parseKey,
+  resourcePrefix,
+} from '../model/keys.ts';
 import { parseResource } from '../model/resource.ts';
 import {
   parseWorkloadEndpointName,
   type WorkloadEndpointSpec,
 } from '../model/workload-endpoint.ts';
+import type { Cidr } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import { type AlongsideWrites, openAllocator } from './allocator.io.ts';
+import { ownerOf } from './block.ts';
 import { ownerlessBlock } from './claim/give-back.ts';
 
 /** Throws OpError when the store fails or a race is lost; calling again goes on where it stopped. */
@@ -75,26 +84,38 @@ async function endpointsOf(store: Store, node: string): Promise<readonly Endpoin
 
 async function releaseBlocks(store: Store, node: string): Promise<number> {
   const { items } = await store.list(affinityPrefix(node));
-  for (const affinity of items) await releaseBlock(store, affinity);
-  return items.length;
+  for (const affinity of items) {
+    const key = parseKey(affinity.key);
+    if (key?.kind === 'affinity') await releaseBlock(store, node, key.cidr, affinity);
+  }
+  // Claims of other writers that were cut short, or came after their affinity was gone.
+  const left = (await store.list(`${IPAM}assignment/`)).items.flatMap(({ value }) => {
+    const block = parseBlock(value);
+    return block.ok && block.value.affinity === ownerOf(node) ? [block.value.cidr] : [];
+  });
+  for (const cidr of left) await releaseBlock(store, node, cidr);
+  return items.length + left.length;
 }
 
 // An empty block goes with its affinity; one with foreign (borrowed) addresses loses its owner.
-async function releaseBlock(store: Store, affinity: KeyValue): Promise<void> {
-  const key = parseKey(affinity.key);
-  if (key?.kind !== 'affinity') return;
-  const path = blockKey(key.cidr);
+async function releaseBlock(
+  store: Store,
+  node: string,
+  cidr: Cidr,
+  affinity?: KeyValue,
+): Promise<void> {
+  const path = blockKey(cidr);
   const stored = await store.get(path);
   const block = stored && parseBlock(stored.value);
   const writes: Write[] = [
-    { kind: 'delete', key: affinity.key },
-    ...(block?.ok ? ownerlessBlock(path, block.value, key.node) : []),
+    ...(affinity ? [{ kind: 'delete', key: affinity.key } as const] : []),
+    ...(block?.ok ? ownerlessBlock(path, block.value, node) : []),
   ];
   const compares = [
-    { key: affinity.key, revision: affinity.revision },
+    { key: affinityKey(node, cidr), revision: affinity?.revision ?? 0n },
     { key: path, revision: stored?.revision ?? 0n },
   ];
   const result = await store.transaction(compares, writes);
   if (result.kind === 'conflict')
-    throw new OpError(`release block ${key.cidr}`, 'it changed meanwhile');
+    throw new OpError(`release block ${cidr}`, 'it changed meanwhile');
 }
