@@ -167,8 +167,7 @@ async function inputsOf({ programs, tools, config }: Image): Promise<string> {
   }
   for (const program of programs) {
     const folder = join(CACHE, 'bundles');
-    await bundle(program, folder);
-    hash.update(readFileSync(join(folder, `${program}.mjs`)));
+    for (const path of await bundle(program, folder)) hash.update(readFileSync(path));
   }
   return hash.digest('hex');
 }

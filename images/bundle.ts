@@ -10,17 +10,35 @@ const ROOT = join(import.meta.dirname, '..');
 const REQUIRE =
   "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
+/** Threads of a program, each a file beside it. */
+const THREADS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  speaker: { 'speaker-bfd': 'src/speaker/bfd/thread.io.ts' },
+};
+
 /**
- * One file per program, and one for what it loads on demand only (the Kubernetes client, which is
- * large and needed for a kubeconfig alone). koffi stays outside, it carries a native library.
+ * One file per program and thread, and one for what it loads on demand only (the Kubernetes client, which is
+ * large and needed for a kubeconfig alone). koffi stays outside, it carries a native library. Answers the
+ * programs' and threads' files.
  */
-export async function bundle(program: string, folder: string): Promise<void> {
+export async function bundle(program: string, folder: string): Promise<readonly string[]> {
+  await buildOne(join('src', program, 'main.ts'), program, folder, true);
+  const threads = Object.entries(THREADS[program] ?? {});
+  for (const [thread, path] of threads) await buildOne(path, thread, folder, false);
+  return [program, ...threads.map(([thread]) => thread)].map((name) => join(folder, `${name}.mjs`));
+}
+
+async function buildOne(
+  path: string,
+  name: string,
+  folder: string,
+  splitting: boolean,
+): Promise<void> {
   await build({
-    entryPoints: [{ in: join(ROOT, 'src', program, 'main.ts'), out: program }],
+    entryPoints: [{ in: join(ROOT, path), out: name }],
     outdir: folder,
     outExtension: { '.js': '.mjs' },
-    chunkNames: `on-demand/${program}-[hash]`,
-    splitting: true,
+    chunkNames: `on-demand/${name}-[hash]`,
+    splitting,
     bundle: true,
     platform: 'node',
     format: 'esm',

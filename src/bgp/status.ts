@@ -28,9 +28,22 @@ export interface PeerReport {
   readonly lastError?: string;
   /** Times that an established session ended since the start. */
   readonly flaps: number;
+  /** Absent: BFD does not watch this peer. */
+  readonly bfd?: BfdStatus;
   /** Prefixes held from the peer and told to it. */
   readonly prefixesIn: number;
   readonly prefixesOut: number;
+}
+
+/** The BFD session of a peer (RFC 5880). */
+export interface BfdStatus {
+  readonly state: 'adminDown' | 'down' | 'init' | 'up';
+  /** When the state was entered, RFC 3339. */
+  readonly since: string;
+  /** Why it left Up last, or why it cannot run. */
+  readonly cause?: string;
+  /** Losses since the start. */
+  readonly failures: number;
 }
 
 export interface SpeakerReport {

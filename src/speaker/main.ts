@@ -64,7 +64,7 @@ async function main(): Promise<void> {
   const hurry = new AbortController();
   process.once('SIGTERM', () => hurry.abort());
   await pause(settings.drainSeconds * 1000, hurry.signal);
-  speaker.close();
+  await speaker.close();
   health.close();
   metrics?.close();
   store.close();

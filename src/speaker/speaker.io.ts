@@ -3,7 +3,7 @@
 // nothing to anybody and leaves the kernel's routes where they are.
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
-import type { DesiredPeer } from '../bgp/peers.ts';
+import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
 import type { RouteReport, SpeakerReport } from '../bgp/status.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
 import type { Store } from '../datastore/store.ts';
@@ -12,6 +12,8 @@ import type { KubernetesApi } from '../kubernetes/api.ts';
 import { communitiesOf } from '../model/bgp-configuration.ts';
 import type { Cidr } from '../net/cidr.ts';
 import { type Ip, ip } from '../net/ip.ts';
+import { BfdPeers } from './bfd/bfd.io.ts';
+import { bfdPeersOf } from './bfd/wanted.ts';
 import { Exchange } from './exchange.io.ts';
 import { Listeners } from './listeners.io.ts';
 import { readinessOf, type SpeakerHealth } from './operation/readiness.ts';
@@ -64,6 +66,7 @@ export class Speaker {
   private readonly routing: Routing;
   private readonly peerings: Peerings;
   private readonly listeners: Listeners;
+  private readonly bfd: BfdPeers;
   private readonly finishedTelling = new Set<Ip>();
   private readonly startedAt: number;
   private sweepTimer: NodeJS.Timeout | undefined;
@@ -89,6 +92,8 @@ export class Speaker {
       ended: (key) => this.exchange.removePeer(key),
     });
     this.listeners = new Listeners(log, (socket, peer) => this.peerings.accept(socket, peer));
+    this.bfd = new BfdPeers({ clock, log });
+    this.bfd.onDown((key) => this.peerings.at(key)?.peering.bfdDown());
     this.routing = new Routing({ kernel, clock, log, demand });
     this.draining = new Draining({
       kubernetes: parts.kubernetes,
@@ -109,7 +114,9 @@ export class Speaker {
 
   get report(): SpeakerReport {
     const { exchange, peers, routing } = this;
-    const report = peers.map((status) => peerReport(status, exchange.table));
+    const report = peers.map((status) =>
+      peerReport(status, exchange.table, this.bfd.stateOf(endpointOf(status.peer))),
+    );
     const { problems } = this.demand;
     return { node: this.parts.node, peers: report, routeProblems: routing.problems, problems };
   }
@@ -135,8 +142,8 @@ export class Speaker {
     this.draining.begin();
   }
 
-  /** The sessions end without a word; the kernel's routes stay. */
-  close(): void {
+  /** The sessions end without a word; the kernel's routes stay. BFD says that it is no failure. */
+  async close(): Promise<void> {
     this.resources.close();
     this.draining.close();
     clearTimeout(this.sweepTimer);
@@ -144,6 +151,7 @@ export class Speaker {
     this.routing.close();
     this.listeners.close();
     this.peerings.stopAll();
+    await this.bfd.close();
   }
 
   private get demand(): Demand {
@@ -181,6 +189,7 @@ export class Speaker {
     this.listeners.reconcile(addresses, port ?? demand.listenPort, demand.peers);
     const wanted = port ? demand.peers.map((peer) => ({ ...peer, port })) : demand.peers;
     this.peerings.reconcile(wanted, this.identity.routerId);
+    this.bfd.set(bfdPeersOf(wanted, this.identity.addresses));
   }
 
   private listenerOf(running: RunningPeer): PeeringListener {

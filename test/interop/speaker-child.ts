@@ -28,6 +28,8 @@ export interface FromSpeaker {
     readonly state: string;
     readonly since: string;
     readonly lastError: string;
+    /** Empty: BFD does not watch it. */
+    readonly bfd: string;
   }[];
 }
 
@@ -71,19 +73,19 @@ process.on('message', (message: ToSpeaker) => {
 
 function state(): FromSpeaker {
   const { ready, problems } = speaker.health;
-  const { routeProblems, problems: refused } = speaker.report;
+  const { routeProblems, problems: refused, peers: reports } = speaker.report;
   const peers = speaker.peers.map(({ peer, state, since, lastError }) => ({
     name: peer.name,
     address: peer.address,
     state,
     since: since.toISOString(),
     lastError: lastError ?? '',
+    bfd: reports.find(({ name }) => name === peer.name)?.bfd?.state ?? '',
   }));
   return { ready, problems, routeProblems, refused, peers };
 }
 
 process.once('disconnect', () => process.exit(0));
 process.once('SIGTERM', () => {
-  speaker.close();
-  process.exit(0);
+  void speaker.close().then(() => process.exit(0));
 });

@@ -85,8 +85,14 @@ export class TwoHosts {
   }
 
   /** Writes a resource of the cluster. */
-  putResource(plural: ClusterPlural, kind: string, name: string, spec: object): void {
-    this.put(resourceKey(plural, name), object(kind, name, spec));
+  putResource(
+    plural: ClusterPlural,
+    kind: string,
+    name: string,
+    spec: object,
+    annotations?: Readonly<Record<string, string>>,
+  ): void {
+    this.put(resourceKey(plural, name), object(kind, name, spec, annotations));
   }
 
   removeResource(plural: ClusterPlural, name: string): void {
@@ -202,8 +208,15 @@ export class TwoHosts {
   }
 }
 
-const object = (kind: string, name: string, spec: object): string =>
-  JSON.stringify({ kind, apiVersion: 'projectcalico.org/v3', metadata: { name }, spec });
+const object = (
+  kind: string,
+  name: string,
+  spec: object,
+  annotations?: Readonly<Record<string, string>>,
+): string => {
+  const metadata = { name, ...(annotations ? { annotations } : {}) };
+  return JSON.stringify({ kind, apiVersion: 'projectcalico.org/v3', metadata, spec });
+};
 const nodeObject = (name: string, bgp: object): [string, string] => [
   resourceKey('nodes', name),
   object('Node', name, { bgp }),

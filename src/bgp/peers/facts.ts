@@ -56,7 +56,7 @@ export function passwordOf(
 export function wished(wishes: SessionWishes, multihop: boolean) {
   const { bfd, holdTimeSeconds, maxPrefixes } = wishes;
   return {
-    bfd: bfd === undefined || bfd === 'off' ? undefined : ({ ...bfd, multihop } as DesiredBfd),
+    bfd: bfd === undefined || bfd === 'off' ? undefined : ({ multihop, ...bfd } as DesiredBfd),
     holdTimeSeconds,
     maxPrefixes,
     explicitPolicy: wishes.explicitPolicy ?? false,

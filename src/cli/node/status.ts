@@ -46,8 +46,9 @@ export function bgpPeers(report: SpeakerReport): Output {
     String(peer.prefixesIn),
     String(peer.prefixesOut),
     String(peer.flaps),
+    bfdOf(peer),
   ]);
-  const headings = ['NAME', 'ADDRESS', 'NODE', 'ASN', 'STATE', 'IN', 'OUT', 'FLAPS'];
+  const headings = ['NAME', 'ADDRESS', 'NODE', 'ASN', 'STATE', 'IN', 'OUT', 'FLAPS', 'BFD'];
   return {
     data: report.peers,
     lines: [
@@ -55,6 +56,13 @@ export function bgpPeers(report: SpeakerReport): Output {
       ...report.routeProblems.map((problem) => `route missing: ${problem}`),
     ],
   };
+}
+
+// `Up`, or what it is instead and why.
+function bfdOf({ bfd }: PeerReport): string {
+  if (!bfd) return '';
+  const word = { adminDown: 'AdminDown', down: 'Down', init: 'Init', up: 'Up' }[bfd.state];
+  return bfd.cause && bfd.state !== 'up' ? `${word} ${bfd.cause}` : word;
 }
 
 const BGP_PORT = 179;

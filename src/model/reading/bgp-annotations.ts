@@ -1,7 +1,8 @@
 // What Calico's resources have no field for stands in annotations, which its own tools keep: on a
 // BGPPeer for its sessions, on BGPConfiguration `default` for all sessions that say nothing.
 //
-//   calico-kit.io/bfd              on, off, or transmit=100ms,receive=100ms,multiplier=3
+//   calico-kit.io/bfd              on, off, or transmit=100ms,receive=100ms,multiplier=3,multihop=true
+//                                  (absent: RFC 5883 only where a router lies between, by the subnet)
 //   calico-kit.io/hold-time        9s; 0s or at least 3s
 //   calico-kit.io/max-prefixes     100000
 //   calico-kit.io/explicit-policy  true: an external peer without filters exchanges no routes
@@ -22,10 +23,13 @@ export interface BfdTimers {
   readonly transmitMs: number;
   readonly receiveMs: number;
   readonly multiplier: number;
+  /** RFC 5883 instead of RFC 5881; undefined: as the addresses say. */
+  readonly multihop?: boolean;
 }
 
 const PREFIX = 'calico-kit.io/';
 export const DEFAULT_BFD: BfdTimers = { transmitMs: 150, receiveMs: 150, multiplier: 3 };
+const BFD_PARTS = ['transmit', 'receive', 'multiplier', 'multihop'];
 const BFD_MS = { min: 10, max: 60_000 } as const;
 const HOLD_SECONDS = { min: 3, max: 65_535 } as const;
 
@@ -63,18 +67,21 @@ function bfdOf(text: string): BfdTimers | 'off' | undefined {
     const found = /^(\d{1,5})ms$/.exec(parts.get(name) ?? `${otherwise}ms`);
     return found ? Number(found[1]) : Number.NaN;
   };
+  const multihop = BOOLEANS[parts.get('multihop') ?? ''];
   const timers = {
     transmitMs: ms('transmit', DEFAULT_BFD.transmitMs),
     receiveMs: ms('receive', DEFAULT_BFD.receiveMs),
     multiplier: Number(parts.get('multiplier') ?? DEFAULT_BFD.multiplier),
   };
-  const known = [...parts.keys()].every((n) => ['transmit', 'receive', 'multiplier'].includes(n));
+  const known = [...parts.keys()].every((n) => BFD_PARTS.includes(n));
+  const said = !parts.has('multihop') || multihop !== undefined;
   const bounded = [timers.transmitMs, timers.receiveMs].every(
     (n) => n >= BFD_MS.min && n <= BFD_MS.max,
   );
   const { multiplier } = timers;
   const counted = Number.isInteger(multiplier) && multiplier >= 1 && multiplier <= 255;
-  return known && bounded && counted ? timers : undefined;
+  if (!known || !said || !bounded || !counted) return undefined;
+  return multihop === undefined ? timers : { ...timers, multihop };
 }
 
 function holdTimeOf(text: string): number | undefined {

@@ -55,21 +55,34 @@ export function measureSpeaker(registry: Registry, report: Report): void {
         peer.lastError === undefined ? [] : [[{ ...labelsOf(peer), error: peer.lastError }, 1]],
       ),
   );
+  gauge('bfd_peer_up', '1 while the BFD session is Up', PEER_LABELS, () =>
+    report().peers.flatMap((peer) =>
+      peer.bfd ? [[labelsOf(peer), peer.bfd.state === 'up' ? 1 : 0]] : [],
+    ),
+  );
   gauge('bgp_routes_missing', 'Wanted routes that are not in the kernel', [], () => [
     [{}, report().routeProblems.length],
   ]);
-  countFlaps(registry, report);
+  const counter = counterOf(registry, report);
+  counter('bgp_peer_flaps_total', 'Ends of established sessions', ({ flaps }) => flaps);
+  const failures = 'Losses of the peer that BFD has seen';
+  counter('bfd_peer_failures_total', failures, ({ bfd }) => bfd?.failures);
 }
 
-function countFlaps(registry: Registry, report: Report): void {
-  new Counter({
-    name: 'bgp_peer_flaps_total',
-    help: 'Ends of established sessions',
-    labelNames: [...PEER_LABELS],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const peer of report().peers) this.inc(labelsOf(peer), peer.flaps);
-    },
-  });
-}
+const counterOf =
+  (registry: Registry, report: Report) =>
+  (name: string, help: string, read: (peer: PeerReport) => number | undefined): void => {
+    new Counter({
+      name,
+      help,
+      labelNames: [...PEER_LABELS],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const peer of report().peers) {
+          const count = read(peer);
+          if (count !== undefined) this.inc(labelsOf(peer), count);
+        }
+      },
+    });
+  };

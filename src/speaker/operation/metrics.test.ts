@@ -20,6 +20,7 @@ test('each session in figures; a peer that is gone leaves no series', async () =
     since: '2026-01-02T03:04:05.000Z',
     lastError: 'HoldTimerExpired',
     flaps: 2,
+    bfd: { state: 'up', since: '2026-01-02T03:04:05.000Z', failures: 1 },
     prefixesIn: 7,
     prefixesOut: 3,
   };
@@ -28,7 +29,7 @@ test('each session in figures; a peer that is gone leaves no series', async () =
   measureSpeaker(registry, () => report);
   const labels =
     'peer="Mesh_10_0_0_2",address="10.0.0.2",type="node-to-node mesh",asn="64512",family="ipv4"';
-  const lines = (await registry.metrics()).split('\n').filter((line) => /^bgp/.test(line));
+  const lines = (await registry.metrics()).split('\n').filter((line) => /^b[gf][pd]/.test(line));
   assert.deepEqual(lines, [
     `bgp_peer_up{${labels}} 1`,
     `bgp_peer_prefixes_received{${labels}} 7`,
@@ -36,8 +37,10 @@ test('each session in figures; a peer that is gone leaves no series', async () =
     `bgp_peer_state_since_seconds{${labels}} 1767323045`,
     `bgp_peer_state{${labels},state="established"} 1`,
     `bgp_peer_last_error_info{${labels},error="HoldTimerExpired"} 1`,
+    `bfd_peer_up{${labels}} 1`,
     'bgp_routes_missing 1',
     `bgp_peer_flaps_total{${labels}} 2`,
+    `bfd_peer_failures_total{${labels}} 1`,
   ]);
   report = { ...report, peers: [], routeProblems: [], problems: [] };
   const after = (await registry.metrics()).split('\n').filter((line) => /^bgp/.test(line));

@@ -1,7 +1,8 @@
 // One session as /status tells it.
 import { type DesiredPeer, endpointOf } from '../../bgp/peers.ts';
-import type { PeerReport, PeerType } from '../../bgp/status.ts';
+import type { BfdStatus, PeerReport, PeerType } from '../../bgp/status.ts';
 import type { Table } from '../../bgp/table/table.ts';
+import type { BfdReport } from '../bfd/bfd.io.ts';
 import type { PeerStatus } from '../speaker.io.ts';
 
 const TYPES: Readonly<Record<DesiredPeer['kind'], PeerType>> = {
@@ -13,6 +14,7 @@ const TYPES: Readonly<Record<DesiredPeer['kind'], PeerType>> = {
 export function peerReport(
   { peer, state, since, lastError, flaps }: PeerStatus,
   table: Pick<Table, 'countOf' | 'toldTo'>,
+  bfd: BfdReport | undefined,
 ): PeerReport {
   const { name, kind, node, address, port, family, asn, localAsn, passive } = peer;
   return {
@@ -29,7 +31,15 @@ export function peerReport(
     since: since.toISOString(),
     ...(lastError === undefined ? {} : { lastError }),
     flaps,
+    ...(bfd === undefined ? {} : { bfd: bfdStatus(bfd) }),
     prefixesIn: table.countOf(endpointOf(peer)),
     prefixesOut: table.toldTo(endpointOf(peer)),
   };
 }
+
+const bfdStatus = ({ state, since, cause, failures }: BfdReport): BfdStatus => ({
+  state,
+  since: since.toISOString(),
+  ...(cause === undefined ? {} : { cause }),
+  failures,
+});

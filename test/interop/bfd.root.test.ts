@@ -1,0 +1,189 @@
+// BFD beside BGP with BIRD and FRR: a peer that falls silent is lost long before its hold time is over.
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+import { eventually, run } from '../lab/command.ts';
+import { OUR_BLOCK, THEIR_BLOCK, TwoHosts } from './two-hosts.ts';
+
+/** Far longer than any test here waits. */
+const HOLD_SECONDS = 180;
+/** 3 x 150 ms, and room for a machine that is busy. */
+const LOST_MS = 5000;
+
+abstract class BfdHost extends TwoHosts {
+  daemon: ChildProcess | undefined;
+
+  /** All sessions are watched. */
+  watch(more = ''): void {
+    const annotations = { 'calico-kit.io/bfd': `transmit=150ms,receive=150ms,multiplier=3${more}` };
+    this.putResource('bgpconfigurations', 'BGPConfiguration', 'default', {}, annotations);
+  }
+
+  async bfdIs(state: string): Promise<void> {
+    const is = async () => (await this.state()).peers[0]?.bfd === state;
+    await eventually(`BFD is ${state}`, is, 15_000);
+  }
+
+  /** Its BFD session with us is up. */
+  abstract seesUs(): boolean;
+  /** Starts it all. */
+  abstract startDaemons(): void;
+}
+
+class BirdBfd extends BfdHost {
+  private readonly control = `${this.directory}/bird.ctl`;
+  /** BIRD watches a session as it is made: over several hops unless it is `direct`. */
+  protected readonly session: 'direct' | 'multihop' = 'direct';
+
+  startDaemons(): void {
+    const { ours, theirs } = this.options;
+    const config = this.file(
+      'bird.conf',
+      `router id ${theirs};
+protocol device { scan time 1; }
+protocol bfd { interface "eth0" { min rx interval 150 ms; min tx interval 150 ms; multiplier 3; }; }
+protocol static blocks { ipv4; route ${THEIR_BLOCK} blackhole; }
+protocol bgp ours {
+  local ${theirs} as 64512;
+  neighbor ${ours} as 64512;
+  hold time ${HOLD_SECONDS};
+  ${this.session};
+  connect delay time 1; connect retry time 1; error wait time 1, 2;
+  bfd on;
+  ipv4 { import all; export all; next hop self; };
+}
+`,
+    );
+    this.daemon = this.startDaemon(['bird', '-f', '-c', config, '-s', this.control]);
+  }
+
+  birdc(command: string): string {
+    return run(['birdc', '-s', this.control, ...command.split(' ')]);
+  }
+
+  seesUs(): boolean {
+    return /\s+Up\s/.test(this.birdc('show bfd sessions'));
+  }
+}
+
+class BirdMultihopBfd extends BirdBfd {
+  protected override readonly session = 'multihop';
+
+  override watch(): void {
+    super.watch(',multihop=true');
+  }
+}
+
+class FrrBfd extends BfdHost {
+  private readonly runFolder = `${this.directory}/run`;
+
+  startDaemons(): void {
+    const { ours, theirs } = this.options;
+    const config = this.file(
+      'bgpd.conf',
+      `router bgp 64512
+ bgp router-id ${theirs}
+ no bgp network import-check
+ timers bgp 60 ${HOLD_SECONDS}
+ neighbor ${ours} remote-as 64512
+ neighbor ${ours} timers connect 1
+ neighbor ${ours} bfd 3 150 150
+ address-family ipv4 unicast
+  network ${THEIR_BLOCK}
+ exit-address-family
+`,
+    );
+    // The daemons are not root.
+    run(['chmod', '755', this.directory]);
+    run(['install', '-d', '-o', 'frr', '-g', 'frrvty', this.runFolder]);
+    const start = (name: string, ...more: string[]): ChildProcess => {
+      const files = ['-z', `${this.runFolder}/zserv.api`, '-i', `${this.runFolder}/${name}.pid`];
+      const vty = ['--vty_socket', this.runFolder, '-A', '127.0.0.1'];
+      return this.startDaemon([`/usr/lib/frr/${name}`, ...files, ...vty, ...more]);
+    };
+    // zebra only carries words between the two; bgpd tells it of no routes.
+    start('zebra');
+    start('bfdd', '--bfdctl', `${this.runFolder}/bfdd.sock`);
+    this.daemon = start('bgpd', '-n', '-f', config);
+  }
+
+  vtysh(daemon: string, command: string): string {
+    return this.inRight(['vtysh', '--vty_socket', this.runFolder, '-d', daemon, '-c', command]);
+  }
+
+  seesUs(): boolean {
+    return /Status: up/.test(this.vtysh('bfdd', 'show bfd peers'));
+  }
+}
+
+const PEERS = [
+  { name: 'BIRD', make: () => new BirdBfd(addresses(1)) },
+  { name: 'BIRD over several hops', make: () => new BirdMultihopBfd(addresses(4)) },
+  { name: 'FRR', make: () => new FrrBfd(addresses(2)) },
+];
+
+const addresses = (net: number) => ({
+  ours: `10.78.${net}.1`,
+  theirs: `10.78.${net}.2`,
+  holdTimeSeconds: HOLD_SECONDS,
+});
+
+for (const { name, make } of PEERS)
+  describe(`BFD with ${name}`, () => {
+    let hosts: BfdHost;
+    const blackhole = `blackhole ${OUR_BLOCK}`;
+    const routes = (): readonly string[] => [
+      blackhole,
+      `${THEIR_BLOCK} via ${hosts.options.theirs} dev eth0`,
+    ];
+    before(async () => {
+      hosts = make();
+      hosts.startDaemons();
+      hosts.startSpeaker();
+      await hosts.established(30_000);
+    });
+    after(() => hosts?.close());
+
+    test('it comes up beside a session that is there already, which goes on', async () => {
+      await hosts.routesAre(routes());
+      const { since } = (await hosts.state()).peers[0]!;
+      hosts.watch();
+      await hosts.bfdIs('up');
+      await eventually(`${name} sees it too`, () => hosts.seesUs());
+      assert.equal((await hosts.state()).peers[0]!.since, since);
+    });
+
+    test('packets are lost: the BGP session ends and its routes go, and all comes back', async () => {
+      const dropped = performance.now();
+      run(['ip', '-n', hosts.right, 'link', 'set', 'eth0', 'down']);
+      await hosts.routesAre([blackhole], LOST_MS);
+      const took = Math.round(performance.now() - dropped);
+      console.log(`# ${name}: routes gone ${took} ms after the link`);
+      const [peer] = (await hosts.state()).peers;
+      assert.match(peer!.lastError, /BFD/);
+      run(['ip', '-n', hosts.right, 'link', 'set', 'eth0', 'up']);
+      await hosts.established(60_000);
+      await hosts.bfdIs('up');
+      await hosts.routesAre(routes());
+    });
+  });
+
+describe('BFD with BIRD that does not speak it', () => {
+  let hosts: BirdBfd;
+  before(() => {
+    hosts = new (class extends BirdBfd {
+      override file(name: string, text: string): string {
+        return super.file(name, text.replace(/^protocol bfd.*\n/m, '').replace('  bfd on;\n', ''));
+      }
+    })(addresses(3));
+    hosts.watch();
+    hosts.startDaemons();
+    hosts.startSpeaker();
+  });
+  after(() => hosts?.close());
+
+  test('the BGP session comes up without it (RFC 5882 section 4.1)', async () => {
+    await hosts.established(30_000);
+    assert.equal((await hosts.state()).peers[0]!.bfd, 'down');
+  });
+});
