@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status test test-unit test-real test-cluster lint synth charts images bench simulate differential fuzz clean
+.PHONY: help up down status test test-unit test-real test-cluster lint synth charts images bench simulate storm differential fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ bench: node_modules/.installed ## measure against a peer, e.g. make bench BENCH=
 
 simulate: node_modules/.installed ## IPAM of whole clusters in virtual time, with faults (SEEDS= OPS= WORKERS=; SEED=n replays one)
 	@node test/simulation/main.ts
+
+storm: node_modules/.installed ## kill -9 of the agent amid ADDs and DELs on the lab, 200 times (root; ROUNDS= SEED=)
+	@node test/storm/main.ts
 
 differential: node_modules/.installed ## policy: 2,000 random worlds asked of kernel, evaluator and reference (WORLDS= SECONDS= SEED=)
 	@node test/differential/main.ts
