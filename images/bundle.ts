@@ -16,9 +16,9 @@ const THREADS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /**
- * One file per program and thread, and one for what it loads on demand only (the Kubernetes client, which is
- * large and needed for a kubeconfig alone). koffi stays outside, it carries a native library. Answers the
- * programs' and threads' files.
+ * One file per program and thread, and one for what it loads on demand only (the Kubernetes client,
+ * which is large and needed for a kubeconfig alone). koffi stays outside, it carries a native
+ * library. Answers the program's and its threads' files.
  */
 export async function bundle(program: string, folder: string): Promise<readonly string[]> {
   await buildOne(join('src', program, 'main.ts'), program, folder, true);

@@ -259,6 +259,34 @@ test('settings: on an empty datastore all three are made', async () => {
   w.stop();
 });
 
+test("settings: BFD is BGPConfiguration's annotation; other annotations stay, and empty says nothing", async () => {
+  const w = world();
+  const key = resourceKey('bgpconfigurations', 'default');
+  const annotations = { 'calico-kit.io/bfd': 'off', mine: 'stays' };
+  const put = (): void => {
+    const metadata = { name: 'default', annotations };
+    const resource = { kind: 'BGPConfiguration', apiVersion: API_VERSION, metadata, spec: {} };
+    w.store.put(key, printResource(resource));
+  };
+  const written = async (): Promise<unknown> =>
+    JSON.parse((await w.store.get(key))!.value).metadata.annotations;
+  put();
+  const silent = clusterSettings(CHART);
+  assert.ok(silent.ok);
+  settingsController(w, silent.value);
+  w.start();
+  await settled();
+  assert.deepEqual(await written(), annotations);
+  const timers = 'transmit=50ms,receive=50ms';
+  const speaking = clusterSettings({ ...CHART, CALICO_SETTINGS_BFD: timers });
+  assert.ok(speaking.ok);
+  settingsController(w, speaking.value);
+  put();
+  await settled();
+  assert.deepEqual(await written(), { 'calico-kit.io/bfd': timers, mine: 'stays' });
+  w.stop();
+});
+
 test('settings: a cluster with a pool of its own gets no second one, and none is ever deleted', async () => {
   const w = world();
   const settings = clusterSettings(CHART);

@@ -6,6 +6,7 @@ import { DEFAULT_AS_NUMBER } from '../model/bgp-configuration.ts';
 import type { FelixConfigurationSpec } from '../model/felix-configuration.ts';
 import type { EncapsulationMode, IpPoolSpec } from '../model/ip-pool.ts';
 import { resourceKey } from '../model/keys.ts';
+import { BFD_ANNOTATION } from '../model/reading/bgp-annotations.ts';
 import { parseAsn } from '../net/asn.ts';
 import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
 import type { Wanted } from './wanted.ts';
@@ -15,6 +16,8 @@ export interface ClusterSettings {
   /** More than 0: the route reflector controller decides when the mesh may go. */
   readonly reflectorsPerZone?: number;
   readonly asNumber: number;
+  /** Text of BGPConfiguration's annotation; empty leaves it as it is. */
+  readonly bfd?: string;
   /** MTU inside a tunnel in bytes; undefined leaves it to the policy engine. */
   readonly tunnelMtu: number | undefined;
   readonly pool: {
@@ -55,6 +58,7 @@ export function clusterSettings(env: Environment): Result<ClusterSettings> {
       parseAsn,
       'is no AS number (1 to 4294967295)',
     ),
+    bfd: env['CALICO_SETTINGS_BFD'] ?? '',
     tunnelMtu:
       read('CALICO_SETTINGS_MTU', '0', integerIn(0, MTU_MAX), 'is no MTU in bytes') || undefined,
     pool: {
@@ -127,7 +131,10 @@ export function wantedSettings(
     {
       key: SETTINGS_KEYS.bgp,
       kind: 'BGPConfiguration',
-      metadata: { name: 'default' },
+      metadata: {
+        name: 'default',
+        ...(settings.bfd ? { annotations: { [BFD_ANNOTATION]: settings.bfd } } : {}),
+      },
       spec: {
         logSeverityScreen: 'Info',
         ...stored(SETTINGS_KEYS.bgp),

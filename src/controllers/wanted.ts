@@ -115,13 +115,14 @@ export function refreshedEndpoint(stored: WorkloadEndpoint, pod: Pod): WorkloadE
   };
 }
 
-/** A new resource, or the stored one with the wanted spec, labels and annotations. */
+/** A new resource, or the stored one with the wanted spec and labels, and the wanted annotations. */
 export function merged(
   wanted: Wanted,
   stored: Resource<string, object> | undefined,
   fresh: { readonly uid: string; readonly creationTimestamp: string },
 ): Resource<string, object> {
   const { uid, creationTimestamp } = stored?.metadata ?? {};
+  const annotations = { ...stored?.metadata.annotations, ...wanted.metadata.annotations };
   return {
     ...stored,
     kind: wanted.kind,
@@ -129,6 +130,7 @@ export function merged(
     metadata: {
       ...stored?.metadata,
       ...wanted.metadata,
+      ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
       uid: uid ?? fresh.uid,
       creationTimestamp: creationTimestamp ?? fresh.creationTimestamp,
     },

@@ -92,6 +92,7 @@ export const goodValues = optional({
     }),
     bgp: optional({
       asnumber: asNumber,
+      bfd: fc.constantFrom('', 'on', 'off', 'transmit=50ms,multiplier=4'),
       route_reflectors: optional({ per_zone: fc.integer({ min: 0, max: 16 }) }),
       ipv4: fc.constantFrom(null, {}),
       ipv6: fc.constantFrom(null, {}),

@@ -89,6 +89,7 @@ function environment(settings: Settings): EnvironmentVariable[] {
       name: 'CALICO_ROUTE_REFLECTORS_PER_ZONE',
       value: str(networking.bgp.route_reflectors.per_zone),
     },
+    { name: 'CALICO_SETTINGS_BFD', value: networking.bgp.bfd },
     { name: 'CALICO_SETTINGS_MTU', value: str(effectiveMtu(settings)) },
     { name: 'CALICO_IPV4POOL_CIDR', value: networking.podSubnet },
     { name: 'CALICO_IPV4POOL_IPIP', value: ippool.ipip.mode },

@@ -28,6 +28,7 @@ export interface BfdTimers {
 }
 
 const PREFIX = 'calico-kit.io/';
+export const BFD_ANNOTATION = `${PREFIX}bfd`;
 export const DEFAULT_BFD: BfdTimers = { transmitMs: 150, receiveMs: 150, multiplier: 3 };
 const BFD_PARTS = ['transmit', 'receive', 'multiplier', 'multihop'];
 const BFD_MS = { min: 10, max: 60_000 } as const;
@@ -44,7 +45,7 @@ export function sessionWishes(metadata: Fields): SessionWishes {
     problems: metadata.problems,
   };
   return withoutAbsent({
-    bfd: parsed(annotations, `${PREFIX}bfd`, BFD_WANTED, (v) => bfdOf(String(v))),
+    bfd: parsed(annotations, BFD_ANNOTATION, BFD_WANTED, (v) => bfdOf(String(v))),
     holdTimeSeconds: parsed(annotations, `${PREFIX}hold-time`, 'hold time such as 9s', (v) =>
       holdTimeOf(String(v)),
     ),

@@ -59,6 +59,9 @@ const pattern = (path: string, expression: string, wanted: string, example: stri
 const toggle = (path: string) =>
   pattern(path, SWITCH, 'a switch (on, off, yes, no, true or false)', 'on');
 
+const BFD_PART =
+  '((transmit|receive)=[1-9][0-9]{1,4}ms|multiplier=[1-9][0-9]{0,2}|multihop=(true|false))';
+
 const image = (path: string, example: string) =>
   pattern(path, '^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$', 'an image reference', example);
 
@@ -88,6 +91,12 @@ export const rules: readonly Rule[] = [
     wanted: 'an AS number (1 to 4294967295)',
     example: '64512',
   },
+  pattern(
+    'networking.bgp.bfd',
+    `^(|on|off|${BFD_PART}(,${BFD_PART})*)$`,
+    'a BFD setting (on, off or a list of transmit, receive, multiplier and multihop)',
+    'transmit=150ms,receive=150ms,multiplier=3',
+  ),
   method('IP_AUTODETECTION_METHOD'),
   method('IP6_AUTODETECTION_METHOD'),
   method('IPV6_AUTODETECTION_METHOD'),

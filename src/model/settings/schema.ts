@@ -82,6 +82,11 @@ const Networking = Type.Object(
           },
           closed,
         ),
+        bfd: Type.String({
+          default: '',
+          description:
+            'BFD for all sessions: "on" (3 x 150 ms), "off", or transmit=100ms,receive=100ms,multiplier=3; empty: as BGPConfiguration is annotated',
+        }),
         ipv4: family('IPv4 peers; reserved, leave it empty'),
         ipv6: family('IPv6 peers; reserved, leave it empty'),
       },
