@@ -1,5 +1,6 @@
-// IPAM by figures: transactions an address costs, its latency beside a bare transaction on the same
-// etcd, how often many hosts collide, and how fast a full pool says so.
+// IPAM by figures: transactions an address costs (counted by a proxy in front of etcd), its latency
+// beside a bare transaction on the same etcd, how often many hosts collide, and how fast a full pool
+// says so.
 import { systemClock } from '../../../src/base/clock.io.ts';
 import { openEtcdStore } from '../../../src/datastore/etcd.io.ts';
 import { memoryStore } from '../../../src/datastore/memory.ts';
@@ -7,11 +8,13 @@ import type { Store } from '../../../src/datastore/store.ts';
 import { type Allocator, openAllocator } from '../../../src/ipam/allocator.io.ts';
 import { assignOne, emptyBlock, ownerOf } from '../../../src/ipam/block.ts';
 import { printIpam } from '../../../src/model/ipam.ts';
-import { blockKey, resourceKey } from '../../../src/model/keys.ts';
+import { blockKey, namespacedKey, resourceKey } from '../../../src/model/keys.ts';
 import { API_VERSION, printResource } from '../../../src/model/resource.ts';
+import { workloadEndpointName } from '../../../src/model/workload-endpoint.ts';
 import { cidr } from '../../../src/net/cidr.ts';
 import { startEtcd } from '../../lab/etcd-server.ts';
 import { figure, quantile } from '../figures.ts';
+import { startCountingProxy } from './counting-proxy.ts';
 
 /** Fewer than make a node claim its next block, which costs a transaction beside. */
 const SERIAL = 40;
@@ -66,35 +69,59 @@ async function take(allocator: Allocator, node: string, pod: string): Promise<vo
     attributes: { node, pod, namespace: 'default', timestamp: new Date().toISOString() },
     count4: 1,
     count6: 0,
-    alongside: () => ({ compares: [], writes: [] }),
+    alongside: (ips) => ({
+      compares: [{ key: endpointKey(node, pod), revision: 0n }],
+      writes: [{ kind: 'put', key: endpointKey(node, pod), value: endpointOf(node, pod, ips) }],
+    }),
   });
   if (outcome.kind !== 'assigned') throw new Error(`${pod}: ${outcome.kind}`);
 }
 
-const give = (allocator: Allocator, pod: string): Promise<unknown> =>
-  allocator.release({ handleId: `k8s-pod-network.${pod}` });
+const give = (allocator: Allocator, node: string, pod: string): Promise<unknown> =>
+  allocator.release({
+    handleId: `k8s-pod-network.${pod}`,
+    alongside: { compares: [], writes: [{ kind: 'delete', key: endpointKey(node, pod) }] },
+  });
 
-async function transactionsPerAdd(store: Store): Promise<void> {
-  const counts: Counts = { transactions: 0, conflicts: 0 };
-  const allocator = await open(counted(store, counts), 'node1');
+const endpointKey = (node: string, pod: string): string =>
+  namespacedKey(
+    'workloadendpoints',
+    'default',
+    workloadEndpointName({ node, orchestrator: 'k8s', workload: pod, endpoint: 'eth0' }),
+  );
+
+const endpointOf = (node: string, pod: string, ips: readonly string[]): string =>
+  printResource({
+    kind: 'WorkloadEndpoint',
+    apiVersion: API_VERSION,
+    metadata: { name: pod, namespace: 'default' },
+    spec: { orchestrator: 'k8s', node, pod, endpoint: 'eth0', ipNetworks: ips },
+  });
+
+async function transactionsPerAdd(etcd: string): Promise<void> {
+  const proxy = await startCountingProxy(etcd);
+  const store = openEtcdStore({ endpoints: [proxy.endpoint] });
+  const allocator = await open(store, 'node1');
   await take(allocator, 'node1', 'warm');
   let serial = 0;
   for (let round = 0; round < SERIAL_ROUNDS; round++) {
-    counts.transactions = 0;
+    proxy.reset();
     for (let n = 0; n < SERIAL; n++) await take(allocator, 'node1', `serial${n}`);
-    serial += counts.transactions;
-    for (let n = 0; n < SERIAL; n++) await give(allocator, `serial${n}`);
+    serial += proxy.count('Txn');
+    for (let n = 0; n < SERIAL; n++) await give(allocator, 'node1', `serial${n}`);
   }
   const perAdd = serial / (SERIAL * SERIAL_ROUNDS);
   console.log(figure('ipam-transactions-serial', perAdd, 1, '', 1));
-  counts.transactions = 0;
+  proxy.reset();
   const worker = async (w: number): Promise<void> => {
     for (let n = 0; n < PARALLEL_ROUNDS; n++) await take(allocator, 'node1', `w${w}x${n}`);
   };
   await Promise.all(Array.from({ length: PARALLEL }, (_, w) => worker(w)));
-  const together = counts.transactions / (PARALLEL * PARALLEL_ROUNDS);
+  const together = proxy.count('Txn') / (PARALLEL * PARALLEL_ROUNDS);
   console.log(figure(`ipam-transactions-parallel-${PARALLEL}`, together, 1, '', 0.25));
   allocator.close();
+  store.close();
+  proxy.close();
 }
 
 async function latency(store: Store): Promise<void> {
@@ -112,7 +139,7 @@ async function latency(store: Store): Promise<void> {
     start = performance.now();
     await take(allocator, 'node2', `timed${n}`);
     ours.push(performance.now() - start);
-    await give(allocator, `timed${n}`);
+    await give(allocator, 'node2', `timed${n}`);
   }
   for (const [name, q] of [
     ['p50', 0.5],
@@ -139,6 +166,7 @@ async function manyHosts(): Promise<void> {
   };
   await Promise.all(Array.from({ length: HOSTS_AT_ONCE }, worker));
   const share = counts.conflicts / counts.transactions;
+  console.log(`${counts.conflicts} conflicts in ${counts.transactions} transactions`);
   console.log(figure(`ipam-${HOSTS}-hosts-conflicts`, share, 1, '', 0.01));
 }
 
@@ -181,7 +209,7 @@ const server = await startEtcd();
 const store = openEtcdStore({ endpoints: server.endpoints });
 try {
   await addPool(store, '10.4.0.0/16', 26);
-  await transactionsPerAdd(store);
+  await transactionsPerAdd(server.endpoints[0]!);
   await latency(store);
   await manyHosts();
   await fullPool(store);
