@@ -17,6 +17,7 @@ import { showAddress, showBorrowed, showConfiguration, showUsage } from './ipam/
 import { readWorld, type World } from './ipam/world.ts';
 import { addNodeCommands } from './node/commands.ts';
 import { type Output, textOf } from './output.ts';
+import { addPolicyCommands } from './policy/commands.ts';
 import { VERSION, version } from './version.ts';
 
 const read = async (store: Store): Promise<World> =>
@@ -210,6 +211,11 @@ ipam
       split(store, await read(store), number('split', count), options),
     ),
   );
+
+addPolicyCommands(program, {
+  run: (format, command) => run(isJson(format), command),
+  readFile: (path) => readFileSync(path, 'utf8'),
+});
 
 addNodeCommands(program, {
   print: (output, format) => print(output, isJson(format)),

@@ -36,3 +36,15 @@ test('every command answers without Kubernetes; errors end with 1 on stderr', ()
   assert.equal(wrong.stderr, 'Error: Unable to find IP pool none\n');
   assert.match(kit('version').stdout, /Client Version: {4}v0\.1\.0\nUnable to detect/);
 });
+
+test('trace: from etcd and a file; --expect decides the exit code', () => {
+  const ends = ['10.0.0.1', '10.0.0.2'] as const;
+  const traced = kit('trace', ...ends, '--port', '53/udp', '--expect', 'allow');
+  assert.deepEqual([traced.status, traced.stderr], [0, '']);
+  assert.equal(traced.stdout, '10.0.0.1 -> 10.0.0.2, udp 53\n\nverdict: allow\n');
+  assert.equal(kit('trace', ...ends, '--expect', 'deny').status, 1);
+  const missing = kit('trace', ...ends, '--with', '/nowhere.yaml');
+  assert.equal(missing.status, 1);
+  assert.match(missing.stderr, /^Error: .*\/nowhere\.yaml/);
+  assert.equal(kit('reach').stderr, 'Error: there are no pods\n');
+});

@@ -2,8 +2,8 @@
 // service accounts and network policies.
 import type { Kinds, KubernetesApi } from '../kubernetes/api.ts';
 import { parseKey } from '../model/keys.ts';
+import { POLICY_PREFIX } from '../policy/kubernetes/convert-network-policy.ts';
 import { type Controller, controllerOf } from './controller.ts';
-import { POLICY_PREFIX } from './convert-network-policy.ts';
 import { watchKind } from './kind-watch.io.ts';
 import { type ControllerParts, openReconciler } from './reconcile.io.ts';
 import {

@@ -7,7 +7,10 @@ import type { ProfileSpec } from '../model/policy.ts';
 import { API_VERSION, type Resource, type ResourceMetadata } from '../model/resource.ts';
 import { type WorkloadEndpoint, workloadEndpointName } from '../model/workload-endpoint.ts';
 import { parseCidr } from '../net/cidr.ts';
-import { convertNetworkPolicy, POLICY_PREFIX } from './convert-network-policy.ts';
+import {
+  convertNetworkPolicy,
+  POLICY_PREFIX,
+} from '../policy/kubernetes/convert-network-policy.ts';
 
 /** A resource that shall be stored under `key` with this spec. */
 export interface Wanted {

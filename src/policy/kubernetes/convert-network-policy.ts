@@ -1,15 +1,15 @@
 // Kubernetes NetworkPolicy -> Calico NetworkPolicy `knp.default.<name>`, rule for rule as Calico's own
 // controller stores it. A rule that cannot be converted is left out and reported; since policies
 // only allow, that closes.
-import { messageOf } from '../base/op-error.ts';
+import { messageOf } from '../../base/op-error.ts';
 import type {
   LabelSelector,
   NetworkPolicy,
   NetworkPolicyPeer,
   NetworkPolicyPort,
-} from '../kubernetes/api.ts';
-import type { EntityRule, NetworkPolicySpec, Port, Rule } from '../model/policy.ts';
-import { type Cidr, parseCidr } from '../net/cidr.ts';
+} from '../../kubernetes/api.ts';
+import type { EntityRule, NetworkPolicySpec, Port, Rule } from '../../model/policy.ts';
+import { type Cidr, parseCidr } from '../../net/cidr.ts';
 
 export const POLICY_PREFIX = 'knp.default.';
 const ORDER = 1000;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NetworkPolicy } from '../kubernetes/api.ts';
 import { parseSelector } from '../model/selector/parse.ts';
-import { convertNetworkPolicy } from './convert-network-policy.ts';
+import { convertNetworkPolicy } from '../policy/kubernetes/convert-network-policy.ts';
 import { calicoPolicy } from './wanted.ts';
 
 const policy = (spec: object): NetworkPolicy =>

@@ -1,0 +1,82 @@
+// The commands that ask policy: `trace`, `reach`.
+import type { Command } from 'commander';
+import type { Result } from '../../base/result.ts';
+import type { Store } from '../../datastore/store.ts';
+import { RESOURCES } from '../../model/keys.ts';
+import { PolicyModel } from '../../policy/explain/model.ts';
+import type { Output } from '../output.ts';
+import { type Ports, parsePort, reachCommand, traceCommand } from './trace.ts';
+import { parseWhatIf } from './what-if.ts';
+
+export interface Running {
+  /** Runs a command on the datastore and prints what it answers; `format` is its -o. */
+  run(format: string | undefined, command: (store: Store) => Promise<Output>): Promise<void>;
+  readFile(path: string): string;
+}
+
+interface Options {
+  readonly port: string;
+  readonly with?: readonly string[];
+  readonly namespace?: readonly string[];
+  readonly expect?: string;
+  readonly output?: string;
+}
+
+/** Adds `trace` and `reach`. */
+export function addPolicyCommands(program: Command, { run, readFile }: Running): void {
+  const about = (name: string, words: string): Command =>
+    program
+      .command(name)
+      .description(words)
+      .option('--port <port>', '80, 53/udp, icmp/8', '80')
+      .option('--with <file...>', 'as if these resources were stored too')
+      .option('-o, --output <format>', 'json');
+  about('trace <source> <destination>', 'what policy says of a connection, and which rule it is')
+    .option('--expect <verdict>', 'allow or deny: ends with 1 when it is the other')
+    .action((source: string, destination: string, options: Options) =>
+      run(options.output, async (store) => {
+        const { expect } = options;
+        if (expect !== undefined && expect !== 'allow' && expect !== 'deny')
+          throw new Error(`--expect '${expect}': use allow or deny`);
+        const model = await modelOf(store, options, readFile);
+        const output = good(traceCommand(model, source, destination, portsOf(options)));
+        const { verdict } = output.data as { readonly verdict: string };
+        return { ...output, failed: expect !== undefined && expect !== verdict };
+      }),
+    );
+  about('reach', 'which namespaces may talk to which: the matrix over all pairs of pods')
+    .option('--namespace <name...>', 'only these')
+    .action((options: Options) =>
+      run(options.output, async (store) =>
+        good(
+          reachCommand(
+            await modelOf(store, options, readFile),
+            portsOf(options),
+            options.namespace ?? [],
+          ),
+        ),
+      ),
+    );
+}
+
+async function modelOf(
+  store: Store,
+  { with: files = [] }: Options,
+  readFile: Running['readFile'],
+): Promise<PolicyModel> {
+  const model = new PolicyModel();
+  for (const { key, value } of (await store.list(RESOURCES)).items) model.put(key, value);
+  for (const file of files) {
+    const stored = parseWhatIf(readFile(file));
+    if (!stored.ok) throw new Error(`${file}: ${stored.error}`);
+    for (const { key, value } of stored.value) model.put(key, value);
+  }
+  return model;
+}
+
+const portsOf = ({ port }: Options): Ports => good(parsePort(port));
+
+function good<T>(result: Result<T>): T {
+  if (!result.ok) throw new Error(result.error);
+  return result.value;
+}

@@ -1,0 +1,182 @@
+// `trace` and `reach` as a person reads them, on the datastore of a recorded scenario's shape.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PolicyModel } from '../../policy/explain/model.ts';
+import { parsePort, reachCommand, traceCommand } from './trace.ts';
+import { parseWhatIf } from './what-if.ts';
+
+const ROOT = '/calico/resources/v3/projectcalico.org/';
+
+function put(model: PolicyModel, path: string, kind: string, spec: object, labels = {}): void {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  const metadata = { name, labels };
+  model.put(
+    ROOT + path,
+    JSON.stringify({ kind, apiVersion: 'projectcalico.org/v3', metadata, spec }),
+  );
+}
+
+function world(): PolicyModel {
+  const model = new PolicyModel();
+  const open = [{ action: 'Allow' }];
+  const pool = { cidr: '192.168.0.0/16', natOutgoing: true };
+  put(model, 'ippools/p', 'IPPool', pool);
+  put(model, 'nodes/node1', 'Node', { bgp: { ipv4Address: '10.0.0.1/24' } });
+  const pods = [
+    ['shop', 'web', 'web', '192.168.1.1'],
+    ['shop', 'db', 'db', '192.168.1.2'],
+    ['tools', 'cron', 'cron', '192.168.2.1'],
+  ] as const;
+  for (const [namespace, name, app, address] of pods) {
+    put(model, `profiles/kns.${namespace}`, 'Profile', { ingress: open, egress: open });
+    put(
+      model,
+      `workloadendpoints/${namespace}/node1-k8s-${name}-eth0`,
+      'WorkloadEndpoint',
+      {
+        node: 'node1',
+        interfaceName: `cali${name}`,
+        ipNetworks: [`${address}/32`],
+        profiles: [`kns.${namespace}`],
+      },
+      {
+        app,
+        'projectcalico.org/namespace': namespace,
+        'projectcalico.org/orchestrator': 'k8s',
+      },
+    );
+  }
+  return model;
+}
+
+const port = (text: string) => {
+  const parsed = parsePort(text);
+  assert.ok(parsed.ok);
+  return parsed.value;
+};
+
+function lines(model: PolicyModel, from: string, to: string, ports = '5432'): readonly string[] {
+  const output = traceCommand(model, from, to, port(ports));
+  assert.ok(output.ok, output.ok ? '' : output.error);
+  return output.value.lines;
+}
+
+const POLICY = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+    - from: [{podSelector: {matchLabels: {app: web}}}]
+      ports: [{port: 5432}]
+---
+apiVersion: projectcalico.org/v3
+kind: Tier
+metadata: {name: security}
+spec: {order: 100}
+---
+apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: no-cron}
+spec:
+  tier: security
+  selector: app == 'db'
+  types: [Ingress]
+  ingress:
+    - {action: Log, protocol: TCP}
+    - {action: Pass, source: {notSelector: app == 'cron'}}
+`;
+
+function withPolicy(): PolicyModel {
+  const model = world();
+  const stored = parseWhatIf(POLICY);
+  assert.ok(stored.ok, stored.ok ? '' : stored.error);
+  for (const { key, value } of stored.value) model.put(key, value);
+  return model;
+}
+
+test('trace: who was asked, which rule decided, and who is in its sets', () => {
+  assert.deepEqual(lines(world(), 'shop/web', 'shop/db'), [
+    'shop/web (192.168.1.1) -> shop/db (192.168.1.2), tcp 5432',
+    '',
+    'egress of shop/web: allow',
+    '  Profile kns.shop  <- decides',
+    '    rule 1: Allow',
+    '',
+    'ingress of shop/db: allow',
+    '  Profile kns.shop  <- decides',
+    '    rule 1: Allow',
+    '',
+    'verdict: allow',
+  ]);
+  const pods = `projectcalico.org/orchestrator == "k8s"`;
+  assert.deepEqual(lines(withPolicy(), 'shop/web', 'shop/db').slice(6), [
+    'ingress of shop/db: allow',
+    '  tier security',
+    '    GlobalNetworkPolicy no-cron',
+    '      rule 1: Log tcp',
+    '      rule 2: Pass from not app == "cron"',
+    '  tier default',
+    '    NetworkPolicy shop/knp.default.db  <- decides',
+    `      rule 1: Allow tcp from (projectcalico.org/namespace == "shop" && (${pods} && app == "web")) to port 5432`,
+    `        source 192.168.1.1 is in (projectcalico.org/namespace == "shop" && (${pods} && app == "web")) by workloadendpoints/shop/node1-k8s-web-eth0`,
+    '',
+    'verdict: allow',
+  ]);
+});
+
+test('trace: denied at the end of a tier', () => {
+  assert.deepEqual(lines(withPolicy(), 'tools/cron', 'shop/db').slice(6), [
+    'ingress of shop/db: deny',
+    '  tier security',
+    '    GlobalNetworkPolicy no-cron',
+    '      rule 1: Log tcp',
+    '    end of tier security: Deny  <- decides',
+    '',
+    'verdict: deny',
+  ]);
+});
+
+test('trace: out of the cluster, from the own host, from an unknown address', () => {
+  assert.deepEqual(lines(world(), 'shop/web', '1.1.1.1', '53/udp').slice(-2), [
+    'note: leaves the pools: 192.168.1.1 becomes the address of its node (natOutgoing)',
+    'verdict: allow',
+  ]);
+  assert.deepEqual(lines(withPolicy(), '10.0.0.1', 'shop/db').slice(-2), [
+    'note: the host of shop/db is not asked: it may always reach its pods',
+    'verdict: allow',
+  ]);
+  assert.equal(lines(withPolicy(), '10.9.9.9', '192.168.1.2').at(-1), 'verdict: deny');
+});
+
+test('reach: all, none, or how many of the pairs', () => {
+  const output = reachCommand(withPolicy(), port('5432'), []);
+  assert.ok(output.ok);
+  assert.deepEqual(output.value.lines, [
+    '+-----------+--------+-------+',
+    '| FROM \\ TO | shop   | tools |',
+    '+-----------+--------+-------+',
+    '| shop      | all    | all   |',
+    '| tools     | 1 of 2 | -     |',
+    '+-----------+--------+-------+',
+  ]);
+});
+
+test('what cannot be used is named', () => {
+  const error = (text: string) => {
+    const parsed = parseWhatIf(text);
+    return parsed.ok ? '' : parsed.error;
+  };
+  assert.match(error('kind: Pod\nmetadata: {name: x}'), /^document 1: {2}Pod: use one of Network/);
+  assert.match(error('a: [b'), /^document 1: /);
+  const selector = 'podSelector: {matchExpressions: [{key: a, operator: Is}]}';
+  const bad = `apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: x}\nspec: {${selector}}`;
+  assert.match(error(bad), /^document 1: .*Is/);
+  for (const text of ['0', '70000', '80/icmp', 'x', '80/']) assert.ok(!parsePort(text).ok, text);
+  const none = traceCommand(world(), 'shop/none', 'shop/db', port('80'));
+  assert.equal(
+    none.ok ? '' : none.error,
+    "'shop/none' is neither an address nor a pod (namespace/name)",
+  );
+});
