@@ -1,17 +1,9 @@
 // `ipam show`: how full pools and blocks are, one address, borrowed addresses, the configuration;
 // texts and columns as calicoctl's.
-import { mergedRanges, rangeOf } from '../../ipam/pools/ranges.ts';
+import { coveredIn } from '../../ipam/pools/ranges.ts';
 import type { IpamBlock } from '../../model/ipam.ts';
 import { claimsBlocks } from '../../model/ipam-config.ts';
-import {
-  type Cidr,
-  cidr,
-  cidrFamily,
-  contains,
-  containsCidr,
-  ipAt,
-  sizeOf,
-} from '../../net/cidr.ts';
+import { type Cidr, cidr, contains, containsCidr, ipAt, sizeOf } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import { boxTable, type Output } from '../output.ts';
 import { allocationsOf, type World } from './world.ts';
@@ -61,7 +53,7 @@ function usage(
 ): Usage {
   const total = Number(sizeOf(range));
   const taken = blocks.flatMap(takenIn);
-  const outside = reservedIn(range, reserved);
+  const outside = Number(coveredIn(range, reserved));
   // An address may be reserved after it was given out.
   const both = taken.filter((ip) => reserved.some((cidr) => contains(cidr, ip))).length;
   const free = total - taken.length - outside + both;
@@ -72,18 +64,6 @@ const takenIn = (block: IpamBlock): readonly Ip[] =>
   block.allocations.flatMap((index, ordinal) =>
     index === null ? [] : [ipAt(block.cidr, ordinal)],
   );
-
-function reservedIn(range: Cidr, reserved: readonly Cidr[]): number {
-  const { first, last } = rangeOf(range);
-  let count = 0n;
-  for (const each of mergedRanges(reserved, cidrFamily(range))) {
-    let { first: from, last: to } = each;
-    if (from < first) from = first;
-    if (to > last) to = last;
-    if (to >= from) count += to - from + 1n;
-  }
-  return Number(count);
-}
 
 /** Five significant digits as C's `%.5g` prints them. */
 export function general(value: number): string {

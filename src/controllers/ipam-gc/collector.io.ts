@@ -15,7 +15,7 @@ import { watchKind } from '../kind-watch.io.ts';
 import type { ControllerParts } from '../reconcile.io.ts';
 import { endBlocksRest, giveUpEmptyBlock } from './blocks.io.ts';
 import { decide, type Observations, type Release } from './decide.ts';
-import { type Facts, isNodeGone } from './facts.ts';
+import { type Allocation, type Facts, isNodeGone } from './facts.ts';
 import { gather, ordinalsOf, podFacts } from './gather.ts';
 import { measureIpam } from './metrics.io.ts';
 import { CONFIGURATION_KEY, storedGrace } from './settings.ts';
@@ -116,10 +116,10 @@ async function run(
   }
 }
 
+const KINDS = ['workloadendpoints', 'nodes', 'ippools', 'ipreservations'] as const;
+
 function factsNow({ mirror }: CollectorParts, known: Known, items: readonly KeyValue[]): Facts {
-  const prefixes = (['workloadendpoints', 'nodes', 'ippools'] as const).map((plural) =>
-    resourcePrefix(plural),
-  );
+  const prefixes = KINDS.map((plural) => resourcePrefix(plural));
   const resources = mirror
     .keys()
     .filter((key) => prefixes.some((prefix) => key.startsWith(prefix)))
@@ -132,17 +132,17 @@ async function releaseAll(
   known: Known,
   items: readonly KeyValue[],
   releases: readonly Release[],
-): Promise<number> {
-  if (releases.length === 0) return 0;
+): Promise<readonly Allocation[]> {
+  if (releases.length === 0) return [];
   const { store, clock } = parts;
   const allocator = openAllocator({ store, node: 'kube-controllers', clock, upkeep: false });
-  let freed = 0;
+  const freed: Allocation[] = [];
   try {
     await allocator.ready();
     for (const release of releases) {
       const fresh = await refreshed(parts, factsNow(parts, known, items), release);
       if (release.only.some((allocation) => isValid(fresh, allocation))) continue;
-      freed += await carryOut(parts, allocator, release);
+      freed.push(...(await carryOut(parts, allocator, release)));
     }
   } finally {
     allocator.close();
@@ -174,7 +174,7 @@ async function carryOut(
   { mirror, log }: CollectorParts,
   allocator: Allocator,
   { handle, only }: Release,
-): Promise<number> {
+): Promise<readonly Allocation[]> {
   const items = mirror.keys().flatMap((key) => mirror.get(key) ?? []);
   const outcome = await allocator.release({
     handleId: handle,
@@ -187,11 +187,11 @@ async function carryOut(
   if (outcome.kind === 'unavailable') throw outcome.error;
   if (outcome.kind !== 'released') {
     log.info({ handle }, 'ipam: an address came into use again and stays');
-    return 0;
+    return [];
   }
   const { pod, namespace, node } = only[0]!.attributes;
   log.info({ handle, ips: outcome.ips, namespace, pod, node }, 'ipam: freed what nobody uses');
-  return outcome.ips.length;
+  return only.filter(({ ip }) => outcome.ips.includes(ip));
 }
 
 async function forget({ store, clock, log, kubernetes }: CollectorParts, node: string) {

@@ -44,6 +44,9 @@ test('the address of a pod that is gone is freed with its endpoint; others stay'
     printResource({ kind, apiVersion: API_VERSION, metadata: { name }, spec });
   const orchRefs = [{ orchestrator: 'k8s', nodeName: 'a' }];
   store.put(resourceKey('nodes', 'a'), resource('Node', 'a', { orchRefs }));
+  store.put(resourceKey('ippools', 'p'), resource('IPPool', 'p', { cidr: '10.0.0.0/24' }));
+  const reservedCIDRs = ['10.0.0.248/29', '10.0.0.0/31', '10.9.0.0/16'];
+  store.put(resourceKey('ipreservations', 'r'), resource('IPReservation', 'r', { reservedCIDRs }));
   const endpointKey = (pod: string): string =>
     namespacedKey('workloadendpoints', 'default', `a-k8s-${pod}-eth0`);
   for (const [i, pod] of pods.entries()) {
@@ -75,10 +78,25 @@ test('the address of a pod that is gone is freed with its endpoint; others stay'
     assert.ok(await store.get(endpointKey('here')));
     assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
     assert.equal(controller.problem, undefined);
+    const measured = async (): Promise<readonly string[]> =>
+      (await registry.metrics())
+        .split('\n')
+        .filter((line) => line.startsWith('ipam_'))
+        .sort();
+    const labels = 'ippool="p",node="a"';
     await eventually('counted', async () =>
-      /ipam_allocations_gc_reclamations 1\n/.test(await registry.metrics()),
+      (await measured()).includes(`ipam_allocations_in_use{${labels}} 1`),
     );
-    assert.match(await registry.metrics(), /ipam_blocks\{ippool="no_ippool",node="a"\} 1/);
+    assert.deepEqual(await measured(), [
+      `ipam_allocations_gc_reclamations{${labels}} 1`,
+      `ipam_allocations_in_use{${labels}} 1`,
+      'ipam_allocations_per_node{node="a"} 1',
+      `ipam_blocks_per_node{node="a"} 1`,
+      `ipam_blocks{${labels}} 1`,
+      'ipam_ippool_free{ippool="p"} 245',
+      'ipam_ippool_reserved{ippool="p"} 10',
+      'ipam_ippool_size{ippool="p"} 256',
+    ]);
   } finally {
     stop.abort();
   }

@@ -13,6 +13,7 @@ const GRACE = 1000;
 const allocation = (about: Partial<Allocation> = {}): Allocation => ({
   ip: ip('10.0.0.1'),
   handle: 'net.c1',
+  pool: 'p',
   owner: 'a',
   sequenceNumber: 7n,
   attributes: { node: 'a', pod: 'web', namespace: 'default' },
@@ -22,6 +23,8 @@ const allocation = (about: Partial<Allocation> = {}): Allocation => ({
 const facts = (about: Partial<Facts> = {}): Facts => ({
   allocations: [allocation()],
   blocks: [],
+  pools: [],
+  owners: new Set(),
   pods: new Map(),
   endpoints: new Map(),
   statefulSets: new Map(),
@@ -119,7 +122,7 @@ test('what came back, or was given out anew, starts from the beginning', () => {
 test('a grace period of 0 switches it off', () => {
   const look = { now: 9, graceMilliseconds: 0 };
   const { releases, candidates } = decide(facts(), new Map(), look);
-  assert.deepEqual([releases, candidates], [[], 0]);
+  assert.deepEqual([releases, candidates], [[], []]);
 });
 
 const block = (third: number, used: number, about: Partial<OwnedBlock> = {}): OwnedBlock => ({
@@ -151,7 +154,7 @@ test('empty blocks: the node keeps one of each pool, and room in it', () => {
 });
 
 test('blocks of a node that nobody knows', () => {
-  const known = facts({ allocations: [], blocks: [block(0, 0, { node: 'gone' }), block(1, 0)] });
+  const known = facts({ allocations: [], blocks: [block(1, 0)], owners: new Set(['a', 'gone']) });
   const first = decide(known, new Map(), { now: 0, graceMilliseconds: GRACE });
   assert.deepEqual(first.forgottenNodes, []);
   const second = decide(known, first.observations, { now: GRACE, graceMilliseconds: GRACE });

@@ -13,10 +13,11 @@ export interface Release {
 
 export interface Decision {
   readonly observations: Observations;
-  readonly candidates: number;
+  /** Addresses that seem unused at this look. */
+  readonly candidates: readonly Allocation[];
   readonly releases: readonly Release[];
   readonly emptyBlocks: readonly OwnedBlock[];
-  /** Nodes that own blocks although neither Kubernetes nor Calico knows them. */
+  /** Nodes that blocks or affinities name although neither Kubernetes nor Calico knows them. */
   readonly forgottenNodes: readonly string[];
 }
 
@@ -34,7 +35,7 @@ export interface Look {
 export function decide(facts: Facts, before: Observations, look: Look): Decision {
   const observations = new Map<string, number>();
   if (look.graceMilliseconds === 0)
-    return { observations, candidates: 0, releases: [], emptyBlocks: [], forgottenNodes: [] };
+    return { observations, candidates: [], releases: [], emptyBlocks: [], forgottenNodes: [] };
   // Confirmed: seen at an earlier look, and for long enough.
   const confirmed = (id: string, milliseconds: number): boolean => {
     const since = before.get(id);
@@ -61,11 +62,11 @@ export function decide(facts: Facts, before: Observations, look: Look): Decision
   const forgottenNodes = forgotten(facts).filter((node) =>
     confirmed(`node ${node}`, look.graceMilliseconds),
   );
-  return { observations, candidates: unused.length, releases, emptyBlocks, forgottenNodes };
+  return { observations, candidates: unused, releases, emptyBlocks, forgottenNodes };
 }
 
 const forgotten = (facts: Facts): readonly string[] =>
-  [...new Set(facts.blocks.map(({ node }) => node))].filter(
+  [...facts.owners].filter(
     (node) =>
       !facts.nodes.has(node) &&
       !facts.kubernetesNodes.has(node) &&

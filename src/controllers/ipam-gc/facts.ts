@@ -6,6 +6,8 @@ import type { Ip } from '../../net/ip.ts';
 export interface Allocation {
   readonly ip: Ip;
   readonly handle: string | undefined;
+  /** Name of the pool that its block lies in. */
+  readonly pool: string | undefined;
   /** The node whose block it is in. */
   readonly owner: string | undefined;
   /** Names this life of the address. */
@@ -23,6 +25,14 @@ export interface OwnedBlock {
   readonly used: number;
 }
 
+export interface PoolFacts {
+  readonly name: string;
+  readonly range: Cidr;
+  readonly size: bigint;
+  /** Addresses of it that an IPReservation covers. */
+  readonly reserved: bigint;
+}
+
 export interface PodFacts {
   /** Kubernetes' name of the node. */
   readonly node: string | undefined;
@@ -34,6 +44,9 @@ export interface PodFacts {
 export interface Facts {
   readonly allocations: readonly Allocation[];
   readonly blocks: readonly OwnedBlock[];
+  readonly pools: readonly PoolFacts[];
+  /** Nodes that a block or an affinity names, finished or not. */
+  readonly owners: ReadonlySet<string>;
   /** By `namespace/name`. */
   readonly pods: ReadonlyMap<string, PodFacts>;
   /** Addresses of the pod's WorkloadEndpoints, by `namespace/name`. */

@@ -1,14 +1,16 @@
 // The facts for a look, from Kubernetes' objects and one listing of the datastore.
 import { handleOf, isKept, ownerOf } from '../../ipam/block.ts';
 import { isCooling } from '../../ipam/cooldown.ts';
+import { coveredIn } from '../../ipam/pools/ranges.ts';
 import type { Pod, StatefulSet } from '../../kubernetes/api.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
+import { checkIpReservationSpec, type IpReservationSpec } from '../../model/ip-reservation.ts';
 import { type IpamBlock, isConfirmed, parseAffinity, parseBlock } from '../../model/ipam.ts';
 import { parseKey } from '../../model/keys.ts';
 import type { NodeSpec } from '../../model/node.ts';
 import { parseResource } from '../../model/resource.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
-import { type Cidr, cidr, containsCidr, ipAt } from '../../net/cidr.ts';
+import { type Cidr, cidr, containsCidr, ipAt, sizeOf } from '../../net/cidr.ts';
 import type { Allocation, Facts, OwnedBlock, PodFacts } from './facts.ts';
 
 interface Item {
@@ -40,15 +42,20 @@ export const ordinalsOf = ({ spec }: StatefulSet): { first: number; count: numbe
 export function gather(items: readonly Item[], cluster: Cluster): Facts {
   const blocks: IpamBlock[] = [];
   const confirmed = new Set<string>();
-  const pools: { readonly name: string; readonly range: Cidr }[] = [];
+  const owners = new Set<string>();
+  const pools: Named[] = [];
+  const reserved: Cidr[] = [];
   const nodes = new Map<string, string | undefined>();
   const endpoints = new Map<string, Set<string>>();
   for (const { key: path, value } of items) {
     const key = parseKey(path);
     if (key?.kind === 'block') {
       const block = parseBlock(value);
+      const owner = block.ok && hostOf(block.value);
       if (block.ok) blocks.push(block.value);
+      if (owner) owners.add(owner);
     } else if (key?.kind === 'affinity' && key.owner === 'host') {
+      owners.add(key.node);
       const affinity = parseAffinity(value);
       if (affinity.ok && isConfirmed(affinity.value)) confirmed.add(`${key.node} ${key.cidr}`);
     } else if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints') {
@@ -60,11 +67,20 @@ export function gather(items: readonly Item[], cluster: Cluster): Facts {
     } else if (key?.kind === 'resource' && key.plural === 'ippools') {
       const pool = parseResource<'IPPool', IpPoolSpec>('IPPool', value, checkIpPoolSpec);
       if (pool.ok) pools.push({ name: key.name, range: cidr(pool.value.spec.cidr) });
+    } else if (key?.kind === 'resource' && key.plural === 'ipreservations') {
+      reserved.push(...reservedBy(value));
     }
   }
   return {
-    allocations: blocks.flatMap(allocationsOf),
-    blocks: blocks.flatMap((block) => owned(block, confirmed, pools)),
+    allocations: blocks.flatMap((block) => allocationsOf(block, poolOf(block, pools))),
+    blocks: blocks.flatMap((block) => owned(block, confirmed, poolOf(block, pools))),
+    pools: pools.map(({ name, range }) => ({
+      name,
+      range,
+      size: sizeOf(range),
+      reserved: coveredIn(range, reserved),
+    })),
+    owners,
     pods: cluster.pods,
     statefulSets: cluster.statefulSets,
     kubernetesNodes: cluster.nodes,
@@ -82,7 +98,28 @@ function addEndpoint(endpoints: Map<string, Set<string>>, namespace: string, val
   endpoints.set(`${namespace}/${pod}`, known);
 }
 
-const allocationsOf = (block: IpamBlock): readonly Allocation[] =>
+interface Named {
+  readonly name: string;
+  readonly range: Cidr;
+}
+
+const poolOf = ({ cidr }: IpamBlock, pools: readonly Named[]): string | undefined =>
+  pools.find(({ range }) => containsCidr(range, cidr))?.name;
+
+const hostOf = ({ affinity }: IpamBlock): string | undefined =>
+  affinity?.startsWith(ownerOf('')) ? affinity.slice(ownerOf('').length) : undefined;
+
+function reservedBy(value: string): readonly Cidr[] {
+  const parsed = parseResource<'IPReservation', IpReservationSpec>(
+    'IPReservation',
+    value,
+    checkIpReservationSpec,
+  );
+  const cidrs = (parsed.ok && parsed.value.spec.reservedCIDRs) || [];
+  return cidrs.map((text) => cidr(text));
+}
+
+const allocationsOf = (block: IpamBlock, pool: string | undefined): readonly Allocation[] =>
   block.allocations.flatMap((index, ordinal) => {
     const attribute = index === null ? undefined : block.attributes[index];
     if (!attribute || isCooling(attribute)) return [];
@@ -90,6 +127,7 @@ const allocationsOf = (block: IpamBlock): readonly Allocation[] =>
       {
         ip: ipAt(block.cidr, ordinal),
         handle: handleOf(attribute),
+        pool,
         owner: block.affinity?.replace(/^host:/, ''),
         sequenceNumber: block.sequenceNumberForAllocation[String(ordinal)],
         attributes: { ...attribute.secondary, ...(isKept(attribute) ? { keep: 'true' } : {}) },
@@ -100,15 +138,14 @@ const allocationsOf = (block: IpamBlock): readonly Allocation[] =>
 function owned(
   block: IpamBlock,
   confirmed: ReadonlySet<string>,
-  pools: readonly { readonly name: string; readonly range: Cidr }[],
+  pool: string | undefined,
 ): readonly OwnedBlock[] {
-  const node = block.affinity?.replace(/^host:/, '');
-  if (!node || block.affinity !== ownerOf(node) || !confirmed.has(`${node} ${block.cidr}`))
-    return [];
+  const node = hostOf(block);
+  if (!node || !confirmed.has(`${node} ${block.cidr}`)) return [];
   return [
     {
       cidr: block.cidr,
-      pool: pools.find(({ range }) => containsCidr(range, block.cidr))?.name,
+      pool,
       node,
       sequenceNumber: block.sequenceNumber,
       size: block.allocations.length,

@@ -25,3 +25,16 @@ export function mergedRanges(cidrs: readonly Cidr[], family: Family): readonly R
   }
   return merged;
 }
+
+/** How many addresses of `cidr` any of the other prefixes covers. */
+export function coveredIn(cidr: Cidr, others: readonly Cidr[]): bigint {
+  const { first, last } = rangeOf(cidr);
+  let count = 0n;
+  for (const each of mergedRanges(others, cidrFamily(cidr))) {
+    let { first: from, last: to } = each;
+    if (from < first) from = first;
+    if (to > last) to = last;
+    if (to >= from) count += to - from + 1n;
+  }
+  return count;
+}
