@@ -17,11 +17,12 @@ const lab = await openLab(1);
 const storm = new Storm(lab, seed);
 const line = (): string => {
   const { figures } = storm;
-  const [middle, most] = [quantile(figures.settled, 0.5), Math.max(...figures.settled)];
+  const times = (values: readonly number[]): string =>
+    `${Math.round(quantile(values, 0.5))} (most ${Math.round(Math.max(...values))})`;
   return (
     `${figures.rounds} rounds, ${figures.kills} kills, ${figures.adds} ADDs, ${figures.dels} DELs, ` +
-    `${figures.unanswered} unanswered, ${figures.forgotten} forgotten; all agreed ` +
-    `${Math.round(middle)} ms (median), ${Math.round(most)} ms (most) after the start`
+    `${figures.unanswered} unanswered, ${figures.forgotten} forgotten; milliseconds until all agreed: ` +
+    `${times(figures.settled)} since ready, ${times(figures.sinceStart)} since start`
   );
 };
 try {

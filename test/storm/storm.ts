@@ -8,7 +8,7 @@ import { CONFIG, ended, type Lab, type LabPod, type NewPod } from '../lab/lab.ts
 import { items } from '../lab/stored.ts';
 import { Chance, type Fate } from './fates.ts';
 
-/** A leak is what is left so long after the agent's start. */
+/** A leak is what is left so long after the agent says that it is ready. */
 export const RECLAIMED_WITHIN_MILLISECONDS = 5_000;
 const ADDS = 6;
 /** Calls begin within this time, and the agent dies within the other. */
@@ -28,8 +28,10 @@ export interface Figures {
   /** Calls that the death of the agent left without an answer. */
   unanswered: number;
   forgotten: number;
-  /** Milliseconds from the agent's start until everything agreed, a round each. */
+  /** Milliseconds until everything agreed, a round each: since the agent was ready. */
   readonly settled: number[];
+  /** The same since its process was started. */
+  readonly sinceStart: number[];
 }
 
 interface Coming {
@@ -46,6 +48,7 @@ export class Storm {
     unanswered: 0,
     forgotten: 0,
     settled: [],
+    sinceStart: [],
   };
   private readonly lab: Lab;
   private readonly chance: Chance;
@@ -80,13 +83,15 @@ export class Storm {
       ...kept.map((pod) => [pod, chance.of<Fate>(['again', 'forgotten'])] as const),
     ]);
     for (const [pod, fate] of fates) if (fate === 'forgotten') this.forget(pod);
-    const started = await this.restart();
+    const start = await this.restart();
+    const ready = performance.now();
     const survivors = this.living.filter((pod) => !leaving.includes(pod));
     survivors.push(...added.flatMap((pod) => pod ?? []));
     survivors.push(...(await this.finish(cut, kept, fates)));
     for (const [i, pod] of leaving.entries()) if (deleted[i]) await removeNamespace(pod);
     this.living = survivors;
-    await this.settles(started);
+    await this.settles(ready);
+    figures.sinceStart.push(performance.now() - start);
   }
 
   /** Everybody leaves. */
@@ -181,14 +186,14 @@ export class Storm {
     }
   }
 
-  private async settles(started: number): Promise<void> {
+  private async settles(since: number): Promise<void> {
     for (;;) {
       const wrong = await this.disagreements();
-      const elapsed = performance.now() - started;
+      const elapsed = performance.now() - since;
       if (wrong.length === 0) return void this.figures.settled.push(elapsed);
       if (elapsed > RECLAIMED_WITHIN_MILLISECONDS)
         throw new Error(
-          `round ${this.figures.rounds}, ${Math.round(elapsed)} ms after the start:\n${wrong.join('\n')}`,
+          `round ${this.figures.rounds}, ${Math.round(elapsed)} ms after the agent was ready:\n${wrong.join('\n')}`,
         );
       await setTimeout(50);
     }
