@@ -14,7 +14,7 @@ import type { Container, Keeper } from './container.ts';
 import { type Effect, Ledger } from './ledger.ts';
 import { type Connection, LAST_WORDS, Network } from './network.ts';
 import { MachineClock, SimulatedNode } from './node.ts';
-import { drawConfig, drawPlan, type Plan, type PoolPlan, ZONES } from './plan.ts';
+import { drawConfig, drawPlan, type Faults, type Plan, type PoolPlan, ZONES } from './plan.ts';
 import { Promises } from './promises.ts';
 import { Random } from './random.ts';
 import { Runtime } from './runtime.ts';
@@ -50,9 +50,11 @@ export class Cluster {
   /** Nothing limits any more. */
   private open = false;
 
-  constructor(seed: number) {
+  /** `faults` take the place of those that the seed draws. */
+  constructor(seed: number, faults: Partial<Faults> = {}) {
     this.random = new Random(seed);
-    this.plan = drawPlan(this.random);
+    const drawn = drawPlan(this.random);
+    this.plan = { ...drawn, faults: { ...drawn.faults, ...faults } };
     const { scheduler, ledger, promises, plan, random } = this;
     this.network = new Network(scheduler, random, this.store, plan.faults, (commit) => {
       this.commits++;

@@ -78,7 +78,9 @@ export class Network {
     writes: readonly Write[],
     sentAt: Micros,
   ): Promise<TransactionResult> {
-    const result = await this.memory.transaction(compares, writes);
+    const { lostCompare } = this.faults;
+    const blind = lostCompare > 0 && this.random.chance(lostCompare);
+    const result = await this.memory.transaction(blind ? [] : compares, writes);
     const { trace, now } = this.scheduler;
     const keys = writes.map(({ kind, key }) => `${kind === 'put' ? '' : '-'}${key.slice(13)}`);
     trace.add(`${now} ${by.name} ${result.kind} ${keys.join(' ')}`);
@@ -241,7 +243,7 @@ class Wire {
     this.source.abort();
     const { scheduler, random } = this.network;
     scheduler.trace.add(`${scheduler.now} ${this.connection.name} watch ${this.prefix} broke`);
-    scheduler.trace.counted('watch broken');
+    scheduler.trace.counted('watch compacted');
     scheduler.after(random.integer(0, 1_000), () => {
       if (!this.over) this.watcher.connection?.({ up: false });
     });

@@ -24,6 +24,8 @@ export interface Faults {
   readonly nodeRemoval: number;
   /** Another writer of Calico's layout stops half-way through a claim or a release. */
   readonly foreign: number;
+  /** The store forgets what a transaction compares: never drawn, for proving that it is noticed. */
+  readonly lostCompare: number;
 }
 
 export interface PoolPlan {
@@ -63,9 +65,10 @@ export const NO_FAULTS: Faults = {
   settings: 0,
   nodeRemoval: 0,
   foreign: 0,
+  lostCompare: 0,
 };
 
-const HIGHEST: Faults = {
+const HIGHEST: Omit<Faults, 'lostCompare'> = {
   lostReply: 0.15,
   lostRequest: 0.1,
   lateRequest: 0.05,
@@ -104,7 +107,7 @@ function drawFaults(random: Random): Faults {
     name,
     random.chance(0.5) ? highest * random.next() : 0,
   ]);
-  return Object.fromEntries(entries) as Faults;
+  return { ...NO_FAULTS, ...Object.fromEntries(entries) };
 }
 
 export function drawConfig(random: Random): IpamConfig {

@@ -4,6 +4,7 @@ import { withoutAmbient } from './ambient.ts';
 import { Cluster } from './cluster.ts';
 import { Container, type Keeper, type Phase } from './container.ts';
 import { halfDone } from './foreign.ts';
+import type { Faults } from './plan.ts';
 import { comeToRest } from './rest.ts';
 
 export interface Outcome {
@@ -19,12 +20,17 @@ export interface Outcome {
   readonly tail: readonly string[];
 }
 
-export async function simulate(seed: number, operations: number): Promise<Outcome> {
+/** `faults` take the place of those that the seed draws. */
+export async function simulate(
+  seed: number,
+  operations: number,
+  faults: Partial<Faults> = {},
+): Promise<Outcome> {
   const stray: string[] = [];
   const caught = (cause: unknown): void => void stray.push(`unhandled: ${String(cause)}`);
   process.on('unhandledRejection', caught);
   const give = withoutAmbient();
-  const cluster = new Cluster(seed);
+  const cluster = new Cluster(seed, faults);
   const ran = { operations: 0 };
   try {
     await faultyTime(cluster, operations, ran);
@@ -80,6 +86,7 @@ function disturb(cluster: Cluster): void {
     cluster.overlap(node);
   if (random.chance(plan.faults.clockJump)) {
     node.clock.skewMilliseconds = random.of([-1, 0, 1]) * 86_400_000 + random.integer(0, 5_000);
+    scheduler.trace.counted('clock jumped');
     cluster.note(`${node.name} clock off by ${node.clock.skewMilliseconds} ms`);
   }
   if (random.chance(plan.faults.outage)) {
@@ -172,10 +179,11 @@ function newContainer(cluster: Cluster, kind = 'add'): Container | undefined {
 
 // A StatefulSet makes a pod anew only when the former one is gone, or somebody took it away by force:
 // then its node, which may not be reached, has it still.
-function isSuperseded({ random, containers }: Cluster, keeper: Keeper): boolean {
+function isSuperseded({ random, containers, scheduler }: Cluster, keeper: Keeper): boolean {
   const former = containers.filter((c) => c.keeper === keeper && c.phase !== 'gone');
   const forced = former.every((c) => isIn(c, ['running', 'failed', 'doomed']));
   if (former.length > 0 && !(forced && random.chance(0.5))) return false;
+  if (former.length > 0) scheduler.trace.counted('moved by force');
   doom(former);
   return true;
 }

@@ -6,7 +6,7 @@ import { auditIpam } from '../../src/ipam/audit.ts';
 import { attempt, run, runAsync } from '../lab/command.ts';
 import { CONFIG, ended, type Lab, type LabPod, type NewPod } from '../lab/lab.ts';
 import { items } from '../lab/stored.ts';
-import { Chance, type Fate } from './fates.ts';
+import { Random } from '../simulation/random.ts';
 
 /** A leak is what is left so long after the agent says that it is ready. */
 export const RECLAIMED_WITHIN_MILLISECONDS = 5_000;
@@ -34,6 +34,13 @@ export interface Figures {
   readonly sinceStart: number[];
 }
 
+/**
+ * `again`: the call is repeated (ADD of the same container; DEL until it succeeds).
+ * `undone`: DEL, as a runtime does after a failed ADD.
+ * `forgotten`: the namespace goes and nobody calls again, as when the runtime ran out of time.
+ */
+type Fate = 'again' | 'undone' | 'forgotten';
+
 interface Coming {
   readonly pod: NewPod;
   readonly call: Promise<LabPod | undefined>;
@@ -51,27 +58,27 @@ export class Storm {
     sinceStart: [],
   };
   private readonly lab: Lab;
-  private readonly chance: Chance;
+  private readonly random: Random;
   private living: readonly LabPod[] = [];
 
   constructor(lab: Lab, seed: number) {
     this.lab = lab;
-    this.chance = new Chance(seed);
+    this.random = new Random(seed);
   }
 
   /** Throws with what disagrees. Starts the agent if it does not run. */
   async round(): Promise<void> {
-    const { lab, chance, figures } = this;
+    const { lab, random, figures } = this;
     const host = lab.host(0);
     const number = figures.rounds++;
     if (!host.agent) await host.startAgent();
     const pods = Array.from({ length: ADDS }, (_, i) => lab.newPod(`r${number}x${i}`));
     const coming = pods.map((pod): Coming => ({ pod, call: this.add(pod, this.soon()) }));
-    const leaving = this.living.filter(() => chance.next() < 0.5);
+    const leaving = this.living.filter(() => random.chance(0.5));
     const going = leaving.map((pod) => this.delete(pod, this.soon()));
     figures.adds += coming.length;
     figures.dels += going.length;
-    await setTimeout(chance.below(DIES_WITHIN_MILLISECONDS));
+    await setTimeout(random.next() * DIES_WITHIN_MILLISECONDS);
     await this.kill();
     const added = await Promise.all(coming.map(({ call }) => call));
     const deleted = await Promise.all(going);
@@ -79,8 +86,8 @@ export class Storm {
     const kept = leaving.filter((_, i) => !deleted[i]);
     figures.unanswered += cut.length + kept.length;
     const fates = new Map<NewPod, Fate>([
-      ...cut.map((pod) => [pod, chance.of<Fate>(['again', 'undone', 'forgotten'])] as const),
-      ...kept.map((pod) => [pod, chance.of<Fate>(['again', 'forgotten'])] as const),
+      ...cut.map((pod) => [pod, random.of<Fate>(['again', 'undone', 'forgotten'])] as const),
+      ...kept.map((pod) => [pod, random.of<Fate>(['again', 'forgotten'])] as const),
     ]);
     for (const [pod, fate] of fates) if (fate === 'forgotten') this.forget(pod);
     const start = await this.restart();
@@ -105,7 +112,7 @@ export class Storm {
   }
 
   private soon(): number {
-    return this.chance.below(CALLS_BEGIN_MILLISECONDS);
+    return this.random.next() * CALLS_BEGIN_MILLISECONDS;
   }
 
   private async kill(): Promise<void> {
@@ -116,9 +123,9 @@ export class Storm {
   /** Answers when the process that lasts was started, by performance.now(). */
   private async restart(): Promise<number> {
     const host = this.lab.host(0);
-    if (this.chance.next() < DIES_AGAIN) {
+    if (this.random.chance(DIES_AGAIN)) {
       const starting = host.startAgent().catch(() => undefined);
-      await setTimeout(this.chance.below(STARTS_MILLISECONDS));
+      await setTimeout(this.random.next() * STARTS_MILLISECONDS);
       await this.kill();
       void starting; // it looks for an agent until the next one answers
     }
