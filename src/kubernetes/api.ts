@@ -113,6 +113,33 @@ export interface NetworkPolicy {
   };
 }
 
+export interface Service {
+  readonly metadata: Metadata;
+  readonly spec: {
+    readonly type?: string;
+    /** `None`: headless. */
+    readonly clusterIP?: string;
+    readonly clusterIPs?: readonly string[];
+    readonly externalIPs?: readonly string[];
+    readonly externalTrafficPolicy?: string;
+  };
+  readonly status?: {
+    readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string }[] };
+  };
+}
+
+/** discovery.k8s.io/v1; the label `kubernetes.io/service-name` names its Service. */
+export interface EndpointSlice {
+  readonly metadata: Metadata;
+  /** `IPv4`, `IPv6` or `FQDN`. */
+  readonly addressType: string;
+  readonly endpoints?: readonly {
+    readonly nodeName?: string;
+    /** Absent `ready`: ready. */
+    readonly conditions?: { readonly ready?: boolean };
+  }[];
+}
+
 /** The kinds that can be listed and watched. */
 export interface Kinds {
   pods: Pod;
@@ -122,6 +149,8 @@ export interface Kinds {
   networkpolicies: NetworkPolicy;
   statefulsets: StatefulSet;
   secrets: Secret;
+  services: Service;
+  endpointslices: EndpointSlice;
 }
 
 export interface KindWatcher<T> {

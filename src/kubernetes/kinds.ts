@@ -1,6 +1,7 @@
 // Each kind's path, and its objects trimmed to the fields of api.ts: a pod as the API server sends it
 // is some ten times as large as what we keep of it, for every pod of the cluster.
 import type {
+  EndpointSlice,
   Kinds,
   Metadata,
   Namespace,
@@ -8,6 +9,7 @@ import type {
   Node,
   Pod,
   Secret,
+  Service,
   ServiceAccount,
   StatefulSet,
 } from './api.ts';
@@ -20,6 +22,8 @@ export const PATHS: Readonly<Record<keyof Kinds, string>> = {
   networkpolicies: '/apis/networking.k8s.io/v1/networkpolicies',
   statefulsets: '/apis/apps/v1/statefulsets',
   secrets: '/api/v1/secrets',
+  services: '/api/v1/services',
+  endpointslices: '/apis/discovery.k8s.io/v1/endpointslices',
 };
 
 /** Where a kind is listed: in all namespaces, or in one. */
@@ -94,6 +98,22 @@ const secretOf = ({ metadata, data }: Secret): Secret => ({
   ...(data ? { data } : {}),
 });
 
+const serviceOf = ({ metadata, spec, status }: Service): Service => ({
+  metadata: metadataOf(metadata),
+  spec: pick(spec, ['type', 'clusterIP', 'clusterIPs', 'externalIPs', 'externalTrafficPolicy']),
+  ...(status ? { status: pick(status, ['loadBalancer']) } : {}),
+});
+
+// Without addresses: there are thousands, and where they are is enough.
+const endpointSliceOf = ({ metadata, addressType, endpoints }: EndpointSlice): EndpointSlice => ({
+  metadata: metadataOf(metadata),
+  addressType,
+  endpoints: (endpoints ?? []).map((one) => ({
+    ...pick(one, ['nodeName']),
+    ...(one.conditions ? { conditions: pick(one.conditions, ['ready']) } : {}),
+  })),
+});
+
 /** An object as the API server sends it -> the fields that we use. */
 export const TRIM: { readonly [K in keyof Kinds]: (object: Kinds[K]) => Kinds[K] } = {
   pods: podOf,
@@ -103,4 +123,6 @@ export const TRIM: { readonly [K in keyof Kinds]: (object: Kinds[K]) => Kinds[K]
   networkpolicies: policyOf,
   statefulsets: statefulSetOf,
   secrets: secretOf,
+  services: serviceOf,
+  endpointslices: endpointSliceOf,
 };

@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
 import type { RouteReport, SpeakerReport } from '../bgp/status.ts';
+import type { OwnRoute } from '../bgp/table/own-routes.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
 import type { Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -24,6 +25,7 @@ import { Peerings, type RunningPeer } from './peerings.io.ts';
 import { type Demand, listenAddresses } from './resources/demand.ts';
 import { Draining } from './resources/draining.io.ts';
 import { Resources } from './resources/resources.io.ts';
+import { Services } from './resources/services.io.ts';
 import { Routing } from './routing.io.ts';
 
 export interface SpeakerParts {
@@ -52,6 +54,9 @@ export interface PeerStatus extends PeeringState {
   readonly peer: DesiredPeer;
 }
 
+/** The API server may come up after us, and by our routes. */
+const SERVICES_PATIENCE_MS = 5000;
+
 /** Peers that have not come up this long after the start no longer hold back a sweep. */
 export const SWEEP_AFTER_MS = 120_000;
 
@@ -62,6 +67,7 @@ export class Speaker {
   private readonly parts: SpeakerParts;
   private readonly resources: Resources;
   private readonly draining: Draining;
+  private readonly services: Services;
   private readonly exchange: Exchange;
   private readonly routing: Routing;
   private readonly peerings: Peerings;
@@ -70,6 +76,9 @@ export class Speaker {
   private readonly finishedTelling = new Set<Ip>();
   private readonly startedAt: number;
   private sweepTimer: NodeJS.Timeout | undefined;
+  private patience: NodeJS.Timeout | undefined;
+  /** Sessions have been begun. */
+  private begun = false;
 
   constructor(parts: SpeakerParts) {
     this.parts = parts;
@@ -101,6 +110,12 @@ export class Speaker {
       log,
       changed: (draining) => this.exchange.setShutdown(draining),
     });
+    this.services = new Services({
+      kubernetes: parts.kubernetes,
+      node: parts.kubernetesNode ?? parts.node,
+      log,
+      changed: () => this.heardOfServices(),
+    });
     this.resources = new Resources({
       ...parts,
       changed: () => this.heardOfStore(),
@@ -117,7 +132,8 @@ export class Speaker {
     const report = peers.map((status) =>
       peerReport(status, exchange.table, this.bfd.stateOf(endpointOf(status.peer))),
     );
-    const { problems } = this.demand;
+    const noServices = this.services.problem;
+    const problems = [...this.demand.problems, ...(noServices ? [noServices] : [])];
     return { node: this.parts.node, peers: report, routeProblems: routing.problems, problems };
   }
 
@@ -146,7 +162,9 @@ export class Speaker {
   async close(): Promise<void> {
     this.resources.close();
     this.draining.close();
+    this.services.close();
     clearTimeout(this.sweepTimer);
+    clearTimeout(this.patience);
     this.exchange.close();
     this.routing.close();
     this.listeners.close();
@@ -168,8 +186,28 @@ export class Speaker {
   }
 
   private heardOfStore(): void {
-    this.reconcilePeers();
+    const { cluster } = this.demand;
+    this.services.set({
+      clusterIps: cluster.serviceClusterIps,
+      externalIps: cluster.serviceExternalIps,
+      loadBalancerIps: cluster.serviceLoadBalancerIps,
+      loadBalancerAggregation: cluster.serviceLoadBalancerAggregation,
+    });
     this.routing.changed();
+    // Peers that keep our routes while we restart drop what our first words leave out.
+    if (this.begun || this.services.inSync) this.begin();
+    else this.patience ??= setTimeout(() => this.begin(), SERVICES_PATIENCE_MS);
+  }
+
+  private heardOfServices(): void {
+    if (this.begun) this.tellNews();
+    else if (this.services.inSync) this.begin();
+  }
+
+  private begin(): void {
+    clearTimeout(this.patience);
+    this.begun = true;
+    this.reconcilePeers();
     this.tellNews();
     this.sweepTimer ??= setTimeout(() => this.routing.sweep(), SWEEP_AFTER_MS);
     this.considerSweep();
@@ -223,15 +261,19 @@ export class Speaker {
   private tellNews(): void {
     const { table } = this.exchange;
     table.setIdentity(this.identity);
-    table.setPools(this.demand.pools);
-    const { advertisements } = this.demand;
-    table.setOwn(
-      this.resources.own.announced.map((prefix) => ({
-        prefix,
-        communities: communitiesOf(prefix, advertisements),
-        source: 'block',
-      })),
-    );
+    const { pools, cluster, self, advertisements } = this.demand;
+    // A reflector passes on what others announce of these.
+    const reflected = [...cluster.serviceExternalIps, ...cluster.serviceLoadBalancerIps];
+    table.setPools(pools, self?.clusterId ? reflected : []);
+    const routeOf = (source: OwnRoute['source']) => (prefix: Cidr) => ({
+      prefix,
+      communities: communitiesOf(prefix, advertisements),
+      source,
+    });
+    table.setOwn([
+      ...this.resources.own.announced.map(routeOf('block')),
+      ...this.services.routes.map(routeOf('service')),
+    ]);
     this.exchange.soon();
   }
 

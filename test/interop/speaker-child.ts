@@ -4,6 +4,7 @@ import { systemClock } from '../../src/base/clock.io.ts';
 import { openLog } from '../../src/base/log.io.ts';
 import { memoryStore } from '../../src/datastore/memory.ts';
 import { openKernel } from '../../src/kernel/netns.io.ts';
+import type { EndpointSlice, Service } from '../../src/kubernetes/api.ts';
 import { memoryKubernetes } from '../../src/kubernetes/memory.ts';
 import { openSpeaker } from '../../src/speaker/speaker.io.ts';
 
@@ -13,6 +14,13 @@ export type ToSpeaker =
   | { readonly kind: 'delete'; readonly key: string }
   | { readonly kind: 'secret'; readonly name: string; readonly texts: Record<string, string> }
   | { readonly kind: 'cordon'; readonly cordoned: boolean }
+  /** An object of Kubernetes; `gone`: is there no more. */
+  | {
+      readonly kind: 'kubernetes';
+      readonly plural: 'services' | 'endpointslices' | 'nodes';
+      readonly object: Service & EndpointSlice;
+      readonly gone: boolean;
+    }
   | { readonly kind: 'state' };
 
 /** What it hears on `state`. */
@@ -64,6 +72,13 @@ process.on('message', (message: ToSpeaker) => {
     case 'cordon': {
       const spec = { unschedulable: message.cordoned };
       kubernetes.put('nodes', { metadata: { name: node }, spec });
+      break;
+    }
+    case 'kubernetes': {
+      const { plural, object, gone } = message;
+      const { name, namespace } = object.metadata;
+      if (gone) kubernetes.remove(plural, name, namespace);
+      else kubernetes.put(plural, object);
       break;
     }
     case 'state':

@@ -36,6 +36,7 @@ export class TwoHosts {
   private speaker: ChildProcess | undefined;
   private readonly objects = new Map<string, string>();
   private readonly secrets = new Map<string, Record<string, string>>();
+  private readonly kubernetes = new Map<string, ToSpeaker>();
 
   constructor(options: TwoHostsOptions) {
     this.options = options;
@@ -78,6 +79,19 @@ export class TwoHosts {
   putSecret(name: string, texts: Record<string, string>): void {
     this.secrets.set(name, texts);
     this.say({ kind: 'secret', name, texts });
+  }
+
+  /** Writes an object to our speaker's Kubernetes, or takes it away. */
+  putKubernetes(
+    plural: 'services' | 'endpointslices' | 'nodes',
+    object: { readonly metadata: { readonly name: string } },
+    gone = false,
+  ): void {
+    const message = { kind: 'kubernetes', plural, object: object as never, gone } as const;
+    const { name } = object.metadata;
+    if (gone) this.kubernetes.delete(`${plural} ${name}`);
+    else this.kubernetes.set(`${plural} ${name}`, message);
+    this.say(message);
   }
 
   cordon(cordoned: boolean): void {
@@ -134,6 +148,7 @@ export class TwoHosts {
     this.speaker = this.spawn(this.left, argv, true);
     for (const [key, value] of this.objects) this.say({ kind: 'put', key, value });
     for (const [name, texts] of this.secrets) this.say({ kind: 'secret', name, texts });
+    for (const message of this.kubernetes.values()) this.say(message);
   }
 
   async killSpeaker(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {

@@ -14,7 +14,9 @@ interface PolicyRule {
 const READ = ['get', 'list', 'watch'];
 
 const nodeRules: readonly PolicyRule[] = [
-  { apiGroups: [''], resources: ['pods', 'nodes', 'namespaces'], verbs: READ },
+  { apiGroups: [''], resources: ['pods', 'nodes', 'namespaces', 'services'], verbs: READ },
+  // Addresses of services are announced where their endpoints are.
+  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
   // NetworkUnavailable is cleared once routes can be programmed.
   { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
 ];
