@@ -17,6 +17,7 @@ import { BfdPeers } from './bfd/bfd.io.ts';
 import { bfdPeersOf } from './bfd/wanted.ts';
 import { Exchange } from './exchange.io.ts';
 import { Listeners } from './listeners.io.ts';
+import { dumpOf } from './operation/dump.ts';
 import { readinessOf, type SpeakerHealth } from './operation/readiness.ts';
 import { peerReport } from './operation/report.ts';
 import { routesOf } from './operation/routes.ts';
@@ -75,6 +76,7 @@ export class Speaker {
   private readonly bfd: BfdPeers;
   private readonly finishedTelling = new Set<Ip>();
   private readonly startedAt: number;
+  private readonly startedOn: Date;
   private sweepTimer: NodeJS.Timeout | undefined;
   private patience: NodeJS.Timeout | undefined;
   /** Sessions have been begun. */
@@ -83,6 +85,7 @@ export class Speaker {
   constructor(parts: SpeakerParts) {
     this.parts = parts;
     this.startedAt = parts.clock.now();
+    this.startedOn = parts.clock.date();
     const { kernel, clock, log } = parts;
     const demand = () => ({
       own: this.resources.own,
@@ -140,6 +143,14 @@ export class Speaker {
   /** The routing table; with a prefix, only that one. */
   routes(prefix?: Cidr): Iterable<RouteReport> {
     return routesOf(this.exchange.table, this.peers, prefix);
+  }
+
+  /** The routing table in the MRT format. */
+  dump(): Iterable<Uint8Array> {
+    const { exchange, peers, parts, startedOn } = this;
+    const { routerId } = this.identity;
+    const facts = { table: exchange.table, peers, node: parts.node, routerId };
+    return dumpOf({ ...facts, now: parts.clock.date(), startedAt: startedOn });
   }
 
   get health(): SpeakerHealth {

@@ -14,13 +14,14 @@ export const CLUSTER_PACKAGES: readonly string[] = [
   'busybox-static',
 ];
 
-/** What the tests need besides: BIRD, GoBGP and FRR as peers, ping, tools of a namespace. */
+/** What the tests need besides: BIRD, GoBGP and FRR as peers, a reader of MRT, ping, tools. */
 export const PACKAGES: readonly string[] = [
   ...CLUSTER_PACKAGES,
   'iputils-ping',
   'bird2',
   'gobgpd',
   'frr',
+  'bgpdump',
   'socat',
   'ethtool',
   'kmod',

@@ -77,6 +77,44 @@ for (const { who, ours, theirs, extra } of SESSIONS) {
       assert.equal((await hosts.state()).ready, true);
     });
 
+    test('the MRT dump, read by bgpdump', async () => {
+      const lines = (await hosts.dump()).map((line) => line.split('|').toSpliced(1, 1));
+      assert.deepEqual(lines.toSorted(), [
+        [
+          'TABLE_DUMP2',
+          'B',
+          '0.0.0.0',
+          '0',
+          OUR_BLOCK,
+          '',
+          'IGP',
+          '0.0.0.0',
+          '0',
+          '0',
+          '',
+          'NAG',
+          '',
+          '',
+        ],
+        [
+          'TABLE_DUMP2',
+          'B',
+          theirs,
+          '64512',
+          THEIR_BLOCK,
+          '',
+          'IGP',
+          theirs,
+          '100',
+          '0',
+          '',
+          'NAG',
+          '',
+          '',
+        ],
+      ]);
+    });
+
     test('the lower hold time counts: 3 s, keepalives at 1 s, and the session stays', () => {
       const shown = hosts.birdc('show protocols all ours');
       assert.match(shown, /Hold timer: +\d(\.\d+)?\/3/);

@@ -1,5 +1,6 @@
 // Our speaker as a process for interop tests: the real sockets and the real kernel of the network
 // namespace it is started in, and a datastore in memory that the test fills over the IPC channel.
+import { writeFileSync } from 'node:fs';
 import { systemClock } from '../../src/base/clock.io.ts';
 import { openLog } from '../../src/base/log.io.ts';
 import { memoryStore } from '../../src/datastore/memory.ts';
@@ -21,6 +22,8 @@ export type ToSpeaker =
       readonly object: Service & EndpointSlice;
       readonly gone: boolean;
     }
+  /** Writes the routing table in the MRT format. */
+  | { readonly kind: 'dump'; readonly file: string }
   | { readonly kind: 'state' };
 
 /** What it hears on `state`. */
@@ -81,6 +84,9 @@ process.on('message', (message: ToSpeaker) => {
       else kubernetes.put(plural, object);
       break;
     }
+    case 'dump':
+      writeFileSync(message.file, Buffer.concat([...speaker.dump()]));
+      break;
     case 'state':
       process.send?.(state());
   }

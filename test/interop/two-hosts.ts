@@ -94,6 +94,14 @@ export class TwoHosts {
     this.say(message);
   }
 
+  /** The routing table of our speaker as `bgpdump -m` reads it, a line for each path. */
+  async dump(): Promise<readonly string[]> {
+    const file = join(this.directory, 'rib.mrt');
+    this.say({ kind: 'dump', file });
+    await this.state(); // messages are worked off in order
+    return run(['bgpdump', '-q', '-m', file]).trimEnd().split('\n');
+  }
+
   cordon(cordoned: boolean): void {
     this.say({ kind: 'cordon', cordoned });
   }

@@ -175,6 +175,10 @@ export class Neighbours {
     return FAMILIES.reduce((sum, family) => sum + ribs[family].paths.countOf(index), 0);
   }
 
+  routerIdOf(key: string): Ip | undefined {
+    return this.byKey.get(key)?.peer.agreed.peerRouterId;
+  }
+
   toldTo(key: string): number {
     const index = this.byKey.get(key)?.peer.index;
     if (index === undefined) return 0;

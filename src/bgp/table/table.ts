@@ -197,6 +197,11 @@ export class Table {
     return this.neighbours.count(key);
   }
 
+  /** What a peer's OPEN named it; undefined: its session is not up. */
+  routerIdOf(key: string): Ip | undefined {
+    return this.neighbours.routerIdOf(key);
+  }
+
   /** Prefixes told to a peer. */
   toldTo(key: string): number {
     return this.neighbours.toldTo(key);

@@ -3,13 +3,15 @@ import type { Command } from 'commander';
 import type { RouteReport, SpeakerReport } from '../../bgp/status.ts';
 import type { Output } from '../output.ts';
 import { bgpRoutes, whyRoute } from './routes.ts';
-import { askSpeaker, SPEAKER_URL } from './speaker.io.ts';
+import { askSpeaker, readSpeaker, SPEAKER_URL } from './speaker.io.ts';
 import { bgpPeers, nodeStatus, notRunning } from './status.ts';
 
 export interface Printing {
   /** Prints what a command answers; `format` is its -o. */
   print(output: Output, format: string | undefined): void;
   now(): Date;
+  /** Writes octets to a file, or to standard output. */
+  write(pieces: AsyncIterable<Uint8Array>, file: string | undefined): Promise<void>;
 }
 
 interface Options {
@@ -20,7 +22,7 @@ interface Options {
 }
 
 /** Adds the groups `node` and `bgp`. */
-export function addNodeCommands(program: Command, { print, now }: Printing): void {
+export function addNodeCommands(program: Command, { print, now, write }: Printing): void {
   const node = program.command('node').description('the Calico processes of this node');
   const bgp = program.command('bgp').description('BGP sessions and routes of this node');
   const about = (group: Command, name: string, words: string): Command =>
@@ -40,6 +42,17 @@ export function addNodeCommands(program: Command, { print, now }: Printing): voi
   about(bgp, 'routes', 'the routing table: what each prefix is reached by')
     .option('--why <prefix>', 'every path to this prefix, and what it lost by')
     .action(async (options: Options) => print(await routes(options), options.output));
+  bgp
+    .command('dump')
+    .description('the routing table in the MRT format (RFC 6396), for bgpdump and bug reports')
+    .option('--speaker <url>', "the speaker's health address", SPEAKER_URL)
+    .option('--file <path>', 'where to; absent: standard output')
+    .action(async ({ speaker, file }: { readonly speaker: string; readonly file?: string }) => {
+      const read = await readSpeaker(speaker, '/dump');
+      if (!read.ok) throw new Error(read.error);
+      if (read.value === undefined) print(notRunning, undefined);
+      else await write(read.value, file);
+    });
 }
 
 async function ask({ speaker }: Options, path: string): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 // The speaker's health over HTTP on the node itself: /liveness, /readiness, and /status with the
 // sessions as JSON (a SpeakerReport), /routes with the routing table, a RouteReport in each line
-// (?prefix= for one).
+// (?prefix= for one), /dump with it in the MRT format.
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
@@ -37,8 +37,11 @@ export function serveHealth(
       case '/routes':
         tellRoutes(url, speaker, response, answer);
         break;
+      case '/dump':
+        void tellEach(speaker.dump(), response, 'application/octet-stream');
+        break;
       default:
-        answer(404, 'one of /liveness /readiness /status /routes');
+        answer(404, 'one of /liveness /readiness /status /routes /dump');
     }
   });
   server.on('error', (error) => {
@@ -59,16 +62,25 @@ function tellRoutes(
 ): void {
   const text = url.searchParams.get('prefix');
   const prefix = text === null ? undefined : parseCidr(text);
-  if (text === null || prefix) void tellEach(speaker.routes(prefix), response);
+  if (text === null || prefix)
+    void tellEach(linesOf(speaker.routes(prefix)), response, 'application/x-ndjson');
   else answer(400, `'${text}' is no prefix; give e.g. 10.1.2.0/26`);
 }
 
+function* linesOf(routes: Iterable<object>): Generator<string> {
+  for (const route of routes) yield `${JSON.stringify(route)}\n`;
+}
+
 // Sessions come first: the table may be long, and who asks may read slowly.
-async function tellEach(routes: Iterable<object>, response: ServerResponse): Promise<void> {
-  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+async function tellEach(
+  pieces: Iterable<string | Uint8Array>,
+  response: ServerResponse,
+  type: string,
+): Promise<void> {
+  response.writeHead(200, { 'content-type': type });
   let count = 0;
-  for (const route of routes) {
-    const room = response.write(`${JSON.stringify(route)}\n`);
+  for (const piece of pieces) {
+    const room = response.write(piece);
     if (!room) await Promise.race([once(response, 'drain'), once(response, 'close')]);
     else if (++count % ROUTES_AT_ONCE === 0) await setImmediate();
     if (response.destroyed) return;
