@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { commit } from '../src/cli/commit.io.ts';
 import { install } from './rootfs.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -45,6 +46,7 @@ async function buildOne(
     target: 'node24',
     external: ['koffi'],
     banner: { js: REQUIRE },
+    define: { 'process.env.CALICO_KIT_COMMIT': JSON.stringify(commit()) },
     minifySyntax: true,
     legalComments: 'linked',
     logLevel: 'error',

@@ -34,7 +34,9 @@ test('every command answers without Kubernetes; errors end with 1 on stderr', ()
   const wrong = kit('ipam', 'split', '2', '--name=none');
   assert.deepEqual([wrong.status, wrong.stdout], [1, '']);
   assert.equal(wrong.stderr, 'Error: Unable to find IP pool none\n');
-  assert.match(kit('version').stdout, /Client Version: {4}v0\.1\.0\nUnable to detect/);
+  const client = 'Client Version: {4}v0\\.1\\.0\\nGit commit: {8}([0-9a-f]{12}|unknown)\\n';
+  assert.match(kit('version').stdout, new RegExp(`^${client}Unable to detect`));
+  assert.match(kit('version', '--client').stdout, new RegExp(`^${client}$`));
 });
 
 test('trace: from etcd and a file; --expect decides the exit code', () => {

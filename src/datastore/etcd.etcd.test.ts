@@ -125,7 +125,11 @@ describe('etcd', () => {
   });
 
   test('etcd: a bad endpoint is named', () => {
-    assert.throws(() => openEtcdStore({ endpoints: ['https://x:1'] }), /'https:\/\/x:1': use http/);
+    const mixed = ['https://x:1', 'http://y:1'];
+    assert.throws(
+      () => openEtcdStore({ endpoints: mixed }),
+      /use https for all of them or for none/,
+    );
   });
 });
 

@@ -4,7 +4,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Log } from '../base/log.io.ts';
 import { OpError } from '../base/op-error.ts';
 import type * as pb from './gen/etcd_pb.js';
-import { openRpc, type Rpc } from './rpc.io.ts';
+import { openRpc, type Rpc, type Tls } from './rpc.io.ts';
 import type { Compare, KeyValue, Listing, Store, TransactionResult, Write } from './store.ts';
 import { follow } from './watch.io.ts';
 
@@ -28,13 +28,15 @@ export const keyValueOf = (kv: pb.KeyValue): KeyValue => ({
 });
 
 export interface EtcdOptions {
-  /** `http://host:port`, one or more. */
+  /** `http://host:port` or `https://host:port`, one or more. */
   readonly endpoints: readonly string[];
+  /** For https. */
+  readonly tls?: Tls;
   readonly log?: Log;
 }
 
-export function openEtcdStore({ endpoints, log }: EtcdOptions): Store {
-  const rpc = openRpc(endpoints);
+export function openEtcdStore({ endpoints, tls, log }: EtcdOptions): Store {
+  const rpc = openRpc(endpoints, tls);
   return {
     get: (key) => get(rpc, key),
     list: (prefix) => list(rpc, prefix),

@@ -1,4 +1,5 @@
 // gRPC to etcd: @grpc/grpc-js carries, protobuf-es encodes. One channel per store.
+import { type PeerCertificate, checkServerIdentity as tlsCheck } from 'node:tls';
 import {
   create,
   type DescMessage,
@@ -53,23 +54,54 @@ export interface WatchStream {
   cancel(): void;
 }
 
-/** `http://host:port` addresses as one gRPC target. */
-function targetOf(endpoints: readonly string[]): string {
-  const addresses = endpoints.map((endpoint) => {
-    const match = /^(?:(https?):\/\/)?([^/]+)\/?$/.exec(endpoint);
-    if (!match || match[1] === 'https') {
-      throw new Error(
-        `etcd endpoint '${endpoint}': use http://host:port (TLS is not supported yet)`,
-      );
-    }
-    return match[2]!;
-  });
-  const numeric = addresses.every((address) => /^\d+\.\d+\.\d+\.\d+:\d+$/.test(address));
-  return numeric ? `ipv4:${addresses.join(',')}` : addresses[0]!;
+/** PEM of the authorities, and of what this client shows. Absent authorities: the system's. */
+export interface Tls {
+  readonly authorities?: Buffer;
+  readonly certificate?: Buffer;
+  readonly key?: Buffer;
 }
 
-export function openRpc(endpoints: readonly string[]): Rpc {
-  const client = new grpc.Client(targetOf(endpoints), grpc.credentials.createInsecure(), OPTIONS);
+interface Target {
+  readonly name: string;
+  readonly hosts: readonly string[];
+  readonly isSecure: boolean;
+  readonly isNumeric: boolean;
+}
+
+/** `http://host:port` or `https://host:port` addresses, all alike, as one gRPC target. */
+function targetOf(endpoints: readonly string[]): Target {
+  const parts = endpoints.map((endpoint) => {
+    const match = /^(?:(https?):\/\/)?([^/]+)\/?$/.exec(endpoint);
+    if (!match) throw new Error(`etcd endpoint '${endpoint}': use http(s)://host:port`);
+    return { isSecure: match[1] === 'https', address: match[2]! };
+  });
+  const isSecure = parts.some((part) => part.isSecure);
+  if (isSecure && !parts.every((part) => part.isSecure))
+    throw new Error(`etcd endpoints ${endpoints.join(',')}: use https for all of them or for none`);
+  const addresses = parts.map(({ address }) => address);
+  const isNumeric = addresses.every((address) => /^\d+\.\d+\.\d+\.\d+:\d+$/.test(address));
+  const name = isNumeric ? `ipv4:${addresses.join(',')}` : addresses[0]!;
+  const hosts = addresses.map((address) => address.replace(/:\d+$/, ''));
+  return { name, hosts, isSecure, isNumeric };
+}
+
+// The library asks every member's certificate for the first one's name: any member's will do. An
+// address is no server name (RFC 6066, section 3): another is sent in its place.
+function clientOf({ name, hosts, isSecure, isNumeric }: Target, tls: Tls): grpc.Client {
+  if (!isSecure) return new grpc.Client(name, grpc.credentials.createInsecure(), OPTIONS);
+  const { authorities = null, key = null, certificate = null } = tls;
+  const checkServerIdentity = (_name: string, shown: PeerCertificate): Error | undefined => {
+    const wrong = hosts.map((host) => tlsCheck(host, shown));
+    return wrong.includes(undefined) ? undefined : wrong[0];
+  };
+  const verifying = { checkServerIdentity };
+  const credentials = grpc.credentials.createSsl(authorities, key, certificate, verifying);
+  const named = isNumeric ? { 'grpc.ssl_target_name_override': 'etcd' } : {};
+  return new grpc.Client(name, credentials, { ...OPTIONS, ...named });
+}
+
+export function openRpc(endpoints: readonly string[], tls: Tls = {}): Rpc {
+  const client = clientOf(targetOf(endpoints), tls);
   const unary =
     <I extends DescMessage, O extends DescMessage>(path: string, input: I, output: O) =>
     (request: MessageInitShape<I>): Promise<MessageShape<O>> =>

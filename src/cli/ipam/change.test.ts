@@ -19,7 +19,7 @@ import { cidr } from '../../net/cidr.ts';
 import { ip } from '../../net/ip.ts';
 import { check, type Report } from './check.ts';
 import { configure, split } from './configure.ts';
-import { collect, lastingLeaks, releaseAddress, reportProblem } from './release.ts';
+import { collect, lastingLeaks, parseReport, releaseAddress, reportProblem } from './release.ts';
 import { readWorld, type World } from './world.ts';
 
 const RANGE = cidr('10.0.0.0/29');
@@ -46,12 +46,14 @@ function leaky(secondary = {}): {
     resourceKey('ippools', 'p'),
     printResource({ kind: 'IPPool', apiVersion: API_VERSION, metadata, spec }),
   );
-  return { store, block, parts: { store, clock: systemClock } };
+  return { store, block, parts: { store, clock: systemClock, dryRun: false } };
 }
 
 test('ipam release --ip', async () => {
   const { store, parts } = leaky();
-  const release = async () => releaseAddress(parts, await worldOf(store), ip('10.0.0.0'));
+  const release = async (dryRun = false) =>
+    releaseAddress({ ...parts, dryRun }, await worldOf(store), ip('10.0.0.0'));
+  assert.deepEqual((await release(true)).lines, ['Would release IP address 10.0.0.0 of net.leak']);
   assert.deepEqual((await release()).lines, ['Successfully released IP address 10.0.0.0']);
   assert.deepEqual((await release()).lines, ['IP address 10.0.0.0 is not assigned']);
   assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
@@ -61,10 +63,10 @@ test('ipam gc: a dry run changes nothing; the other frees what leaked at both lo
   const { store, parts } = leaky();
   const world = await worldOf(store);
   const leaks = lastingLeaks(world, [leakedOf(world)]);
-  const dry = await collect(parts, leaks, { dryRun: true });
+  const dry = await collect({ ...parts, dryRun: true }, leaks);
   assert.deepEqual(dry.lines, ['  10.0.0.0 of net.leak', 'Would release 1 old IPs.']);
   assert.equal(leakedOf(await worldOf(store)).length, 1);
-  assert.deepEqual((await collect(parts, leaks, { dryRun: false })).lines, [
+  assert.deepEqual((await collect(parts, leaks)).lines, [
     'Releasing 1 old IPs...',
     'Released 1 IPs successfully',
     'Released 1 handles; 0 skipped; 0 errors.',
@@ -84,10 +86,19 @@ test('an address in a new life is no lasting leak, and is not freed for an old o
   const freed = releaseHandle(block, 'net.leak')!.block;
   store.put(blockKey(RANGE), printIpam(assignOne(freed, leak, 0).block));
   assert.deepEqual(lastingLeaks(await worldOf(store), [leakedOf(before)]), []);
-  const outcome = await collect(parts, leaks, { dryRun: false });
+  const outcome = await collect(parts, leaks);
   assert.equal(outcome.lines.at(-1), 'Released 0 handles; 1 skipped; 0 errors.');
   const stored = parseBlock((await store.get(blockKey(RANGE)))!.value);
   assert.equal(stored.ok && stored.value.allocations[0], 0);
+});
+
+test('what is no report is told so', () => {
+  for (const text of ['', '[', 'null', '{}', '{"version":"v1","leaked":{}}'])
+    assert.deepEqual(parseReport(text), {
+      ok: false,
+      error: 'it is no report of `ipam check -o FILE`',
+    });
+  assert.equal(parseReport('{"version":"v1","leaked":[]}').ok, true);
 });
 
 test('a report of another cluster, version or time is refused', async () => {
@@ -104,6 +115,9 @@ test('ipam configure: unknown fields stay, nonsense is refused', async () => {
   const { store } = leaky();
   const set = async (changes: Parameters<typeof configure>[2]) =>
     (await configure(store, await worldOf(store), changes)).lines;
+  const dry = await configure(store, await worldOf(store), { ipCooldownSeconds: 9 }, true);
+  assert.deepEqual(dry.lines, ['Would set IPCooldownSeconds to: 9']);
+  assert.equal(await store.get(IPAM_CONFIG_KEY), undefined);
   assert.deepEqual(await set({ strict_affinity: true, maxBlocksPerHost: 4 }), [
     'Successfully set StrictAffinity to: true',
     'Successfully set MaxBlocksPerHost to: 4',
@@ -128,6 +142,11 @@ test('ipam split: the parts take the place of the pool at once; what is unsafe i
   await assert.rejects(go(64, { name: 'p' }), /a part must hold at least one block of \/29/);
   await assert.rejects(go(2, {}), /No name or CIDR provided/);
   await assert.rejects(go(2, { name: 'q' }), /Unable to find IP pool q/);
+  assert.deepEqual((await go(2, { name: 'p', dryRun: true })).lines, [
+    'Would split IP pool p into 2 smaller pools.',
+    'Would create split-p-0 with CIDR 10.0.0.0/25.',
+    'Would create split-p-1 with CIDR 10.0.0.128/25.',
+  ]);
   assert.deepEqual((await go(2, { cidr: '10.0.0.0/24' })).lines, [
     'IP Pool p was successfully split into 2 smaller pools.',
     'Created split-p-0 with CIDR 10.0.0.0/25.',

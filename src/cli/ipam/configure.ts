@@ -32,7 +32,12 @@ const SPOKEN: Readonly<Record<keyof Changes, string>> = {
   kubeVirtVMAddressPersistence: 'KubeVirtVMAddressPersistence',
 };
 
-export async function configure(store: Store, world: World, changes: Changes): Promise<Output> {
+export async function configure(
+  store: Store,
+  world: World,
+  changes: Changes,
+  dryRun = false,
+): Promise<Output> {
   if (Object.keys(changes).length === 0) throw new Error('nothing to set: name a setting');
   // A stored object without the key would mean that no blocks are claimed.
   const config: IpamConfig = {
@@ -43,15 +48,17 @@ export async function configure(store: Store, world: World, changes: Changes): P
   const problem = ipamConfigProblem(config);
   if (problem) throw new Error(problem);
   const stored = world.items.find(({ key }) => key === IPAM_CONFIG_KEY);
-  await swap(
-    store,
-    [{ key: IPAM_CONFIG_KEY, revision: stored?.revision ?? 0n }],
-    [{ kind: 'put', key: IPAM_CONFIG_KEY, value: printIpam(config) }],
-  );
+  if (!dryRun)
+    await swap(
+      store,
+      [{ key: IPAM_CONFIG_KEY, revision: stored?.revision ?? 0n }],
+      [{ kind: 'put', key: IPAM_CONFIG_KEY, value: printIpam(config) }],
+    );
+  const done = dryRun ? 'Would set' : 'Successfully set';
   return {
-    data: config,
+    data: dryRun ? { dryRun, ...config } : config,
     lines: Object.entries(changes).map(
-      ([name, value]) => `Successfully set ${SPOKEN[name as keyof Changes]} to: ${value}`,
+      ([name, value]) => `${done} ${SPOKEN[name as keyof Changes]} to: ${value}`,
     ),
   };
 }
@@ -92,6 +99,7 @@ export function partsOf(pool: IpPool, count: number): readonly Cidr[] {
 export interface Which {
   readonly name?: string;
   readonly cidr?: string;
+  readonly dryRun?: boolean;
 }
 
 /** The pool and its parts change places in one transaction: no address is without a pool. */
@@ -117,6 +125,15 @@ export async function split(
     const value = printResource({ ...pool, metadata: { ...metadata, name }, spec });
     return { name, cidr: part, key: resourceKey('ippools', name), value };
   });
+  const data = parts.map((part) => ({ name: part.name, cidr: part.cidr }));
+  if (which.dryRun)
+    return {
+      data: { dryRun: true, parts: data },
+      lines: [
+        `Would split IP pool ${pool.metadata.name} into ${count} smaller pools.`,
+        ...data.map((part) => `Would create ${part.name} with CIDR ${part.cidr}.`),
+      ],
+    };
   await swap(
     store,
     [stored, ...parts.map(({ key }) => ({ key, revision: 0n }))].map(({ key, revision }) => ({
@@ -129,7 +146,7 @@ export async function split(
     ],
   );
   return {
-    data: parts.map(({ name, cidr }) => ({ name, cidr })),
+    data,
     lines: [
       `IP Pool ${pool.metadata.name} was successfully split into ${count} smaller pools.`,
       ...parts.map(({ name, cidr }) => `Created ${name} with CIDR ${cidr}.`),

@@ -1,6 +1,7 @@
 // Freeing addresses without any lock: what was read is named by handle and sequence number, and an
 // address that came into another life since stays.
 import type { Clock } from '../../base/clock.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
 import type { Store } from '../../datastore/store.ts';
 import { openAllocator } from '../../ipam/allocator.io.ts';
 import { cidr, contains } from '../../net/cidr.ts';
@@ -12,6 +13,8 @@ import { type Allocation, allocationsOf, unusedAllocations, type World } from '.
 interface Parts {
   readonly store: Store;
   readonly clock: Clock;
+  /** Only says what would be freed. */
+  readonly dryRun: boolean;
 }
 
 /** Of one handle, all that it has. */
@@ -32,6 +35,11 @@ export async function releaseAddress(parts: Parts, world: World, ip: Ip): Promis
   if (!found) return { lines: [`IP address ${ip} is not assigned`], data: { ip, released: false } };
   if (found.handle === undefined)
     throw new Error(`${ip} has no handle: it was assigned by something older than Calico v3`);
+  if (parts.dryRun)
+    return {
+      lines: [`Would release IP address ${ip} of ${found.handle}`],
+      data: { ip, dryRun: true, handle: found.handle },
+    };
   const { ips, errors } = await free(parts, [leakOf(found.handle, [found])]);
   if (errors[0] !== undefined) throw new Error(errors[0]);
   const released = ips.includes(ip);
@@ -96,11 +104,8 @@ async function free({ store, clock }: Parts, leaks: readonly Leak[]): Promise<Fr
 }
 
 /** Frees leaks, or says what would be freed. */
-export async function collect(
-  parts: Parts,
-  leaks: readonly Leak[],
-  { dryRun }: { readonly dryRun: boolean },
-): Promise<Output> {
+export async function collect(parts: Parts, leaks: readonly Leak[]): Promise<Output> {
+  const { dryRun } = parts;
   const count = leaks.reduce((sum, { only }) => sum + only.length, 0);
   const list = leaks.flatMap(({ handle, only }) => only.map(({ ip }) => `  ${ip} of ${handle}`));
   if (dryRun)
@@ -123,6 +128,17 @@ export async function collect(
       `Released ${handles} handles; ${skipped} skipped; ${errors.length} errors.`,
     ],
   };
+}
+
+/** A file of `ipam check -o FILE`. Errors: what it is instead. */
+export function parseReport(text: string): Result<Report> {
+  try {
+    const report = JSON.parse(text) as Partial<Report> | null;
+    if (report?.version !== undefined && Array.isArray(report.leaked)) return ok(report as Report);
+  } catch {
+    // said below
+  }
+  return fail('it is no report of `ipam check -o FILE`');
 }
 
 /** Why a report may not be used on this cluster; undefined when it may. */
