@@ -7,6 +7,7 @@ import type { Rib } from '../routes/rib.ts';
 import { Batch, type Delivery, type Entry } from './batch.ts';
 import { type Member, miss } from './member.ts';
 import { endOfRibMessage, Packer } from './packer.ts';
+import { Pages } from './pages.ts';
 import { type ExportFacts, Wording } from './wording.ts';
 
 /** What the group asks the table. */
@@ -31,7 +32,7 @@ export class AdjOut {
   readonly rib: Rib;
   private readonly around: Surroundings;
   private readonly members = new Map<number, Member>();
-  private readonly told: (Entry | readonly Entry[] | undefined)[] = [];
+  private readonly told = new Pages<Entry | readonly Entry[]>();
   private readonly wording: Wording;
   /** Prefixes from here to `buildTo` are yet to be told at all. */
   private builtTo = 0;
@@ -108,7 +109,7 @@ export class AdjOut {
   }
 
   entriesOf(prefix: number): readonly Entry[] {
-    const present = this.told[prefix];
+    const present = this.told.get(prefix);
     return present === undefined ? [] : Array.isArray(present) ? present : [present as Entry];
   }
 
@@ -240,7 +241,7 @@ export class AdjOut {
   /** Path identifiers told before, when the prefix is told otherwise now. */
   private updateOne(prefix: number, batch: Batch): readonly number[] | undefined {
     const { rib } = this;
-    const before = this.told[prefix] as Entry | undefined;
+    const before = this.told.get(prefix) as Entry | undefined;
     const set = rib.bestSet(prefix);
     const after = set < 0 ? undefined : this.wording.entryOf(prefix, set, rib.bestPeer(prefix));
     if (before === after) return undefined;
@@ -287,8 +288,7 @@ export class AdjOut {
     value: Entry | readonly Entry[] | undefined,
     wasTold: boolean,
   ): void {
-    while (this.told.length <= prefix) this.told.push(undefined);
-    this.told[prefix] = value;
+    this.told.set(prefix, value);
     this.count += (value === undefined ? 0 : 1) - (wasTold ? 1 : 0);
   }
 }
