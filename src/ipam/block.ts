@@ -2,7 +2,7 @@
 // compare-and-swap can never persist half a change. Rules: unallocated is first in first out, every
 // write raises the sequence number, and equal handle and attributes share one entry.
 import { assert } from '../base/assert.ts';
-import { type Json, printJson } from '../base/json.ts';
+import { printJson } from '../base/json.ts';
 import type { AllocationAttribute, IpamBlock } from '../model/ipam.ts';
 import { type Cidr, ipAt, ordinalOf, sizeOf } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
@@ -107,13 +107,14 @@ export function releaseOrdinals(
   return collectCooled(marked, cooldown);
 }
 
-/** Gives a handle's ordinals another attribute, e.g. another node; the same block when it has it. */
+/**
+ * Gives a handle's ordinals another attribute, e.g. another node or a later time; the same block when
+ * it has it. A change of the time alone counts: whoever looked before must notice.
+ */
 export function renewHandle(block: IpamBlock, attribute: AllocationAttribute): IpamBlock {
-  const text = printJson(withoutTime(attribute));
+  const text = sorted(attribute);
   const mine = (known: AllocationAttribute): boolean => handleOf(known) === attribute.handle_id;
-  const stale = (known: AllocationAttribute): boolean =>
-    mine(known) && printJson(withoutTime(known)) !== text;
-  if (!block.attributes.some(stale)) return block;
+  if (!block.attributes.some((known) => mine(known) && sorted(known) !== text)) return block;
   const numbers = ordinalsOf(block, attribute.handle_id ?? '').map((ordinal) => [
     String(ordinal),
     block.sequenceNumber,
@@ -130,11 +131,9 @@ export function renewHandle(block: IpamBlock, attribute: AllocationAttribute): I
   };
 }
 
-// Keys sorted: the order in which somebody else wrote them says nothing.
-function withoutTime({ handle_id = '', secondary = {} }: AllocationAttribute): Json {
-  const { timestamp: _, ...rest } = secondary;
-  return [handle_id, Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1))];
-}
+// The order in which somebody else wrote the keys says nothing.
+const sorted = ({ handle_id = '', secondary = {} }: AllocationAttribute): string =>
+  printJson([handle_id, Object.entries(secondary).sort(([a], [b]) => (a < b ? -1 : 1))]);
 
 /** Whether the address outlives its pod. */
 export const isKept = (attribute: AllocationAttribute): boolean =>

@@ -124,6 +124,21 @@ export function keptAddressCases(scenario: ReturnType<typeof scenarioOn>): void 
     await audited(store);
   });
 
+  scenario('a kept address moves while its former node takes it up again', async (store) => {
+    await addPool(store, '10.24.0.0/24');
+    const a = await open(store, 'a');
+    await a.assign(keptOn('a', 't1'));
+    const key = endpointKey('a', 'db-0');
+    await store.transaction([], [{ kind: 'delete', key }]); // DEL: the address stays
+    const b = await open(
+      before(store, () => a.assign(keptOn('a', 't2'))),
+      'b',
+    );
+    assert.equal((await b.assign(keptOn('b', 't3'))).kind, 'assigned');
+    assert.equal(await store.get(key), undefined);
+    await audited(store);
+  });
+
   scenario('a kept address moves out of a batch: two pods at once', async (store) => {
     await addPool(store, '10.23.0.0/24');
     const [a, b] = [await open(store, 'a'), await open(store, 'b')];
