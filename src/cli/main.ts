@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // calico-kit: what is in the datastore, in calicoctl's words. `ETCD_ENDPOINTS` names the datastore.
+import { randomUUID } from 'node:crypto';
 import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
@@ -66,6 +67,7 @@ addIpamCommands(program, {
   writeFile: (path, text) => writeFileSync(path, text),
   clock: systemClock,
   pause: (milliseconds) => pause(milliseconds, new AbortController().signal),
+  uuid: randomUUID,
 });
 
 addPolicyCommands(program, {

@@ -3,6 +3,7 @@
 // seconds of the start and without anybody's help.
 import { setTimeout } from 'node:timers/promises';
 import { auditIpam } from '../../src/ipam/audit.ts';
+import { strictProblems } from '../golden/strict-types.ts';
 import { attempt, run, runAsync } from '../lab/command.ts';
 import { CONFIG, ended, type Lab, type LabPod, type NewPod } from '../lab/lab.ts';
 import { items } from '../lab/stored.ts';
@@ -219,6 +220,7 @@ export class Storm {
     const ips = living.map(({ ip }) => ip);
     return [
       ...auditIpam(stored),
+      ...strictProblems(stored),
       ...differences('address of two pods', [...new Set(ips)], ips),
       ...differences(
         'handle',

@@ -1,6 +1,7 @@
 // Commands that change the datastore, on the memory twin.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { strictProblems } from '../../../test/golden/strict-types.ts';
 import { systemClock } from '../../base/clock.io.ts';
 import { type MemoryStore, memoryStore } from '../../datastore/memory.ts';
 import { auditIpam } from '../../ipam/audit.ts';
@@ -134,10 +135,15 @@ test('ipam configure: unknown fields stay, nonsense is refused', async () => {
   await assert.rejects(configure(store, stale, { ipCooldownSeconds: 5 }), /somebody else/);
 });
 
+const BIRTH = {
+  uid: '00000000-0000-4000-8000-000000000000',
+  creationTimestamp: '2026-11-23T00:00:00Z',
+};
+
 test('ipam split: the parts take the place of the pool at once; what is unsafe is refused', async () => {
   const { store } = leaky();
   const go = async (count: number, which: object) =>
-    split(store, await worldOf(store), count, which);
+    split(store, await worldOf(store), count, which, () => BIRTH);
   await assert.rejects(go(3, { name: 'p' }), /a power of 2/);
   await assert.rejects(go(64, { name: 'p' }), /a part must hold at least one block of \/29/);
   await assert.rejects(go(2, {}), /No name or CIDR provided/);
@@ -153,5 +159,7 @@ test('ipam split: the parts take the place of the pool at once; what is unsafe i
     'Created split-p-1 with CIDR 10.0.0.128/25.',
   ]);
   assert.equal(await store.get(resourceKey('ippools', 'p')), undefined);
+  const part = await store.get(resourceKey('ippools', 'split-p-0'));
+  assert.deepEqual(strictProblems(part ? [part] : []), []);
   assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
 });

@@ -20,6 +20,7 @@ export interface Running {
   writeFile(path: string, text: string): void;
   readonly clock: Clock;
   pause(milliseconds: number): Promise<void>;
+  uuid(): string;
 }
 
 /** Adds the group `ipam`. */
@@ -191,7 +192,14 @@ interface SplitOptions extends Common {
   readonly name?: string;
 }
 
-function addSplit(ipam: Command, { run, clock }: Running): void {
+function addSplit(ipam: Command, { run, clock, uuid }: Running): void {
+  const birth = () => ({
+    uid: uuid(),
+    creationTimestamp: clock
+      .date()
+      .toISOString()
+      .replace(/\.\d+Z$/, 'Z'),
+  });
   ipam
     .command('split <number>')
     .description('splits a pool into equal parts, in one transaction')
@@ -201,7 +209,7 @@ function addSplit(ipam: Command, { run, clock }: Running): void {
     .option('-o, --output <format>', 'json')
     .action((count: string, options: SplitOptions) =>
       run(options.output, async (store) =>
-        split(store, await read(store, clock), number('split', count), options),
+        split(store, await read(store, clock), number('split', count), options, birth),
       ),
     );
 }

@@ -96,6 +96,9 @@ export function partsOf(pool: IpPool, count: number): readonly Cidr[] {
   );
 }
 
+/** What a new resource is given: a UUID, and the time as RFC 3339, UTC, in whole seconds. */
+export type Birth = () => { readonly uid: string; readonly creationTimestamp: string };
+
 export interface Which {
   readonly name?: string;
   readonly cidr?: string;
@@ -108,6 +111,7 @@ export async function split(
   world: World,
   count: number,
   which: Which,
+  birth: Birth,
 ): Promise<Output> {
   if (!which.name && !which.cidr)
     throw new Error(
@@ -118,11 +122,14 @@ export async function split(
   );
   if (!found) throw new Error(`Unable to find IP pool ${which.name ?? which.cidr}`);
   const { pool, stored } = found;
-  const { uid: _uid, creationTimestamp: _time, ...metadata } = pool.metadata;
   const parts = partsOf(pool, count).map((part, i) => {
     const name = `split-${pool.metadata.name.slice(0, 245)}-${i}`;
     const spec = { ...pool.spec, cidr: part };
-    const value = printResource({ ...pool, metadata: { ...metadata, name }, spec });
+    const value = printResource({
+      ...pool,
+      metadata: { ...pool.metadata, name, ...birth() },
+      spec,
+    });
     return { name, cidr: part, key: resourceKey('ippools', name), value };
   });
   const data = parts.map((part) => ({ name: part.name, cidr: part.cidr }));

@@ -64,16 +64,16 @@ export function endpointOf(
     mac: call.mac,
     ips,
     uid: stored?.endpoint.metadata.uid ?? randomUUID(),
-    creationTimestamp: context.clock
-      .date()
-      .toISOString()
-      .replace(/\.\d+Z$/, 'Z'),
+    creationTimestamp: secondsOf(context.clock.date()),
     stored: stored?.endpoint,
     floatingIps,
     sourcePrefixes,
     namesNetwork: outside !== undefined || stableFor(call) !== undefined,
   });
 }
+
+// As Kubernetes prints times: RFC 3339, UTC, without fractions.
+const secondsOf = (date: Date): string => date.toISOString().replace(/\.\d+Z$/, 'Z');
 
 // What the allocator is asked for; nothing, when the addresses come from elsewhere: then only the
 // endpoint is stored.
@@ -118,7 +118,7 @@ function withNetworkProfile(call: Call, alongside: AlongsideWrites): AlongsideWr
     metadata: {
       name,
       uid: randomUUID(),
-      creationTimestamp: call.context.clock.date().toISOString(),
+      creationTimestamp: secondsOf(call.context.clock.date()),
     },
     spec: {
       ingress: [{ action: 'Allow', source: { selector: `has(${name})` } }],
