@@ -8,6 +8,7 @@ import { HANDLE_PREFIX, ROOT } from '../model/keys.ts';
 import { addPool, allocatorCases, audited, open, request, scenarioOn } from './allocator.cases.ts';
 import type { Allocator } from './allocator.io.ts';
 import { blockLifeCases } from './block-life.cases.ts';
+import { foreignDataCases } from './foreign-data.cases.ts';
 import { keptAddressCases } from './kept-address.cases.ts';
 import { poolChoiceCases } from './pool-choice.cases.ts';
 
@@ -48,6 +49,7 @@ describe('allocator on etcd', () => {
   poolChoiceCases(scenario);
   blockLifeCases(scenario);
   keptAddressCases(scenario);
+  foreignDataCases(scenario);
 
   test('how fast: one after the other, and all at once', async (context) => {
     const store = await fresh();

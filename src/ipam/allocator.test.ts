@@ -6,6 +6,7 @@ import { printIpam } from '../model/ipam.ts';
 import { HANDLE_PREFIX, handleKey, IPAM, IPAM_CONFIG_KEY } from '../model/keys.ts';
 import { addPool, allocatorCases, audited, open, request, scenarioOn } from './allocator.cases.ts';
 import { blockLifeCases } from './block-life.cases.ts';
+import { foreignDataCases } from './foreign-data.cases.ts';
 import { keptAddressCases } from './kept-address.cases.ts';
 import { poolChoiceCases } from './pool-choice.cases.ts';
 
@@ -14,6 +15,7 @@ allocatorCases(scenario);
 poolChoiceCases(scenario);
 blockLifeCases(scenario);
 keptAddressCases(scenario);
+foreignDataCases(scenario);
 
 test('a common ADD is one transaction; waiting ones share the next', async () => {
   const store = memoryStore();
