@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { strictProblems } from '../../test/golden/strict-types.ts';
 import { eventually } from '../../test/lab/command.ts';
 import { type EtcdServer, startEtcd } from '../../test/lab/etcd-server.ts';
 import { type FakeApiServer, startFakeApiServer } from '../../test/lab/fake-api-server.ts';
@@ -12,7 +13,14 @@ import { openEtcdStore } from '../datastore/etcd.io.ts';
 import type { Store } from '../datastore/store.ts';
 import { assignOne, emptyBlock } from '../ipam/block.ts';
 import { printIpam } from '../model/ipam.ts';
-import { affinityKey, blockKey, handleKey, namespacedKey, resourceKey } from '../model/keys.ts';
+import {
+  affinityKey,
+  blockKey,
+  handleKey,
+  namespacedKey,
+  RESOURCES,
+  resourceKey,
+} from '../model/keys.ts';
 import { cidr } from '../net/cidr.ts';
 
 let etcd: EtcdServer;
@@ -64,11 +72,26 @@ test('the program becomes ready and its resources follow the objects', async () 
   api.put('namespaces', { metadata: { name: 'default', labels: { team: 'blue' } } });
   api.put('networkpolicies', {
     metadata: { name: 'web', namespace: 'default' },
-    spec: { podSelector: {} },
+    spec: {
+      podSelector: { matchLabels: { app: 'web' } },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [
+        {
+          from: [
+            { namespaceSelector: { matchLabels: { team: 'blue' } }, podSelector: {} },
+            { ipBlock: { cidr: '10.0.0.0/8', except: ['10.1.0.0/16'] } },
+          ],
+          ports: [{ port: 80 }, { port: 'dns', protocol: 'UDP' }, { port: 1000, endPort: 2000 }],
+        },
+      ],
+      egress: [{}],
+    },
   });
+  api.put('serviceaccounts', { metadata: { name: 'default', namespace: 'default' } });
   await eventually('ready', async () => (await readiness()) === '200 ready', 20_000);
   for (const key of [
     resourceKey('profiles', 'kns.default'),
+    resourceKey('profiles', 'ksa.default.default'),
     namespacedKey('networkpolicies', 'default', 'knp.default.web'),
     resourceKey('ippools', 'default-ipv4-ippool'),
     resourceKey('bgpconfigurations', 'default'),
@@ -76,6 +99,7 @@ test('the program becomes ready and its resources follow the objects', async () 
   ]) {
     await eventually(key, () => store.get(key));
   }
+  assert.deepEqual(strictProblems((await store.list(RESOURCES)).items), []);
   api.remove('networkpolicies', 'web', 'default');
   const gone = namespacedKey('networkpolicies', 'default', 'knp.default.web');
   await eventually('the policy goes', async () => !(await store.get(gone)));
