@@ -29,9 +29,11 @@ test('violations are counted by invariant, also those that there are none of', (
   assert.deepEqual(Object.fromEntries(counts), {
     I1: 0,
     I2: 0,
+    I3: 0,
     I4: 0,
     I5: 2,
     I7: 0,
+    I8: 0,
     structure: 1,
   });
 });

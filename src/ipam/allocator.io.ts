@@ -5,12 +5,13 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { messageOf, OpError } from '../base/op-error.ts';
 import type { Store, TransactionResult, Write } from '../datastore/store.ts';
-import { ipamConfigProblem } from '../model/ipam-config.ts';
+import { cooldownSeconds, ipamConfigProblem } from '../model/ipam-config.ts';
 import { IPAM } from '../model/keys.ts';
 import type { Family, Ip } from '../net/ip.ts';
-import { auditIpam } from './audit.ts';
+import { auditIpam, leakedAddresses } from './audit.ts';
 import { Batch, type Guard } from './batch.ts';
 import { type Item, ownItems } from './check/own-items.ts';
+import { RestHistory } from './check/rest-history.ts';
 import { learnConflict, refusedMembers } from './conflict.ts';
 import { IpamView } from './ipam-view.ts';
 import { pickAny } from './pick.ts';
@@ -92,6 +93,7 @@ class NodeAllocator implements Allocator {
   private working = false;
   private readonly placing: PlaceContext;
   private configProblem: string | undefined;
+  private readonly history = new RestHistory();
 
   constructor(options: AllocatorOptions) {
     this.options = options;
@@ -110,7 +112,15 @@ class NodeAllocator implements Allocator {
   handles = (): ReadonlyMap<string, readonly Ip[]> => this.view.localHandles();
 
   violations(endpoints: readonly Item[]): readonly string[] {
-    return auditIpam([...ownItems(this.view, this.options.node), ...endpoints]);
+    const { node, clock } = this.options;
+    const items = [...ownItems(this.view, node), ...endpoints];
+    const cooldown = { now: clock.date(), seconds: cooldownSeconds(this.view.config) };
+    const own = [...this.view.blocks.owned].flatMap((cidr) => this.view.blocks.get(cidr) ?? []);
+    const early = this.history.look(
+      own.map(({ value }) => value),
+      cooldown,
+    );
+    return [...auditIpam(items), ...leakedAddresses(items, node), ...early];
   }
 
   assign(of: AssignRequest): Promise<AssignOutcome> {

@@ -62,15 +62,16 @@ export function auditIpam(items: readonly Item[]): readonly string[] {
 }
 
 /**
- * I3: addresses of pods that no endpoint has, with their handles. Wrong only when it lasts: an ADD
- * or a clean-up may be under way.
+ * I3: addresses of pods (of `node`) that no endpoint has, with their handles. Wrong only when it
+ * lasts: an ADD or a clean-up may be under way.
  */
-export function leakedAddresses(items: readonly Item[]): readonly string[] {
+export function leakedAddresses(items: readonly Item[], node?: string): readonly string[] {
   const world = read(items);
   return allocationsOf(world).flatMap(({ ip, attribute }) => {
     // Tunnel and service addresses have a type and no endpoint; kept ones wait for their pod.
     const typed = attribute.secondary?.['type'] !== undefined;
     const ofOther = attribute.secondary?.[MAIN_PLUGIN] !== undefined;
+    if (node !== undefined && attribute.secondary?.['node'] !== node) return [];
     const ofPod = handleOf(attribute) !== undefined && !typed && !isKept(attribute) && !ofOther;
     return ofPod && !world.endpoints.has(ip) ? [`I3: ${ip} of ${handleOf(attribute)}`] : [];
   });

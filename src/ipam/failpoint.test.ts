@@ -115,6 +115,7 @@ test('death at every failpoint, each time it is passed', async () => {
     'ipam:before-claim',
     'ipam:before-commit',
     'ipam:before-give-back',
+    'ipam:before-move',
     'ipam:before-prefetch',
     'ipam:before-read-back',
   ]);

@@ -70,7 +70,7 @@ export async function placeAssign(
 // The batch holds the block already: who takes the address while the endpoint is looked for makes
 // the transaction fail.
 async function moveHere(
-  { claims: { store, node }, view }: PlaceContext,
+  { claims: { store, node, failpoint }, view }: PlaceContext,
   batch: Batch,
   request: AssignRequest,
   ips: readonly Ip[],
@@ -78,6 +78,7 @@ async function moveHere(
   const facts = view.factsOf(request.handleId);
   batch.renew(request.handleId, attributesOf(request));
   try {
+    await failpoint?.('ipam:before-move');
     batch.drop(await formerEndpoints(store, node, { facts, ips }));
     return undefined;
   } catch (cause) {

@@ -1,5 +1,6 @@
 // Which pool an address comes from, and what is said when none fits: on any datastore.
 import assert from 'node:assert/strict';
+import { eventually } from '../../test/lab/command.ts';
 import type { Store } from '../datastore/store.ts';
 import { IPAM_CONFIG_KEY, resourceKey } from '../model/keys.ts';
 import { API_VERSION, printResource } from '../model/resource.ts';
@@ -114,5 +115,21 @@ export function poolChoiceCases(scenario: Scenario): void {
     await store.transaction([], [{ kind: 'delete', key: resourceKey('ipreservations', 'r') }]);
     const b = await open(store, 'b');
     assert.match(await assigned(b, 'n.freed'), /^10\.29\.0\.[0-7]$/);
+  });
+
+  scenario('settings that change are obeyed by who runs already', async (store) => {
+    await addPool(store, '10.30.0.0/29', { blockSize: 30 });
+    const [a, b] = [await open(store, 'a'), await open(store, 'b')];
+    await assigned(a, 'n.a');
+    for (let n = 0; n < 4; n++) await assigned(b, `n.b${n}`);
+    await assigned(b, 'n.borrowed');
+    await b.release({ handleId: 'n.borrowed' });
+    await configure(store, { strict_affinity: true, auto_allocate_blocks: true });
+    await eventually('strict', () => /strict affinity enabled/.test(b.shortage(4) ?? ''));
+    await configure(store, { auto_allocate_blocks: true });
+    await eventually('not strict', () => b.shortage(4) === undefined);
+    assert.match(await assigned(b, 'n.again'), /^10\.30\.0\./);
+    await addPool(store, '10.30.0.0/29', { blockSize: 30, disabled: true });
+    await eventually('off', () => /disabled/.test(b.shortage(4) ?? ''));
   });
 }
