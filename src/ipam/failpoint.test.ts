@@ -8,6 +8,7 @@ import { type MemoryStore, memoryStore } from '../datastore/memory.ts';
 import { addNode, addPool, audited, open, request } from './allocator.cases.ts';
 import type { Allocator } from './allocator.io.ts';
 import { mortal } from './chaos.cases.ts';
+import { endpointKey, keptOn } from './kept-address.cases.ts';
 import { configure } from './pool-choice.cases.ts';
 
 const START = Date.parse('2026-01-01T00:00:00Z');
@@ -125,5 +126,41 @@ test('death at every failpoint, each time it is passed', async () => {
       await life(world, { passed: new Map(), place, time });
       await afterwards(world, `death at ${place}, time ${time}`);
     }
+  }
+});
+
+test('death while a kept address moves: it is on one node, and its endpoint with it', async () => {
+  const move = async (death: Death): Promise<MemoryStore> => {
+    const store = memoryStore();
+    await addPool(store, '10.0.0.0/28', { blockSize: 30 });
+    const b = await open(store, 'b');
+    assert.equal((await b.assign(keptOn('b', 't1'))).kind, 'assigned');
+    store.failNext('transaction', 'lostReply');
+    const a = await dying(store, death, 100);
+    await a.assign(keptOn('a', 't2'));
+    for (const allocator of [a, b]) allocator.close();
+    await absorb(store);
+    return store;
+  };
+  const whole: Death = { passed: new Map(), place: undefined, time: 0 };
+  await move(whole);
+  assert.deepEqual(
+    [...whole.passed.keys()],
+    ['ipam:before-move', 'ipam:before-commit', 'ipam:before-read-back', 'ipam:after-commit'],
+  );
+  for (const place of whole.passed.keys()) {
+    const store = await move({ passed: new Map(), place, time: 1 });
+    const left = async (): Promise<readonly boolean[]> =>
+      Promise.all(
+        ['a', 'b'].map(async (node) => Boolean(await store.get(endpointKey(node, 'db-0')))),
+      );
+    const moved = !['ipam:before-move', 'ipam:before-commit'].includes(place);
+    assert.deepEqual(await left(), [moved, !moved], place);
+    await audited(store);
+    const next = await open(store, 'a');
+    assert.equal((await next.assign(keptOn('a', 't3'))).kind, 'assigned', place);
+    assert.deepEqual(await left(), [true, false], place);
+    await audited(store);
+    next.close();
   }
 });

@@ -8,7 +8,7 @@ import type { Ip } from '../net/ip.ts';
 import { addPool, audited, open, request, type scenarioOn } from './allocator.cases.ts';
 import type { AssignRequest } from './allocator.io.ts';
 
-const endpointKey = (node: string, pod: string, endpoint = 'eth0'): string =>
+export const endpointKey = (node: string, pod: string, endpoint = 'eth0'): string =>
   namespacedKey(
     'workloadendpoints',
     'x',
@@ -16,7 +16,7 @@ const endpointKey = (node: string, pod: string, endpoint = 'eth0'): string =>
   );
 
 /** What a node asks for its StatefulSet's pod: the address and, with it, the endpoint. */
-function keptOn(node: string, timestamp: string, pod = 'db-0'): AssignRequest {
+export function keptOn(node: string, timestamp: string, pod = 'db-0'): AssignRequest {
   const key = endpointKey(node, pod);
   return request(`net.x-${pod}`, {
     keep: true,
