@@ -165,10 +165,13 @@ export const FIRST_INTERFACE = 'eth0';
 export const handleSuffix = ({ containerId, ifname }: Attachment): string =>
   ifname === FIRST_INTERFACE ? `.${containerId}` : `.${containerId}:${ifname}`;
 
-/** The name of an address that is its pod's for good, whatever container the pod is. */
+/**
+ * The name of an address that is its pod's for good, whatever container the pod is. Neither namespace
+ * nor pod can hold a colon: a-b/c-0 and a/b-c-0 have names of their own.
+ */
 export const stableHandleOf = ({ config, pod, ifname }: CniRequest): string | undefined =>
   pod &&
-  `${config.name}.${pod.namespace}-${pod.name}${ifname === FIRST_INTERFACE ? '' : `:${ifname}`}`;
+  `${config.name}.${pod.namespace}:${pod.name}${ifname === FIRST_INTERFACE ? '' : `:${ifname}`}`;
 
 /** The name under which an attachment's addresses are released. */
 export const handleIdOf = (request: Attachment & { readonly config: NetworkConfig }): string =>

@@ -96,7 +96,9 @@ async function afterwards(store: MemoryStore, what: string): Promise<void> {
   assert.ok(mine.kind === 'assigned' && theirs.kind === 'assigned', what);
   assert.notDeepEqual(mine.ips, theirs.ips, what);
   const before = a.addressesOf('a.kept');
-  const kept = await b.assign(request('a.kept', { ...keep, attributes: { node: 'b' } }));
+  const kept = await b.assign(
+    request('a.kept', { ...keep, attributes: { ...keep.attributes, node: 'b' } }),
+  );
   assert.ok(kept.kind === 'assigned', what);
   if (before.length > 0) assert.deepEqual(kept.ips, before, what);
   await settled();

@@ -139,6 +139,23 @@ export function keptAddressCases(scenario: ReturnType<typeof scenarioOn>): void 
     await audited(store);
   });
 
+  scenario(
+    'a kept address is no other pod’s, though that asks under the same name',
+    async (store) => {
+      await addPool(store, '10.25.0.0/24');
+      const [a, b] = [await open(store, 'a'), await open(store, 'b')];
+      assert.equal((await a.assign(keptOn('a', 't1'))).kind, 'assigned');
+      const stranger = { node: 'b', pod: '0', namespace: 'x-db', timestamp: 't2' };
+      const outcome = await b.assign({ ...keptOn('b', 't2'), attributes: stranger });
+      assert.equal(
+        outcome.kind === 'refused' && outcome.message,
+        'net.x-db-0 keeps an address for pod x/db-0, not for x-db/0',
+      );
+      assert.ok(await store.get(endpointKey('a', 'db-0')));
+      await audited(store);
+    },
+  );
+
   scenario('a kept address moves out of a batch: two pods at once', async (store) => {
     await addPool(store, '10.23.0.0/24');
     const [a, b] = [await open(store, 'a'), await open(store, 'b')];

@@ -52,8 +52,8 @@ export async function placeAssign(
   batch.hold(request.handleId);
   const present = context.view.addressesOf(request.handleId);
   const ips: Ip[] = [...present]; // a repeated ADD keeps what it has
-  const foreign = request.keep && foreignBlock(context, request.handleId);
-  if (foreign) return { kind: 'refused', message: foreign };
+  const why = request.keep && (strangerProblem(context, request) ?? foreignBlock(context, request));
+  if (why) return { kind: 'refused', message: why };
   const failure = request.keep && (await moveHere(context, batch, request, present));
   if (failure) return failure;
   for (const family of [4, 6] as const) {
@@ -90,8 +90,23 @@ async function moveHere(
 const attributesOf = ({ attributes, keep }: AssignRequest): Readonly<Record<string, string>> =>
   keep ? { ...attributes, keep: 'true' } : attributes;
 
+// Whatever made two pods ask under one name: they would share an address.
+function strangerProblem(
+  { view }: PlaceContext,
+  { handleId, attributes }: AssignRequest,
+): string | undefined {
+  const facts = view.factsOf(handleId);
+  const nameIn = (all: Readonly<Record<string, string>>): string =>
+    `${all['namespace']}/${all['pod']}`;
+  if (facts['pod'] === undefined || nameIn(facts) === nameIn(attributes)) return undefined;
+  return `${handleId} keeps an address for pod ${nameIn(facts)}, not for ${nameIn(attributes)}`;
+}
+
 // With strict affinity a kept address cannot follow to a node that does not own its block.
-function foreignBlock({ view, claims }: PlaceContext, handleId: string): string | undefined {
+function foreignBlock(
+  { view, claims }: PlaceContext,
+  { handleId }: AssignRequest,
+): string | undefined {
   if (!view.config?.strict_affinity) return undefined;
   const owner = ownerOf(claims.node);
   const block = view.blocksOf(handleId).find(({ value }) => value.affinity !== owner)?.value;

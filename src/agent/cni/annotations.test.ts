@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { stableHandleOf } from '../../cni/request.ts';
 import { addPool } from '../../ipam/allocator.cases.ts';
+import { openAllocator } from '../../ipam/allocator.io.ts';
 import type { Pod } from '../../kubernetes/api.ts';
 import { memoryKubernetes } from '../../kubernetes/memory.ts';
-import { resourceKey, resourcePrefix } from '../../model/keys.ts';
+import { namespacedKey, resourceKey, resourcePrefix } from '../../model/keys.ts';
 import { API_VERSION, parseResource, printResource } from '../../model/resource.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { addPod } from './add/add.io.ts';
@@ -150,10 +152,43 @@ test('stable-address: a StatefulSet’s ordinal gets its address again; other po
   assert.equal(await n.endpoints(), 0);
   assert.ok((await addPod(n.context, request('ADD', 'c2'))).ok);
   assert.deepEqual((await specOf(n)).ipNetworks, first);
-  assert.equal(n.allocator.addressesOf('k8s-pod-network.default-web-0').length, 1);
+  assert.equal(n.allocator.addressesOf('k8s-pod-network.default:web-0').length, 1);
   n.done();
   const plain = await given({ pod });
   assert.ok((await addPod(plain.context, request('ADD', 'c1'))).ok);
-  assert.deepEqual(plain.allocator.addressesOf('k8s-pod-network.default-web-0'), []);
+  assert.deepEqual(plain.allocator.addressesOf('k8s-pod-network.default:web-0'), []);
   plain.done();
+});
+
+test('stable-address: it comes from another node with its endpoint, and is no other pod’s', async () => {
+  const pod = { 'calico-kit.io/stable-address': 'true' };
+  const labels = { 'statefulset.kubernetes.io/pod-name': 'web-0' };
+  const n = await given({ pod, labels });
+  const former = openAllocator({ store: n.memory, node: 'n0', clock: n.context.clock });
+  await former.ready();
+  const name = (node: string) => `${node}-k8s-web--0-eth0`;
+  const keyOn = (node: string) => namespacedKey('workloadendpoints', 'default', name(node));
+  const there = await former.assign({
+    handleId: stableHandleOf(request('ADD', 'c0'))!,
+    attributes: { node: 'n0', namespace: 'default', pod: 'web-0' },
+    keep: true,
+    count4: 1,
+    count6: 0,
+    alongside: (ips) => {
+      const spec = { node: 'n0', pod: 'web-0', ipNetworks: [`${ips[0]}/32`] };
+      const metadata = { name: name('n0') };
+      const value = JSON.stringify({ kind: 'WorkloadEndpoint', metadata, spec });
+      return { compares: [], writes: [{ kind: 'put', key: keyOn('n0'), value }] };
+    },
+  });
+  assert.ok(there.kind === 'assigned');
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.deepEqual((await specOf(n)).ipNetworks, [`${there.ips[0]}/32`]);
+  assert.equal(await n.memory.get(keyOn('n0')), undefined);
+  assert.ok(await n.memory.get(keyOn('n1')));
+  former.close();
+  n.done();
+  const handleOf = (namespace: string, name: string) =>
+    stableHandleOf({ ...request('ADD', 'c1'), pod: { namespace, name } as never });
+  assert.notEqual(handleOf('a-b', 'c-0'), handleOf('a', 'b-c-0'));
 });
