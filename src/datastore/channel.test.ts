@@ -212,3 +212,20 @@ test('what does not speak HTTP/2 is named, and nothing waits for a closed channe
   channel.close();
   await assert.rejects(channel.call('/x', bytes(1)), /it is closed/);
 });
+
+test('a PING is answered, with the next request or soon', async (t) => {
+  const served = await serve(t, echo);
+  const sessions: import('node:http2').ServerHttp2Session[] = [];
+  served.server.on('session', (session) => void sessions.push(session));
+  const channel = channelTo(t, served);
+  await channel.call('/echo', bytes(1));
+  for (let i = 0; i < 20; i++) {
+    const pong = Promise.withResolvers<Buffer>();
+    const payload = Buffer.alloc(8, i);
+    sessions[0]!.ping(payload, (error, _duration, answer) =>
+      error ? pong.reject(error) : pong.resolve(answer),
+    );
+    if (i % 2 === 0) await channel.call('/echo', bytes(i));
+    assert.deepEqual(await pong.promise, payload);
+  }
+});

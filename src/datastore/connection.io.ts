@@ -8,6 +8,8 @@ import { Session } from './http2/session.ts';
 const QUIET_MILLISECONDS = 5000;
 const PONG_MILLISECONDS = 3000;
 const CONNECT_MILLISECONDS = 2000;
+/** How long answers to PINGs wait for a request that takes them along. */
+const ANSWER_MILLISECONDS = 100;
 const READ_BYTES = 1 << 16;
 
 export interface Address {
@@ -75,6 +77,7 @@ class OpenConnection implements Connection {
   private lastRead = performance.now();
   private timer: NodeJS.Timeout;
   private isAsked = false;
+  private answering: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -94,6 +97,13 @@ class OpenConnection implements Connection {
       return;
     }
     if (!this.session.isOpen && this.session.streamCount === 0) this.socket.destroy();
+    else if (this.session.owesAnswers)
+      this.answering ??= setTimeout(() => this.answer(), ANSWER_MILLISECONDS);
+  }
+
+  private answer(): void {
+    this.answering = undefined;
+    this.session.flush();
   }
 
   close(why: string): void {
@@ -102,6 +112,7 @@ class OpenConnection implements Connection {
 
   ended(problem: string): void {
     clearTimeout(this.timer);
+    clearTimeout(this.answering);
     this.session.fail(problem);
   }
 

@@ -48,8 +48,9 @@ const keyOf = ({ containerId, ipamOnly }: Pick<Turn, 'containerId' | 'ipamOnly'>
   `${ipamOnly ? 'ipam' : 'main'} ${containerId}`;
 
 function overtake(line: readonly Call[], { ifname, containerId }: Turn): void {
-  const reason = new OpError(`ADD for ${containerId}`, 'DEL came before it had ended');
-  for (const call of line) if (call.ifname === ifname) call.stop.abort(reason);
+  for (const call of line)
+    if (call.ifname === ifname)
+      call.stop.abort(new OpError(`ADD for ${containerId}`, 'DEL came before it had ended'));
 }
 
 /** What `work` comes to; throws the signal's reason when that fires first, while `work` goes on. */

@@ -23,6 +23,7 @@ const RECEIVE_WINDOW_BYTES = 1 << 24;
 const HEADER_BLOCK_BYTES_MAX = 1 << 16;
 const STREAM_MAX = 0x7fff_ffff;
 const CANCEL = 8;
+const OWED_MAX = 8;
 
 /** gRPC status codes that arise here. */
 export const STATUS = { OK: 0, UNKNOWN: 2, UNAVAILABLE: 14 } as const;
@@ -56,7 +57,8 @@ interface Stream {
 const NOTHING = Buffer.alloc(0);
 
 export class Session {
-  private readonly write: (bytes: Buffer) => void;
+  private readonly put: (bytes: Buffer) => void;
+  private readonly owed: Buffer[] = [];
   private readonly reader = new FrameReader();
   private readonly streams = new Map<number, Stream>();
   private nextId = 1;
@@ -68,15 +70,31 @@ export class Session {
   private partial: { readonly frame: Frame; readonly blocks: Buffer[] } | undefined;
 
   /** Writes the connection's beginning. */
-  constructor(write: (bytes: Buffer) => void) {
-    this.write = write;
+  constructor(put: (bytes: Buffer) => void) {
+    this.put = put;
     const settings = encodeSettings([
       [SETTING.HEADER_TABLE_SIZE, 0],
       [SETTING.ENABLE_PUSH, 0],
       [SETTING.INITIAL_WINDOW_SIZE, RECEIVE_WINDOW_BYTES],
     ]);
     const more = encodeNumber(FRAME.WINDOW_UPDATE, 0, RECEIVE_WINDOW_BYTES - WINDOW_BYTES);
-    write(Buffer.concat([PREFACE, settings, more]));
+    put(Buffer.concat([PREFACE, settings, more]));
+  }
+
+  /**
+   * Whether answers to PINGs wait for the next write. etcd asks with every request, to measure; an
+   * answer of its own would cost both sides as much as a request. They may wait a moment.
+   */
+  get owesAnswers(): boolean {
+    return this.owed.length > 0;
+  }
+
+  flush(): void {
+    if (this.owed.length > 0) this.put(Buffer.concat(this.owed.splice(0)));
+  }
+
+  private write(bytes: Buffer): void {
+    this.put(this.owed.length === 0 ? bytes : Buffer.concat([bytes, ...this.owed.splice(0)]));
   }
 
   /** Whether it takes further streams. */
@@ -149,8 +167,10 @@ export class Session {
     else if (type === FRAME.SETTINGS) this.takeSettings(frame);
     else if (type === FRAME.GOAWAY) this.takeLeave(frame);
     else if (type === FRAME.PUSH_PROMISE) throw new Error('HTTP/2: the server pushes');
-    else if (type === FRAME.PING && (flags & FLAG.ACK) === 0)
-      this.write(encodeFrame(FRAME.PING, FLAG.ACK, 0, payload));
+    else if (type === FRAME.PING && (flags & FLAG.ACK) === 0) {
+      this.owed.push(encodeFrame(FRAME.PING, FLAG.ACK, 0, payload));
+      if (this.owed.length > OWED_MAX) this.flush();
+    }
   }
 
   private takeData(frame: Frame): void {
