@@ -25,7 +25,6 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** Third parties have one door each. */
 const DOORS: Record<string, readonly string[]> = {
   koffi: ['kernel'],
-  '@grpc/grpc-js': ['datastore'],
   '@bufbuild/protobuf': ['datastore'],
   '@kubernetes/client-node': ['kubernetes'],
   cdk8s: ['deploy'],
