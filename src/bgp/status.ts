@@ -28,11 +28,22 @@ export interface PeerReport {
   readonly lastError?: string;
   /** Times that an established session ended since the start. */
   readonly flaps: number;
+  /** BGP messages by type since the start. */
+  readonly messages: { readonly received: MessageCounts; readonly sent: MessageCounts };
   /** Absent: BFD does not watch this peer. */
   readonly bfd?: BfdStatus;
   /** Prefixes held from the peer and told to it. */
   readonly prefixesIn: number;
   readonly prefixesOut: number;
+}
+
+/** How many of each type (RFC 4271 section 4.1, RFC 2918). */
+export interface MessageCounts {
+  readonly open: number;
+  readonly update: number;
+  readonly notification: number;
+  readonly keepalive: number;
+  readonly refresh: number;
 }
 
 /** The BFD session of a peer (RFC 5880). */

@@ -20,6 +20,8 @@ export interface ExchangeParts {
   readonly session: (key: string) => ExchangeSession | undefined;
   /** Learned prefixes have other next hops, or none. */
   readonly learned?: (changes: readonly LearnedPrefix[]) => void;
+  /** All is decided, and told to whoever reads. */
+  readonly idle?: () => void;
 }
 
 const SLICE_MS = 5;
@@ -32,6 +34,8 @@ export class Exchange {
   readonly table: Table;
   private readonly parts: ExchangeParts;
   private immediate: NodeJS.Immediate | undefined;
+  /** Nothing is to be decided or told. */
+  isIdle = true;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(parts: ExchangeParts) {
@@ -92,6 +96,7 @@ export class Exchange {
 
   /** The table was changed: it works soon, so that what arrives together travels together. */
   soon(): void {
+    this.isIdle = false;
     this.immediate ??= setImmediate(() => this.work());
   }
 
@@ -105,8 +110,10 @@ export class Exchange {
     clearTimeout(this.timer);
     const { clock } = this.parts;
     const progress = this.table.work(SLICE_MS, () => clock.now());
+    this.isIdle = progress !== 'busy';
     if (progress === 'busy') this.soon();
     else this.wake(progress === 'heldUp' ? HELD_UP_MS : undefined);
+    if (this.isIdle) this.parts.idle?.();
   }
 
   private wake(afterMs: Milliseconds | undefined): void {

@@ -22,7 +22,7 @@ import type { KubernetesApi } from '../kubernetes/api.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
 import { parseEnvironment } from './environment.ts';
 import { serveHealth } from './operation/health.io.ts';
-import { measureSpeaker } from './operation/metrics.io.ts';
+import { measureConvergence, measureSpeaker } from './operation/metrics.io.ts';
 import { openSpeaker } from './speaker.io.ts';
 
 async function main(): Promise<void> {
@@ -53,6 +53,7 @@ async function main(): Promise<void> {
   );
   const registry = openRegistry();
   measureSpeaker(registry, () => speaker.report);
+  speaker.convergence.took = measureConvergence(registry);
   const { metricsPort } = settings;
   const metrics = metricsPort > 0 ? serveMetrics(registry, metricsPort) : undefined;
   log.info({ node: settings.node, holdTimeSeconds: settings.holdTimeSeconds }, 'the speaker runs');

@@ -27,7 +27,9 @@ import {
   stateOf,
   step,
 } from '../bgp/session.ts';
+import type { MessageCounts } from '../bgp/status.ts';
 import type { Family } from '../net/ip.ts';
+import { MessageCounter } from './messages.ts';
 import { dial, openWire, type Wire, type WireListener } from './transport.io.ts';
 import type { Turns } from './turns.io.ts';
 
@@ -58,6 +60,9 @@ export interface PeeringState {
   readonly lastError: string | undefined;
   /** Ends of established sessions. */
   readonly flaps: number;
+  /** Since the start. */
+  readonly received: MessageCounts;
+  readonly sent: MessageCounts;
 }
 
 export class Peering {
@@ -70,6 +75,8 @@ export class Peering {
   private wakesAt = 0;
   private changedAt: Date;
   private flaps = 0;
+  private readonly received = new MessageCounter();
+  private readonly sent = new MessageCounter();
 
   constructor(parts: PeeringParts) {
     this.parts = parts;
@@ -84,7 +91,9 @@ export class Peering {
 
   get state(): PeeringState {
     const { lastError } = this.session;
-    return { state: stateOf(this.session), since: this.changedAt, lastError, flaps: this.flaps };
+    const counts = { received: this.received.counts, sent: this.sent.counts };
+    const { changedAt: since, flaps } = this;
+    return { state: stateOf(this.session), since, lastError, flaps, ...counts };
   }
 
   get established(): boolean {
@@ -152,6 +161,7 @@ export class Peering {
   }
 
   private receive(connection: number, bytes: Uint8Array): void {
+    this.received.add(bytes);
     if (isUpdate(bytes)) {
       this.tell({ kind: 'updateBytes', connection, body: bodyOf(bytes) });
       return;
@@ -229,7 +239,9 @@ export class Peering {
 
   private write(connection: number, bytes: readonly Uint8Array[]): void {
     const wire = this.wires.get(connection);
-    if (!wire || wire.send(bytes)) return;
+    if (!wire) return;
+    for (const part of bytes) this.sent.add(part);
+    if (wire.send(bytes)) return;
     wire.destroy();
     this.wires.delete(connection);
     // Later, since the machine is still being obeyed.

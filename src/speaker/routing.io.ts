@@ -37,6 +37,8 @@ export interface RoutingParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly demand: () => RouteDemand;
+  /** Everything that was to be written has been tried. */
+  readonly settled?: () => void;
 }
 
 export class Routing {
@@ -93,6 +95,11 @@ export class Routing {
     for (const timer of [this.timer, this.auditTimer, this.retryTimer]) clearTimeout(timer);
     clearImmediate(this.immediate);
     this.audit?.return?.();
+  }
+
+  /** The kernel has all that it shall have, but for what it refused. */
+  get isSettled(): boolean {
+    return this.hasRead && !this.isStale && this.sync.isSettled;
   }
 
   private heard(event: KernelEvent): void {
@@ -169,6 +176,7 @@ export class Routing {
       this.repairedAt = clock.now();
     }
     this.written = 0;
+    this.parts.settled?.();
     const problems = this.sync.problems;
     const named = problems.join('\n');
     if (named !== this.named && problems.length > 0)

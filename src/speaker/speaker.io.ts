@@ -17,6 +17,7 @@ import { BfdPeers } from './bfd/bfd.io.ts';
 import { bfdPeersOf } from './bfd/wanted.ts';
 import { Exchange } from './exchange.io.ts';
 import { Listeners } from './listeners.io.ts';
+import { Convergence } from './operation/convergence.ts';
 import { dumpOf } from './operation/dump.ts';
 import { readinessOf, type SpeakerHealth } from './operation/readiness.ts';
 import { peerReport } from './operation/report.ts';
@@ -74,6 +75,7 @@ export class Speaker {
   private readonly peerings: Peerings;
   private readonly listeners: Listeners;
   private readonly bfd: BfdPeers;
+  readonly convergence: Convergence;
   private readonly finishedTelling = new Set<Ip>();
   private readonly startedAt: number;
   private readonly startedOn: Date;
@@ -96,6 +98,7 @@ export class Speaker {
       clock,
       session: (key) => this.peerings.at(key)?.peering,
       learned: (changes) => this.routing.learned(changes),
+      idle: () => this.convergence.look(),
     });
     this.peerings = new Peerings({
       ...parts,
@@ -106,7 +109,9 @@ export class Speaker {
     this.listeners = new Listeners(log, (socket, peer) => this.peerings.accept(socket, peer));
     this.bfd = new BfdPeers({ clock, log });
     this.bfd.onDown((key) => this.peerings.at(key)?.peering.bfdDown());
-    this.routing = new Routing({ kernel, clock, log, demand });
+    const settled = (): void => this.convergence.look();
+    this.routing = new Routing({ kernel, clock, log, demand, settled });
+    this.convergence = new Convergence(clock, () => this.exchange.isIdle && this.routing.isSettled);
     this.draining = new Draining({
       kubernetes: parts.kubernetes,
       node: parts.kubernetesNode ?? parts.node,
@@ -135,8 +140,7 @@ export class Speaker {
     const report = peers.map((status) =>
       peerReport(status, exchange.table, this.bfd.stateOf(endpointOf(status.peer))),
     );
-    const noServices = this.services.problem;
-    const problems = [...this.demand.problems, ...(noServices ? [noServices] : [])];
+    const problems = [...this.demand.problems, ...this.services.problems];
     return { node: this.parts.node, peers: report, routeProblems: routing.problems, problems };
   }
 
@@ -197,13 +201,7 @@ export class Speaker {
   }
 
   private heardOfStore(): void {
-    const { cluster } = this.demand;
-    this.services.set({
-      clusterIps: cluster.serviceClusterIps,
-      externalIps: cluster.serviceExternalIps,
-      loadBalancerIps: cluster.serviceLoadBalancerIps,
-      loadBalancerAggregation: cluster.serviceLoadBalancerAggregation,
-    });
+    this.services.set(this.demand.cluster);
     this.routing.changed();
     // Peers that keep our routes while we restart drop what our first words leave out.
     if (this.begun || this.services.inSync) this.begin();
@@ -260,6 +258,7 @@ export class Speaker {
   }
 
   private onUpdate({ key, peer, peering, log }: RunningPeer, body: Uint8Array): void {
+    this.convergence.begin();
     const { reset, faults = [], endOfRib } = this.exchange.receive(key, body);
     for (const fault of faults) log.warn({ fault }, 'UPDATE at fault');
     if (reset) peering.reject(reset);

@@ -5,6 +5,8 @@ import { parseAsn } from '../../net/asn.ts';
 import { ip } from '../../net/ip.ts';
 import { bgpPeers, nodeStatus } from './status.ts';
 
+const NO_MESSAGES = { open: 0, update: 0, notification: 0, keepalive: 0, refresh: 0 };
+
 const peer = (over: Partial<PeerReport>): PeerReport => ({
   name: 'Mesh_192_168_81_102',
   type: 'node-to-node mesh',
@@ -18,6 +20,7 @@ const peer = (over: Partial<PeerReport>): PeerReport => ({
   state: 'established',
   since: new Date(2026, 10, 23, 8, 41, 57).toISOString(),
   flaps: 0,
+  messages: { received: NO_MESSAGES, sent: NO_MESSAGES },
   prefixesIn: 3,
   prefixesOut: 1,
   ...over,

@@ -1,6 +1,6 @@
 // The speaker's figures in Prometheus form, read from the live state when they are scraped. A peer that
 // is gone leaves no series behind.
-import { Counter, Gauge, type Registry } from '../../base/metrics.io.ts';
+import { Counter, Gauge, Histogram, type Registry } from '../../base/metrics.io.ts';
 import type { PeerReport, SpeakerReport } from '../../bgp/status.ts';
 
 const PEER_LABELS = ['peer', 'address', 'type', 'asn', 'family'] as const;
@@ -65,8 +65,41 @@ export function measureSpeaker(registry: Registry, report: Report): void {
   ]);
   const counter = counterOf(registry, report);
   counter('bgp_peer_flaps_total', 'Ends of established sessions', ({ flaps }) => flaps);
+  for (const way of ['received', 'sent'] as const)
+    counterByType(registry, report, `bgp_peer_messages_${way}_total`, way);
   const failures = 'Losses of the peer that BFD has seen';
   counter('bfd_peer_failures_total', failures, ({ bfd }) => bfd?.failures);
+}
+
+function counterByType(
+  registry: Registry,
+  report: Report,
+  name: string,
+  way: 'received' | 'sent',
+): void {
+  new Counter({
+    name,
+    help: `BGP messages ${way}, by type`,
+    labelNames: [...PEER_LABELS, 'message'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const peer of report().peers)
+        for (const [message, count] of Object.entries(peer.messages[way]))
+          this.inc({ ...labelsOf(peer), message }, count);
+    },
+  });
+}
+
+/** From the first UPDATE after quiet to the last route in the kernel; answers how to tell it. */
+export function measureConvergence(registry: Registry): (seconds: number) => void {
+  const histogram = new Histogram({
+    name: 'bgp_convergence_seconds',
+    help: 'From the first UPDATE of a burst until its routes are in the kernel and told to all peers',
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: [registry],
+  });
+  return (seconds) => histogram.observe(seconds);
 }
 
 const counterOf =

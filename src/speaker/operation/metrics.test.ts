@@ -20,6 +20,10 @@ test('each session in figures; a peer that is gone leaves no series', async () =
     since: '2026-01-02T03:04:05.000Z',
     lastError: 'HoldTimerExpired',
     flaps: 2,
+    messages: {
+      received: { open: 1, update: 2, notification: 0, keepalive: 3, refresh: 0 },
+      sent: { open: 1, update: 4, notification: 0, keepalive: 3, refresh: 1 },
+    },
     bfd: { state: 'up', since: '2026-01-02T03:04:05.000Z', failures: 1 },
     prefixesIn: 7,
     prefixesOut: 3,
@@ -40,6 +44,14 @@ test('each session in figures; a peer that is gone leaves no series', async () =
     `bfd_peer_up{${labels}} 1`,
     'bgp_routes_missing 1',
     `bgp_peer_flaps_total{${labels}} 2`,
+    ...[
+      ['received', 1, 2, 0, 3, 0],
+      ['sent', 1, 4, 0, 3, 1],
+    ].flatMap(([way, ...counts]) =>
+      ['open', 'update', 'notification', 'keepalive', 'refresh'].map(
+        (type, i) => `bgp_peer_messages_${way}_total{${labels},message="${type}"} ${counts[i]}`,
+      ),
+    ),
     `bfd_peer_failures_total{${labels}} 1`,
   ]);
   report = { ...report, peers: [], routeProblems: [], problems: [] };

@@ -12,7 +12,7 @@ const TYPES: Readonly<Record<DesiredPeer['kind'], PeerType>> = {
 };
 
 export function peerReport(
-  { peer, state, since, lastError, flaps }: PeerStatus,
+  { peer, state, since, lastError, flaps, received, sent }: PeerStatus,
   table: Pick<Table, 'countOf' | 'toldTo'>,
   bfd: BfdReport | undefined,
 ): PeerReport {
@@ -31,6 +31,7 @@ export function peerReport(
     since: since.toISOString(),
     ...(lastError === undefined ? {} : { lastError }),
     flaps,
+    messages: { received, sent },
     ...(bfd === undefined ? {} : { bfd: bfdStatus(bfd) }),
     prefixesIn: table.countOf(endpointOf(peer)),
     prefixesOut: table.toldTo(endpointOf(peer)),

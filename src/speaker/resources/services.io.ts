@@ -2,6 +2,7 @@
 // BGPConfiguration names a range.
 import type { Log } from '../../base/log.io.ts';
 import type { EndpointSlice, Kinds, KubernetesApi, Service } from '../../kubernetes/api.ts';
+import type { BgpSettings } from '../../model/bgp-configuration.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
 import {
@@ -56,7 +57,13 @@ export class Services {
   }
 
   /** What BGPConfiguration says now. */
-  set(ranges: ServiceRanges): void {
+  set(settings: BgpSettings): void {
+    const ranges: ServiceRanges = {
+      clusterIps: settings.serviceClusterIps,
+      externalIps: settings.serviceExternalIps,
+      loadBalancerIps: settings.serviceLoadBalancerIps,
+      loadBalancerAggregation: settings.serviceLoadBalancerAggregation,
+    };
     if (JSON.stringify(ranges) === JSON.stringify(this.ranges)) return;
     this.ranges = ranges;
     this.known = undefined;
@@ -65,9 +72,9 @@ export class Services {
   }
 
   /** Why nothing is announced although it should be. */
-  get problem(): string | undefined {
-    if (!wantsServices(this.ranges) || this.parts.kubernetes) return undefined;
-    return 'addresses of services are not announced: there is no Kubernetes API';
+  get problems(): readonly string[] {
+    if (!wantsServices(this.ranges) || this.parts.kubernetes) return [];
+    return ['addresses of services are not announced: there is no Kubernetes API'];
   }
 
   /** Whether `routes` is the whole answer. */
