@@ -1,7 +1,8 @@
 // After the faults: every call is answered, the audit finds nothing, free addresses are given, and
 // when every container is gone nothing of it is left.
 import { auditIpam } from '../../src/ipam/audit.ts';
-import { ROOT } from '../../src/model/keys.ts';
+import { parseKey, ROOT } from '../../src/model/keys.ts';
+import { parseWorkloadEndpointName } from '../../src/model/workload-endpoint.ts';
 import { cidr, contains, ipAt, sizeOf } from '../../src/net/cidr.ts';
 import type { Cluster } from './cluster.ts';
 import { Container } from './container.ts';
@@ -41,7 +42,26 @@ async function audit(cluster: Cluster): Promise<void> {
   // What was borrowed before affinity became strict stays.
   const found = auditIpam(items).filter((text) => !text.startsWith('I7'));
   for (const text of found) cluster.violation(`audit: ${text}`);
+  for (const { name, process } of cluster.nodes) {
+    const own = items.filter(({ key }) => nodeOf(key) === name);
+    // Nobody is alarmed where all is well: as the agent asks, and over two looks as it does. A newer
+    // container of the pod may have the endpoint: the address of the former goes with its DEL.
+    const expected = new Set(
+      cluster.containers.flatMap(({ phase, handle }) => (phase === 'gone' ? [] : [handle])),
+    );
+    for (let look = 0; look < 2; look++) {
+      for (const text of process?.allocator.violations(own) ?? []) {
+        const waits = text.startsWith('I3') && expected.has(text.split(' ').at(-1)!);
+        if (!text.startsWith('I7') && !waits) cluster.violation(`${name} sees: ${text}`);
+      }
+    }
+  }
 }
+
+const nodeOf = (path: string): string | undefined => {
+  const key = parseKey(path);
+  return key?.kind === 'namespaced' ? parseWorkloadEndpointName(key.name)?.node : undefined;
+};
 
 /** Free addresses of a family, over blocks that exist and those that could be made. */
 function spaceOf(cluster: Cluster, family: 4 | 6): number {
