@@ -34,6 +34,8 @@ export interface DesiredPeer {
   readonly ttlSecurityHops?: number | undefined;
   /** How long the peer keeps our routes while we restart (RFC 4724); 0: off. */
   readonly gracefulRestartSeconds?: number | undefined;
+  /** And how long after that, as a last choice (RFC 9494); undefined: not at all. */
+  readonly longLivedSeconds?: number | undefined;
   /** How often our own AS may stand in an AS_PATH that is believed. */
   readonly allowLocalAsns: number;
   readonly nextHopMode: 'auto' | 'self' | 'keep';
@@ -90,6 +92,7 @@ const SESSION_FACTS = [
   'password',
   'ttlSecurityHops',
   'gracefulRestartSeconds',
+  'longLivedSeconds',
   'addPath',
 ] as const satisfies readonly (keyof DesiredPeer)[];
 

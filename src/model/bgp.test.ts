@@ -65,6 +65,7 @@ test('BGPPeer: every field', () => {
     {
       'calico-kit.io/bfd': 'transmit=50ms,multiplier=5',
       'calico-kit.io/hold-time': '9s',
+      'calico-kit.io/long-lived-time': '3600s',
       'calico-kit.io/max-prefixes': '1000',
       'calico-kit.io/explicit-policy': 'true',
     },
@@ -89,6 +90,7 @@ test('BGPPeer: every field', () => {
       wishes: {
         bfd: { transmitMs: 50, receiveMs: 150, multiplier: 5 },
         holdTimeSeconds: 9,
+        longLivedSeconds: 3600,
         maxPrefixes: 1000,
         explicitPolicy: true,
       },
@@ -138,6 +140,7 @@ const BAD_PEERS: readonly (readonly [RegExp, object, object?])[] = [
   [/filters\[0\]: '1' is no name/, { peerIP: '10.0.0.1', filters: [1] }],
   [/peering with pods is not supported/, { peerIP: '10.0.0.1', localWorkloadSelector: 'all()' }],
   [/is no BFD setting/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/bfd': 'transmit=5ms' }],
+  [/is no time such as/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/long-lived-time': '1h' }],
   [/is no hold time/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/hold-time': '2s' }],
 ];
 for (const [wanted, spec, annotations] of BAD_PEERS)

@@ -146,6 +146,7 @@ const configOf = (
   holdTimeSeconds: peer.holdTimeSeconds ?? holdTimeSeconds,
   keepaliveSeconds: peer.keepaliveSeconds,
   gracefulRestart: restartOf(peer, upForMs),
+  longLivedSeconds: peer.longLivedSeconds,
   addPath: peer.addPath,
   extendedNextHop: peer.family === 6,
 });

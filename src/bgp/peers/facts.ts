@@ -54,10 +54,11 @@ export function passwordOf(
 
 /** The part of a session that annotations decide. */
 export function wished(wishes: SessionWishes, multihop: boolean) {
-  const { bfd, holdTimeSeconds, maxPrefixes } = wishes;
+  const { bfd, holdTimeSeconds, longLivedSeconds, maxPrefixes } = wishes;
   return {
     bfd: bfd === undefined || bfd === 'off' ? undefined : ({ multihop, ...bfd } as DesiredBfd),
     holdTimeSeconds,
+    longLivedSeconds,
     maxPrefixes,
     explicitPolicy: wishes.explicitPolicy ?? false,
     addPath: wishes.addPath ?? true,

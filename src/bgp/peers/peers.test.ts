@@ -164,6 +164,7 @@ test('an external peer: defaults, and every field of the resource', () => {
     ...{ keepaliveSeconds: undefined, gracefulRestartSeconds: 120, holdTimeSeconds: undefined },
     ...{ allowLocalAsns: 0, nextHopMode: 'auto', reflectorClient: false, clusterId: undefined },
     ...{ filters: [], reachableBy: undefined, bfd: undefined, addPath: true },
+    longLivedSeconds: undefined,
     ...{ maxPrefixes: undefined, explicitPolicy: false },
   });
   const full = only({

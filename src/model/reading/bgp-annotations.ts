@@ -4,6 +4,7 @@
 //   calico-kit.io/bfd              on, off, or transmit=100ms,receive=100ms,multiplier=3,multihop=true
 //                                  (absent: RFC 5883 only where a router lies between, by the subnet)
 //   calico-kit.io/hold-time        9s; 0s or at least 3s
+//   calico-kit.io/long-lived-time  3600s; how long peers may keep our routes after the restart time
 //   calico-kit.io/max-prefixes     100000
 //   calico-kit.io/explicit-policy  true: an external peer without filters exchanges no routes
 //   calico-kit.io/add-path         false: one path to a prefix only
@@ -13,6 +14,8 @@ export interface SessionWishes {
   /** `off` although the cluster wishes it. */
   readonly bfd?: BfdTimers | 'off';
   readonly holdTimeSeconds?: number;
+  /** Long-lived graceful restart (RFC 9494). */
+  readonly longLivedSeconds?: number;
   readonly maxPrefixes?: number;
   readonly explicitPolicy?: boolean;
   readonly addPath?: boolean;
@@ -49,6 +52,9 @@ export function sessionWishes(metadata: Fields): SessionWishes {
     holdTimeSeconds: parsed(annotations, `${PREFIX}hold-time`, 'hold time such as 9s', (v) =>
       holdTimeOf(String(v)),
     ),
+    longLivedSeconds: parsed(annotations, `${PREFIX}long-lived-time`, 'time such as 3600s', (v) =>
+      longLivedTimeOf(String(v)),
+    ),
     maxPrefixes: parsed(annotations, `${PREFIX}max-prefixes`, 'number of prefixes', (v) =>
       /^[1-9]\d{0,9}$/.test(String(v)) ? Number(v) : undefined,
     ),
@@ -83,6 +89,12 @@ function bfdOf(text: string): BfdTimers | 'off' | undefined {
   const counted = Number.isInteger(multiplier) && multiplier >= 1 && multiplier <= 255;
   if (!known || !said || !bounded || !counted) return undefined;
   return multihop === undefined ? timers : { ...timers, multihop };
+}
+
+// RFC 9494 section 4.1: 24 bits.
+function longLivedTimeOf(text: string): number | undefined {
+  const n = Number(/^(\d{1,8})s$/.exec(text)?.[1] ?? Number.NaN);
+  return n < 2 ** 24 ? n : undefined;
 }
 
 function holdTimeOf(text: string): number | undefined {
