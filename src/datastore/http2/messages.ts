@@ -46,3 +46,12 @@ export class MessageReader {
     return this.parts[0]!;
   }
 }
+
+/** Of the trailers (gRPC over HTTP2, "Status-Message": percent-encoded UTF-8). */
+export function statusMessage(message: string): string {
+  try {
+    return decodeURIComponent(message);
+  } catch {
+    return message;
+  }
+}

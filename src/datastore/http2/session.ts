@@ -16,7 +16,7 @@ import {
   WINDOW_BYTES,
 } from './frames.ts';
 import { decodeHeaders } from './hpack.ts';
-import { encodeMessage, MessageReader } from './messages.ts';
+import { encodeMessage, MessageReader, statusMessage } from './messages.ts';
 
 /** What the server may send before we give window back: of a stream and of the connection. */
 const RECEIVE_WINDOW_BYTES = 1 << 24;
@@ -223,7 +223,9 @@ export class Session {
     else if ((flags & FLAG.END_STREAM) !== 0)
       this.finish(stream, {
         code: code === undefined ? STATUS.UNKNOWN : Number(code),
-        message: textOf(fields.get('grpc-message') ?? (code ? '' : 'it ended without a status')),
+        message: statusMessage(
+          fields.get('grpc-message') ?? (code ? '' : 'it ended without a status'),
+        ),
       });
   }
 
@@ -290,14 +292,5 @@ export class Session {
     if (!this.streams.delete(stream.id)) return;
     if (!stream.isSent) this.write(encodeNumber(FRAME.RST_STREAM, stream.id, CANCEL));
     stream.listener.end(status);
-  }
-}
-
-// gRPC over HTTP2, "Status-Message": percent-encoded UTF-8.
-function textOf(message: string): string {
-  try {
-    return decodeURIComponent(message);
-  } catch {
-    return message;
   }
 }
