@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { strictProblems } from '../../../test/golden/strict-types.ts';
 import { stableHandleOf } from '../../cni/request.ts';
 import { addPool } from '../../ipam/allocator.cases.ts';
 import { openAllocator } from '../../ipam/allocator.io.ts';
@@ -43,6 +44,7 @@ async function specOf(n: Node): Promise<WorkloadEndpointSpec> {
     items[0]?.value ?? '',
   );
   assert.ok(parsed.ok);
+  assert.deepEqual(strictProblems(items), []);
   return parsed.value.spec;
 }
 
