@@ -1,11 +1,11 @@
 // The datastore on etcd v3: paged lists at one revision, transactions by modification revision,
 // and watches that resume where they stopped and relist when history is gone.
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Log } from '../base/log.io.ts';
 import { OpError } from '../base/op-error.ts';
 import type * as pb from './gen/etcd_pb.js';
 import { openRpc, type Rpc, type Tls } from './rpc.io.ts';
 import type { Compare, KeyValue, Listing, Store, TransactionResult, Write } from './store.ts';
+import { encodeTransaction } from './transaction.ts';
 import { follow } from './watch.io.ts';
 
 /** Keys of one reply: never rely on unlimited messages. */
@@ -65,41 +65,12 @@ async function list(rpc: Rpc, prefix: string): Promise<Listing> {
   }
 }
 
-type RequestOp = MessageInitShape<typeof pb.RequestOpSchema>;
-
-const writeOp = (write: Write): RequestOp =>
-  write.kind === 'put'
-    ? {
-        request: {
-          case: 'requestPut',
-          value: { key: bytesOfKey(write.key), value: bytesOfKey(write.value) },
-        },
-      }
-    : { request: { case: 'requestDeleteRange', value: { key: bytesOfKey(write.key) } } };
-
-const readOp = ({ key }: Compare): RequestOp => ({
-  request: { case: 'requestRange', value: { key: bytesOfKey(key) } },
-});
-
-/** CompareTarget MOD, CompareResult EQUAL. */
-const MOD = 2;
-const EQUAL = 0;
-
 async function transaction(
   rpc: Rpc,
   compares: readonly Compare[],
   writes: readonly Write[],
 ): Promise<TransactionResult> {
-  const reply = await rpc.transaction({
-    compare: compares.map(({ key, revision }) => ({
-      key: bytesOfKey(key),
-      target: MOD,
-      result: EQUAL,
-      targetUnion: { case: 'modRevision', value: revision },
-    })),
-    success: writes.map(writeOp),
-    failure: compares.map(readOp),
-  });
+  const reply = await rpc.transaction(encodeTransaction(compares, writes));
   if (!reply.header) throw new OpError('etcd Txn', 'the reply has no header');
   if (reply.succeeded) return { kind: 'committed', revision: reply.header.revision };
   const current = reply.responses.map(({ response }) => {

@@ -17,7 +17,8 @@ export type { Tls } from './connection.io.ts';
 export interface Rpc {
   /** Throws OpError; for a write the outcome is then unknown unless the call never left. */
   range(request: MessageInitShape<typeof pb.RangeRequestSchema>): Promise<pb.RangeResponse>;
-  transaction(request: MessageInitShape<typeof pb.TxnRequestSchema>): Promise<pb.TxnResponse>;
+  /** Of a TxnRequest's bytes. */
+  transaction(request: Uint8Array): Promise<pb.TxnResponse>;
   watch(): WatchStream;
   close(): void;
 }
@@ -53,19 +54,25 @@ function addressesOf(endpoints: readonly string[]): readonly Address[] {
 
 export function openRpc(endpoints: readonly string[], tls: Tls = {}): Rpc {
   const channel = openChannel(addressesOf(endpoints), tls);
-  const unary =
-    <I extends DescMessage, O extends DescMessage>(path: string, input: I, output: O) =>
-    async (request: MessageInitShape<I>): Promise<MessageShape<O>> => {
-      try {
-        const reply = await channel.call(path, toBinary(input, create(input, request)));
-        return fromBinary(output, reply);
-      } catch (cause) {
-        throw new OpError(`etcd ${path.slice(path.lastIndexOf('/') + 1)}`, cause);
-      }
-    };
+  const call = async <O extends DescMessage>(
+    method: string,
+    output: O,
+    request: Uint8Array,
+  ): Promise<MessageShape<O>> => {
+    try {
+      return fromBinary(output, await channel.call(`/etcdserverpb.KV/${method}`, request));
+    } catch (cause) {
+      throw new OpError(`etcd ${method}`, cause);
+    }
+  };
   return {
-    range: unary('/etcdserverpb.KV/Range', pb.RangeRequestSchema, pb.RangeResponseSchema),
-    transaction: unary('/etcdserverpb.KV/Txn', pb.TxnRequestSchema, pb.TxnResponseSchema),
+    range: (request) =>
+      call(
+        'Range',
+        pb.RangeResponseSchema,
+        toBinary(pb.RangeRequestSchema, create(pb.RangeRequestSchema, request)),
+      ),
+    transaction: (request) => call('Txn', pb.TxnResponseSchema, request),
     watch: () => openWatch(channel),
     close: () => channel.close(),
   };
