@@ -118,9 +118,13 @@ class EtcdChannel implements Channel {
     use: (connection: Connection) => void,
     refuse: (status: Status) => void,
   ): void {
+    const begin = (connection: Connection): void => {
+      if (connection.session.isOpen) use(connection);
+      else refuse({ code: STATUS.UNAVAILABLE, message: 'the connection ended at once' });
+    };
     if (this.current?.session.isOpen) use(this.current);
     else
-      this.connect().then(use, (cause: unknown) =>
+      this.connect().then(begin, (cause: unknown) =>
         refuse({ code: STATUS.UNAVAILABLE, message: messageOf(cause) }),
       );
   }

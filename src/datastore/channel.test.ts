@@ -4,6 +4,7 @@ import { createServer, type Http2Server, type ServerHttp2Stream } from 'node:htt
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
 import { type Channel, openChannel } from './channel.io.ts';
+import type { Address } from './connection.io.ts';
 import { encodeMessage, MessageReader } from './http2/messages.ts';
 import type { Status } from './http2/session.ts';
 
@@ -30,7 +31,7 @@ const echo: Handler = (stream) => messagesOf(stream, (message) => reply(stream, 
 
 interface Served {
   readonly server: Http2Server;
-  readonly address: { readonly host: string; readonly port: number; readonly isSecure: false };
+  readonly address: Address;
 }
 
 async function serve(
@@ -228,4 +229,25 @@ test('a PING is answered, with the next request or soon', async (t) => {
     if (i % 2 === 0) await channel.call('/echo', bytes(i));
     assert.deepEqual(await pong.promise, payload);
   }
+});
+
+test('a member by name, whichever of its addresses answers', async (t) => {
+  const { address } = await serve(t, echo);
+  const channel = channelTo(t, { address: { ...address, host: 'localhost' } });
+  assert.deepEqual(await channel.call('/echo', bytes(70_000)), bytes(70_000));
+});
+
+test('a closed channel holds nobody: streams and calls end', async (t) => {
+  const channel = channelTo(t, await serve(t, () => {}));
+  const ended = Promise.withResolvers<Status>();
+  channel.stream('/wait', { message() {}, end: ended.resolve });
+  const call = assert.rejects(channel.call('/wait', bytes(1)), /it is closed/);
+  const again = Promise.withResolvers<void>();
+  setImmediate(() => {
+    channel.close();
+    again.resolve();
+  });
+  await again.promise;
+  await call;
+  assert.equal((await ended.promise).code, 14);
 });
