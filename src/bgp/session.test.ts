@@ -226,20 +226,21 @@ test('the hold timer ends a silent peer, a word prolongs it', () => {
   assert.equal(prolonged.connections[0]?.holdUntil, 140_000);
 });
 
-test('a refused attempt waits 1, 2, 4, 5, 5 seconds; a disagreement 5, 10, 20, 30, 30', () => {
-  const waits = (begin: SessionEvent[], failure: SessionEvent): number[] => {
+test('a refused attempt waits 0.1, 0.2 ... 5, 5 seconds; a disagreement 5, 10, 20, 30, 30', () => {
+  const waits = (count: number, begin: SessionEvent[], failure: SessionEvent): number[] => {
     let session = run(newSession(CONFIG), { kind: 'start' }).session;
-    return Array.from({ length: 5 }, () => {
+    return Array.from({ length: count }, () => {
       session = run(session, ...begin, failure).session;
       const wait = (session.retryAt! - 1000) / 1000;
       session = run(session, { kind: 'retryTimerExpires' }).session;
       return wait;
     });
   };
-  assert.deepEqual(waits([], { kind: 'connectFailed', error: 'refused' }), [1, 2, 4, 5, 5]);
-  assert.deepEqual(waits([up(1, false)], message(notification(2, 2))), [5, 10, 20, 30, 30]);
+  const refused = { kind: 'connectFailed', error: 'refused' } as const;
+  assert.deepEqual(waits(8, [], refused), [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]);
+  assert.deepEqual(waits(5, [up(1, false)], message(notification(2, 2))), [5, 10, 20, 30, 30]);
   const jittered = step(IN.connect, { kind: 'connectFailed', error: '' }, { now: 0, jitter: 0.75 });
-  assert.equal(jittered.session.retryAt, 750);
+  assert.equal(jittered.session.retryAt, 75);
 });
 
 test('a collision leaves the connection that the higher identifier opened', () => {
