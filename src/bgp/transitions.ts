@@ -257,8 +257,8 @@ function retry(session: Session, disagreed: boolean, { now, jitter }: Instant): 
 const RETRY_SECONDS = { min: 0.1, max: 5 } as const;
 
 /**
- * The wait after so many failures in a row: 0.1, 0.2, 0.4 ... 5, 5. The first ones are short: who is
- * refused by a peer that is about to hear of the session must not lose a second by that.
+ * The wait after so many failures in a row: 0.1, 0.2, 0.4 ... 5, 5. The first ones are short: who
+ * is refused by a peer that is about to hear of the session must not lose a second by that.
  */
 export const retrySeconds = (failures: number): number =>
   Math.min(RETRY_SECONDS.min * 2 ** (failures - 1), RETRY_SECONDS.max);

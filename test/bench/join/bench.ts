@@ -111,7 +111,10 @@ template bgp mesh {
   local ${address(n)} as 64512;
   multihop;
   connect delay time 2; connect retry time 5; error wait time 5, 30;
-  ipv4 { import all; export filter { if source = RTS_STATIC then accept; reject; }; next hop self; gateway recursive; };
+  ipv4 {
+    import all; next hop self; gateway recursive;
+    export filter { if source = RTS_STATIC then accept; reject; };
+  };
 }
 ${neighbours
   .map(
