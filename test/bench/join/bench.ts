@@ -105,6 +105,7 @@ const ours = (): Promise<readonly number[]> =>
 const birdConfig = (n: number, neighbours: readonly number[]): string => `
 router id ${address(n)};
 protocol device { scan time 2; }
+protocol direct { ipv4; interface "eth0"; }
 protocol kernel { learn; persist; scan time 2; ipv4 { import none; export all; }; }
 protocol static { ipv4; route ${block(n)} blackhole; }
 template bgp mesh {
