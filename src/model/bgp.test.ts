@@ -68,6 +68,7 @@ test('BGPPeer: every field', () => {
       'calico-kit.io/long-lived-time': '3600s',
       'calico-kit.io/max-prefixes': '1000',
       'calico-kit.io/explicit-policy': 'true',
+      'calico-kit.io/families': 'ipv4,ipv6',
     },
   );
   assert.deepEqual(
@@ -93,6 +94,7 @@ test('BGPPeer: every field', () => {
         longLivedSeconds: 3600,
         maxPrefixes: 1000,
         explicitPolicy: true,
+        families: [4, 6],
       },
     },
   );
@@ -141,6 +143,7 @@ const BAD_PEERS: readonly (readonly [RegExp, object, object?])[] = [
   [/peering with pods is not supported/, { peerIP: '10.0.0.1', localWorkloadSelector: 'all()' }],
   [/is no BFD setting/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/bfd': 'transmit=5ms' }],
   [/is no time such as/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/long-lived-time': '1h' }],
+  [/is no list of/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/families': 'v4' }],
   [/is no hold time/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/hold-time': '2s' }],
 ];
 for (const [wanted, spec, annotations] of BAD_PEERS)

@@ -143,7 +143,7 @@ function sessionTo(
     localAsn,
     localAddress: peer.sourceAddress === 'none' ? undefined : localAddress,
     family,
-    families: [family],
+    families: peer.wishes.families ?? [family],
     passive: target.mutual && localAddress !== undefined && localAddress < address,
     keepaliveSeconds: peer.keepaliveSeconds,
     password,

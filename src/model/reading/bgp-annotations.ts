@@ -7,7 +7,10 @@
 //   calico-kit.io/long-lived-time  3600s; how long peers may keep our routes after the restart time
 //   calico-kit.io/max-prefixes     100000
 //   calico-kit.io/explicit-policy  true: an external peer without filters exchanges no routes
+//   calico-kit.io/families         ipv4,ipv6: whose routes a session carries; absent: its own address's. IPv4
+//                                  routes over an IPv6 session have an IPv6 next hop (RFC 8950)
 //   calico-kit.io/add-path         false: one path to a prefix only
+import type { Family } from '../../net/ip.ts';
 import { type Fields, flag, parsed, withoutAbsent } from './fields.ts';
 
 export interface SessionWishes {
@@ -19,6 +22,7 @@ export interface SessionWishes {
   readonly maxPrefixes?: number;
   readonly explicitPolicy?: boolean;
   readonly addPath?: boolean;
+  readonly families?: readonly Family[];
 }
 
 /** RFC 5880: intervals in milliseconds, and how many missed packets end the session. */
@@ -60,6 +64,9 @@ export function sessionWishes(metadata: Fields): SessionWishes {
     ),
     explicitPolicy: flag(annotations, `${PREFIX}explicit-policy`),
     addPath: flag(annotations, `${PREFIX}add-path`),
+    families: parsed(annotations, `${PREFIX}families`, 'list of ipv4 and ipv6', (v) =>
+      familiesOf(String(v)),
+    ),
   });
 }
 
@@ -95,6 +102,11 @@ function bfdOf(text: string): BfdTimers | 'off' | undefined {
 function longLivedTimeOf(text: string): number | undefined {
   const n = Number(/^(\d{1,8})s$/.exec(text)?.[1] ?? Number.NaN);
   return n < 2 ** 24 ? n : undefined;
+}
+
+function familiesOf(text: string): readonly Family[] | undefined {
+  const found = { ipv4: [4], ipv6: [6], 'ipv4,ipv6': [4, 6], 'ipv6,ipv4': [4, 6] } as const;
+  return Object.hasOwn(found, text) ? found[text as keyof typeof found] : undefined;
 }
 
 function holdTimeOf(text: string): number | undefined {
