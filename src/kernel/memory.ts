@@ -1,5 +1,4 @@
-// The kernel's memory twin: namespaces with links, addresses, routes and sysctls, as far as callers
-// can see. Every namespace must be made first, as on a real machine.
+// The kernel's memory twin, as far as callers can see. Namespaces must be made first, as on Linux.
 import { OpError } from '../base/op-error.ts';
 import { type Cidr, hostCidr } from '../net/cidr.ts';
 import { mac } from '../net/mac.ts';
@@ -161,8 +160,10 @@ class Memory implements MemoryKernel {
     switch (change.kind) {
       case 'setLink': {
         const link = this.linkAt(change.index);
-        const { up = link.up, mac: address = link.mac, mtu = link.mtu } = change;
-        putLink(namespace, { ...link, up, mac: address, mtu });
+        const { up = link.up, mac = link.mac, mtu = link.mtu } = change;
+        // As Linux, without a word; one of several ways stays with the others.
+        if (!up) namespace.routes = namespace.routes.filter((r) => r.linkIndex !== link.index);
+        putLink(namespace, { ...link, up, mac, mtu });
         for (const [name, value] of Object.entries(sysctlsOf(change.ipv4)))
           namespace.sysctls.set(`ipv4/conf/${link.name}/${name}`, value);
         if (change.group !== undefined) namespace.groups.set(link.index, change.group);

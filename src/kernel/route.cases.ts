@@ -71,6 +71,29 @@ async function severalWays(fixture: KernelFixture, destination: Cidr, gateways: 
 }
 
 export function routeCases(scenario: Scenario): void {
+  scenario(
+    'a link that goes down takes its routes along, and up again is without',
+    async (fixture) => {
+      const { kernel } = fixture;
+      const [first, second] = await twoLinks(fixture);
+      const metric = 0;
+      const [gone, kept] = [cidr('192.168.5.0/26'), cidr('192.168.6.0/26')];
+      const via = (destination: Cidr, net: string, linkIndex: number): Route => ({
+        ...base,
+        ...{ destination, metric, gateway: ip(`${net}.2`), linkIndex },
+      });
+      kernel.apply([
+        { kind: 'addRoute', route: via(gone, NETS[4][0], first!) },
+        { kind: 'addRoute', route: via(kept, NETS[4][1], second!) },
+      ]);
+      for (const up of [false, true]) {
+        kernel.apply([{ kind: 'setLink', index: first!, up }]);
+        assert.deepEqual(at(kernel, gone), []);
+        assert.deepEqual(at(kernel, kept).length, 1);
+      }
+    },
+  );
+
   scenario('IPv4 routes of several ways', (fixture) =>
     severalWays(fixture, cidr('192.168.7.0/26'), [ip('10.71.0.2'), ip('10.72.0.2')]),
   );
