@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { openLog } from '../base/log.io.ts';
-import type { Kernel, KernelEvent, Route } from '../kernel/kernel.ts';
+import { OpError } from '../base/op-error.ts';
+import type { Kernel, KernelEvent, LinkChange, Route } from '../kernel/kernel.ts';
 import { memoryKernel } from '../kernel/memory.ts';
 import { type Cidr, cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
@@ -112,13 +113,15 @@ test('a deleted route is put back, a changed one set right', async (t) => {
 });
 
 test('a route that the kernel refuses is named and tried again', (t) => {
-  const { kernel, learn, routing, pass, ours, link } = node(t);
-  kernel.apply([{ kind: 'setLink', index: link.index, up: false }]);
+  const { kernel, learn, routing, pass, ours } = node(t);
+  const refusal = t.mock.method(kernel, 'applyEach', (changes: readonly LinkChange[]) =>
+    changes.map((_, index) => ({ index, error: new OpError('add route', 'network is down', 100) })),
+  );
   learn(LEFT.destination, HOP);
   routing.changed();
   pass(10);
   assert.match(routing.problems.join(), /192\.168\.2\.0\/26: .*down/);
-  kernel.apply([{ kind: 'setLink', index: link.index, up: true }]);
+  refusal.mock.restore();
   pass(1000);
   assert.deepEqual([ours(), routing.problems], [['192.168.2.0/26 10.200.0.12'], []]);
 });
