@@ -1,6 +1,7 @@
 // Graceful restart with BIRD in both roles: who is killed comes back, and no route is ever gone.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { eventually, run } from '../lab/command.ts';
 import { OUR_BLOCK, THEIR_BLOCK, TwoHosts } from './two-hosts.ts';
@@ -54,6 +55,37 @@ protocol bgp ours {
   }
 }
 
+/** An address of a block, on its host's loopback. */
+const ADDRESS = { ours: '192.168.1.1', theirs: '192.168.2.1' } as const;
+
+/** Pings both ways at 1,000 packets a second while something is done; answers what was lost. */
+async function underTraffic(hosts: BirdHost, what: () => Promise<void>): Promise<string[]> {
+  const ways = [
+    { netns: hosts.left, from: OURS, to: ADDRESS.theirs },
+    { netns: hosts.right, from: THEIRS, to: ADDRESS.ours },
+  ];
+  const pings = ways.map(({ netns, from, to }) => {
+    const argv = ['netns', 'exec', netns, 'ping', '-q', '-i', '0.001', '-I', from, to];
+    const child = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'ignore'] });
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (more: string) => {
+      text += more;
+    });
+    return { child, to, closed: once(child, 'close'), text: () => text };
+  });
+  try {
+    await what();
+  } finally {
+    for (const { child } of pings) child.kill('SIGINT');
+  }
+  await Promise.all(pings.map(({ closed }) => closed));
+  return pings.flatMap(({ to, text }) => {
+    const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(text()) ?? [];
+    assert.ok(Number(sent) > 500, `${to}: ${text()}`);
+    return sent === received ? [] : [`${to}: ${received} of ${sent}`];
+  });
+}
+
 describe('graceful restart with BIRD', { timeout: 120_000 }, () => {
   let hosts: BirdHost;
   const blackhole = `blackhole ${OUR_BLOCK}`;
@@ -64,6 +96,11 @@ describe('graceful restart with BIRD', { timeout: 120_000 }, () => {
     hosts.startSpeaker();
     await hosts.established(30_000);
     await hosts.routesAre([blackhole, via(THEIR_BLOCK), via(ANOTHER)]);
+    for (const [netns, address] of [
+      [hosts.left, ADDRESS.ours],
+      [hosts.right, ADDRESS.theirs],
+    ] as const)
+      run(['ip', '-n', netns, 'addr', 'add', `${address}/32`, 'dev', 'lo']);
   });
   after(() => hosts?.close());
 
@@ -97,6 +134,26 @@ describe('graceful restart with BIRD', { timeout: 120_000 }, () => {
       await eventually('our block is fresh again', () => routes().includes(OURS));
     });
     assert.deepEqual(deleted, []);
+  });
+
+  test('1,000 packets a second both ways: none is lost, whoever is killed and starts again', async () => {
+    const told = async (): Promise<void> => {
+      const known = async () => (await hosts.dump()).some((line) => line.includes(THEIR_BLOCK));
+      await hosts.established(30_000);
+      await eventually('BIRD has told its block', known);
+    };
+    const lost = await underTraffic(hosts, async () => {
+      await hosts.killSpeaker();
+      hosts.startSpeaker();
+      await told();
+      await hosts.end(hosts.bird);
+      hosts.startBird([THEIR_BLOCK]);
+      const gone = async () => (await hosts.state()).peers[0]?.state !== 'established';
+      await eventually('the session is gone', gone);
+      await told();
+      await hosts.routesAre([blackhole, via(THEIR_BLOCK)]);
+    });
+    assert.deepEqual(lost, []);
   });
 
   test('BIRD stays away: its routes go when the restart time is over', async () => {
