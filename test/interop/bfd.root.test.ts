@@ -10,6 +10,8 @@ const HOLD_SECONDS = 180;
 /** 3 x 150 ms, and room for a machine that is busy. */
 const LOST_MS = 5000;
 
+const BIRD_TIMERS = 'min rx interval 150 ms; min tx interval 150 ms; multiplier 3;';
+
 abstract class BfdHost extends TwoHosts {
   daemon: ChildProcess | undefined;
 
@@ -41,7 +43,10 @@ class BirdBfd extends BfdHost {
       'bird.conf',
       `router id ${theirs};
 protocol device { scan time 1; }
-protocol bfd { interface "eth0" { min rx interval 150 ms; min tx interval 150 ms; multiplier 3; }; }
+protocol bfd {
+  interface "eth0" { ${BIRD_TIMERS} };
+  multihop { ${BIRD_TIMERS} };
+}
 protocol static blocks { ipv4; route ${THEIR_BLOCK} blackhole; }
 protocol bgp ours {
   local ${theirs} as 64512;
@@ -75,17 +80,21 @@ class BirdMultihopBfd extends BirdBfd {
 }
 
 class FrrBfd extends BfdHost {
+  /** FRR takes several hops for sessions of eBGP that may pass routers. */
+  protected readonly asn: number = 64512;
+  protected readonly neighbour: string = '';
   private readonly runFolder = `${this.directory}/run`;
 
   startDaemons(): void {
     const { ours, theirs } = this.options;
     const config = this.file(
       'bgpd.conf',
-      `router bgp 64512
+      `router bgp ${this.asn}
  bgp router-id ${theirs}
+ no bgp ebgp-requires-policy
  no bgp network import-check
  timers bgp 60 ${HOLD_SECONDS}
- neighbor ${ours} remote-as 64512
+ neighbor ${ours} remote-as 64512${this.neighbour && `\n neighbor ${ours} ${this.neighbour}`}
  neighbor ${ours} timers connect 1
  neighbor ${ours} bfd 3 150 150
  address-family ipv4 unicast
@@ -116,10 +125,28 @@ class FrrBfd extends BfdHost {
   }
 }
 
+class FrrMultihopBfd extends FrrBfd {
+  protected override readonly asn = 64513;
+  protected override readonly neighbour = 'ebgp-multihop 255';
+
+  override watch(): void {
+    super.watch(',multihop=true');
+  }
+
+  override seesUs(): boolean {
+    assert.match(this.vtysh('bfdd', 'show bfd peers'), /multihop/);
+    return super.seesUs();
+  }
+}
+
 const PEERS = [
   { name: 'BIRD', make: () => new BirdBfd(addresses(1)) },
   { name: 'BIRD over several hops', make: () => new BirdMultihopBfd(addresses(4)) },
   { name: 'FRR', make: () => new FrrBfd(addresses(2)) },
+  {
+    name: 'FRR over several hops',
+    make: () => new FrrMultihopBfd({ ...addresses(5), theirAsn: 64513 }),
+  },
 ];
 
 const addresses = (net: number) => ({
@@ -127,6 +154,19 @@ const addresses = (net: number) => ({
   theirs: `10.78.${net}.2`,
   holdTimeSeconds: HOLD_SECONDS,
 });
+
+const dropping = (how: '-A' | '-D') => (netns: string) => {
+  for (const chain of ['INPUT', 'OUTPUT'])
+    run(['ip', 'netns', 'exec', netns, 'iptables', '-w', how, chain, '-j', 'DROP']);
+};
+const setting = (state: 'up' | 'down') => (netns: string) => {
+  run(['ip', '-n', netns, 'link', 'set', 'eth0', state]);
+};
+/** Of the peer's namespace. */
+const LOSSES = [
+  ['the link goes down', setting('down'), setting('up')],
+  ['all packets are dropped', dropping('-A'), dropping('-D')],
+] as const;
 
 for (const { name, make } of PEERS)
   describe(`BFD with ${name}`, () => {
@@ -153,19 +193,24 @@ for (const { name, make } of PEERS)
       assert.equal((await hosts.state()).peers[0]!.since, since);
     });
 
-    test('packets are lost: the BGP session ends and its routes go, and all comes back', async () => {
-      const dropped = performance.now();
-      run(['ip', '-n', hosts.right, 'link', 'set', 'eth0', 'down']);
-      await hosts.routesAre([blackhole], LOST_MS);
-      const took = Math.round(performance.now() - dropped);
-      console.log(`# ${name}: routes gone ${took} ms after the link`);
-      const [peer] = (await hosts.state()).peers;
-      assert.match(peer!.lastError, /BFD/);
-      run(['ip', '-n', hosts.right, 'link', 'set', 'eth0', 'up']);
-      await hosts.established(60_000);
-      await hosts.bfdIs('up');
-      await hosts.routesAre(routes());
-    });
+    for (const [what, begin, end] of LOSSES)
+      test(`${what}: the BGP session ends and its routes go, and all comes back`, async () => {
+        const began = performance.now();
+        begin(hosts.right);
+        try {
+          await hosts.routesAre([blackhole], LOST_MS);
+          const took = Math.round(performance.now() - began);
+          console.log(`# ${name}: ${what}: routes gone after ${took} ms`);
+          const [peer] = (await hosts.state()).peers;
+          assert.match(peer!.lastError, /BFD/);
+          await eventually(`${name} lost us too`, () => !hosts.seesUs());
+        } finally {
+          end(hosts.right);
+        }
+        await hosts.established(60_000);
+        await hosts.bfdIs('up');
+        await hosts.routesAre(routes());
+      });
   });
 
 describe('BFD with BIRD that does not speak it', () => {
@@ -173,7 +218,10 @@ describe('BFD with BIRD that does not speak it', () => {
   before(() => {
     hosts = new (class extends BirdBfd {
       override file(name: string, text: string): string {
-        return super.file(name, text.replace(/^protocol bfd.*\n/m, '').replace('  bfd on;\n', ''));
+        return super.file(
+          name,
+          text.replace(/^protocol bfd.*?^}\n/ms, '').replace('  bfd on;\n', ''),
+        );
       }
     })(addresses(3));
     hosts.watch();
