@@ -86,7 +86,9 @@ export class Wording {
   }
 
   private findEntry(set: AttributeSet, source: number): Entry | undefined {
-    const key = this.id * PEERS_MAX + source;
+    // Sets are shared by both families, the groups' numbers are not.
+    const group = this.id * 2 + (this.rib.family === 6 ? 1 : 0);
+    const key = group * PEERS_MAX + source;
     const cached = set.exported.get(key);
     if (cached === null) return undefined;
     const told = cached?.told ?? this.make(set, source);
