@@ -28,13 +28,14 @@ import {
   step,
 } from '../bgp/session.ts';
 import type { MessageCounts } from '../bgp/status.ts';
-import type { Family } from '../net/ip.ts';
+import type { Family, Ip } from '../net/ip.ts';
 import { MessageCounter } from './messages.ts';
 import { dial, openWire, type Wire, type WireListener } from './transport.io.ts';
 import type { Turns } from './turns.io.ts';
 
 export interface PeeringListener {
-  established(negotiated: Negotiated): void;
+  /** `localAddress`: our side of the connection. */
+  established(negotiated: Negotiated, localAddress: Ip | undefined): void;
   /** The body of an UPDATE; only valid until this returns. */
   update(body: Uint8Array): void;
   refresh(family: Family, subtype: RefreshSubtype): void;
@@ -207,7 +208,7 @@ export class Peering {
         this.wires.delete(effect.connection);
         break;
       case 'established':
-        listener.established(effect.negotiated);
+        listener.established(effect.negotiated, this.wires.get(effect.connection)?.localAddress);
         break;
       case 'updateBytes':
         listener.update(effect.body);

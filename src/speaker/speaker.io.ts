@@ -24,7 +24,7 @@ import { peerReport } from './operation/report.ts';
 import { routesOf } from './operation/routes.ts';
 import type { PeeringListener, PeeringState } from './peering.io.ts';
 import { Peerings, type RunningPeer } from './peerings.io.ts';
-import { type Demand, listenAddresses } from './resources/demand.ts';
+import { type Demand, gatewaysOf, listenAddresses } from './resources/demand.ts';
 import { Draining } from './resources/draining.io.ts';
 import { Resources } from './resources/resources.io.ts';
 import { Services } from './resources/services.io.ts';
@@ -93,6 +93,7 @@ export class Speaker {
       own: this.resources.own,
       pools: this.demand.pools,
       address: this.demand.self?.ipv4,
+      statics: gatewaysOf(this.demand.peers),
     });
     this.exchange = new Exchange({
       clock,
@@ -243,9 +244,10 @@ export class Speaker {
     const { key, log } = running;
     const { address } = running.peer;
     return {
-      established: (negotiated) => {
+      established: (negotiated, localAddress) => {
         log.info({ address }, 'established');
-        const local = running.peer.localAddress ?? this.identity.addresses[0]!;
+        // Without a configured source the next hop is whatever address the kernel chose.
+        const local = running.peer.localAddress ?? localAddress ?? this.identity.addresses[0]!;
         this.exchange.up(key, running.peer, local, negotiated);
       },
       update: (body) => this.onUpdate(running, body),

@@ -7,6 +7,8 @@ import { Inbox, type InboxListener } from './inbox.io.ts';
 import type { Turns } from './turns.io.ts';
 
 export interface Wire {
+  /** Our side of the connection. */
+  readonly localAddress: Ip | undefined;
   /** False: the peer reads too slowly, and too much is queued already. */
   send(bytes: readonly Uint8Array[]): boolean;
   /** Octets that the peer has not taken yet. */
@@ -49,6 +51,7 @@ export function openWire(socket: Socket, listener: WireListener, turns: Turns): 
     ended(failure);
   });
   return {
+    localAddress: parseIp(socket.localAddress ?? ''),
     send(bytes) {
       if (!open) return true;
       if (bytes.length > 1) socket.cork();

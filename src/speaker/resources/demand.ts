@@ -16,6 +16,7 @@ import {
 } from '../../model/bgp-configuration.ts';
 import type { SecretKeyRef } from '../../model/bgp-peer.ts';
 import type { Asn } from '../../net/asn.ts';
+import { type Cidr, hostCidr } from '../../net/cidr.ts';
 import { type Family, type Ip, ip } from '../../net/ip.ts';
 import { type DemandedPool, poolsOf, type SpeakerView } from './view.ts';
 
@@ -97,3 +98,11 @@ export function listenAddresses({ self, cluster, peers }: Demand): ReadonlySet<I
     [...families].flatMap((f) => (cluster.bindMode === 'nodeIp' ? own(f) : ANY[f]) ?? []),
   );
 }
+
+/** Peers' addresses that a gateway of their own leads to (BGPPeer `reachableBy`). */
+export const gatewaysOf = (peers: readonly DesiredPeer[]): ReadonlyMap<Cidr, Ip> =>
+  new Map(
+    peers.flatMap(({ address, reachableBy }) =>
+      reachableBy ? [[hostCidr(address), reachableBy] as const] : [],
+    ),
+  );
