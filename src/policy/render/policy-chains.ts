@@ -2,7 +2,7 @@
 // drops; a packet that leaves it unmarked met no rule.
 import type { Family } from '../../net/ip.ts';
 import type { ParsedRule } from '../read/parsed-rule.ts';
-import { RETURN } from './fragments.ts';
+import { clearMark, MARK, RETURN } from './fragments.ts';
 import { type Direction, policyChainName, profileChainName } from './names.ts';
 import type { Chain, Rule } from './rule.ts';
 import { renderRule } from './rule-render.ts';
@@ -36,11 +36,21 @@ export const profileChain = (
   family: Family,
 ): Chain => ({
   name: profileChainName(direction, name),
-  rules: rulesOf(rules, family, `Profile ${name} ${direction}`),
+  rules: rulesOf(rules, family, `Profile ${name} ${direction}`, UNPASSED),
 });
 
-function rulesOf(parsed: readonly ParsedRule[], family: Family, comment: string): readonly Rule[] {
+// A packet that a policy passed on comes with the pass mark; a profile's own Pass must not see it.
+// Felix leaves the mark: there such a Pass applies to every packet that was passed before.
+const UNPASSED: Rule = { match: '', action: clearMark(MARK.pass) };
+
+function rulesOf(
+  parsed: readonly ParsedRule[],
+  family: Family,
+  comment: string,
+  beforePass?: Rule,
+): readonly Rule[] {
   const rules = parsed.flatMap((rule) => renderRule(rule, family));
+  if (beforePass && parsed.some(({ action }) => action === 'Pass')) rules.unshift(beforePass);
   // Returning at the end of a chain happens by itself.
   while (rules.at(-1)?.action === RETURN) rules.pop();
   const first = rules[0] ?? { match: '', action: '' };

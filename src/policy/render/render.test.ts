@@ -13,6 +13,7 @@ import {
   selectorSetId,
   setName,
 } from './names.ts';
+import { profileChain } from './policy-chains.ts';
 import { hashOf, type Rule, renderChain } from './rule.ts';
 import { renderRule } from './rule-render.ts';
 import { staticChains } from './static-chains.ts';
@@ -204,6 +205,19 @@ test('a third block does not inherit the second one’s verdict', () => {
       '--jump MARK --set-mark 0x10000/0x10000',
     '-m mark --mark 0x10000/0x10000 --jump RETURN',
   ]);
+});
+
+test('a profile that passes does not see the pass mark of a policy', () => {
+  const actionsOf = (action: 'Allow' | 'Pass') => {
+    const { rules } = parseRules([{ action }, { action: 'Deny' }], undefined);
+    return profileChain('p', 'egress', rules, 4).rules.map((rule) => rule.action);
+  };
+  assert.deepEqual(actionsOf('Pass').slice(0, 3), [
+    '--jump MARK --set-mark 0/0x20000',
+    '--jump MARK --set-mark 0x20000/0x20000',
+    '--jump RETURN',
+  ]);
+  assert.equal(actionsOf('Allow')[0], '--jump MARK --set-mark 0x10000/0x10000');
 });
 
 test('a rule of the other family or without any packet renders nothing', () => {
