@@ -98,7 +98,6 @@ for (const [hex, value] of CAPABILITIES) {
 /** What is malformed counts as unknown, what is not unicast or repeated is left out (RFC 5492). */
 const IGNORED: [what: string, hex: string, value: Capability][] = [
   ['multicast', '01 04 0001 00 02', { kind: 'unknown', code: 1, data: bytes('00010002') }],
-  ['an AS number of 0', '41 04 00000000', { kind: 'unknown', code: 65, data: bytes('00000000') }],
   ['refresh with a value', '02 01 00', { kind: 'unknown', code: 2, data: bytes('00') }],
   [
     'next hops of other families',

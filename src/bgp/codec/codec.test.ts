@@ -126,6 +126,11 @@ const REFUSED: [string, string, string][] = [
   ],
   ['AS 0', `${MARKER}001d01 04 0000 00f0 0ac8000b 00`, 'OPEN Message Error: Bad Peer AS (2/2)'],
   [
+    'AS 0 in four octets',
+    `${MARKER}002501 04 fde8 00f0 0ac8000b 08 0206 4104 00000000`,
+    'OPEN Message Error: Bad Peer AS (2/2)',
+  ],
+  [
     'hold time 2',
     `${MARKER}001d01 04 fc00 0002 0ac8000b 00`,
     'OPEN Message Error: Unacceptable Hold Time (2/6)',

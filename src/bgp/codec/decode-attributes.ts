@@ -98,7 +98,8 @@ function readHeader(reader: Reader): Header | undefined {
 function repeated(type: number, found: Found): void {
   if (type === TYPE.mpReach || type === TYPE.mpUnreach)
     throw new SessionReset(UPDATE_ERROR.malformedAttributeList);
-  found.discarded.push(`attribute ${type} repeated`);
+  const words = `attribute ${type} repeated`;
+  if (!found.discarded.includes(words)) found.discarded.push(words);
 }
 
 function decodeOne(header: Header, found: Found, context: WireContext): void {

@@ -24,6 +24,7 @@ export interface Open {
 const BGP_VERSION = 4;
 const PARAMETER_CAPABILITIES = 2;
 const EXTENDED = 255;
+const FOUR_OCTET_AS = 65;
 
 export function encodeOpen(open: Open): Uint8Array {
   const { version, asn, holdTimeSeconds, routerId } = open;
@@ -65,7 +66,7 @@ export function decodeOpen(body: Uint8Array): Result<Open, Notification> {
     if (!capabilities) return wrong(OPEN_ERROR.unsupportedParameter);
     const wide = capabilities.find((c) => c.kind === 'fourOctetAs');
     const asn = wide?.asn ?? parseAsn(shortAs);
-    if (!asn) return wrong(OPEN_ERROR.badPeerAs);
+    if (!asn || capabilities.some(isOfAsZero)) return wrong(OPEN_ERROR.badPeerAs);
     if (holdTimeSeconds === 1 || holdTimeSeconds === 2)
       return wrong(OPEN_ERROR.unacceptableHoldTime);
     if (routerId === '0.0.0.0') return wrong(OPEN_ERROR.badIdentifier);
@@ -75,6 +76,13 @@ export function decodeOpen(body: Uint8Array): Result<Open, Notification> {
     throw error;
   }
 }
+
+// No AS number, so that the decoder of capabilities did not know it (RFC 7607 section 2).
+const isOfAsZero = (capability: Capability): boolean =>
+  capability.kind === 'unknown' &&
+  capability.code === FOUR_OCTET_AS &&
+  capability.data.length === 4 &&
+  capability.data.every((octet) => octet === 0);
 
 /** Undefined: a parameter other than capabilities. */
 function decodeParameters(reader: Reader): readonly Capability[] | undefined {

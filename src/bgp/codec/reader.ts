@@ -18,22 +18,33 @@ export class Reader {
   }
 
   take(length: number): Uint8Array {
-    if (length > this.left) throw new OutOfBounds(`${length} bytes wanted, ${this.left} left`);
-    this.at += length;
-    return this.bytes.subarray(this.at - length, this.at);
+    const start = this.pass(length);
+    return this.bytes.subarray(start, this.at);
+  }
+
+  /** Goes on by so many octets; answers where they begin. */
+  private pass(length: number): number {
+    const { at } = this;
+    if (length > this.bytes.length - at)
+      throw new OutOfBounds(`${length} bytes wanted, ${this.left} left`);
+    this.at = at + length;
+    return at;
   }
 
   u8(): number {
-    return this.take(1)[0]!;
+    return this.bytes[this.pass(1)]!;
   }
 
   u16(): number {
-    const bytes = this.take(2);
-    return (bytes[0]! << 8) | bytes[1]!;
+    const at = this.pass(2);
+    return (this.bytes[at]! << 8) | this.bytes[at + 1]!;
   }
 
   u32(): number {
-    return this.u16() * 65536 + this.u16();
+    const { bytes } = this;
+    const at = this.pass(4);
+    const low = (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+    return bytes[at]! * 0x1000000 + low;
   }
 
   address(family: Family): Ip {

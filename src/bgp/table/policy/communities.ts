@@ -23,7 +23,7 @@ export function withCommunities(
   more: readonly Community[],
 ): PathAttributes {
   const fresh = more.filter((community) => !hasCommunity(attributes, community));
-  const values = fresh.flatMap((c) => (c.kind === 'standard' ? [c.value] : []));
+  const values = [...new Set(fresh.flatMap((c) => (c.kind === 'standard' ? [c.value] : [])))];
   const large = fresh.flatMap((c) => (c.kind === 'large' ? [c.value] : []));
   return {
     ...attributes,
