@@ -148,8 +148,14 @@ export class IpamView {
   changes(changes: readonly Change[]): void {
     for (const change of changes) {
       if (change.kind === 'put') this.put(change.item);
-      else this.remove(change.key, change.revision);
+      else this.toldOfRemoval(change.key, change.revision);
     }
+  }
+
+  // The watch tells in order: no put from before is still on its way.
+  private toldOfRemoval(path: string, revision: bigint): void {
+    if ((this.deleted.get(path) ?? revision + 1n) <= revision) this.deleted.delete(path);
+    this.remove(path, revision);
   }
 
   put({ key: path, value, revision }: KeyValue): void {
