@@ -1,6 +1,7 @@
 // BFD beside BGP with BIRD and FRR: a peer that falls silent is lost long before its hold time is over.
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { eventually, run } from '../lab/command.ts';
 import { OUR_BLOCK, THEIR_BLOCK, TwoHosts } from './two-hosts.ts';
@@ -29,7 +30,7 @@ abstract class BfdHost extends TwoHosts {
   /** Its BFD session with us is up. */
   abstract seesUs(): boolean;
   /** Starts it all. */
-  abstract startDaemons(): void;
+  abstract startDaemons(): Promise<void>;
 }
 
 class BirdBfd extends BfdHost {
@@ -37,7 +38,7 @@ class BirdBfd extends BfdHost {
   /** BIRD watches a session as it is made: over several hops unless it is `direct`. */
   protected readonly session: 'direct' | 'multihop' = 'direct';
 
-  startDaemons(): void {
+  async startDaemons(): Promise<void> {
     const { ours, theirs } = this.options;
     const config = this.file(
       'bird.conf',
@@ -85,7 +86,7 @@ class FrrBfd extends BfdHost {
   protected readonly neighbour: string = '';
   private readonly runFolder = `${this.directory}/run`;
 
-  startDaemons(): void {
+  async startDaemons(): Promise<void> {
     const { ours, theirs } = this.options;
     const config = this.file(
       'bgpd.conf',
@@ -112,7 +113,12 @@ class FrrBfd extends BfdHost {
     };
     // zebra only carries words between the two; bgpd tells it of no routes.
     start('zebra');
+    // Who finds no zebra tries again after 10 s.
+    await eventually('zebra', () => existsSync(`${this.runFolder}/zserv.api`));
     start('bfdd', '--bfdctl', `${this.runFolder}/bfdd.sock`);
+    await eventually('bfdd', () =>
+      this.vtysh('zebra', 'show zebra client summary').includes('bfd'),
+    );
     this.daemon = start('bgpd', '-n', '-f', config);
   }
 
@@ -178,7 +184,7 @@ for (const { name, make } of PEERS)
     ];
     before(async () => {
       hosts = make();
-      hosts.startDaemons();
+      await hosts.startDaemons();
       hosts.startSpeaker();
       await hosts.established(30_000);
     });
@@ -215,7 +221,7 @@ for (const { name, make } of PEERS)
 
 describe('BFD with BIRD that does not speak it', () => {
   let hosts: BirdBfd;
-  before(() => {
+  before(async () => {
     hosts = new (class extends BirdBfd {
       override file(name: string, text: string): string {
         return super.file(
@@ -225,7 +231,7 @@ describe('BFD with BIRD that does not speak it', () => {
       }
     })(addresses(3));
     hosts.watch();
-    hosts.startDaemons();
+    await hosts.startDaemons();
     hosts.startSpeaker();
   });
   after(() => hosts?.close());
