@@ -24,9 +24,10 @@ export type ToSpeaker =
     }
   /** Writes the routing table in the MRT format. */
   | { readonly kind: 'dump'; readonly file: string }
+  | { readonly kind: 'routes' }
   | { readonly kind: 'state' };
 
-/** What it hears on `state`. */
+/** What it hears on `state`; on `routes`, the whole table. */
 export interface FromSpeaker {
   readonly ready: boolean;
   readonly problems: readonly string[];
@@ -41,6 +42,8 @@ export interface FromSpeaker {
     readonly lastError: string;
     /** Empty: BFD does not watch it. */
     readonly bfd: string;
+    /** ROUTE-REFRESH messages, the marks of RFC 7313 among them. */
+    readonly refreshes: { readonly received: number; readonly sent: number };
   }[];
 }
 
@@ -87,6 +90,9 @@ process.on('message', (message: ToSpeaker) => {
     case 'dump':
       writeFileSync(message.file, Buffer.concat([...speaker.dump()]));
       break;
+    case 'routes':
+      process.send?.([...speaker.routes()]);
+      break;
     case 'state':
       process.send?.(state());
   }
@@ -95,13 +101,14 @@ process.on('message', (message: ToSpeaker) => {
 function state(): FromSpeaker {
   const { ready, problems } = speaker.health;
   const { routeProblems, problems: refused, peers: reports } = speaker.report;
-  const peers = speaker.peers.map(({ peer, state, since, lastError }) => ({
+  const peers = speaker.peers.map(({ peer, state, since, lastError, received, sent }) => ({
     name: peer.name,
     address: peer.address,
     state,
     since: since.toISOString(),
     lastError: lastError ?? '',
     bfd: reports.find(({ name }) => name === peer.name)?.bfd?.state ?? '',
+    refreshes: { received: received.refresh, sent: sent.refresh },
   }));
   return { ready, problems, routeProblems, refused, peers };
 }

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RouteReport } from '../../src/bgp/status.ts';
 import {
   affinityKey,
   type ClusterPlural,
@@ -164,10 +165,20 @@ export class TwoHosts {
     this.speaker = undefined;
   }
 
-  async state(): Promise<FromSpeaker> {
-    this.say({ kind: 'state' });
-    const [state] = (await once(this.speaker!, 'message')) as [FromSpeaker];
-    return state;
+  state(): Promise<FromSpeaker> {
+    return this.ask({ kind: 'state' });
+  }
+
+  /** Our speaker's routing table. */
+  table(): Promise<readonly RouteReport[]> {
+    return this.ask({ kind: 'routes' });
+  }
+
+  // One question at a time.
+  private async ask<T>(message: ToSpeaker): Promise<T> {
+    this.say(message);
+    const [answer] = (await once(this.speaker!, 'message')) as [T];
+    return answer;
   }
 
   async established(milliseconds = 15_000): Promise<void> {

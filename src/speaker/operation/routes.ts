@@ -78,5 +78,10 @@ const WELL_KNOWN: Readonly<Record<number, string>> = {
   4294901767: 'no-llgr',
 };
 
-const communitiesOf = ({ communities = [] }: PathAttributes): readonly string[] =>
-  communities.map((value) => WELL_KNOWN[value] ?? printCommunity({ kind: 'standard', value }));
+const communitiesOf = ({
+  communities = [],
+  largeCommunities = [],
+}: PathAttributes): readonly string[] => [
+  ...communities.map((value) => WELL_KNOWN[value] ?? printCommunity({ kind: 'standard', value })),
+  ...largeCommunities.map((value) => printCommunity({ kind: 'large', value })),
+];
