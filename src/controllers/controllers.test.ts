@@ -18,8 +18,8 @@ import {
   policyController,
   serviceAccountController,
 } from './profiles-and-policies.io.ts';
-import { settingsController } from './settings.io.ts';
-import { clusterSettings, SETTINGS_KEYS, wantedSettings } from './settings.ts';
+import { settingsController } from './settings/settings.io.ts';
+import { clusterSettings, SETTINGS_KEYS, wantedSettings } from './settings/settings.ts';
 import { workloadEndpointController } from './workload-endpoints.io.ts';
 
 function world() {

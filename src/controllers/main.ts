@@ -1,12 +1,15 @@
 // calico-kube-controllers: Kubernetes objects and the chart's settings become Calico resources in the
 // datastore. One replica; every write is a compare-and-swap, so a second one would do no harm.
+import { readFileSync } from 'node:fs';
 import { systemClock } from '../base/clock.io.ts';
 import { serveHealth } from '../base/health.io.ts';
 import { type Log, openLog } from '../base/log.io.ts';
 import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
+import { ok } from '../base/result.ts';
 import { openEtcdStore } from '../datastore/etcd.io.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
+import { parseCidr } from '../net/cidr.ts';
 import { type Controller, problemsOf, together } from './controller.ts';
 import { DatastoreMirror } from './datastore-mirror.io.ts';
 import { type ControllerName, controllersSettings } from './environment.ts';
@@ -19,8 +22,15 @@ import {
   serviceAccountController,
 } from './profiles-and-policies.io.ts';
 import { reflectorController } from './route-reflectors/controller.io.ts';
-import { settingsController } from './settings.io.ts';
-import { clusterSettings } from './settings.ts';
+import { documentController } from './settings/documents.io.ts';
+import {
+  type DocumentWanted,
+  documentWanted,
+  NO_DOCUMENT,
+  parseDocument,
+} from './settings/documents.ts';
+import { settingsController } from './settings/settings.io.ts';
+import { type ClusterSettings, clusterSettings } from './settings/settings.ts';
 import { workloadEndpointController } from './workload-endpoints.io.ts';
 
 async function main(log: Log): Promise<void> {
@@ -28,6 +38,7 @@ async function main(log: Log): Promise<void> {
   if (!settings.ok) throw new Error(settings.error);
   const cluster = clusterSettings(process.env);
   if (!cluster.ok) throw new Error(cluster.error);
+  const document = readDocument(process.env['CALICO_SETTINGS_FILE'], cluster.value);
   const grace = environmentGrace(process.env['LEAK_GRACE_PERIOD']);
   if (!grace.ok) throw new Error(grace.error);
   const stop = new AbortController();
@@ -62,7 +73,11 @@ async function main(log: Log): Promise<void> {
         nodeController(parts),
         ipamCollector({ ...parts, registry, graceMilliseconds: grace.value }),
       ),
-    settings: () => settingsController(parts, { ...cluster.value, reflectorsPerZone }),
+    settings: () =>
+      together(
+        settingsController(parts, { ...cluster.value, bgp: document.bgp, reflectorsPerZone }),
+        documentController(parts, document),
+      ),
     routereflector: () => reflectorController({ ...parts, perZone: reflectorsPerZone }),
   };
   for (const name of settings.value.enabled) running.set(name, controllers[name]());
@@ -75,6 +90,15 @@ async function main(log: Log): Promise<void> {
   metrics?.close();
   store.close();
   log.info('stopped');
+}
+
+function readDocument(
+  file: string | undefined,
+  { asNumber, pool }: ClusterSettings,
+): DocumentWanted {
+  const document = file ? parseDocument(readFileSync(file, 'utf8')) : ok(NO_DOCUMENT);
+  if (!document.ok) throw new Error(`${file}: ${document.error}`);
+  return documentWanted(document.value, { asNumber, podSubnet: parseCidr(pool.cidr) });
 }
 
 function stateOf(mirror: DatastoreMirror, running: ReadonlyMap<ControllerName, Controller>) {

@@ -1,6 +1,8 @@
 // Random settings for property tests: every switch in every spelling, every field present or
 // left to its default, and free text that must stay data wherever it lands.
 import fc from 'fast-check';
+import type { Json } from '../base/json.ts';
+import { settingsFrom } from '../model/settings/settings.ts';
 
 /** How many random sets a property tries; CALICO_KIT_RUNS overrides. */
 export const RUNS = Number(process.env['CALICO_KIT_RUNS'] ?? (process.env['CI'] ? 200 : 60));
@@ -77,6 +79,80 @@ const etcd = fc.oneof(
   fc.record({ enabled: fc.constant(false), endpoints: urls }),
 );
 
+const name = fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?$/);
+// What Kubernetes takes as it is: any object, and nothing in it may be taken for a template.
+const free = fc.dictionary(
+  text,
+  fc.oneof(text, fc.boolean(), fc.integer(), fc.array(text, { maxLength: 2 }), fc.constant({})),
+  { maxKeys: 3, noNullPrototype: true },
+);
+const freeList = fc.array(free, { maxLength: 2 });
+const labels = fc.dictionary(name, text, { maxKeys: 3, noNullPrototype: true });
+const podSettings = {
+  resources: free,
+  labels,
+  annotations: labels,
+  extra_env: fc.uniqueArray(fc.record({ name: fc.stringMatching(/^X_[A-Z]{1,6}$/), value: text }), {
+    maxLength: 2,
+    selector: (variable) => variable.name,
+  }),
+  tolerations: freeList,
+};
+const selector = text;
+const mode = fc.constantFrom('Always', 'CrossSubnet', 'Never');
+const pool = fc.oneof(
+  fc.record({ name, cidr }),
+  fc.record({
+    name,
+    cidr: fc.ipV6().map((address) => `${address}/64`),
+    blockSize: fc.integer({ min: 116, max: 128 }),
+    ipipMode: mode,
+    vxlanMode: mode,
+    natOutgoing: fc.boolean(),
+    nodeSelector: selector,
+  }),
+);
+const peer = fc.record({
+  apiVersion: fc.constant('projectcalico.org/v3'),
+  kind: fc.constant('BGPPeer'),
+  metadata: fc.record({ name }),
+  spec: optional({
+    peerIP: fc.ipV4(),
+    asNumber,
+    nodeSelector: selector,
+    filters: fc.array(text, { maxLength: 2 }),
+  }),
+});
+const addressFamily = optional({
+  peers: fc.uniqueArray(peer, { maxLength: 3, selector: ({ metadata }) => metadata.name }),
+  community_cidr_ref: fc.oneof(
+    fc.constant(null),
+    fc.dictionary(name, fc.record({ cidr: text, community: fc.integer({ min: 0, max: 65535 }) }), {
+      maxKeys: 2,
+      noNullPrototype: true,
+    }),
+  ),
+  port: optional({ listen: port, neighbor: port }),
+});
+const policyGroup = fc.record({
+  priority: fc.integer({ min: 0, max: 9 }),
+  rules: fc.array(
+    fc.record({
+      apiVersion: fc.constant('projectcalico.org/v3'),
+      kind: fc.constantFrom('GlobalNetworkPolicy', 'Tier', 'NetworkSet'),
+      metadata: fc.record({ name: text }),
+      spec: free,
+    }),
+    { maxLength: 2 },
+  ),
+});
+
+// Random prefixes overlap now and then.
+const isDisjoint = (values: object): boolean => {
+  const checked = settingsFrom(values as Json);
+  return checked.ok || !checked.error.some((fault) => fault.includes(' overlaps '));
+};
+
 /** What users may write, and what must be accepted. */
 export const goodValues = optional({
   networking: optional({
@@ -94,9 +170,11 @@ export const goodValues = optional({
       asnumber: asNumber,
       bfd: fc.constantFrom('', 'on', 'off', 'transmit=50ms,multiplier=4'),
       route_reflectors: optional({ per_zone: fc.integer({ min: 0, max: 16 }) }),
-      ipv4: fc.constantFrom(null, {}),
+      ipv4: fc.oneof(fc.constantFrom(null, {}), addressFamily),
       ipv6: fc.constantFrom(null, {}),
     }),
+    pools: fc.uniqueArray(pool, { maxLength: 3, selector: ({ name }) => name }),
+    policy: fc.dictionary(name, policyGroup, { maxKeys: 2, noNullPrototype: true }),
   }),
   conf: optional({ node: environment }),
   images: optional({
@@ -104,12 +182,28 @@ export const goodValues = optional({
     kube_controllers: image,
     etcd: image,
     pull_policy: fc.constantFrom('Always', 'IfNotPresent', 'Never'),
+    pull_secrets: fc.array(name, { maxLength: 2 }),
   }),
   etcd,
+  pod: optional({
+    calico_node: optional({
+      ...podSettings,
+      max_unavailable: fc.constantFrom(1, 4, '10%', '100%'),
+    }),
+    kube_controllers: optional({ ...podSettings, affinity: free }),
+    etcd: optional(podSettings),
+  }),
+  manifests: optional({
+    configmap_etc: fc.boolean(),
+    daemonset_calico_etcd: fc.boolean(),
+    daemonset_calico_node: fc.boolean(),
+    deployment_calico_kube_controllers: fc.boolean(),
+    service_calico_etcd: fc.boolean(),
+  }),
   rbac: optional({ create: fc.boolean() }),
   uninstall: optional({ cleanNodes: fc.boolean() }),
   global: fc.dictionary(text, text, { maxKeys: 2, noNullPrototype: true }),
-});
+}).filter(isDisjoint);
 
 /** Texts for fields that rules look at: good ones, near misses and noise. */
 export const nearText = fc.oneof(

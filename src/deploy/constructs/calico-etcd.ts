@@ -3,16 +3,19 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import { join } from '../helm/functions.ts';
+import { only } from '../helm/reading.ts';
 import {
   type Container,
   dropAll,
-  everywhere,
   fromField,
   hostPath,
   labelsOf,
   metadataOf,
   type PodSpec,
+  placed,
+  podMetadata,
   probe,
+  withMore,
 } from './manifest.ts';
 import type { Settings } from './settings.ts';
 
@@ -33,32 +36,41 @@ const controlPlane = {
 export class CalicoEtcd extends Construct {
   constructor(scope: Construct, id: string, settings: Settings) {
     super(scope, id);
-    const { clusterIP, port } = settings.etcd;
-    new ApiObject(this, 'service', {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: metadataOf(NAME),
-      spec: {
-        clusterIP,
-        selector: labelsOf(NAME),
-        ports: [{ name: 'client', port, protocol: 'TCP', targetPort: port }],
-      },
-    });
-    new ApiObject(this, 'daemonset', {
-      apiVersion: 'apps/v1',
-      kind: 'DaemonSet',
-      metadata: metadataOf(NAME),
-      spec: {
-        selector: { matchLabels: labelsOf(NAME) },
-        updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
-        template: { metadata: { labels: labelsOf(NAME) }, spec: podSpec(settings) },
-      },
-    });
+    const { manifests } = settings;
+    only(this, 'address', manifests.service_calico_etcd, (at) => service(at, settings));
+    only(this, 'members', manifests.daemonset_calico_etcd, (at) => daemonSet(at, settings));
   }
 }
 
+function service(scope: Construct, { etcd }: Settings): void {
+  const { clusterIP, port } = etcd;
+  new ApiObject(scope, 'service', {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: metadataOf(NAME),
+    spec: {
+      clusterIP,
+      selector: labelsOf(NAME),
+      ports: [{ name: 'client', port, protocol: 'TCP', targetPort: port }],
+    },
+  });
+}
+
+function daemonSet(scope: Construct, settings: Settings): void {
+  new ApiObject(scope, 'daemonset', {
+    apiVersion: 'apps/v1',
+    kind: 'DaemonSet',
+    metadata: metadataOf(NAME),
+    spec: {
+      selector: { matchLabels: labelsOf(NAME) },
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
+      template: { metadata: podMetadata(NAME, settings.pod.etcd, {}), spec: podSpec(settings) },
+    },
+  });
+}
+
 const podSpec = (settings: Settings): PodSpec => ({
-  ...everywhere,
+  ...placed(settings.pod.etcd, settings.images),
   affinity: controlPlane,
   automountServiceAccountToken: false,
   containers: [etcdContainer(settings)],
@@ -67,7 +79,7 @@ const podSpec = (settings: Settings): PodSpec => ({
   volumes: [hostPath('data', DATA_DIR, 'DirectoryOrCreate')],
 });
 
-function etcdContainer({ etcd, images }: Settings): Container {
+function etcdContainer({ etcd, images, pod }: Settings): Container {
   const advertised = (port: typeof etcd.port) => join('http://$(CALICO_ETCD_IP):', port);
   const everyAddress = (port: typeof etcd.port) => join('http://0.0.0.0:', port);
   return {
@@ -85,7 +97,8 @@ function etcdContainer({ etcd, images }: Settings): Container {
       join('--initial-cluster=calico=', advertised(etcd.peerPort)),
       '--auto-compaction-retention=1',
     ],
-    env: [fromField('CALICO_ETCD_IP', 'status.podIP')],
+    env: withMore([fromField('CALICO_ETCD_IP', 'status.podIP')], pod.etcd),
+    resources: pod.etcd.resources,
     livenessProbe: { ...probe('/livez', etcd.port), initialDelaySeconds: 10 },
     readinessProbe: { ...probe('/readyz', etcd.port), periodSeconds: 2 },
     securityContext: { ...dropAll(), readOnlyRootFilesystem: true },

@@ -9,16 +9,18 @@ import {
   type Container,
   dropAll,
   type EnvironmentVariable,
-  everywhere,
   fromConfig,
   fromField,
   hostPath,
   labelsOf,
   metadataOf,
   type PodSpec,
+  placed,
+  podMetadata,
   probe,
   type Volume,
   type VolumeMount,
+  withMore,
 } from './manifest.ts';
 import { etcdEndpoints, PROC_SYS_NET, type Settings } from './settings.ts';
 
@@ -44,13 +46,15 @@ export class CalicoNode extends Construct {
       metadata: metadataOf(NODE),
       spec: {
         selector: { matchLabels: labelsOf(NODE) },
-        updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
+        updateStrategy: {
+          type: 'RollingUpdate',
+          rollingUpdate: { maxUnavailable: settings.pod.calico_node.max_unavailable },
+        },
         template: {
-          metadata: {
-            labels: labelsOf(NODE),
-            // Another datastore needs other pods, unlike every setting of the pool.
-            annotations: { 'calico-kit/etcd-endpoints': etcdEndpoints(settings) },
-          },
+          // Another datastore needs other pods, unlike every setting of the pool.
+          metadata: podMetadata(NODE, settings.pod.calico_node, {
+            'calico-kit/etcd-endpoints': etcdEndpoints(settings),
+          }),
           spec: podSpec(settings),
         },
       },
@@ -59,7 +63,7 @@ export class CalicoNode extends Construct {
 }
 
 const podSpec = (settings: Settings): PodSpec => ({
-  ...everywhere,
+  ...placed(settings.pod.calico_node, settings.images),
   initContainers: [installCni(settings)],
   containers: [agent(settings), speaker(settings)],
   priorityClassName: 'system-node-critical',
@@ -127,9 +131,10 @@ const pool: readonly EnvironmentVariable[] = [
   fromConfig('CNI_MTU', 'cni_mtu'),
 ];
 
-const imageOf = ({ images }: Settings) => ({
+const imageOf = ({ images, pod }: Settings) => ({
   image: images.node,
   imagePullPolicy: images.pull_policy,
+  resources: pod.calico_node.resources,
 });
 
 const installCni = (settings: Settings): Container => ({
@@ -151,7 +156,7 @@ const agent = (settings: Settings): Container => ({
   name: NODE,
   ...imageOf(settings),
   command: AGENT_COMMAND,
-  env: [...common(settings), ...pool, PROC_SYS_NET],
+  env: withMore([...common(settings), ...pool, PROC_SYS_NET], settings.pod.calico_node),
   livenessProbe: { ...probe('/liveness', AGENT_HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', AGENT_HEALTH_PORT), periodSeconds: 2 },
   securityContext: dropAll(...AGENT_CAPABILITIES),
@@ -163,7 +168,10 @@ const speaker = (settings: Settings): Container => ({
   ...imageOf(settings),
   command: SPEAKER_COMMAND,
   // Secrets with the passwords of BGP sessions are in the pod's own namespace.
-  env: [...common(settings), fromField('POD_NAMESPACE', 'metadata.namespace')],
+  env: withMore(
+    [...common(settings), fromField('POD_NAMESPACE', 'metadata.namespace')],
+    settings.pod.calico_node,
+  ),
   livenessProbe: { ...probe('/liveness', SPEAKER_HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', SPEAKER_HEALTH_PORT), periodSeconds: 2 },
   // NET_BIND_SERVICE: TCP port 179.

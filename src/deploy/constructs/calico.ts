@@ -15,9 +15,14 @@ export class Calico extends Chart {
     // Other tools look for these objects by name.
     super(scope, id, { disableResourceNameHashes: true });
     only(this, 'rbac', settings.rbac.create, (at) => new Rbac(at, 'roles'));
-    new CalicoEtc(this, 'etc', settings);
+    const { manifests } = settings;
+    only(this, 'config', manifests.configmap_etc, (at) => new CalicoEtc(at, 'etc', settings));
     only(this, 'etcd', settings.etcd.enabled, (at) => new CalicoEtcd(at, 'member', settings));
-    new CalicoNode(this, 'node', settings);
-    new KubeControllers(this, 'controllers', settings);
+    only(this, 'nodes', manifests.daemonset_calico_node, (at) => {
+      new CalicoNode(at, 'node', settings);
+    });
+    only(this, 'writers', manifests.deployment_calico_kube_controllers, (at) => {
+      new KubeControllers(at, 'controllers', settings);
+    });
   }
 }

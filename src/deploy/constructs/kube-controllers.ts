@@ -2,22 +2,38 @@
 // nodes leave behind, and writes the settings of the chart into the datastore.
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
-import { entryOf, str } from '../helm/functions.ts';
+import type { Of } from '../helm/expr.ts';
+import { entryOf, json, sha256, str } from '../helm/functions.ts';
 import {
   type Container,
   dropAll,
   type EnvironmentVariable,
-  everywhere,
   fromConfig,
   labelsOf,
   metadataOf,
+  placed,
+  podMetadata,
   probe,
+  withMore,
 } from './manifest.ts';
 import { BLOCK_SIZE, effectiveMtu, etcdEndpoints, type Settings, switchText } from './settings.ts';
 
 export const CONTROLLERS = 'calico-kube-controllers';
 const HEALTH_PORT = 9097;
 const NOBODY = 65534;
+
+const SETTINGS_CONFIG = 'calico-settings';
+const SETTINGS_FOLDER = '/etc/calico/settings';
+const SETTINGS_KEY = 'settings.json';
+
+/** The settings that are lists of objects, as the controllers read them. */
+const settingsDocument = ({ networking }: Settings): Of<string> =>
+  json({
+    ipv4: networking.bgp.ipv4,
+    ipv6: networking.bgp.ipv6,
+    policy: networking.policy,
+    pools: networking.pools,
+  });
 
 export class KubeControllers extends Construct {
   constructor(scope: Construct, id: string, settings: Settings) {
@@ -26,6 +42,12 @@ export class KubeControllers extends Construct {
       apiVersion: 'v1',
       kind: 'ServiceAccount',
       metadata: metadataOf(CONTROLLERS),
+    });
+    new ApiObject(this, 'settings', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: metadataOf(SETTINGS_CONFIG, CONTROLLERS),
+      data: { [SETTINGS_KEY]: settingsDocument(settings) },
     });
     new ApiObject(this, 'deployment', {
       apiVersion: 'apps/v1',
@@ -37,16 +59,19 @@ export class KubeControllers extends Construct {
         strategy: { type: 'Recreate' },
         selector: { matchLabels: labelsOf(CONTROLLERS) },
         template: {
-          metadata: {
-            labels: labelsOf(CONTROLLERS),
-            annotations: { 'calico-kit/etcd-endpoints': etcdEndpoints(settings) },
-          },
+          metadata: podMetadata(CONTROLLERS, settings.pod.kube_controllers, {
+            'calico-kit/etcd-endpoints': etcdEndpoints(settings),
+            // A pod writes what it read when it started.
+            'calico-kit/settings': sha256(settingsDocument(settings)),
+          }),
           spec: {
-            ...everywhere,
+            ...placed(settings.pod.kube_controllers, settings.images),
+            affinity: settings.pod.kube_controllers.affinity,
             containers: [controllers(settings)],
             priorityClassName: 'system-cluster-critical',
             serviceAccountName: CONTROLLERS,
             terminationGracePeriodSeconds: 5,
+            volumes: [{ name: 'settings', configMap: { name: SETTINGS_CONFIG } }],
           },
         },
       },
@@ -59,7 +84,8 @@ const controllers = (settings: Settings): Container => ({
   image: settings.images.kube_controllers,
   imagePullPolicy: settings.images.pull_policy,
   command: ['/usr/local/bin/node', '/opt/calico/controllers.mjs'],
-  env: environment(settings),
+  env: withMore(environment(settings), settings.pod.kube_controllers),
+  resources: settings.pod.kube_controllers.resources,
   livenessProbe: { ...probe('/liveness', HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', HEALTH_PORT), periodSeconds: 2 },
   securityContext: {
@@ -68,6 +94,7 @@ const controllers = (settings: Settings): Container => ({
     runAsNonRoot: true,
     runAsUser: NOBODY,
   },
+  volumeMounts: [{ name: 'settings', mountPath: SETTINGS_FOLDER, readOnly: true }],
 });
 
 function environment(settings: Settings): EnvironmentVariable[] {
@@ -89,6 +116,7 @@ function environment(settings: Settings): EnvironmentVariable[] {
       name: 'CALICO_ROUTE_REFLECTORS_PER_ZONE',
       value: str(networking.bgp.route_reflectors.per_zone),
     },
+    { name: 'CALICO_SETTINGS_FILE', value: `${SETTINGS_FOLDER}/${SETTINGS_KEY}` },
     { name: 'CALICO_SETTINGS_BFD', value: networking.bgp.bfd },
     { name: 'CALICO_SETTINGS_MTU', value: str(effectiveMtu(settings)) },
     { name: 'CALICO_IPV4POOL_CIDR', value: networking.podSubnet },

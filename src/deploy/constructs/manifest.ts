@@ -2,6 +2,7 @@
 // does not compile. Only what is used here; a field takes a value or an expression where the
 // settings reach it.
 import type { Of } from '../helm/expr.ts';
+import { beside, eachNamed, eachOf, list, some, when } from '../helm/functions.ts';
 
 export const NAMESPACE = 'kube-system';
 export const ETCD_CONFIG = 'calico-etc';
@@ -29,12 +30,25 @@ export interface VolumeMount {
   readonly mountPropagation?: 'HostToContainer';
 }
 
-export interface Volume {
+export interface HostVolume {
   readonly name: string;
   readonly hostPath: {
     readonly path: string;
     readonly type?: 'Directory' | 'DirectoryOrCreate' | 'FileOrCreate';
   };
+}
+
+export type Volume =
+  | HostVolume
+  | { readonly name: string; readonly configMap: { readonly name: string } };
+
+/** What a user may add to pods: openstack-helm's `pod` section, one part of it. */
+export interface PodSettings {
+  readonly resources: Of<object>;
+  readonly labels: Of<Readonly<Record<string, string>>>;
+  readonly annotations: Of<Readonly<Record<string, string>>>;
+  readonly extra_env: Of<readonly object[]>;
+  readonly tolerations: Of<readonly object[]>;
 }
 
 export interface SecurityContext {
@@ -51,6 +65,7 @@ export interface Container {
   readonly imagePullPolicy: Of<string>;
   readonly command: readonly Of<string>[];
   readonly env?: readonly Of<EnvironmentVariable>[];
+  readonly resources?: Of<object>;
   readonly livenessProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly securityContext: SecurityContext;
@@ -58,26 +73,56 @@ export interface Container {
 }
 
 export interface PodSpec {
-  readonly affinity?: object;
+  readonly affinity?: Of<object>;
   readonly automountServiceAccountToken?: boolean;
   readonly containers: readonly Container[];
   readonly hostNetwork: boolean;
+  readonly imagePullSecrets?: Of<readonly Of<{ readonly name: string }>[]> | undefined;
   readonly initContainers?: readonly Container[];
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly priorityClassName: 'system-node-critical' | 'system-cluster-critical';
   readonly restartPolicy?: 'Never';
   readonly serviceAccountName?: string;
   readonly terminationGracePeriodSeconds: number;
-  readonly tolerations: readonly { readonly operator: 'Exists' }[];
+  readonly tolerations: Of<readonly object[]>;
   readonly volumes?: readonly Volume[];
 }
 
+const onLinux = { hostNetwork: true, nodeSelector: { 'kubernetes.io/os': 'linux' } } as const;
+
 /** Every node, whatever taint it carries: networking comes before readiness. */
-export const everywhere = {
-  hostNetwork: true,
-  nodeSelector: { 'kubernetes.io/os': 'linux' },
-  tolerations: [{ operator: 'Exists' }],
-} as const;
+export const everywhere = { ...onLinux, tolerations: [{ operator: 'Exists' }] } as const;
+
+/** Where pods run by the settings, and with which Secrets their images are pulled. */
+export const placed = (
+  { tolerations }: PodSettings,
+  { pull_secrets }: { readonly pull_secrets: Of<readonly string[]> },
+) => ({
+  ...onLinux,
+  tolerations,
+  // Without any there is no field: a loop without items would be null.
+  imagePullSecrets: when(
+    some(pull_secrets),
+    list<Of<{ readonly name: string }>>(eachNamed('secret', pull_secrets)),
+  ),
+});
+
+/** Metadata of pods: ours, and what a user adds. */
+export const podMetadata = (
+  app: string,
+  { labels, annotations }: PodSettings,
+  ours: Readonly<Record<string, Of<string>>>,
+) => ({ labels: beside(labelsOf(app), labels), annotations: beside(ours, annotations) });
+
+/** Variables of ours, then a user's. */
+export const withMore = (
+  ours: readonly Of<EnvironmentVariable>[],
+  { extra_env }: PodSettings,
+): readonly Of<EnvironmentVariable>[] =>
+  list<Of<EnvironmentVariable>>(
+    ours,
+    eachOf('extra', extra_env as Of<readonly EnvironmentVariable[]>),
+  );
 
 export const labelsOf = (app: string) => ({ 'k8s-app': app });
 
@@ -110,7 +155,7 @@ export const probe = (path: string, port: Of<number>): Probe => ({
 export const hostPath = (
   name: string,
   path: string,
-  type: NonNullable<Volume['hostPath']['type']>,
+  type: NonNullable<HostVolume['hostPath']['type']>,
 ): Volume => ({ name, hostPath: { path, type } });
 
 export const dropAll = (...add: string[]): SecurityContext => ({

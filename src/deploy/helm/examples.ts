@@ -36,4 +36,103 @@ etcd:
   enabled: false
   endpoints: http://10.0.2.6:2379,http://10.0.2.7:2379,http://10.0.2.8:2379
 `,
+  'top-of-rack': `# Every node peers with the switch of its rack; the mesh is off.
+networking:
+  settings:
+    mesh: "off"
+    ippool:
+      ipip:
+        mode: Never
+  bgp:
+    asnumber: 64512
+    ipv4:
+      peers:
+        - apiVersion: projectcalico.org/v3
+          kind: BGPPeer
+          metadata:
+            name: rack-a
+          spec:
+            nodeSelector: rack == "a"
+            peerIP: 10.0.1.254
+            asNumber: 65001
+        - apiVersion: projectcalico.org/v3
+          kind: BGPPeer
+          metadata:
+            name: rack-b
+          spec:
+            nodeSelector: rack == "b"
+            peerIP: 10.0.2.254
+            asNumber: 65002
+      community_cidr_ref:
+        pods:
+          cidr: 192.168.0.0/16
+          community: 100
+`,
+  'pools-and-policies': `# A second pool for one zone, and policies that come with the installation.
+networking:
+  pools:
+    - name: edge
+      cidr: 10.20.0.0/16
+      blockSize: 28
+      nodeSelector: zone == "edge"
+      natOutgoing: true
+  policy:
+    base:
+      priority: 0
+      rules:
+        - apiVersion: projectcalico.org/v3
+          kind: Tier
+          metadata:
+            name: security
+          spec:
+            order: 100
+        - apiVersion: projectcalico.org/v3
+          kind: GlobalNetworkSet
+          metadata:
+            name: metadata-service
+            labels:
+              role: metadata
+          spec:
+            nets: [169.254.169.254/32]
+    rules:
+      priority: 1
+      rules:
+        - apiVersion: projectcalico.org/v3
+          kind: GlobalNetworkPolicy
+          metadata:
+            name: no-metadata
+          spec:
+            tier: security
+            order: 10
+            selector: has(projectcalico.org/namespace)
+            types: [Egress]
+            egress:
+              - action: Deny
+                destination:
+                  selector: role == "metadata"
+              - action: Pass
+`,
+  'busy-nodes': `# Pods with limits, labels and variables of your own, two nodes updated at a time.
+pod:
+  calico_node:
+    max_unavailable: 2
+    resources:
+      requests:
+        cpu: 250m
+        memory: 256Mi
+      limits:
+        memory: 1Gi
+    annotations:
+      example.com/owner: network-team
+    extra_env:
+      - name: NODE_OPTIONS
+        value: --max-old-space-size=768
+  kube_controllers:
+    resources:
+      requests:
+        cpu: 100m
+        memory: 128Mi
+images:
+  pull_secrets: [registry-password]
+`,
 };

@@ -1,10 +1,13 @@
 // Functions for constructs: each computes on plain values and writes a Go term on expressions.
 // JavaScript's own `?:`, `&&`, `+` see only an object where an expression stands, so constructs
 // use these instead; the property test (helm template equals synth) finds what slips through.
+
+import { hex } from '../../base/hash.ts';
 import type { Json } from '../../base/json.ts';
 import type { EnvironmentValue, NodeEnvironment, Switch } from '../../model/settings/schema.ts';
 import * as settings from '../../model/settings/settings.ts';
 import { Expr, go, goOf, type Of } from './expr.ts';
+import { printGoJson } from './go-json.ts';
 
 // JSON drops what is undefined and turns nested expressions into marks.
 const asJson = <T>(value: T): Json => JSON.parse(JSON.stringify(value)) as Json;
@@ -100,6 +103,55 @@ export function eachEntry<I>(
   const present = go<boolean>(`(not (kindIs "invalid" ${value}))`);
   const item = asJson(when(present, body(go(name), go(text))));
   return new Expr({ range: goOf(map), variables: `${name}, ${value}`, body: item });
+}
+
+/** A list of the settings, spliced into a list literal as it is. */
+export function eachOf<I>(variable: string, items: Of<readonly I[]>): I | Expr<I> | readonly I[] {
+  if (!(items instanceof Expr)) return items;
+  const item = `$${variable}`;
+  return new Expr<I>({ range: goOf(items), variables: `$_, ${item}`, body: asJson(go<I>(item)) });
+}
+
+/** Whether a list has an item. */
+export function some(items: Of<readonly unknown[]>): Of<boolean> {
+  return items instanceof Expr ? go(`(not (empty ${goOf(items)}))`) : items.length > 0;
+}
+
+/** `{name}` for every name of a list. */
+export function eachNamed(
+  variable: string,
+  names: Of<readonly string[]>,
+): Expr<{ readonly name: string }> | readonly { readonly name: string }[] {
+  if (!(names instanceof Expr)) return names.map((name) => ({ name }));
+  const item = `$${variable}`;
+  const body = { name: asJson(go<string>(item)) };
+  return new Expr({ range: goOf(names), variables: `$_, ${item}`, body });
+}
+
+/** Entries of the settings beside ours, which win. */
+export function beside(
+  ours: Readonly<Record<string, Of<string>>>,
+  theirs: Of<Readonly<Record<string, string>>>,
+): Of<Readonly<Record<string, string>>> {
+  if (!(theirs instanceof Expr)) return { ...theirs, ...(ours as Record<string, string>) };
+  const entries = Object.entries(ours).map(([key, value]) => `${literal(key)} ${literal(value)}`);
+  return go(`(merge (dict ${entries.join(' ')}) ${goOf(theirs)})`);
+}
+
+/** Settings as one JSON text, byte for byte what Go prints: keys sorted, `<`, `>`, `&` escaped. */
+export function json(fields: Readonly<Record<string, Of<unknown>>>): Of<string> {
+  const entries = Object.entries(fields);
+  if (!entries.some(([, value]) => value instanceof Expr)) {
+    const present = entries.map(([key, value]) => [key, value ?? null]);
+    return printGoJson(asJson(Object.fromEntries(present)));
+  }
+  const pairs = entries.map(([key, value]) => `${literal(key)} ${goOf(value as Expr<unknown>)}`);
+  return go(`(toJson (dict ${pairs.join(' ')}))`);
+}
+
+/** SHA-256 of a text, as hex. */
+export function sha256(text: Of<string>): Of<string> {
+  return text instanceof Expr ? go(`(sha256sum ${goOf(text)})`) : hex('sha256', text);
 }
 
 const byName = (a: [string, EnvironmentValue], b: [string, EnvironmentValue]): number =>

@@ -5,14 +5,19 @@ import type { EnvironmentValue, SchemaPart } from '../../model/settings/schema.t
 import { Expr, go, type Of } from './expr.ts';
 
 /**
- * Settings as constructs take them: every leaf is a value or an expression, and so is every map
- * with free keys. Plain values are of this type as they are.
+ * Settings as constructs take them: every leaf is a value or an expression, and so is every list,
+ * every map with free keys and every section that may be null. Plain values are of this type as
+ * they are.
  */
 export type Cfg<T> = [T] extends [EnvironmentValue | undefined]
   ? Of<T>
-  : string extends keyof T
+  : [T] extends [readonly unknown[]]
     ? Of<T>
-    : { readonly [K in keyof T]: Cfg<T[K]> };
+    : null extends T
+      ? Of<T>
+      : string extends keyof T
+        ? Of<T>
+        : { readonly [K in keyof T]: Cfg<T[K]> };
 
 /** The chart's reading: the schema's tree with an expression at every leaf. */
 export function expressions<T>(schema: SchemaPart): Cfg<T> {
@@ -23,7 +28,7 @@ type Tree = Expr<unknown> | { readonly [name: string]: Tree };
 
 // `$.Values`, never `.Values`: inside `range` the dot is another thing.
 function expressionsAt(part: SchemaPart, path: string): Tree {
-  if (part.properties && !part.patternProperties) {
+  if (part.type === 'object' && part.properties && !part.patternProperties) {
     const entries = Object.entries(part.properties);
     return Object.fromEntries(
       entries.map(([name, inner]) => [name, expressionsAt(inner, `${path}.${name}`)]),

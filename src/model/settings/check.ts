@@ -3,21 +3,27 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import type { Json } from '../../base/json.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
-import { isObject } from '../resource.ts';
-import { type PatternRule, type RangeRule, type Rule, rules } from './rules.ts';
+import { eachFaults, overlaps, remedyOf, repeated, valueAt } from './list-rules.ts';
+import {
+  type PatternRule,
+  type RangeRule,
+  type RequiredUnlessRule,
+  type Rule,
+  rules,
+  type SameRule,
+} from './rules.ts';
 import { type SchemaPart, schema, type Values } from './schema.ts';
 
 const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile(schema);
+
+type ValueRule = PatternRule | RangeRule | RequiredUnlessRule | SameRule;
 
 /** Checks whole settings (defaults merged in). Errors: one line per fault. */
 export function checkValues(values: Json): Result<Values, readonly string[]> {
   const structural = validate(values) ? [] : (validate.errors ?? []);
   const seen = new Set(structural.map(pathOf));
   const ruled = rules.filter((rule) => readBy(rule).every((path) => !seen.has(path.join('.'))));
-  const faults = [
-    ...structural.map(describe),
-    ...ruled.flatMap((rule) => faultOf(rule, values) ?? []),
-  ];
+  const faults = [...structural.map(describe), ...ruled.flatMap((rule) => faultsOf(rule, values))];
   return faults.length > 0 ? fail(faults) : ok(values as unknown as Values);
 }
 
@@ -31,46 +37,46 @@ function readBy(rule: Rule): readonly (readonly string[])[] {
       return [rule.path, rule.unless];
     case 'same':
       return [rule.path, rule.other];
+    case 'each':
+    case 'unique':
+      return [rule.path];
+    case 'disjoint':
+      return [rule.path, rule.list, rule.address];
   }
 }
 
-/** The value at a path; undefined when it is not there or null. */
-export function valueAt(values: Json, path: readonly string[]): Json | undefined {
-  let here: Json | undefined = values;
-  for (const key of path)
-    here = isObject(here ?? null) ? (here as Record<string, Json>)[key] : undefined;
-  return here ?? undefined;
+function faultsOf(rule: Rule, values: Json): readonly string[] {
+  if (rule.kind === 'each') return eachFaults(rule, values);
+  if (rule.kind === 'unique') return repeated(rule, values);
+  if (rule.kind === 'disjoint') return overlaps(rule, values);
+  return faultOf(rule, values) ?? [];
 }
 
-function faultOf(rule: Rule, values: Json): string | undefined {
+function faultOf(rule: ValueRule, values: Json): string[] | undefined {
   const value = valueAt(values, rule.path);
   const name = rule.path.join('.');
   switch (rule.kind) {
     case 'pattern': {
       if (value === undefined) return undefined;
       const good = new RegExp(rule.pattern).test(String(value));
-      return good ? undefined : `${name}: ${JSON.stringify(value)} ${remedyOf(rule)}`;
+      return good ? undefined : [`${name}: ${JSON.stringify(value)} ${remedyOf(rule)}`];
     }
     case 'range': {
       if (value === undefined) return undefined;
       const good = Number(value) >= rule.minimum && Number(value) <= rule.maximum;
-      return good ? undefined : `${name}: ${JSON.stringify(value)} ${remedyOf(rule)}`;
+      return good ? undefined : [`${name}: ${JSON.stringify(value)} ${remedyOf(rule)}`];
     }
     case 'requiredUnless': {
       const excused = valueAt(values, rule.unless) !== false || (value ?? '') !== '';
-      return excused ? undefined : `${name}: ${rule.message}`;
+      return excused ? undefined : [`${name}: ${rule.message}`];
     }
     case 'same': {
       const other = valueAt(values, rule.other);
       const differ = value !== undefined && other !== undefined && value !== other;
-      return differ ? `${name}: ${JSON.stringify(value)} ${rule.message}` : undefined;
+      return differ ? [`${name}: ${JSON.stringify(value)} ${rule.message}`] : undefined;
     }
   }
 }
-
-/** What follows the value in the message of a rule about one value. */
-export const remedyOf = (rule: PatternRule | RangeRule): string =>
-  `is not ${rule.wanted}, for example ${rule.example}`;
 
 const pathOf = (error: ErrorObject) => error.instancePath.slice(1).replaceAll('/', '.');
 

@@ -37,10 +37,51 @@ export interface SameRule {
   readonly message: string;
 }
 
-export type Rule = PatternRule | RangeRule | RequiredUnlessRule | SameRule;
+/** A value of every object of the list at `path` must match where it is given. */
+export interface EachRule {
+  readonly kind: 'each';
+  readonly path: readonly string[];
+  readonly field: readonly string[];
+  readonly pattern: string;
+  readonly wanted: string;
+  readonly example: string;
+}
+
+/** No two objects of the list at `path` have the same text in the field. */
+export interface UniqueRule {
+  readonly kind: 'unique';
+  readonly path: readonly string[];
+  readonly field: readonly string[];
+}
+
+/** IPv4 prefixes, and addresses, of which none may overlap another. */
+export interface DisjointRule {
+  readonly kind: 'disjoint';
+  readonly path: readonly string[];
+  /** An object list with a field that takes part as well. */
+  readonly list: readonly string[];
+  readonly field: string;
+  /** An address that takes part while the switch is on. */
+  readonly address: readonly string[];
+  readonly addressIf: readonly string[];
+}
+
+export type Rule =
+  | PatternRule
+  | RangeRule
+  | RequiredUnlessRule
+  | SameRule
+  | EachRule
+  | UniqueRule
+  | DisjointRule;
 
 const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
 const IPV4 = `(${OCTET}\\.){3}${OCTET}`;
+/** An IPv4 prefix that a pool may be. */
+export const IPV4_POOL = `^${IPV4}/([89]|[12][0-9]|3[0-2])$`;
+export const IPV4_ADDRESS = `^${IPV4}$`;
+// Loose: what is left is told by the controllers.
+const IPV6 = '[0-9a-fA-F:.]*:[0-9a-fA-F:.]*';
 const URL = 'http://[^ \\t\\r\\n,/]+:[0-9]+/?';
 
 // Spelt out letter by letter: case folding beyond ASCII differs between RE2 and JavaScript.
@@ -74,12 +115,7 @@ const method = (name: string) =>
   );
 
 export const rules: readonly Rule[] = [
-  pattern(
-    'networking.podSubnet',
-    `^${IPV4}/([89]|[12][0-9]|3[0-2])$`,
-    'an IPv4 CIDR (prefix 8 to 32)',
-    '192.168.0.0/16',
-  ),
+  pattern('networking.podSubnet', IPV4_POOL, 'an IPv4 CIDR (prefix 8 to 32)', '192.168.0.0/16'),
   toggle('networking.settings.mesh'),
   toggle('networking.settings.ippool.nat_outgoing'),
   toggle('networking.settings.ippool.disabled'),
@@ -115,11 +151,39 @@ export const rules: readonly Rule[] = [
     'a comma-separated list of http URLs with a port',
     'http://10.0.2.6:2379',
   ),
-  pattern('etcd.clusterIP', `^${IPV4}$`, 'an IPv4 address', '10.96.232.136'),
+  pattern('etcd.clusterIP', IPV4_ADDRESS, 'an IPv4 address', '10.96.232.136'),
   {
     kind: 'requiredUnless',
     unless: ['etcd', 'enabled'],
     path: ['etcd', 'endpoints'],
     message: 'is needed when etcd.enabled is false, for example http://10.0.2.6:2379',
+  },
+  {
+    kind: 'each',
+    path: ['networking', 'pools'],
+    field: ['cidr'],
+    pattern: `^(${IPV4}/([89]|[12][0-9]|3[0-2])|${IPV6}/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))$`,
+    wanted: 'a CIDR (IPv4 with prefix 8 to 32, or IPv6)',
+    example: '10.20.0.0/16',
+  },
+  { kind: 'unique', path: ['networking', 'pools'], field: ['name'] },
+  ...['ipv4', 'ipv6'].flatMap((family): readonly Rule[] => [
+    {
+      kind: 'each',
+      path: ['networking', 'bgp', family, 'peers'],
+      field: ['spec', 'peerIP'],
+      pattern: `^(|${IPV4}(:[0-9]{1,5})?|${IPV6}|\\[${IPV6}\\]:[0-9]{1,5})$`,
+      wanted: 'an address, with a port where it is not 179',
+      example: '10.0.0.1',
+    },
+    { kind: 'unique', path: ['networking', 'bgp', family, 'peers'], field: ['metadata', 'name'] },
+  ]),
+  {
+    kind: 'disjoint',
+    path: ['networking', 'podSubnet'],
+    list: ['networking', 'pools'],
+    field: 'cidr',
+    address: ['etcd', 'clusterIP'],
+    addressIf: ['etcd', 'enabled'],
   },
 ];

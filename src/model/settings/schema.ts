@@ -4,29 +4,10 @@
 // rules.ts. Patterns must mean the same in RE2 and JavaScript: no look-around, no `format`.
 import Type from 'typebox';
 import type { Json } from '../../base/json.ts';
+import { addressFamily, policies, pools } from './lists.ts';
+import { closed, enumOf, integer, map, port, switchOf, text } from './parts.ts';
 
-const closed = { additionalProperties: false } as const;
-
-/** `"on"`, `"off"`, yes, no, true, false in any case, as text or as a boolean. */
-export type Switch = boolean | string;
-const switchOf = (value: Switch, description: string) =>
-  Type.Unsafe<Switch>({ type: ['string', 'boolean'], default: value, description });
-
-const enumOf = <T extends string>(values: readonly T[], value: T, description: string) =>
-  Type.Unsafe<T>({ type: 'string', enum: values, default: value, description });
-
-const text = (value: string, description: string) => Type.String({ default: value, description });
-
-const integer = (value: number, minimum: number, maximum: number, description: string) =>
-  Type.Integer({ minimum, maximum, default: value, description });
-
-const port = (value: number, description: string) => integer(value, 1, 65535, description);
-
-/** An address family of the BGP settings: nothing to set in it yet, so nothing or null. */
-const family = (description: string) =>
-  Type.Optional(
-    Type.Unsafe<Record<string, never> | null>({ type: ['object', 'null'], ...closed, description }),
-  );
+export type { Switch } from './parts.ts';
 
 const IpPoolSettings = Type.Object(
   {
@@ -52,6 +33,7 @@ const IpPoolSettings = Type.Object(
 const Networking = Type.Object(
   {
     podSubnet: text('192.168.0.0/16', 'IPv4 prefix that pods get their addresses from'),
+    pools,
     mtu: integer(
       1500,
       576,
@@ -87,11 +69,12 @@ const Networking = Type.Object(
           description:
             'BFD for all sessions: "on" (3 x 150 ms), "off", or transmit=100ms,receive=100ms,multiplier=3; empty: as BGPConfiguration is annotated',
         }),
-        ipv4: family('IPv4 peers; reserved, leave it empty'),
-        ipv6: family('IPv6 peers; reserved, leave it empty'),
+        ipv4: addressFamily('IPv4'),
+        ipv6: addressFamily('IPv6'),
       },
       closed,
     ),
+    policy: policies,
   },
   closed,
 );
@@ -162,6 +145,10 @@ const Images = Type.Object(
     kube_controllers: image('kube-controllers'),
     etcd: image('etcd'),
     pull_policy: enumOf(['Always', 'IfNotPresent', 'Never'], 'IfNotPresent', 'When to pull images'),
+    pull_secrets: Type.Array(Type.String(), {
+      default: [],
+      description: 'Names of Secrets for a registry that asks for a password',
+    }),
   },
   closed,
 );
@@ -179,6 +166,60 @@ const Etcd = Type.Object(
   },
   closed,
 );
+
+/** What Kubernetes takes as it is. */
+const free = (value: Json, description: string) =>
+  Type.Unsafe<Readonly<Record<string, Json>>>({ type: 'object', default: value, description });
+
+const freeList = (value: readonly object[], description: string) =>
+  Type.Unsafe<readonly object[]>({
+    type: 'array',
+    items: { type: 'object' },
+    default: value,
+    description,
+  });
+
+const texts = (description: string) =>
+  Type.Unsafe<Readonly<Record<string, string>>>({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    default: {},
+    description,
+  });
+
+const podSettings = {
+  resources: free({}, 'Requests and limits of each container'),
+  labels: texts('Further labels of the pods'),
+  annotations: texts('Further annotations of the pods'),
+  extra_env: freeList([], 'Further environment variables, as Kubernetes writes them'),
+  tolerations: freeList([{ operator: 'Exists' }], 'Taints that are tolerated'),
+};
+
+const maxUnavailable = Type.Unsafe<number | string>({
+  type: ['integer', 'string'],
+  default: 1,
+  description: 'Nodes that are updated at a time: a number, or a percentage such as 10%',
+});
+
+const Pod = map({
+  calico_node: map({ ...podSettings, max_unavailable: maxUnavailable }),
+  kube_controllers: map({
+    ...podSettings,
+    affinity: free({}, 'Where the pod may run, as Kubernetes writes it'),
+  }),
+  etcd: map(podSettings),
+});
+
+const manifest = (what: string) =>
+  Type.Boolean({ default: true, description: `Make ${what}; false: you make it yourself` });
+
+const Manifests = map({
+  configmap_etc: manifest('ConfigMap calico-etc'),
+  daemonset_calico_etcd: manifest('DaemonSet calico-etcd'),
+  daemonset_calico_node: manifest('DaemonSet calico-node'),
+  deployment_calico_kube_controllers: manifest('Deployment calico-kube-controllers'),
+  service_calico_etcd: manifest('Service calico-etcd'),
+});
 
 const Rbac = Type.Object(
   { create: Type.Boolean({ default: true, description: 'Create cluster roles and bindings' }) },
@@ -203,6 +244,8 @@ export const schema = Type.Object(
     conf: Conf,
     images: Images,
     etcd: Etcd,
+    pod: Pod,
+    manifests: Manifests,
     rbac: Rbac,
     uninstall: Uninstall,
     global: Type.Optional(
@@ -223,6 +266,8 @@ export interface SchemaPart {
   readonly required?: readonly string[];
   readonly properties?: Readonly<Record<string, SchemaPart>>;
   readonly patternProperties?: Readonly<Record<string, SchemaPart>>;
+  readonly additionalProperties?: boolean | SchemaPart;
+  readonly items?: SchemaPart;
 }
 
 /** The schema, seen as data. */

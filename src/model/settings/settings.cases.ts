@@ -20,6 +20,16 @@ const URLS =
 const ASN = 'is not an AS number (1 to 4294967295), for example 64512';
 const IP = 'is not an IPv4 address, for example 10.96.232.136';
 
+const POOL = 'is not a CIDR (IPv4 with prefix 8 to 32, or IPv6), for example 10.20.0.0/16';
+const PEER = 'is not an address, with a port where it is not 179, for example 10.0.0.1';
+
+const peer = (name: string, peerIP: string) => ({
+  apiVersion: 'projectcalico.org/v3',
+  kind: 'BGPPeer',
+  metadata: { name },
+  spec: { peerIP, asNumber: 65000 },
+});
+
 const podSubnet = (text: string): BadSettings => ({
   values: { networking: { podSubnet: text } },
   faults: [`networking.podSubnet: ${JSON.stringify(text)} ${CIDR}`],
@@ -104,7 +114,9 @@ export const badSettings: readonly BadSettings[] = [
   },
   {
     values: { networking: { mtuu: 1500 } },
-    faults: ['networking: "mtuu" is not a setting; known here: podSubnet, mtu, settings, bgp'],
+    faults: [
+      'networking: "mtuu" is not a setting; known here: podSubnet, pools, mtu, settings, bgp, policy',
+    ],
     helm: /'\/networking': additional properties 'mtuu' not allowed/,
   },
   {
@@ -137,9 +149,11 @@ export const badSettings: readonly BadSettings[] = [
     faults: [`networking.bgp.asnumber: 0 ${ASN}`],
   },
   {
-    values: { networking: { bgp: { ipv4: { peers: [] } } } },
-    faults: ['networking.bgp.ipv4: "peers" is not a setting'],
-    helm: /'\/networking\/bgp\/ipv4': additional properties 'peers' not allowed/,
+    values: { networking: { bgp: { ipv4: { peer: [] } } } },
+    faults: [
+      'networking.bgp.ipv4: "peer" is not a setting; known here: peers, community_cidr_ref, port',
+    ],
+    helm: /'\/networking\/bgp\/ipv4': additional properties 'peer' not allowed/,
   },
   {
     values: { networking: { settings: { ippool: { ipip: { mode: 'always' } } } } },
@@ -165,5 +179,76 @@ export const badSettings: readonly BadSettings[] = [
     values: { conf: { node: { FELIX_HEALTHENABLED: 'false' } } },
     faults: ['conf.node.FELIX_HEALTHENABLED: "false" is none of "true", true'],
     helm: /FELIX_HEALTHENABLED': value must be one of/,
+  },
+  {
+    values: { networking: { pools: [{ name: 'a', cidr: '10.0.0.0/33' }] } },
+    faults: [`networking.pools.0.cidr: "10.0.0.0/33" ${POOL}`],
+  },
+  {
+    values: {
+      networking: {
+        pools: [
+          { name: 'a', cidr: '10.0.0.0/16' },
+          { name: 'a', cidr: '10.1.0.0/16' },
+        ],
+      },
+    },
+    faults: ['networking.pools.1.name: "a" is there already; names are given once'],
+  },
+  {
+    values: {
+      networking: {
+        podSubnet: '172.16.0.0/12',
+        pools: [
+          { name: 'a', cidr: '172.20.0.0/16' },
+          { name: 'b', cidr: '11.0.0.0/16' },
+          { name: 'c', cidr: '11.0.128.0/17' },
+        ],
+      },
+    },
+    faults: [
+      'networking.pools.0.cidr: "172.20.0.0/16" overlaps networking.podSubnet "172.16.0.0/12"',
+      'networking.pools.2.cidr: "11.0.128.0/17" overlaps networking.pools.1.cidr "11.0.0.0/16"',
+    ],
+  },
+  {
+    values: { networking: { podSubnet: '10.96.0.0/12' } },
+    faults: ['etcd.clusterIP: "10.96.232.136" overlaps networking.podSubnet "10.96.0.0/12"'],
+  },
+  {
+    values: { networking: { pools: [{ name: 'a', cidr: '10.1.0.0/16', blocksize: 26 }] } },
+    faults: [
+      'networking.pools.0: "blocksize" is not a setting; known here: name, cidr, blockSize, ' +
+        'ipipMode, vxlanMode, natOutgoing, disabled, disableBGPExport, nodeSelector, ' +
+        'namespaceSelector, allowedUses, assignmentMode',
+    ],
+    helm: /'\/networking\/pools\/0': additional properties 'blocksize' not allowed/,
+  },
+  {
+    values: { networking: { bgp: { ipv4: { peers: [peer('a', 'tor')] } } } },
+    faults: [`networking.bgp.ipv4.peers.0.spec.peerIP: "tor" ${PEER}`],
+  },
+  {
+    values: {
+      networking: { bgp: { ipv4: { peers: [peer('a', '10.0.0.1'), peer('a', '10.0.0.2')] } } },
+    },
+    faults: [
+      'networking.bgp.ipv4.peers.1.metadata.name: "a" is there already; names are given once',
+    ],
+  },
+  {
+    values: { networking: { policy: { first: { priority: 10, rules: [] } } } },
+    faults: ['networking.policy.first.priority: 10 is out of range (0 to 9)'],
+    helm: /'\/networking\/policy\/first\/priority': maximum: got 10, want 9/,
+  },
+  {
+    values: { networking: { policy: { first: { priority: 1, rules: [{ kind: 'Pod' }] } } } },
+    faults: [
+      'networking.policy.first.rules.0: "apiVersion" is missing; leave it out to get the default',
+      'networking.policy.first.rules.0: "metadata" is missing; leave it out to get the default',
+      'networking.policy.first.rules.0.kind: "Pod" is none of "BGPFilter", "GlobalNetworkPolicy", ' +
+        '"GlobalNetworkSet", "HostEndpoint", "IPReservation", "NetworkPolicy", "NetworkSet", "Tier"',
+    ],
+    helm: /missing properties 'apiVersion', 'metadata'/,
   },
 ];

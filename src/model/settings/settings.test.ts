@@ -64,7 +64,44 @@ test('every spelling of a switch', () => {
 
 test('settings at the edges of what is good', () => {
   const good: Json[] = [
-    { networking: { podSubnet: '10.0.0.0/8', mtu: 576, bgp: { asnumber: 1 } } },
+    { networking: { podSubnet: '11.0.0.0/8', mtu: 576, bgp: { asnumber: 1 } } },
+    { networking: { podSubnet: '10.0.0.0/8' }, etcd: { clusterIP: '172.20.0.9' } },
+    {
+      networking: {
+        pools: [
+          { name: 'a', cidr: '192.167.0.0/16', blockSize: 28, vxlanMode: 'CrossSubnet' },
+          { name: 'b', cidr: 'fd00:10::/64', blockSize: 122, namespaceSelector: 'all()' },
+        ],
+        bgp: {
+          ipv4: {
+            peers: [
+              {
+                apiVersion: 'projectcalico.org/v3',
+                kind: 'BGPPeer',
+                metadata: { name: 'tor' },
+                spec: { peerIP: '10.0.0.1:1790', asNumber: 4200000000, node: 'n1' },
+              },
+            ],
+            community_cidr_ref: { blue: { cidr: '192.168.0.0/18', community: 100, prefix: 64512 } },
+            port: { listen: 1790, neighbor: 179 },
+          },
+          ipv6: null,
+        },
+        policy: {
+          first: {
+            priority: 0,
+            rules: [
+              {
+                apiVersion: 'projectcalico.org/v3',
+                kind: 'GlobalNetworkPolicy',
+                metadata: { name: 'deny' },
+                spec: { selector: 'all()' },
+              },
+            ],
+          },
+        },
+      },
+    },
     { networking: { podSubnet: '255.255.255.255/32', mtu: 65535, bgp: { asnumber: 4294967295 } } },
     { networking: { bgp: { ipv4: {}, ipv6: null } } },
     { conf: { node: { IP_AUTODETECTION_METHOD: 'can-reach=8.8.8.8' } } },

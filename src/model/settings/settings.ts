@@ -13,7 +13,8 @@ export function defaults(): Values {
 }
 
 function defaultsOf(part: SchemaPart): Json | undefined {
-  if (!part.properties) return part.default;
+  // A section that may be null has none.
+  if (part.type !== 'object' || !part.properties) return part.default;
   const entries = Object.entries(part.properties).flatMap(([name, inner]) => {
     const value = defaultsOf(inner);
     return value === undefined ? [] : [[name, value] as const];

@@ -1,15 +1,15 @@
 // The chart's settings as Calico resources: BGPConfiguration, FelixConfiguration and the default
 // pool. Fields that the chart does not set keep what others stored. A pool's CIDR and block size are
 // never changed under running pods: the value is ignored and the way out is said.
-import { fail, ok, type Result } from '../base/result.ts';
-import { DEFAULT_AS_NUMBER } from '../model/bgp-configuration.ts';
-import type { FelixConfigurationSpec } from '../model/felix-configuration.ts';
-import type { EncapsulationMode, IpPoolSpec } from '../model/ip-pool.ts';
-import { resourceKey } from '../model/keys.ts';
-import { BFD_ANNOTATION } from '../model/reading/bgp-annotations.ts';
-import { parseAsn } from '../net/asn.ts';
-import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
-import type { Wanted } from './wanted.ts';
+import { fail, ok, type Result } from '../../base/result.ts';
+import { DEFAULT_AS_NUMBER } from '../../model/bgp-configuration.ts';
+import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
+import type { EncapsulationMode, IpPoolSpec } from '../../model/ip-pool.ts';
+import { resourceKey } from '../../model/keys.ts';
+import { BFD_ANNOTATION } from '../../model/reading/bgp-annotations.ts';
+import { parseAsn } from '../../net/asn.ts';
+import { type Cidr, cidrFamily, parseCidr } from '../../net/cidr.ts';
+import type { Wanted } from '../wanted.ts';
 
 export interface ClusterSettings {
   readonly mesh: boolean;
@@ -18,6 +18,8 @@ export interface ClusterSettings {
   readonly asNumber: number;
   /** Text of BGPConfiguration's annotation; empty leaves it as it is. */
   readonly bfd?: string;
+  /** Further fields of BGPConfiguration `default`. */
+  readonly bgp?: object;
   /** MTU inside a tunnel in bytes; undefined leaves it to the policy engine. */
   readonly tunnelMtu: number | undefined;
   readonly pool: {
@@ -138,6 +140,7 @@ export function wantedSettings(
       spec: {
         logSeverityScreen: 'Info',
         ...stored(SETTINGS_KEYS.bgp),
+        ...settings.bgp,
         ...(settings.reflectorsPerZone ? {} : { nodeToNodeMeshEnabled: settings.mesh }),
         asNumber: settings.asNumber,
       },

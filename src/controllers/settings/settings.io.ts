@@ -1,12 +1,12 @@
 // The settings controller: the chart's values as resources, and again whenever somebody changes them.
-import type { Json } from '../base/json.ts';
-import { checkIpPoolSpec, type IpPoolSpec } from '../model/ip-pool.ts';
-import { resourcePrefix } from '../model/keys.ts';
-import { parseResource, type Resource } from '../model/resource.ts';
-import type { Controller } from './controller.ts';
-import type { DatastoreMirror } from './datastore-mirror.io.ts';
-import { KeyQueue } from './key-queue.io.ts';
-import { type ControllerParts, store } from './reconcile.io.ts';
+import type { Json } from '../../base/json.ts';
+import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
+import { resourcePrefix } from '../../model/keys.ts';
+import { parseResource, type Resource } from '../../model/resource.ts';
+import type { Controller } from '../controller.ts';
+import type { DatastoreMirror } from '../datastore-mirror.io.ts';
+import { KeyQueue } from '../key-queue.io.ts';
+import { type ControllerParts, store } from '../reconcile.io.ts';
 import { type ClusterSettings, SETTINGS_KEYS, wantedSettings } from './settings.ts';
 
 const KEYS: readonly string[] = Object.values(SETTINGS_KEYS);

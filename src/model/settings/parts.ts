@@ -1,0 +1,24 @@
+// The parts that the schema of the settings is made of.
+import Type, { type TProperties } from 'typebox';
+
+export const closed = { additionalProperties: false } as const;
+
+/** A map with these keys only. */
+export const map = <P extends TProperties>(properties: P, description?: string) =>
+  Type.Object(properties, { ...closed, ...(description === undefined ? {} : { description }) });
+
+/** `"on"`, `"off"`, yes, no, true, false in any case, as text or as a boolean. */
+export type Switch = boolean | string;
+export const switchOf = (value: Switch, description: string) =>
+  Type.Unsafe<Switch>({ type: ['string', 'boolean'], default: value, description });
+
+export const enumOf = <T extends string>(values: readonly T[], value: T, description: string) =>
+  Type.Unsafe<T>({ type: 'string', enum: values, default: value, description });
+
+export const text = (value: string, description: string) =>
+  Type.String({ default: value, description });
+
+export const integer = (value: number, minimum: number, maximum: number, description: string) =>
+  Type.Integer({ minimum, maximum, default: value, description });
+
+export const port = (value: number, description: string) => integer(value, 1, 65535, description);
