@@ -89,8 +89,8 @@ export class Exchange {
     return received;
   }
 
-  refresh(key: string, family: Family, kind: 'request' | 'begin' | 'end' = 'request'): void {
-    this.table.refresh(key, family, kind);
+  refresh(key: string, family: Family, kind: 'request' | 'begin' | 'end'): void {
+    this.table.refresh(key, family, kind, this.parts.clock.now());
     this.soon();
   }
 

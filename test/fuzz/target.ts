@@ -180,7 +180,8 @@ export class Target {
       if (effect.kind === 'updateBytes') {
         const { reset } = this.table.receive(PEER, effect.body);
         if (reset) this.tell({ kind: 'malformed', connection: this.connection, answer: reset });
-      } else if (effect.kind === 'refresh') this.table.refresh(PEER, effect.family, effect.subtype);
+      } else if (effect.kind === 'refresh')
+        this.table.refresh(PEER, effect.family, effect.subtype, 0);
       else if (effect.kind === 'established') this.up(effect.negotiated);
       else if (effect.kind === 'down') {
         this.ends += 1;

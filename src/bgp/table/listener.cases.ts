@@ -3,12 +3,14 @@ import assert from 'node:assert/strict';
 import { type Cidr, cidrOf, networkOf, prefixLengthOf } from '../../net/cidr.ts';
 import { bytesOfIp, ipFromBytes } from '../../net/ip.ts';
 import { encodeAttributes } from '../codec/attributes.ts';
-import { decodeMessage, takeMessage } from '../codec/message.ts';
+import { decodeMessage, decodeSessionMessage, takeMessage } from '../codec/message.ts';
 import { u16, u32 } from '../codec/reader.ts';
 
 export class Listener {
   readonly routes = new Map<string, string>();
   endsOfRib = 0;
+  /** What it heard, in order: prefixes and marks. */
+  readonly heard: string[] = [];
   messages = 0;
   private readonly addPath: boolean;
   private readonly external: boolean;
@@ -30,6 +32,12 @@ export class Listener {
 
   private take(message: Uint8Array): void {
     this.messages += 1;
+    const session = message[18] === 5 ? decodeSessionMessage(message) : undefined;
+    if (session) {
+      assert(session.ok && session.value.kind === 'routeRefresh', 'a mark');
+      this.heard.push(`${session.value.subtype} ${session.value.family}`);
+      return;
+    }
     const plain = this.addPath ? withoutPathIds(message) : [{ message, pathId: 0 }];
     for (const part of plain) {
       const decoded = decodeMessage(part.message, { fourOctetAs: true, external: this.external });
@@ -37,6 +45,11 @@ export class Listener {
       const { withdrawn, announced, attributes, endOfRib, faults = [] } = decoded.value;
       assert.deepEqual(faults, []);
       if (endOfRib) this.endsOfRib += 1;
+      this.heard.push(
+        ...withdrawn.map((prefix) => `-${prefix}`),
+        ...announced.flatMap(({ prefixes }) => prefixes),
+        ...(endOfRib ? ['end of RIB'] : []),
+      );
       for (const prefix of withdrawn) this.routes.delete(`${prefix} ${part.pathId}`);
       for (const { nextHop, prefixes } of announced)
         for (const prefix of prefixes) {

@@ -16,6 +16,7 @@ import type { Receiver } from './receive.ts';
 import type { AttributeSets } from './routes/attribute-sets.ts';
 import { NONE } from './routes/paths.ts';
 import type { Rib } from './routes/rib.ts';
+import { keepsForwarding, REFRESH_MS, type Stale, staleOf } from './stale.ts';
 import type { Walks } from './walks.ts';
 
 const FAMILIES = [4, 6] as const;
@@ -26,13 +27,10 @@ interface Neighbour {
   up: boolean;
   /** Families whose stale paths are kept, and until when. */
   readonly stale: Map<Family, Stale>;
-}
-
-interface Stale {
-  readonly until: Milliseconds;
-  /** What follows: the paths go, or they become the last choice for this long. */
-  readonly thenMs: Milliseconds;
-  readonly longLived: boolean;
+  /** Families that it is telling again, and how long that may take (RFC 7313). */
+  readonly refreshing: Map<Family, Milliseconds>;
+  /** Families whose End-of-RIB is yet to come. */
+  readonly telling: Set<Family>;
 }
 
 export interface NeighbourParts {
@@ -88,7 +86,10 @@ export class Neighbours {
     const peer = peerOf(index, key, policy, localAddress, agreed);
     if (known) this.replace(known, peer);
     else {
-      const neighbour = { peer, policy: this.policyOf(peer), up: true, stale: new Map() };
+      const neighbour = {
+        ...{ peer, policy: this.policyOf(peer), up: true },
+        ...{ stale: new Map(), refreshing: new Map(), telling: new Set<Family>() },
+      };
       this.byKey.set(key, neighbour);
       this.byIndex[index] = neighbour;
     }
@@ -96,8 +97,10 @@ export class Neighbours {
     neighbour.up = true;
     for (const family of FAMILIES) {
       if (neighbour.stale.has(family) && !keepsForwarding(agreed, family))
-        this.toldAll(key, family);
-      if (agreed.families.includes(family)) this.parts.exports[family].join(peer);
+        this.drop(neighbour, family);
+      if (!agreed.families.includes(family)) continue;
+      if (agreed.gracefulRestart) neighbour.telling.add(family);
+      this.parts.exports[family].join(peer);
     }
   }
 
@@ -105,6 +108,8 @@ export class Neighbours {
     const neighbour = this.byKey.get(key);
     if (!neighbour?.up) return;
     neighbour.up = false;
+    neighbour.telling.clear();
+    neighbour.refreshing.clear();
     const { index, agreed } = neighbour.peer;
     for (const family of FAMILIES) {
       this.parts.exports[family].leave(index);
@@ -137,21 +142,30 @@ export class Neighbours {
   /** End-of-RIB: what the peer has not told again is gone. */
   toldAll(key: string, family: Family): void {
     const neighbour = this.byKey.get(key);
+    neighbour?.telling.delete(family);
     if (neighbour?.stale.has(family)) this.drop(neighbour, family);
   }
 
-  refresh(key: string, family: Family, kind: 'request' | 'begin' | 'end'): void {
+  /** RFC 7313 section 4.2; before the End-of-RIB a begin is ignored, without a begin an end. */
+  refresh(key: string, family: Family, kind: 'request' | 'begin' | 'end', now: Milliseconds): void {
     const neighbour = this.byKey.get(key);
     if (!neighbour?.up) return;
-    const { index } = neighbour.peer;
-    if (kind === 'request') this.parts.exports[family].retell(index);
-    else if (kind === 'begin') this.parts.ribs[family].makeStale(index);
-    else this.drop(neighbour, family);
+    const { index, agreed } = neighbour.peer;
+    if (kind === 'request')
+      this.parts.exports[family].retell(index, agreed.enhancedRefresh ?? false);
+    else if (kind === 'end') {
+      if (neighbour.refreshing.has(family)) this.drop(neighbour, family);
+    } else if (!neighbour.telling.has(family)) {
+      this.parts.ribs[family].makeStale(index);
+      neighbour.refreshing.set(family, now + REFRESH_MS);
+    }
   }
 
   /** Ends what has been stale for long enough. */
   expire(now: Milliseconds): void {
-    for (const neighbour of this.byKey.values())
+    for (const neighbour of this.byKey.values()) {
+      for (const [family, until] of neighbour.refreshing)
+        if (until <= now) this.drop(neighbour, family);
       for (const [family, { until, thenMs, longLived }] of neighbour.stale) {
         if (until > now) continue;
         if (longLived || thenMs === 0 || neighbour.up) {
@@ -161,11 +175,15 @@ export class Neighbours {
         neighbour.stale.set(family, { until: now + thenMs, thenMs: 0, longLived: true });
         this.makeLongLived(neighbour, family);
       }
+    }
   }
 
   get nextDeadline(): Milliseconds | undefined {
-    const all = [...this.byKey.values()].flatMap(({ stale }) => [...stale.values()]);
-    return all.length === 0 ? undefined : Math.min(...all.map(({ until }) => until));
+    const all = [...this.byKey.values()].flatMap(({ stale, refreshing }) => [
+      ...[...stale.values()].map(({ until }) => until),
+      ...refreshing.values(),
+    ]);
+    return all.length === 0 ? undefined : Math.min(...all);
   }
 
   count(key: string): number {
@@ -188,6 +206,7 @@ export class Neighbours {
   private drop(neighbour: Neighbour, family: Family): void {
     const { ribs, walks } = this.parts;
     neighbour.stale.delete(family);
+    neighbour.refreshing.delete(family);
     ribs[family].makeVoid(neighbour.peer.index);
     walks.sweep(ribs[family], neighbour.peer.index);
   }
@@ -264,16 +283,3 @@ export class Neighbours {
     return this.byIndex.length;
   }
 }
-
-function staleOf(agreed: Agreed, family: Family, now: Milliseconds): Stale | undefined {
-  const { gracefulRestart, longLived = [] } = agreed;
-  const restarts = gracefulRestart?.families.some((f) => f.family === family) ?? false;
-  const restartMs = restarts ? (gracefulRestart?.restartSeconds ?? 0) * 1000 : 0;
-  const lives = longLived.find((l) => l.family === family);
-  if (!restarts && !lives) return undefined;
-  return { until: now + restartMs, thenMs: (lives?.staleSeconds ?? 0) * 1000, longLived: false };
-}
-
-// RFC 4724 section 4.2: a peer that could not keep its forwarding state has lost its routes.
-const keepsForwarding = ({ gracefulRestart }: Agreed, family: Family): boolean =>
-  gracefulRestart?.families.some((f) => f.family === family && f.forwardingPreserved) ?? false;

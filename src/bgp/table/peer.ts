@@ -29,9 +29,13 @@ export interface Agreed {
   readonly addPathReceive: readonly Family[];
   readonly addPathSend: readonly Family[];
   readonly peerRouterId: Ip;
+  /** A refresh has its begin and end marked (RFC 7313). */
+  readonly enhancedRefresh?: boolean;
   readonly gracefulRestart?:
     | {
         readonly restartSeconds: number;
+        /** It has just restarted itself. */
+        readonly restarting?: boolean;
         readonly families: readonly {
           readonly family: Family;
           readonly forwardingPreserved: boolean;

@@ -204,7 +204,7 @@ function pair() {
         table.peerDown(String(e.peer), { keepStale: false }, 0);
         return;
       case 'refresh':
-        table.refresh(String(e.peer), 4);
+        table.refresh(String(e.peer), 4, 'request', 0);
         return;
       case 'client': {
         const before = peers[e.peer]!;

@@ -122,8 +122,8 @@ export class Table {
   }
 
   /** The peer wants everything again (RFC 2918), or begins or ends to tell it (RFC 7313). */
-  refresh(key: string, family: Family, kind: 'request' | 'begin' | 'end' = 'request'): void {
-    this.neighbours.refresh(key, family, kind);
+  refresh(key: string, family: Family, kind: 'request' | 'begin' | 'end', now: Milliseconds): void {
+    this.neighbours.refresh(key, family, kind, now);
   }
 
   /** What this node answers for. */

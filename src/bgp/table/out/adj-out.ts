@@ -5,8 +5,9 @@
 import type { Peer } from '../peer.ts';
 import type { Rib } from '../routes/rib.ts';
 import { Batch, type Delivery, type Entry } from './batch.ts';
-import { type Member, miss } from './member.ts';
-import { endOfRibMessage, Packer } from './packer.ts';
+import { type Mark, markMessage } from './marks.ts';
+import { isDue, type Member, miss } from './member.ts';
+import { Packer } from './packer.ts';
 import { Pages } from './pages.ts';
 import { type ExportFacts, Wording } from './wording.ts';
 
@@ -63,10 +64,6 @@ export class AdjOut {
     return this.addPath;
   }
 
-  has(peer: number): boolean {
-    return this.members.has(peer);
-  }
-
   /** `before`: the group that it leaves, whose words it knows. */
   join(peer: Peer, before?: AdjOut): void {
     this.flush();
@@ -75,8 +72,9 @@ export class AdjOut {
     // The first ones are told by the building itself.
     const retellTo = this.members.size === 0 ? 0 : this.rib.prefixes.end;
     const missed = before?.knownTo(peer.index) ?? new Map<number, readonly number[]>();
-    const owesEndOfRib = before?.members.get(peer.index)?.owesEndOfRib ?? true;
-    this.members.set(peer.index, { retellFrom: 0, retellTo, missed, slow: false, owesEndOfRib });
+    const known = before?.members.get(peer.index);
+    const owed = known ? known.owed : 'endOfRib';
+    this.members.set(peer.index, { retellFrom: 0, retellTo, missed, slow: false, owed });
     before?.leave(peer.index);
   }
 
@@ -88,12 +86,16 @@ export class AdjOut {
     if (like) this.wording.like = like;
   }
 
-  /** Everything again (RFC 2918). */
-  retell(peer: number): void {
+  /** Everything again (RFC 2918); `marked`: between marks (RFC 7313 section 4.1). */
+  retell(peer: number, marked: boolean): void {
     const member = this.members.get(peer);
     if (!member) return;
     this.flush();
-    Object.assign(member, { retellFrom: 0, retellTo: this.rib.prefixes.end, owesEndOfRib: true });
+    Object.assign(member, { retellFrom: 0, retellTo: this.rib.prefixes.end });
+    // Not before the End-of-RIB, until which a peer must ignore it.
+    if (!marked || member.owed === 'endOfRib') return;
+    member.owed = 'endOfRefresh';
+    this.mark('beginOfRefresh', [peer]);
   }
 
   /** Everything may be another: a new policy, new ranges. */
@@ -161,17 +163,20 @@ export class AdjOut {
     return false;
   }
 
-  /** The End-of-RIB mark for those who have been told all. */
+  /** The mark at the end, for those who have been told all. */
   finish(): void {
     if (this.builtTo < this.buildTo) return;
-    const peers: number[] = [];
-    for (const [peer, member] of this.members) {
-      if (!member.owesEndOfRib || member.slow || member.retellFrom < member.retellTo) continue;
-      member.owesEndOfRib = false;
-      peers.push(peer);
+    for (const mark of ['endOfRib', 'endOfRefresh'] as const) {
+      const peers: number[] = [];
+      for (const [peer, member] of this.members) if (isDue(member, mark)) peers.push(peer);
+      for (const peer of peers) this.members.get(peer)!.owed = undefined;
+      this.mark(mark, peers);
     }
+  }
+
+  private mark(mark: Mark, peers: readonly number[]): void {
     if (peers.length === 0) return;
-    const messages = [endOfRibMessage(this.rib.family)];
+    const messages = [markMessage(mark, this.rib.family)];
     this.around.deliver([{ peers, messages }], () => undefined);
   }
 

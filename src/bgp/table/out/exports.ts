@@ -68,8 +68,8 @@ export class Exports {
     this.countEveryPath();
   }
 
-  retell(peer: number): void {
-    this.groupOf.get(peer)?.group.retell(peer);
+  retell(peer: number, marked: boolean): void {
+    this.groupOf.get(peer)?.group.retell(peer, marked);
   }
 
   toldTo(peer: number): number {

@@ -8,7 +8,8 @@ export interface Member {
   readonly missed: Map<number, readonly number[]>;
   /** It has no room; changes are kept in `missed`. */
   slow: boolean;
-  owesEndOfRib: boolean;
+  /** What it hears when it has been told all. */
+  owed: 'endOfRib' | 'endOfRefresh' | undefined;
 }
 
 /** Notes a change that the member is not told now, with the path identifiers it may know. */
@@ -16,3 +17,9 @@ export function miss({ missed }: Member, prefix: number, known: readonly number[
   const before = missed.get(prefix);
   missed.set(prefix, before ? [...new Set([...before, ...known])] : known);
 }
+
+/** Whether it has been told all, and has yet to hear so. */
+export const isDue = (
+  { owed, slow, retellFrom, retellTo }: Member,
+  mark: Member['owed'],
+): boolean => owed === mark && !slow && retellFrom >= retellTo;

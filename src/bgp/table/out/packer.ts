@@ -1,6 +1,5 @@
 // UPDATE messages with as many prefixes as fit, written one behind the other into a growing buffer.
 // MP_REACH_NLRI and MP_UNREACH_NLRI come first among the attributes (RFC 7606 section 5.1).
-import type { Family } from '../../../net/ip.ts';
 import { FLAG, TYPE } from '../../codec/attributes.ts';
 import { AFI_OF, SAFI_UNICAST } from '../../codec/families.ts';
 import { HEADER_OCTETS, MESSAGE_OCTETS_MAX } from '../../codec/message.ts';
@@ -169,14 +168,4 @@ export class Packer {
     this.buffer[at] = value >>> 8;
     this.buffer[at + 1] = value & 255;
   }
-}
-
-/** RFC 4724 section 2. */
-export function endOfRibMessage(family: Family): Uint8Array {
-  const attributes =
-    family === 4 ? [] : [FLAG.optional, TYPE.mpUnreach, 3, 0, AFI_OF[6], SAFI_UNICAST];
-  const length = HEADER_OCTETS + 4 + attributes.length;
-  const bytes = new Uint8Array(length).fill(255, 0, 16);
-  bytes.set([0, length, UPDATE, 0, 0, 0, attributes.length, ...attributes], 16);
-  return bytes;
 }

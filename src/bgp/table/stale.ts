@@ -1,0 +1,29 @@
+// How long what a peer told is kept though it may hold no longer: while the peer restarts (RFC 4724
+// section 4.2, RFC 9494 section 4.2), and while it tells everything again (RFC 7313 section 4.2).
+import type { Milliseconds } from '../../base/clock.ts';
+import type { Family } from '../../net/ip.ts';
+import type { Agreed } from './peer.ts';
+
+export interface Stale {
+  readonly until: Milliseconds;
+  /** What follows: the paths go, or they become the last choice for this long. */
+  readonly thenMs: Milliseconds;
+  readonly longLived: boolean;
+}
+
+/** A peer that does not end its refresh in this time is not waited for. */
+export const REFRESH_MS = 360_000;
+
+/** Of a session that has just ended; undefined: nothing of the family is kept. */
+export function staleOf(agreed: Agreed, family: Family, now: Milliseconds): Stale | undefined {
+  const { gracefulRestart, longLived = [] } = agreed;
+  const restarts = gracefulRestart?.families.some((f) => f.family === family) ?? false;
+  const restartMs = restarts ? (gracefulRestart?.restartSeconds ?? 0) * 1000 : 0;
+  const lives = longLived.find((l) => l.family === family);
+  if (!restarts && !lives) return undefined;
+  return { until: now + restartMs, thenMs: (lives?.staleSeconds ?? 0) * 1000, longLived: false };
+}
+
+/** A peer that could not keep its forwarding state has lost its routes (RFC 4724 section 4.2). */
+export const keepsForwarding = ({ gracefulRestart }: Agreed, family: Family): boolean =>
+  gracefulRestart?.families.some((f) => f.family === family && f.forwardingPreserved) ?? false;
