@@ -38,7 +38,7 @@ test-cluster: node_modules/.installed ## the chart on a real cluster (root)
 lint: node_modules/.installed ## types, style and format
 	@test/run lint
 
-synth: node_modules/.installed ## plain manifests in dist/ (CALICO_KIT_VALUES=file.yaml for your values)
+synth: node_modules/.installed ## plain manifests in dist/ (CALICO_SETTINGS=file.yaml for your values)
 	@node src/deploy/main.ts
 
 charts: node_modules/.installed ## the Helm chart in charts/calico

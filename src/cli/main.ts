@@ -14,6 +14,7 @@ import { addIpamCommands, read } from './ipam/commands.ts';
 import { addNodeCommands } from './node/commands.ts';
 import { type Output, textOf } from './output.ts';
 import { addPolicyCommands } from './policy/commands.ts';
+import { addSettingsCommands } from './settings/commands.ts';
 import { unknownCluster, version } from './version.ts';
 
 function print(output: Output, json: boolean): void {
@@ -73,6 +74,15 @@ addIpamCommands(program, {
 addPolicyCommands(program, {
   run: (format, command) => run(isJson(format), command),
   readFile: (path) => readFileSync(path, 'utf8'),
+});
+
+addSettingsCommands(program, {
+  readFile: (path) => readFileSync(path, 'utf8'),
+  print: (text) => console.log(text),
+  tell: (text) => console.error(text),
+  failed: () => {
+    process.exitCode = 1;
+  },
 });
 
 addNodeCommands(program, {

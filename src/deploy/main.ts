@@ -1,5 +1,5 @@
 // The cdk8s app. `node src/deploy/main.ts` (or `cdk8s synth`) writes the manifests to dist/ for
-// the settings in the file named by CALICO_KIT_VALUES, or for the defaults;
+// the settings in the file named by CALICO_SETTINGS, or for the defaults;
 // `node src/deploy/main.ts chart DIR` writes the Helm chart.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -50,7 +50,7 @@ function chart(folder: string): void {
 }
 
 function main([command = 'synth', folder]: readonly string[]): void {
-  if (command === 'synth' && !folder) synth(process.env['CALICO_KIT_VALUES']);
+  if (command === 'synth' && !folder) synth(process.env['CALICO_SETTINGS']);
   else if (command === 'chart' && folder) chart(folder);
   else throw new Error(USAGE);
 }

@@ -13,7 +13,7 @@ export const CHART = join(ROOT, 'charts/calico');
 /** Values files of the chart: the cluster's own, then the user's. */
 const VALUES: readonly string[] = [
   join(import.meta.dirname, 'values.yaml'),
-  ...(process.env['CALICO_KIT_VALUES'] ? [process.env['CALICO_KIT_VALUES']] : []),
+  ...(process.env['CALICO_SETTINGS'] ? [process.env['CALICO_SETTINGS']] : []),
 ];
 
 /** `helm install` or `helm upgrade` of the chart with the cluster's values. */

@@ -18,7 +18,7 @@ function synth(valuesFile?: string) {
   const env = {
     ...process.env,
     CDK8S_OUTDIR: join(work, 'dist'),
-    CALICO_KIT_VALUES: valuesFile ?? '',
+    CALICO_SETTINGS: valuesFile ?? '',
   };
   const args = [join(ROOT, 'src/deploy/main.ts')];
   return spawnSync(process.execPath, args, { encoding: 'utf8', env, cwd: work });
