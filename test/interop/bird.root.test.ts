@@ -165,6 +165,14 @@ for (const { who, ours, theirs, extra } of SESSIONS) {
       assert.equal(since(), before);
     });
 
+    test('BIRD is asked for nothing and tells all again, between a begin and an end', async () => {
+      const before = (await hosts.state()).peers[0]!.refreshes.received;
+      hosts.birdc('reload out ours');
+      const both = async () => (await hosts.state()).peers[0]!.refreshes.received === before + 2;
+      await eventually('begin and end', both);
+      await hosts.routesAre([theirRoute, blackhole]);
+    });
+
     test('a silent peer: its routes go when the hold time is over, and come back', async () => {
       hosts.bird!.kill('SIGSTOP');
       await hosts.routesAre([blackhole], 6000);

@@ -75,6 +75,19 @@ describe('we reflect for FRR and GoBGP', { timeout: 120_000 }, () => {
     assert.deepEqual(await eventually('GoBGP', () => hosts.seenByGobgp(OUR_BLOCK)), ours);
   });
 
+  const refreshes = async (address: string) =>
+    (await hosts.state()).peers.find((peer) => peer.address === address)?.refreshes;
+
+  test('FRR asks again: all is told between a begin and an end (RFC 7313)', async () => {
+    hosts.vtysh(`clear bgp ${OURS} soft in`);
+    await eventually('answered', async () => (await refreshes(FRR))?.sent === 2);
+    const neighbour = () => hosts.vtysh(`show bgp neighbors ${OURS}`);
+    assert.match(neighbour(), /Enhanced Route Refresh: advertised and received/i);
+    await eventually('FRR has all', () => hosts.seenByFrr(ROUTES.gobgp.prefix));
+    assert(hosts.seenByFrr(OUR_BLOCK));
+    await bothUp(hosts);
+  });
+
   for (const kind of ['standard', 'large'] as const)
     test(`a filter on a ${kind} community: the route goes, for us and the other client, and comes back`, async () => {
       const match = { communities: { values: [ROUTES.frr[kind]] } };
