@@ -18,6 +18,7 @@ import type { KubernetesApi } from '../kubernetes/api.ts';
 import { RESOURCES } from '../model/keys.ts';
 import { carryOut, notYet } from './cni/commands.io.ts';
 import type { CniContext } from './cni/context.ts';
+import { openFlowRemoval } from './cni/del/flow-removal.io.ts';
 import { ReleaseJournal } from './cni/del/journal.io.ts';
 import { LinkRemoval } from './cni/del/link-removal.io.ts';
 import { CallGate } from './cni/gate.ts';
@@ -87,6 +88,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     await progress.policy?.close();
     progress.context?.allocator.close();
     progress.context?.removal.close();
+    progress.context?.flows.close();
     parts.store.close();
     log.info('the agent has stopped');
   }
@@ -135,7 +137,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     clock,
     log,
     failpoint: failpointOf(settings.failpoint),
-    forgetFlows: deleteFlows,
+    flows: openFlowRemoval(deleteFlows, log),
     turns: new Turns(),
     removal: new LinkRemoval(kernel, log),
     journal: new ReleaseJournal(settings.journalFolder),
@@ -149,8 +151,10 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   progress.stage = 'waiting for the list of pods of this node';
   await Promise.race([context.pods?.synced(), sleep(PODS_PATIENCE_MILLISECONDS)]);
   progress.stage = 'sweeping what an earlier run left';
-  await context.removal.removeAll();
+  await context.removal.tryAll();
   log.info(await recover(context), 'swept');
+  // Of an address that an earlier run had freed, but not come to forget the flows of.
+  for (const ip of allocator.freeAddresses()) context.flows.add(ip);
   measureAgent(parts.registry, { view, allocator, policy });
   watchInvariants({ view, allocator, log }, parts.registry, signal);
   progress.context = context;

@@ -22,6 +22,7 @@ function running(t: TestContext) {
     view: { endpoints: [] },
     allocator: { handles: () => new Map() },
     kernel: { links: () => [], routes: () => [] },
+    removal: { present: () => {} },
     pods: undefined,
     log: openLog('test', 'fatal'),
   } as unknown as CniContext;

@@ -51,6 +51,7 @@ async function removeEndpoint(context: CniContext, stored: StoredEndpoint): Prom
   if (outcome.kind !== 'released') return 0; // changed meanwhile: somebody lives
   context.view.remove(stored.key, stored.revision);
   context.policy.removeEndpoint(stored.key);
+  for (const ip of outcome.ips) context.flows.add(ip);
   return outcome.ips.length;
 }
 
@@ -70,7 +71,9 @@ async function releaseUnowned(context: CniContext): Promise<number> {
     if (isTunnelHandle(handle) || isLiving(handle) || isForeign(context, handle, ips)) continue;
     const outcome = await context.allocator.release({ handleId: handle });
     if (outcome.kind === 'unavailable') throw outcome.error;
-    if (outcome.kind === 'released') released += outcome.ips.length;
+    if (outcome.kind !== 'released') continue;
+    for (const ip of outcome.ips) context.flows.add(ip);
+    released += outcome.ips.length;
   }
   return released;
 }
@@ -91,12 +94,12 @@ async function removeStrayInterfaces(context: CniContext): Promise<number> {
   for (const { metadata } of context.pods?.all() ?? []) {
     named.add(podInterfaceName(metadata.namespace ?? '', metadata.name));
   }
-  const stray = context.kernel
-    .links()
-    .filter(
-      (link) =>
-        /^cali[0-9a-z]{1,11}$/.test(link.name) && link.kind === 'veth' && !named.has(link.name),
-    );
-  for (const link of stray) await context.kernel.deleteLink(link.name);
+  const links = context.kernel.links();
+  context.removal.present(new Set(links.map((link) => link.name)));
+  const stray = links.filter(
+    (link) =>
+      /^cali[0-9a-z]{1,11}$/.test(link.name) && link.kind === 'veth' && !named.has(link.name),
+  );
+  for (const link of stray) await context.removal.remove(link.name);
   return stray.length;
 }

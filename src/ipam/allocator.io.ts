@@ -48,6 +48,8 @@ export interface Allocator {
   factsOf(handleId: string): Readonly<Record<string, string>>;
   /** Handles with addresses assigned on this node; none whose address is kept. */
   handles(): ReadonlyMap<string, readonly Ip[]>;
+  /** Addresses of this node's blocks that nobody has. */
+  freeAddresses(): readonly Ip[];
   /** Why an address of the family could not be given now; undefined when it could. */
   shortage(family: Family, pools?: readonly string[]): string | undefined;
   /**
@@ -110,6 +112,8 @@ class NodeAllocator implements Allocator {
   addressesOf = (handleId: string): readonly Ip[] => this.view.addressesOf(handleId);
   factsOf = (handleId: string): Readonly<Record<string, string>> => this.view.factsOf(handleId);
   handles = (): ReadonlyMap<string, readonly Ip[]> => this.view.localHandles();
+
+  freeAddresses = (): readonly Ip[] => this.view.freeAddresses();
 
   violations(endpoints: readonly Item[]): readonly string[] {
     const { node, clock } = this.options;

@@ -133,6 +133,15 @@ export class IpamView {
     return found;
   }
 
+  /** Addresses of this node's blocks that nobody has. */
+  freeAddresses(): readonly Ip[] {
+    return [...this.blocks.owned].flatMap((cidr) =>
+      (this.blocks.get(cidr)?.value.allocations ?? []).flatMap((index, ordinal) =>
+        index === null ? [ipAt(cidr, ordinal)] : [],
+      ),
+    );
+  }
+
   /** Replaces what is under one of the prefixes by the listing. */
   snapshot(prefix: string, items: readonly KeyValue[]): void {
     const plural = this.prefixes.get(prefix);

@@ -9,6 +9,7 @@ import type { Ip } from '../../net/ip.ts';
 import type { LocalPods } from '../pods.io.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import type { DatastoreView } from '../view.ts';
+import type { Gathered } from './del/gathered.io.ts';
 import type { ReleaseJournal } from './del/journal.io.ts';
 import type { LinkRemoval } from './del/link-removal.io.ts';
 import type { Turns } from './turns.ts';
@@ -39,6 +40,6 @@ export interface CniContext {
   readonly recoverSoon: () => void;
   /** A named place where a test may end the process; does nothing otherwise. */
   readonly failpoint: (name: string) => void | Promise<void>;
-  /** Drops conntrack entries of an address that left the node. */
-  readonly forgetFlows: (ip: Ip) => Promise<void>;
+  /** Addresses whose conntrack entries are to go: their next owner must not inherit them. */
+  readonly flows: Gathered<Ip>;
 }

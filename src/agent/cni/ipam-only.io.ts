@@ -25,7 +25,9 @@ export async function manageAddress(
     case 'DEL': {
       const released = await context.allocator.release({ handleId });
       const msg = 'the datastore cannot be reached or keeps changing; try again';
-      return released.kind === 'released' ? ok('') : fail(cniError('tryAgain', msg));
+      if (released.kind !== 'released') return fail(cniError('tryAgain', msg));
+      for (const ip of released.ips) context.flows.add(ip);
+      return ok('');
     }
     default:
       return assignOnly(context, request, handleId);

@@ -14,10 +14,12 @@ import { openAllocator } from '../../ipam/allocator.io.ts';
 import { memoryKernel } from '../../kernel/memory.ts';
 import type { KubernetesApi } from '../../kubernetes/api.ts';
 import { ROOT, resourcePrefix } from '../../model/keys.ts';
+import type { Ip } from '../../net/ip.ts';
 import { followLocalPods } from '../pods.io.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import { DatastoreView } from '../view.ts';
 import type { CniContext } from './context.ts';
+import { openFlowRemoval } from './del/flow-removal.io.ts';
 import { ReleaseJournal } from './del/journal.io.ts';
 import { LinkRemoval } from './del/link-removal.io.ts';
 import { Turns } from './turns.ts';
@@ -55,6 +57,7 @@ export interface NodeOptions {
   readonly lagMilliseconds?: number;
   readonly delayMilliseconds?: number;
   readonly kubernetes?: KubernetesApi;
+  readonly deleteFlows?: (ips: readonly Ip[]) => Promise<void>;
 }
 
 /** A node on memory twins; the agent's own watch is `lagMilliseconds` late. */
@@ -109,7 +112,7 @@ export async function memoryNode(options: NodeOptions = {}) {
     clock: systemClock,
     log: openLog('test', 'fatal'),
     failpoint: () => {},
-    forgetFlows: async () => {},
+    flows: openFlowRemoval(options.deleteFlows ?? (async () => {}), openLog('test', 'fatal')),
     journal: new ReleaseJournal(folder),
     recoverSoon: () => {},
     callCount: () => 1,

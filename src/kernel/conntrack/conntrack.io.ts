@@ -1,6 +1,6 @@
 // Connection tracking: forget the flows of addresses that left this node, so that their next owner
-// does not inherit them. To find them the kernel walks its whole table (some 15 ms), so addresses are
-// gathered for a moment and share one walk, off the main thread; an empty table is not walked at all.
+// does not inherit them. To find them the kernel walks its whole table (some 15 ms): off the main thread,
+// and callers should gather addresses. An empty table is not walked at all.
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { OpError } from '../../base/op-error.ts';
@@ -11,36 +11,22 @@ import { ackOf, MessageWriter, messagesIn, NLMSG } from '../netlink/message.ts';
 import { NETLINK, openNetlink } from '../rtnetlink.io.ts';
 import { encodeDeleteFlow, encodeDumpFlows, type Flow, flowAddress, flowOf } from './flow.ts';
 
-const GATHER_MILLISECONDS = 1000;
 const RECEIVE_BYTES = 1 << 16;
 const MESSAGE_BYTES_MAX = 512;
 const COUNT = '/proc/sys/net/netfilter/nf_conntrack_count';
 const ENOENT = 2;
 
-/** Deletes entries from and to the address; none is fine. Resolves when they are gone. */
-export type DeleteFlows = (ip: Ip) => Promise<void>;
+/** Deletes entries from and to the addresses; none is fine. Resolves when they are gone. */
+export type DeleteFlows = (ips: readonly Ip[]) => Promise<void>;
 
 /** Runs work in some network namespace. */
 type Within = <T>(work: () => T) => T;
 
 /** `within` switches to another namespace than this process's own. */
-export function openFlowDeleter(within: Within = (work) => work()): DeleteFlows {
-  let gathering: { readonly ips: Ip[]; readonly done: Promise<void> } | undefined;
-  return (ip) => {
-    if (!gathering) {
-      const ips: Ip[] = [];
-      const done = new Promise<void>((resolve, reject) => {
-        setTimeout(() => {
-          gathering = undefined;
-          deleteAll(within, ips).then(resolve, reject);
-        }, GATHER_MILLISECONDS);
-      });
-      gathering = { ips, done };
-    }
-    gathering.ips.push(ip);
-    return gathering.done;
-  };
-}
+export const openFlowDeleter =
+  (within: Within = (work) => work()): DeleteFlows =>
+  (ips) =>
+    deleteAll(within, ips);
 
 /** The flows of this process's own network namespace. */
 export const deleteFlows: DeleteFlows = openFlowDeleter();

@@ -12,6 +12,7 @@ import { printResource } from '../../../model/resource.ts';
 import type { Ip } from '../../../net/ip.ts';
 import { type Mac, macFromBytes, parseMac } from '../../../net/mac.ts';
 import type { CniContext } from '../context.ts';
+import { settleFlows } from '../del/flow-removal.io.ts';
 import { assignError, errorOf } from '../failure.ts';
 import { unlessAborted } from '../turns.ts';
 import { type Assigned, assign, endpointOf } from './assign.io.ts';
@@ -139,6 +140,7 @@ async function connect(
   programmed.catch(() => {}); // awaited below; a failure before that must not end the process
   configurePod(call, veth, assigned.ips);
   await reach(call, 'add:configured');
+  await settleFlows(context, assigned.ips);
   addHostRoutes(call, veth, assigned.ips);
   await reach(call, 'add:routed');
   await unlessAborted(call.overtaken, programmed);

@@ -25,7 +25,7 @@ export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
   if (removed) await removed;
   let link = await addPair(call);
   // A pair of the same name is what an earlier, unfinished ADD of this pod left.
-  if (!link && (await kernel.deleteLink(identity.hostInterface))) link = await addPair(call);
+  if (!link && (await removal.remove(identity.hostInterface))) link = await addPair(call);
   if (!link) {
     await removal.removeAll(); // a former container's of this namespace may be among them
     link = await addPair(call);
@@ -46,7 +46,7 @@ export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
 // A newer container of the pod may have made its own under the name.
 async function unmake({ context, request, identity }: Call): Promise<void> {
   if (context.removal.mayBelongTo(identity.hostInterface, request.containerId))
-    await context.kernel.deleteLink(identity.hostInterface);
+    await context.removal.remove(identity.hostInterface);
 }
 
 /** Undefined: an interface of one of the two names exists already. */

@@ -74,7 +74,7 @@ async function release(context: CniContext, departure: Departure): Promise<strin
     if (outcome.kind === 'released') {
       if (ours) context.view.remove(key, stored.revision);
       if (ours) context.policy.removeEndpoint(key);
-      forgetFlows(context, outcome.ips);
+      for (const ip of outcome.ips) context.flows.add(ip);
       return undefined;
     }
     if (outcome.kind === 'unavailable')
@@ -85,14 +85,6 @@ async function release(context: CniContext, departure: Departure): Promise<strin
     } catch (cause) {
       return `the datastore cannot be reached: ${messageOf(cause)}`;
     }
-  }
-}
-
-function forgetFlows(context: CniContext, ips: readonly Ip[]): void {
-  for (const ip of ips) {
-    void context
-      .forgetFlows(ip)
-      .catch((cause) => context.log.warn({ ip, cause: String(cause) }, 'conntrack'));
   }
 }
 
@@ -123,7 +115,7 @@ async function deleteInterface(
     removal.doom(link);
     return;
   }
-  if (containerID === undefined && leadsInto(kernel, link, request)) await kernel.deleteLink(name);
+  if (containerID === undefined && leadsInto(kernel, link, request)) await removal.remove(name);
 }
 
 const addressOf = (network: string): readonly Ip[] => {

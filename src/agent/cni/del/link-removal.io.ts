@@ -3,32 +3,32 @@
 // gone already, so nothing reaches it) and answers; the marked ones go together once calls have been
 // quiet for a moment. The mark is in the kernel: after a crash the next agent removes what it finds.
 import type { Log } from '../../../base/log.io.ts';
-import { messageOf, OpError } from '../../../base/op-error.ts';
+import { OpError } from '../../../base/op-error.ts';
 import type { Kernel, Link } from '../../../kernel/kernel.ts';
+import { Gathered } from './gathered.io.ts';
 
 /** The group of links that are about to go; links belong to group 0 unless somebody moved them. */
 export const DOOMED_GROUP = 0x0ca1_1c0d;
 
-/** Quiet time before the removal, and how long steady calls may put it off. */
-const QUIET_MILLISECONDS = 1000;
-const PATIENCE_MILLISECONDS = 10_000;
-const DOOMED_MAX = 64;
+const TIMING = {
+  quietMilliseconds: 1000,
+  patienceMilliseconds: 10_000,
+  repeatMilliseconds: 1000,
+  most: 64,
+};
 
 const ENODEV = 19;
 
 export class LinkRemoval {
   private readonly kernel: Kernel;
-  private readonly log: Log;
-  private doomed = new Set<string>();
-  private doomedAt = 0;
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> | undefined;
-  /** By host interface: the container for which this process made it. */
+  private readonly doomed: Gathered<string>;
+  /** By host interface, as long as it is there: the container for which this process made it. */
   private readonly makers = new Map<string, string>();
 
-  constructor(kernel: Kernel, log: Log) {
+  constructor(kernel: Kernel, log: Log, timing = TIMING) {
     this.kernel = kernel;
-    this.log = log;
+    const work = (): Promise<void> => kernel.deleteLinkGroup(DOOMED_GROUP);
+    this.doomed = new Gathered({ what: 'links', ...timing, work, log });
   }
 
   /** A pair was made for a container. */
@@ -43,61 +43,59 @@ export class LinkRemoval {
 
   /** Marks a link for removal: it is as good as gone. */
   doom({ name, index }: Link): void {
+    this.makers.delete(name);
     try {
       this.kernel.apply([{ kind: 'setLink', index, group: DOOMED_GROUP }]);
     } catch (cause) {
       if (cause instanceof OpError && cause.errno === ENODEV) return;
       throw cause;
     }
-    this.makers.delete(name);
-    if (this.doomed.size === 0) this.doomedAt = performance.now();
     this.doomed.add(name);
-    this.putOff();
+  }
+
+  /** Removes one link at once. Answers false when there was none. Throws OpError. */
+  async remove(name: string): Promise<boolean> {
+    const maker = this.makers.get(name);
+    const removed = await this.kernel.deleteLink(name);
+    if (this.makers.get(name) === maker) this.makers.delete(name); // else it is there anew
+    return removed;
+  }
+
+  /** The links that are there: who made others is forgotten. */
+  present(names: ReadonlySet<string>): void {
+    for (const name of [...this.makers.keys()]) if (!names.has(name)) this.makers.delete(name);
   }
 
   /** Resolves when no link of that name is waiting for its removal; undefined: it is so already. */
   gone(name: string): Promise<void> | undefined {
-    return this.doomed.has(name) ? this.removeAll() : this.running;
+    return this.doomed.gone(name);
   }
 
   get waiting(): number {
-    return this.doomed.size;
+    return this.doomed.waiting;
   }
 
-  /** Removes what is marked, also by a former process. Throws OpError when the kernel refuses. */
+  /** How many interfaces it remembers the makers of. */
+  get remembered(): number {
+    return this.makers.size;
+  }
+
+  /** Removes what is marked, also by a former process. Throws OpError; it is repeated then. */
   removeAll(): Promise<void> {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    const removing = (this.running ?? Promise.resolve()).then(() => {
-      this.doomed.clear();
-      return this.kernel.deleteLinkGroup(DOOMED_GROUP);
-    });
-    const running = removing
-      .catch(() => {})
-      .then(() => {
-        if (this.running === running) this.running = undefined;
-      });
-    this.running = running;
-    return removing;
+    return this.doomed.doAll();
+  }
+
+  /** As removeAll; a failure is logged. */
+  tryAll(): Promise<void> {
+    return this.doomed.tryAll();
   }
 
   /** A call is under way: the removal would make it wait. */
   putOff(): void {
-    if (this.doomed.size === 0) return;
-    const waited = performance.now() - this.doomedAt;
-    const overdue = waited > PATIENCE_MILLISECONDS || this.doomed.size >= DOOMED_MAX;
-    if (overdue && this.timer) return;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.removeQuietly(), overdue ? 0 : QUIET_MILLISECONDS).unref();
-  }
-
-  private removeQuietly(): void {
-    this.removeAll().catch((cause: unknown) => {
-      this.log.warn({ cause: messageOf(cause) }, 'links not removed; it will be repeated');
-    });
+    this.doomed.putOff();
   }
 
   close(): void {
-    clearTimeout(this.timer);
+    this.doomed.close();
   }
 }
