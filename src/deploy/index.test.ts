@@ -1,7 +1,7 @@
 // The constructs as others use them: imported, extended, read both ways.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ApiObject, App, type Chart } from 'cdk8s';
+import { ApiObject, App, type Chart, JsonPatch } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { schemaPart } from '../model/settings/schema.ts';
 import { printTemplate } from './helm/template.ts';
@@ -13,6 +13,7 @@ import {
   eq,
   expressions,
   Marks,
+  objectOf,
   type Settings,
   settingsFrom,
   str,
@@ -91,6 +92,17 @@ test('an expression cannot be mistaken for a value', () => {
   // @ts-expect-error: the setting may be an expression, which has no arithmetic
   assert.throws(() => networking.mtu - 20, /has no value yet/);
   assert.ok(networking.mtu instanceof Expr);
+});
+
+test('an object is found by kind and name, to be patched', () => {
+  const chart = new Calico(new App(), 'calico', defaults());
+  const node = objectOf(chart, 'DaemonSet', 'calico-node');
+  node.addJsonPatch(JsonPatch.add('/spec/minReadySeconds', 5));
+  assert.equal(node.toJson().spec.minReadySeconds, 5);
+  assert.throws(
+    () => objectOf(chart, 'DaemonSet', 'calico'),
+    /no DaemonSet calico here; there are/,
+  );
 });
 
 test('misspelt settings do not compile', () => {

@@ -9,6 +9,7 @@ export { CalicoEtc } from './constructs/calico-etc.ts';
 export { CalicoEtcd } from './constructs/calico-etcd.ts';
 export { CalicoNode } from './constructs/calico-node.ts';
 export { KubeControllers } from './constructs/kube-controllers.ts';
+export { objectOf } from './constructs/objects.ts';
 export { Rbac } from './constructs/rbac.ts';
 export type { Settings } from './constructs/settings.ts';
 export { Expr, type Of } from './helm/expr.ts';
