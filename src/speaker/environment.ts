@@ -2,10 +2,11 @@
 // sentence that names the variable, its value and the fix.
 import { digest } from '../base/hash.ts';
 import { fail, ok, type Result } from '../base/result.ts';
+import { type EtcdSettings, etcdSettings } from '../datastore/settings.ts';
 import { type Ip, ipFromBytes, parseIp } from '../net/ip.ts';
 
 export interface SpeakerSettings {
-  readonly etcdEndpoints: readonly string[];
+  readonly etcd: EtcdSettings;
   readonly node: string;
   readonly logLevel: string;
   readonly healthHost: string;
@@ -46,12 +47,8 @@ export function parseEnvironment(
       wrong.push(`${name}: '${env[name]}' must be a whole number from ${min} to ${max}`);
     return n;
   };
-  const etcdEndpoints = (env['ETCD_ENDPOINTS'] ?? '')
-    .split(',')
-    .map((endpoint) => endpoint.trim())
-    .filter(Boolean);
-  if (etcdEndpoints.length === 0)
-    wrong.push('ETCD_ENDPOINTS: empty; give e.g. http://10.96.232.136:6666');
+  const etcd = etcdSettings(env);
+  if (!etcd.ok) wrong.push(etcd.error);
   const node = env['NODENAME'] ?? '';
   if (!node) wrong.push("NODENAME: empty; give the node's name in the datastore");
   const routerIdText = env['CALICO_ROUTER_ID'] ?? '';
@@ -61,7 +58,7 @@ export function parseEnvironment(
   // The switch is the agent's: one setting of the chart for both containers of the pod.
   const measured = (env['FELIX_PROMETHEUSMETRICSENABLED'] ?? '').toLowerCase() === 'true';
   const settings: SpeakerSettings = {
-    etcdEndpoints,
+    etcd: etcd.ok ? etcd.value : { endpoints: [] },
     node,
     logLevel: env['LOG_LEVEL'] || 'info',
     healthHost: env['BGP_HEALTH_HOST'] || '127.0.0.1',

@@ -1,6 +1,7 @@
 // The routing table joined to the sessions: what they hear goes in at once, and the table works in
 // slices between which the sockets and the sessions' timers have their turn.
 import type { Clock, Milliseconds } from '../base/clock.ts';
+import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
 import type { Agreed, PeerPolicy } from '../bgp/table/peer.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
 import type { Received } from '../bgp/table/receive.ts';
@@ -53,6 +54,13 @@ export class Exchange {
   setIdentity(own: OwnIdentity): void {
     this.table.setIdentity(own);
     this.soon();
+  }
+
+  /** After a restart nothing is decided or told before these peers have told all (RFC 4724). */
+  defer(peers: readonly DesiredPeer[]): void {
+    const keeping = peers.filter(({ gracefulRestartSeconds = 0 }) => gracefulRestartSeconds > 0);
+    const awaited = keeping.map((peer) => ({ key: endpointOf(peer), families: peer.families }));
+    this.table.defer(awaited, this.parts.clock.now());
   }
 
   up(key: string, policy: PeerPolicy, localAddress: Ip, agreed: Agreed): void {

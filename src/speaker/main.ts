@@ -16,7 +16,7 @@ import { type Log, openLog } from '../base/log.io.ts';
 import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import { pause } from '../base/pause.io.ts';
-import { openEtcdStore } from '../datastore/etcd.io.ts';
+import { openStore } from '../datastore/settings.io.ts';
 import { openKernel } from '../kernel/netns.io.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   if (!parsed.ok) throw new Error(parsed.error);
   const settings = parsed.value;
   const log = openLog('bgp', settings.logLevel);
-  const store = openEtcdStore({ endpoints: settings.etcdEndpoints, log });
+  const store = openStore(settings.etcd, log);
   const kernel = openKernel();
   const speaker = openSpeaker({
     store,

@@ -9,6 +9,7 @@ import { type Cidr, cidrOf, type InterfaceAddress } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import type { LearnedPrefix, RoutePool } from '../routes/desired.ts';
 import type { OwnRoutes } from '../routes/own.ts';
+import { isOurs } from '../routes/plan.ts';
 import { RouteSync } from '../routes/sync.ts';
 
 /** What is wanted beside the learned prefixes; asked for after each change. */
@@ -47,6 +48,7 @@ export class Routing {
   private readonly stopping = new AbortController();
   private begun = false;
   private hasRead = false;
+  private foundOurs = false;
   private isStale = true;
   private timer: NodeJS.Timeout | undefined;
   private due = Number.POSITIVE_INFINITY;
@@ -68,6 +70,16 @@ export class Routing {
   /** What keeps a wanted route out of the kernel, in words. */
   get problems(): readonly string[] {
     return this.sync.problems;
+  }
+
+  /** Whether a run before this one left routes. */
+  isRestart(): boolean {
+    try {
+      this.read();
+    } catch (cause) {
+      this.parts.log.warn({ cause: messageOf(cause) }, 'the routes cannot be read');
+    }
+    return this.foundOurs;
   }
 
   /** The demand changed. Nothing is written before the first call. */
@@ -139,12 +151,7 @@ export class Routing {
   /** Whether more is to be done. */
   private writeSome(): boolean {
     const { kernel } = this.parts;
-    if (!this.hasRead) {
-      this.sync.begin(kernel.routes());
-      this.hasRead = true;
-      this.auditedAt = this.parts.clock.now();
-      this.scheduleAudit(AUDIT_MS);
-    }
+    this.read();
     if (this.isStale) this.setFacts();
     const changes = this.sync.take(PREFIXES_AT_ONCE);
     if (changes.length > 0) {
@@ -153,6 +160,16 @@ export class Routing {
       this.written += changes.length - refusals.length;
     }
     return !this.sync.isSettled;
+  }
+
+  private read(): void {
+    if (this.hasRead) return;
+    const present = this.parts.kernel.routes();
+    this.foundOurs = present.some(isOurs);
+    this.sync.begin(present);
+    this.hasRead = true;
+    this.auditedAt = this.parts.clock.now();
+    this.scheduleAudit(AUDIT_MS);
   }
 
   private setFacts(): void {

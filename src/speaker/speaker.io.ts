@@ -29,6 +29,7 @@ import { Draining } from './resources/draining.io.ts';
 import { Resources } from './resources/resources.io.ts';
 import { Services } from './resources/services.io.ts';
 import { Routing } from './routing.io.ts';
+import { Sweep } from './sweep.io.ts';
 
 export interface SpeakerParts {
   readonly store: Store;
@@ -59,9 +60,6 @@ export interface PeerStatus extends PeeringState {
 /** The API server may come up after us, and by our routes. */
 const SERVICES_PATIENCE_MS = 5000;
 
-/** Peers that have not come up this long after the start no longer hold back a sweep. */
-export const SWEEP_AFTER_MS = 120_000;
-
 /** Starts; runs until `close`. */
 export const openSpeaker = (parts: SpeakerParts): Speaker => new Speaker(parts);
 
@@ -76,10 +74,9 @@ export class Speaker {
   private readonly listeners: Listeners;
   private readonly bfd: BfdPeers;
   readonly convergence: Convergence;
-  private readonly finishedTelling = new Set<Ip>();
+  private readonly sweep = new Sweep(() => this.routing.sweep());
   private readonly startedAt: number;
   private readonly startedOn: Date;
-  private sweepTimer: NodeJS.Timeout | undefined;
   private patience: NodeJS.Timeout | undefined;
   /** Sessions have been begun. */
   private begun = false;
@@ -99,7 +96,10 @@ export class Speaker {
       clock,
       session: (key) => this.peerings.at(key)?.peering,
       learned: (changes) => this.routing.learned(changes),
-      idle: () => this.convergence.look(),
+      idle: () => {
+        this.sweep.decided();
+        this.convergence.look();
+      },
     });
     this.peerings = new Peerings({
       ...parts,
@@ -179,7 +179,7 @@ export class Speaker {
     this.resources.close();
     this.draining.close();
     this.services.close();
-    clearTimeout(this.sweepTimer);
+    this.sweep.close();
     clearTimeout(this.patience);
     this.exchange.close();
     this.routing.close();
@@ -216,11 +216,17 @@ export class Speaker {
 
   private begin(): void {
     clearTimeout(this.patience);
+    if (!this.begun && this.routing.isRestart()) this.exchange.defer(this.wanted);
     this.begun = true;
     this.reconcilePeers();
     this.tellNews();
-    this.sweepTimer ??= setTimeout(() => this.routing.sweep(), SWEEP_AFTER_MS);
     this.considerSweep();
+  }
+
+  private get wanted(): readonly DesiredPeer[] {
+    const { peers } = this.demand;
+    const { listenPort: port } = this.parts;
+    return port ? peers.map((peer) => ({ ...peer, port })) : peers;
   }
 
   private get identity(): OwnIdentity {
@@ -231,11 +237,9 @@ export class Speaker {
   }
 
   private reconcilePeers(): void {
-    const { demand, parts } = this;
-    const port = parts.listenPort;
+    const { demand, parts, wanted } = this;
     const addresses = listenAddresses(demand);
-    this.listeners.reconcile(addresses, port ?? demand.listenPort, demand.peers);
-    const wanted = port ? demand.peers.map((peer) => ({ ...peer, port })) : demand.peers;
+    this.listeners.reconcile(addresses, parts.listenPort ?? demand.listenPort, demand.peers);
     this.peerings.reconcile(wanted, this.identity.routerId);
     this.bfd.set(bfdPeersOf(wanted, this.identity.addresses));
   }
@@ -265,7 +269,7 @@ export class Speaker {
     for (const fault of faults) log.warn({ fault }, 'UPDATE at fault');
     if (reset) peering.reject(reset);
     if (endOfRib) {
-      this.finishedTelling.add(peer.address);
+      this.sweep.told(peer.address);
       this.considerSweep();
     }
   }
@@ -289,11 +293,7 @@ export class Speaker {
     this.exchange.soon();
   }
 
-  // A route that an earlier run left is stale when every peer has told all it has. Without a peer
-  // nobody can tell, so that only the time decides.
   private considerSweep(): void {
-    const { peers } = this.demand;
-    if (peers.length > 0 && peers.every(({ address }) => this.finishedTelling.has(address)))
-      this.routing.sweep();
+    this.sweep.consider(this.demand.peers.map(({ address }) => address));
   }
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
+import type { RouteReport } from '../../src/bgp/status.ts';
 import { resourceKey } from '../../src/model/keys.ts';
 import { eventually } from '../lab/command.ts';
 import { address, block, ManyHosts, resource } from './many-hosts.ts';
@@ -54,6 +55,31 @@ function traffic(from: number, to: number) {
       await once(child, 'close');
       pings.delete(child);
       return /\d+ packets transmitted, .*/.exec(said)?.[0] ?? said;
+    },
+  };
+}
+
+const routesOf = (n: number): readonly RouteReport[] =>
+  hosts
+    .ask(n, '/routes')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as RouteReport);
+
+/** What goes from a node's kernel until stopped. */
+function monitor(n: number) {
+  const child = spawn('ip', ['-n', hosts.netns(n), 'monitor', 'route'], { stdio: 'pipe' });
+  pings.add(child);
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  return {
+    async stop(): Promise<readonly string[]> {
+      child.kill('SIGINT');
+      await once(child, 'close');
+      pings.delete(child);
+      return said.split('\n').filter((line) => line.startsWith('Deleted'));
     },
   };
 }
@@ -111,6 +137,24 @@ describe('route reflectors by selector', { timeout: 180_000 }, () => {
     await eventually('back', () => CLIENTS.every((n) => upOf(n).includes(nameOf(1))), 20_000);
     await hosts.converged(...NODES);
     assert.match(await flow.stop(), / 0% packet loss/);
+  });
+
+  test('the only reflector is killed and starts again: no client loses a route for a moment', async () => {
+    hosts.putNode(2, {});
+    await eventually('one reflector', () => CLIENTS.every((n) => upOf(n) === nameOf(1)));
+    await hosts.converged(...NODES);
+    const monitors = CLIENTS.map((n) => monitor(n));
+    for (let round = 0; round < 5; round++) {
+      await hosts.end('speaker1');
+      await eventually('noticed', () => CLIENTS.every((n) => upOf(n) === ''));
+      hosts.startSpeaker(1);
+      await eventually('back', () => CLIENTS.every((n) => upOf(n) === nameOf(1)), 20_000);
+      await eventually('told', () =>
+        CLIENTS.every((n) => routesOf(n).every(({ paths }) => paths.every(({ stale }) => !stale))),
+      );
+    }
+    await hosts.converged(...NODES);
+    for (const monitor of monitors) assert.deepEqual(await monitor.stop(), []);
   });
 
   test('back to the mesh', async () => {

@@ -6,6 +6,7 @@ import type { Asn } from '../../net/asn.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { Family, Ip } from '../../net/ip.ts';
 import { CEASE, ERROR, notification } from '../codec/notification.ts';
+import { Deferral } from './deferral.ts';
 import { Neighbours } from './neighbours.ts';
 import type { Delivery } from './out/batch.ts';
 import { type ExportPool, ExportRanges } from './out/export.ts';
@@ -56,6 +57,7 @@ export class Table {
   private readonly sets = new AttributeSets();
   private readonly neighbours: Neighbours;
   private readonly walks = new Walks();
+  private readonly deferral = new Deferral();
   private readonly ribs: Readonly<Record<Family, Rib>>;
   private readonly exports: Readonly<Record<Family, Exports>>;
   private readonly own: OwnRoutes;
@@ -83,21 +85,32 @@ export class Table {
     this.neighbours.setIdentity(identity);
   }
 
+  /** After a restart nothing is decided or told before these peers have told all (RFC 4724). */
+  defer(
+    peers: readonly { readonly key: string; readonly families: readonly Family[] }[],
+    now: Milliseconds,
+  ): void {
+    this.deferral.begin(peers, now);
+  }
+
   /** A session came up. */
   peerUp(key: string, policy: PeerPolicy, localAddress: Ip, agreed: Agreed): void {
     this.outbox.empty();
+    this.deferral.up(key, agreed);
     this.neighbours.up(key, policy, localAddress, agreed);
   }
 
   /** A session ended; with `keepStale` its paths stay until the peer is back (RFC 4724). */
   peerDown(key: string, { keepStale }: { readonly keepStale: boolean }, now: Milliseconds): void {
     this.outbox.empty();
+    this.deferral.down(key);
     this.neighbours.down(key, keepStale, now);
   }
 
   /** A peer is no longer wanted. */
   removePeer(key: string): void {
     this.outbox.empty();
+    this.deferral.remove(key);
     this.neighbours.remove(key);
   }
 
@@ -111,7 +124,10 @@ export class Table {
     const receiver = this.neighbours.receiver(key);
     if (!receiver) return {};
     const received = receiveUpdate(receiver, body);
-    if (received.endOfRib) this.neighbours.toldAll(key, received.endOfRib);
+    if (received.endOfRib) {
+      this.deferral.told(key, received.endOfRib);
+      this.neighbours.toldAll(key, received.endOfRib);
+    }
     const limit = Math.min(
       receiver.peer.policy.maxPrefixes ?? PATHS_OF_PEER_MAX,
       PATHS_OF_PEER_MAX,
@@ -149,6 +165,7 @@ export class Table {
   work(budgetMs: Milliseconds, now: () => Milliseconds): Progress {
     const end = now() + budgetMs;
     this.neighbours.expire(now());
+    this.deferral.expire(now());
     while (this.step()) {
       if (now() < end) continue;
       for (const family of FAMILIES) this.exports[family].flush();
@@ -159,7 +176,9 @@ export class Table {
 
   /** When `work` has to be called though nothing happens. */
   get nextDeadline(): Milliseconds | undefined {
-    return this.neighbours.nextDeadline;
+    const deadlines = [this.neighbours.nextDeadline, this.deferral.nextDeadline];
+    const set = deadlines.filter((deadline) => deadline !== undefined);
+    return set.length > 0 ? Math.min(...set) : undefined;
   }
 
   /** What peers told and this node does not answer for itself. */
@@ -214,7 +233,8 @@ export class Table {
       this.walks.walkSome();
       return true;
     }
-    for (const family of FAMILIES) {
+    const families = FAMILIES.filter((family) => !this.deferral.holds(family));
+    for (const family of families) {
       const rib = this.ribs[family];
       if (rib.undecided > 0 && rib.changed.length < CHANGES_MAX) {
         rib.decideSome(DECIDED_AT_ONCE);
@@ -225,8 +245,8 @@ export class Table {
         return true;
       }
     }
-    for (const family of FAMILIES) if (this.exports[family].workSome()) return true;
-    for (const family of FAMILIES) {
+    for (const family of families) if (this.exports[family].workSome()) return true;
+    for (const family of families) {
       this.exports[family].flush();
       this.exports[family].finish();
     }

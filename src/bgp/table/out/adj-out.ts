@@ -69,8 +69,8 @@ export class AdjOut {
     this.flush();
     before?.flush();
     this.wording.like = peer;
-    // The first ones are told by the building itself.
-    const retellTo = this.members.size === 0 ? 0 : this.rib.prefixes.end;
+    // Those who come before anything is told are told by the building itself.
+    const retellTo = this.count === 0 ? 0 : this.rib.prefixes.end;
     const missed = before?.knownTo(peer.index) ?? new Map<number, readonly number[]>();
     const known = before?.members.get(peer.index);
     const owed = known ? known.owed : 'endOfRib';
