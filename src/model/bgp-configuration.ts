@@ -57,7 +57,7 @@ export interface BgpSettings {
   readonly prefixAdvertisements: readonly PrefixAdvertisement[];
   /** Communities by name. */
   readonly named: Readonly<Record<string, Community>>;
-  /** Names of interfaces of which no route matters; `*` stands for any run of characters. */
+  /** Interfaces over which no next hop is looked for; `*` stands for any run of characters. */
   readonly ignoredInterfaces: readonly string[];
   /** For sessions that say nothing themselves. */
   readonly wishes: SessionWishes;

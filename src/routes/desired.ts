@@ -33,6 +33,8 @@ export interface RouteFacts {
   readonly subnet: Cidr | undefined;
   /** Index of tunl0 when it is there and up. */
   readonly tunnelLink: number | undefined;
+  /** Links over which no next hop is looked for (`ignoredInterfaces`). */
+  readonly ignoredLinks: ReadonlySet<number>;
 }
 
 /** Packets are spread over no more than so many ways. */

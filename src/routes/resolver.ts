@@ -14,6 +14,7 @@ export class Resolver {
   private lengths: readonly number[] = [];
   private readonly known = new Map<Ip, Ways>();
   private readonly touched = new Set<Cidr>();
+  private ignored: ReadonlySet<number> = new Set();
 
   /** The routes of a destination that are not ours; none: it is gone. */
   set(destination: Cidr, routes: readonly Route[]): void {
@@ -30,6 +31,11 @@ export class Resolver {
     const address = networkOf(destination);
     const isHost = length === bitsOf(familyOf(address));
     if (!isHost || this.known.has(address)) this.touched.add(destination);
+  }
+
+  /** Links that lead nowhere; what is known already stays until `forgetAll`. */
+  ignore(links: ReadonlySet<number>): void {
+    this.ignored = links;
   }
 
   waysTo(nextHop: Ip): Ways {
@@ -78,9 +84,21 @@ export class Resolver {
     for (const length of this.lengths) {
       if (length > bits) continue;
       const routes = this.byLength.get(length)?.get(cidrOf(nextHop, length));
-      if (routes) return waysOf(routes, nextHop);
+      const usable = routes && this.withoutIgnored(routes);
+      if (usable && usable.length > 0) return waysOf(usable, nextHop);
     }
     return [];
+  }
+
+  private withoutIgnored(routes: readonly Route[]): readonly Route[] {
+    const { ignored } = this;
+    if (ignored.size === 0) return routes;
+    const counts = (link: number | undefined): boolean => link === undefined || !ignored.has(link);
+    return routes.flatMap((route) => {
+      const hops = route.hops?.filter(({ linkIndex }) => counts(linkIndex));
+      if (hops?.length === 0 || !counts(route.linkIndex)) return [];
+      return hops ? [{ ...route, hops }] : [route];
+    });
   }
 }
 

@@ -58,6 +58,7 @@ function routesOf({ blackholes = [], held = [], statics = {}, learned = [], ...r
     pools: [{ cidr: cidr('192.168.0.0/16'), ipip: 'Never', vxlan: 'Never' }],
     subnet: cidr('10.200.0.0/24'),
     tunnelLink: undefined,
+    ignoredLinks: new Set(),
     ...changed,
   };
   const resolver = new Resolver();

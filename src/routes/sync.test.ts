@@ -40,6 +40,7 @@ const anyStep = fc.oneof(
     on: fc.boolean(),
   }),
   fc.record({ kind: fc.constant('link'), link: fc.nat(1), up: fc.boolean() }),
+  fc.record({ kind: fc.constant('ignore'), link: fc.nat(1), on: fc.boolean() }),
   fc.record({ kind: fc.constant('sweep') }),
   fc.record({ kind: fc.constant('audit') }),
 );
@@ -54,10 +55,12 @@ function node() {
   const sync = new RouteSync();
   const learned = new Map<Cidr, readonly Ip[]>();
   const [blackholes, held] = [new Set<Cidr>(), new Set<Cidr>()];
+  const ignored = new Set<number>();
   const facts = (): RouteFacts => ({
     blackholes: new Set(blackholes),
     held: new Set(held),
     statics: new Map(),
+    ignoredLinks: new Set(ignored),
     pools: [],
     subnet: undefined,
     tunnelLink: undefined,
@@ -107,7 +110,20 @@ function node() {
       if (sync.isSettled && !sync.needsAudit && events.length === 0) return;
     }
   };
-  return { kernel, links, sync, learned, blackholes, held, facts, settle, write, audit, adopted };
+  return {
+    kernel,
+    links,
+    sync,
+    learned,
+    blackholes,
+    held,
+    ignored,
+    facts,
+    settle,
+    write,
+    audit,
+    adopted,
+  };
 }
 
 type Node = ReturnType<typeof node>;
@@ -157,6 +173,12 @@ function take(n: Node, step: Step): unknown {
     }
     case 'link':
       return tryAll({ kind: 'setLink', index: n.links[step.link]!.index, up: step.up });
+    case 'ignore': {
+      const { index } = n.links[step.link]!;
+      if (step.on) n.ignored.add(index);
+      else n.ignored.delete(index);
+      return n.sync.setFacts(n.facts());
+    }
     case 'sweep':
       return n.sync.sweep();
     case 'audit':
@@ -170,6 +192,7 @@ function expected(n: Node, prefix: Cidr): Route | undefined {
   if (foreign.some((r) => r.destination === prefix && r.metric === metricOf(prefix)))
     return undefined;
   const resolver = new Resolver();
+  resolver.ignore(n.ignored);
   for (const route of foreign)
     resolver.set(
       route.destination,

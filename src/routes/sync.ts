@@ -47,8 +47,9 @@ export class RouteSync {
       [new Set(facts.statics.keys()), new Set(before.statics.keys())],
     ] as const)
       for (const prefix of now.symmetricDifference(then)) this.dirty.add(prefix);
-    const common = ({ pools, subnet, tunnelLink, statics }: RouteFacts) =>
-      JSON.stringify([pools, subnet, tunnelLink, [...statics]]);
+    this.resolver.ignore(facts.ignoredLinks);
+    const common = ({ pools, subnet, tunnelLink, statics, ignoredLinks }: RouteFacts) =>
+      JSON.stringify([pools, subnet, tunnelLink, [...statics], [...ignoredLinks]]);
     if (common(facts) !== common(before)) this.all();
   }
 
@@ -195,4 +196,5 @@ const NO_FACTS: RouteFacts = {
   pools: [],
   subnet: undefined,
   tunnelLink: undefined,
+  ignoredLinks: new Set(),
 };

@@ -115,6 +115,7 @@ async function cluster() {
       statics: new Map(),
       subnet: cidr('10.0.0.0/24'),
       tunnelLink: undefined,
+      ignoredLinks: new Set(),
     });
     kernel.apply(sync.take(1000));
     assert.deepEqual(sync.problems, []);

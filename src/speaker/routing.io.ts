@@ -8,6 +8,7 @@ import type { Kernel, KernelEvent, Route } from '../kernel/kernel.ts';
 import { type Cidr, cidrOf, type InterfaceAddress } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import type { LearnedPrefix, RoutePool } from '../routes/desired.ts';
+import { isIgnored } from '../routes/ignored.ts';
 import type { OwnRoutes } from '../routes/own.ts';
 import { isOurs } from '../routes/plan.ts';
 import { RouteSync } from '../routes/sync.ts';
@@ -19,6 +20,8 @@ export interface RouteDemand {
   readonly address: InterfaceAddress | undefined;
   /** Peers' addresses that are reached by a gateway of their own. */
   readonly statics?: ReadonlyMap<Cidr, Ip>;
+  /** Names of links over which no next hop is looked for; `*` stands for any characters. */
+  readonly ignoredInterfaces?: readonly string[];
 }
 
 /** Changes that come together are written together. */
@@ -49,6 +52,7 @@ export class Routing {
   private begun = false;
   private hasRead = false;
   private foundOurs = false;
+  private ignoredInterfaces: readonly string[] = [];
   private isStale = true;
   private timer: NodeJS.Timeout | undefined;
   private due = Number.POSITIVE_INFINITY;
@@ -117,7 +121,7 @@ export class Routing {
   private heard(event: KernelEvent): void {
     if (!this.hasRead) return;
     this.sync.heard(event);
-    if (event.kind === 'link' && event.link.name === TUNNEL) this.isStale = true;
+    if (event.kind === 'link' && this.concerns(event.link.name)) this.isStale = true;
     if (this.sync.needsAudit) this.scheduleAudit(0);
     if (this.sync.isSettled && !this.isStale) return;
     const rest = this.repairedAt + REPAIR_PAUSE_MS - this.parts.clock.now();
@@ -172,9 +176,22 @@ export class Routing {
     this.scheduleAudit(AUDIT_MS);
   }
 
+  // Asked for each pod's link that comes or goes.
+  private concerns(link: string): boolean {
+    return link === TUNNEL || isIgnored(this.ignoredInterfaces, link);
+  }
+
+  private ignoredLinks(): ReadonlySet<number> {
+    const patterns = this.ignoredInterfaces;
+    if (patterns.length === 0) return new Set();
+    const links = this.parts.kernel.links().filter(({ name }) => isIgnored(patterns, name));
+    return new Set(links.map(({ index }) => index).toSorted((a, b) => a - b));
+  }
+
   private setFacts(): void {
-    const { own, pools, address, statics = new Map() } = this.parts.demand();
+    const { own, pools, address, statics = new Map(), ...more } = this.parts.demand();
     const tunnel = this.parts.kernel.link(TUNNEL);
+    this.ignoredInterfaces = more.ignoredInterfaces ?? [];
     this.isStale = false;
     this.sync.setFacts({
       pools,
@@ -183,6 +200,7 @@ export class Routing {
       held: own.held,
       subnet: address && cidrOf(address.ip, address.prefixLength),
       tunnelLink: tunnel?.up ? tunnel.index : undefined,
+      ignoredLinks: this.ignoredLinks(),
     });
   }
 

@@ -24,7 +24,7 @@ function node(t: TestContext, ...present: Partial<Route>[]) {
     const whole = { ...base, linkIndex: link.index, protocol: 12, ...route, destination };
     kernel.apply([{ kind: 'addRoute', route: whole }]);
   }
-  const wanted = { blackholes: [] as Cidr[], held: new Set<Cidr>() };
+  const wanted = { blackholes: [] as Cidr[], held: new Set<Cidr>(), ignored: [] as string[] };
   const deaf = { now: false };
   const hears: Kernel['subscribe'] = kernel.subscribe.bind(kernel);
   t.mock.method(kernel, 'subscribe', (listener: (event: KernelEvent) => void, s: AbortSignal) =>
@@ -39,6 +39,7 @@ function node(t: TestContext, ...present: Partial<Route>[]) {
       own: { blackholes: wanted.blackholes, held: wanted.held },
       pools: [],
       address,
+      ignoredInterfaces: wanted.ignored,
     }),
   });
   const pass = (milliseconds: number): void => {
@@ -183,4 +184,23 @@ test('closing leaves the routes', (t) => {
   routing.changed();
   pass(200_000);
   assert.deepEqual(ours(), ['blackhole 192.168.1.0/26']);
+});
+
+test('no next hop is looked for over an ignored interface, also one that comes later', async (t) => {
+  const { kernel, learn, wanted, routing, pass, ours } = node(t);
+  learn(LEFT.destination, HOP, '10.201.0.12');
+  wanted.ignored.push('docker*');
+  routing.changed();
+  pass(10);
+  const docker = kernel.addLink({ name: 'docker0', mtu: 1500, up: false });
+  kernel.apply([{ kind: 'setLink', index: docker.index, up: true }]);
+  const connected = { destination: cidr('10.201.0.0/24'), scope: 'link', protocol: 2 } as const;
+  kernel.apply([{ kind: 'addRoute', route: { ...base, ...connected, linkIndex: docker.index } }]);
+  await told();
+  pass(1000);
+  assert.deepEqual(ours(), [`${LEFT.destination} ${HOP}`]);
+  wanted.ignored.length = 0;
+  routing.changed();
+  pass(10);
+  assert.deepEqual(ours(), [`${LEFT.destination} ${HOP},10.201.0.12`]);
 });

@@ -91,14 +91,16 @@ export class Speaker {
       pools: this.demand.pools,
       address: this.demand.self?.ipv4,
       statics: gatewaysOf(this.demand.peers),
+      ignoredInterfaces: this.demand.cluster.ignoredInterfaces,
     });
+    const look = (): void => this.convergence.look();
     this.exchange = new Exchange({
       clock,
       session: (key) => this.peerings.at(key)?.peering,
       learned: (changes) => this.routing.learned(changes),
       idle: () => {
         this.sweep.decided();
-        this.convergence.look();
+        look();
       },
     });
     this.peerings = new Peerings({
@@ -110,8 +112,7 @@ export class Speaker {
     this.listeners = new Listeners(log, (socket, peer) => this.peerings.accept(socket, peer));
     this.bfd = new BfdPeers({ clock, log });
     this.bfd.onDown((key) => this.peerings.at(key)?.peering.bfdDown());
-    const settled = (): void => this.convergence.look();
-    this.routing = new Routing({ kernel, clock, log, demand, settled });
+    this.routing = new Routing({ kernel, clock, log, demand, settled: look });
     this.convergence = new Convergence(clock, () => this.exchange.isIdle && this.routing.isSettled);
     this.draining = new Draining({
       kubernetes: parts.kubernetes,
@@ -237,9 +238,9 @@ export class Speaker {
   }
 
   private reconcilePeers(): void {
-    const { demand, parts, wanted } = this;
-    const addresses = listenAddresses(demand);
-    this.listeners.reconcile(addresses, parts.listenPort ?? demand.listenPort, demand.peers);
+    const { demand, wanted } = this;
+    const port = this.parts.listenPort ?? demand.listenPort;
+    this.listeners.reconcile(listenAddresses(demand), port, demand.peers);
     this.peerings.reconcile(wanted, this.identity.routerId);
     this.bfd.set(bfdPeersOf(wanted, this.identity.addresses));
   }
