@@ -8,7 +8,10 @@ import { systemClock } from '../base/clock.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import { pause } from '../base/pause.io.ts';
 import type { Store } from '../datastore/store.ts';
+import { openObjects } from '../kubernetes/objects.io.ts';
 import { commit } from './commit.io.ts';
+import { addConnectivityCommands } from './connectivity/commands.ts';
+import { serve } from './connectivity/serve.io.ts';
 import { openStore } from './etcd.io.ts';
 import { addIpamCommands, read } from './ipam/commands.ts';
 import { addNodeCommands } from './node/commands.ts';
@@ -74,6 +77,14 @@ addIpamCommands(program, {
 addPolicyCommands(program, {
   run: (format, command) => run(isJson(format), command),
   readFile: (path) => readFileSync(path, 'utf8'),
+});
+
+addConnectivityCommands(program, {
+  openObjects,
+  print: (output, format) => print(output, isJson(format)),
+  tell: (words) => console.error(words),
+  suffix: () => randomUUID().slice(0, 5),
+  serve,
 });
 
 addSettingsCommands(program, {

@@ -8,6 +8,7 @@ export { CalicoCleanup } from './constructs/calico-cleanup.ts';
 export { CalicoEtc } from './constructs/calico-etc.ts';
 export { CalicoEtcd } from './constructs/calico-etcd.ts';
 export { CalicoNode } from './constructs/calico-node.ts';
+export { CalicoTest } from './constructs/calico-test.ts';
 export { KubeControllers } from './constructs/kube-controllers.ts';
 export { objectOf } from './constructs/objects.ts';
 export { Rbac } from './constructs/rbac.ts';

@@ -9,6 +9,7 @@ import type { Json } from '../base/json.ts';
 import { settingsFrom } from '../model/settings/settings.ts';
 import { Calico } from './constructs/calico.ts';
 import { CalicoCleanup } from './constructs/calico-cleanup.ts';
+import { CalicoTest } from './constructs/calico-test.ts';
 import { chartFiles } from './helm/package.ts';
 import { risksOf } from './risks.ts';
 
@@ -25,6 +26,9 @@ function synth(valuesFile: string | undefined): void {
   const uninstall = new App({ outdir: join(app.outdir, 'uninstall') });
   new CalicoCleanup(uninstall, 'calico-cleanup', settings.value);
   uninstall.synth();
+  const test = new App({ outdir: join(app.outdir, 'test') });
+  new CalicoTest(test, 'calico-test', settings.value);
+  test.synth();
   for (const { present, text } of risksOf(settings.value)) {
     if (present) console.error(`note: ${text}`);
   }

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Json } from '../base/json.ts';
 import { defaults, settingsFrom } from '../model/settings/settings.ts';
 import { effectiveMtu } from './constructs/settings.ts';
-import { cleanupManifests, type Manifest, manifests } from './manifests.ts';
+import { allManifests, type Manifest, manifests } from './manifests.ts';
 import { risksOf } from './risks.ts';
 import { goodValues, RUNS } from './values.cases.ts';
 
@@ -127,7 +127,7 @@ test('settings of the pool restart no node pod', () => {
 });
 
 test('no container is privileged, and probes stay on loopback', () => {
-  const containers = containersOf([...manifests(defaults()), ...cleanupManifests(defaults())]);
+  const containers = containersOf(allManifests(defaults()));
   assert.ok(containers.length >= 8);
   assert.equal(JSON.stringify(containers).includes('"privileged":true'), false);
   for (const { livenessProbe } of containers) {
@@ -136,10 +136,8 @@ test('no container is privileged, and probes stay on loopback', () => {
 });
 
 test('no role uses a wildcard; of Secrets only the one with the passwords of BGP is read', () => {
-  const roles = [...manifests(defaults()), ...cleanupManifests(defaults())].filter((o) =>
-    o.kind.endsWith('Role'),
-  );
-  assert.equal(roles.length, 4);
+  const roles = allManifests(defaults()).filter((o) => o.kind.endsWith('Role'));
+  assert.equal(roles.length, 5);
   assert.doesNotMatch(JSON.stringify(roles), /"\*"/);
   const readers = roles.filter((role) => JSON.stringify(role['rules']).includes('"secrets"'));
   assert.deepEqual(

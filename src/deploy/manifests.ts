@@ -3,6 +3,7 @@ import { App } from 'cdk8s';
 import type { Json } from '../base/json.ts';
 import { Calico } from './constructs/calico.ts';
 import { CalicoCleanup } from './constructs/calico-cleanup.ts';
+import { CalicoTest } from './constructs/calico-test.ts';
 import type { Settings } from './constructs/settings.ts';
 
 /** One Kubernetes object. */
@@ -20,6 +21,17 @@ export const manifests = (settings: Settings): readonly Manifest[] =>
 /** The objects that clean the nodes after an uninstall. */
 export const cleanupManifests = (settings: Settings): readonly Manifest[] =>
   plain(new CalicoCleanup(new App(), 'cleanup', settings).toJson());
+
+/** The objects of `helm test`. */
+export const testManifests = (settings: Settings): readonly Manifest[] =>
+  plain(new CalicoTest(new App(), 'test', settings).toJson());
+
+/** All that a chart holds. */
+export const allManifests = (settings: Settings): readonly Manifest[] => [
+  ...manifests(settings),
+  ...cleanupManifests(settings),
+  ...testManifests(settings),
+];
 
 const plain = (objects: readonly object[]): readonly Manifest[] =>
   JSON.parse(JSON.stringify(objects)) as Manifest[];

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
-import { cleanupManifests, manifests } from '../../src/deploy/manifests.ts';
+import { cleanupManifests, manifests, testManifests } from '../../src/deploy/manifests.ts';
 import { defaults } from '../../src/model/settings/settings.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -27,6 +27,7 @@ function synth(valuesFile?: string) {
 const outputs = {
   'calico.k8s.yaml': manifests,
   'uninstall/calico-cleanup.k8s.yaml': cleanupManifests,
+  'test/calico-test.k8s.yaml': testManifests,
 };
 
 test('the defaults give the recorded manifests', () => {

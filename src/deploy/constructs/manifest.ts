@@ -80,7 +80,7 @@ export interface PodSpec {
   readonly imagePullSecrets?: Of<readonly Of<{ readonly name: string }>[]> | undefined;
   readonly initContainers?: readonly Container[];
   readonly nodeSelector: Readonly<Record<string, string>>;
-  readonly priorityClassName: 'system-node-critical' | 'system-cluster-critical';
+  readonly priorityClassName?: 'system-node-critical' | 'system-cluster-critical';
   readonly restartPolicy?: 'Never';
   readonly serviceAccountName?: string;
   readonly terminationGracePeriodSeconds: number;

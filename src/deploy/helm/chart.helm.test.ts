@@ -7,7 +7,7 @@ import type { Json } from '../../base/json.ts';
 import { rules } from '../../model/settings/rules.ts';
 import { badSettings } from '../../model/settings/settings.cases.ts';
 import { settingsFrom } from '../../model/settings/settings.ts';
-import { cleanupManifests, type Manifest, manifests } from '../manifests.ts';
+import { allManifests, type Manifest } from '../manifests.ts';
 import { risksOf } from '../risks.ts';
 import { goodValues, nearText, RUNS } from '../values.cases.ts';
 import { examples } from './examples.ts';
@@ -42,7 +42,7 @@ test('helm template prints what cdk8s synthesizes, on random values', () => {
     fc.property(goodValues, (user) => {
       const values = JSON.parse(JSON.stringify(user)) as Json;
       const settings = settingsOf(values);
-      const expected = [...manifests(settings), ...cleanupManifests(settings)];
+      const expected = allManifests(settings);
       assert.deepStrictEqual(byKey(helm.template(values)), byKey(expected));
     }),
     { numRuns: RUNS },
@@ -54,7 +54,7 @@ for (const [name, text] of Object.entries(examples)) {
     const values = parse(text) as Json;
     helm.run(['lint', '--strict'], values);
     const settings = settingsOf(values);
-    const expected = [...manifests(settings), ...cleanupManifests(settings)];
+    const expected = allManifests(settings);
     assert.deepStrictEqual(byKey(helm.template(values)), byKey(expected));
   });
 }

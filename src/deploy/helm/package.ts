@@ -7,6 +7,7 @@ import { rules } from '../../model/settings/rules.ts';
 import { schemaPart, type Values } from '../../model/settings/schema.ts';
 import { Calico } from '../constructs/calico.ts';
 import { CalicoCleanup } from '../constructs/calico-cleanup.ts';
+import { CalicoTest } from '../constructs/calico-test.ts';
 import { printChecks } from './checks.ts';
 import { examples } from './examples.ts';
 import { goOf } from './expr.ts';
@@ -44,7 +45,11 @@ const chartMeta = {
 export function chartFiles(): ReadonlyMap<string, string> {
   const settings = expressions<Values>(schemaPart);
   const app = new App({ resolvers: [new Marks()] });
-  const charts = [new Calico(app, 'calico', settings), new CalicoCleanup(app, 'cleanup', settings)];
+  const charts = [
+    new Calico(app, 'calico', settings),
+    new CalicoCleanup(app, 'cleanup', settings),
+    new CalicoTest(app, 'test', settings),
+  ];
   return new Map([
     ['Chart.yaml', stringify(chartMeta, { lineWidth: 0 })],
     ['README.md', printReadme(schemaPart)],

@@ -1,0 +1,53 @@
+// `calico-kit connectivity test`: whether pods reach pods and services, and whether policy holds.
+import type { Command } from 'commander';
+import type { KubernetesObjects } from '../../kubernetes/objects.io.ts';
+import type { Output } from '../output.ts';
+import { runTest } from './run.io.ts';
+
+export interface Running {
+  openObjects(): Promise<KubernetesObjects>;
+  print(output: Output, format: string | undefined): void;
+  /** To standard error. */
+  tell(words: string): void;
+  /** A short random text for the name of the namespace. */
+  suffix(): string;
+  serve(): void;
+}
+
+interface Options {
+  readonly image: string;
+  readonly pullSecret?: readonly string[];
+  readonly timeout: string;
+  readonly output?: string;
+}
+
+const IMAGE = 'docker.io/calico-kit/kube-controllers:0.1.0';
+
+/** Adds the group `connectivity`. */
+export function addConnectivityCommands(program: Command, running: Running): void {
+  const group = program.command('connectivity').description('whether the network works');
+  group
+    .command('test')
+    .description('pods on every node call each other and a service; a policy comes and goes')
+    .option('--image <image>', 'what the pods run', IMAGE)
+    .option('--pull-secret <name...>', 'Secrets for the registry of the image')
+    .option('--timeout <seconds>', 'how long pods may take to start', '120')
+    .option('-o, --output <format>', 'json')
+    .action(async ({ image, pullSecret = [], timeout, output }: Options) => {
+      const timeoutSeconds = Number(timeout);
+      if (!(timeoutSeconds > 0))
+        throw new Error(`--timeout '${timeout}': use seconds, such as 120`);
+      const result = await runTest(await running.openObjects(), {
+        namespace: `calico-connectivity-${running.suffix()}`,
+        image,
+        pullSecrets: pullSecret,
+        timeoutSeconds,
+        say: running.tell,
+      });
+      running.print(result, output);
+    });
+  group
+    .command('serve', { hidden: true })
+    .description('what the pods of the test run')
+    .action(() => running.serve());
+}
