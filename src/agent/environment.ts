@@ -1,12 +1,13 @@
 // The agent's settings from its environment, parsed once. Bad text ends the start with one
 // sentence that names the variable, its value and the fix.
 import { fail, ok, type Result } from '../base/result.ts';
+import { type EtcdSettings, etcdSettings } from '../datastore/settings.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type HostAction = 'DROP' | 'RETURN' | 'ACCEPT';
 
 export interface AgentSettings {
-  readonly etcdEndpoints: readonly string[];
+  readonly etcd: EtcdSettings;
   readonly logLevel: string;
   /** What a pod's packet to its own host meets after its policy. */
   readonly endpointToHostAction: HostAction;
@@ -49,17 +50,13 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     wrong.push(
       `FELIX_DEFAULTENDPOINTTOHOSTACTION: '${action}' must be one of ${HOST_ACTIONS.join(', ')}`,
     );
-  const endpoints = (env['ETCD_ENDPOINTS'] ?? '')
-    .split(',')
-    .map((e) => e.trim())
-    .filter(Boolean);
-  if (endpoints.length === 0)
-    wrong.push('ETCD_ENDPOINTS: empty; give e.g. http://10.96.232.136:6666');
+  const etcd = etcdSettings(env);
+  if (!etcd.ok) wrong.push(etcd.error);
   const mtu = Number(env['CNI_MTU'] || 1500);
   if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65535)
     wrong.push(`CNI_MTU: '${env['CNI_MTU']}' must be 576 to 65535`);
   const settings: AgentSettings = {
-    etcdEndpoints: endpoints,
+    etcd: etcd.ok ? etcd.value : { endpoints: [] },
     logLevel: env['LOG_LEVEL'] || env['FELIX_LOGSEVERITYSCREEN'] || 'info',
     endpointToHostAction: hostAction ?? 'DROP',
     healthEnabled: truth('FELIX_HEALTHENABLED', true),

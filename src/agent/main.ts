@@ -5,7 +5,7 @@ import { systemClock } from '../base/clock.io.ts';
 import { type Log, openLog } from '../base/log.io.ts';
 import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
-import { openEtcdStore } from '../datastore/etcd.io.ts';
+import { openStore } from '../datastore/settings.io.ts';
 import { openIpSets } from '../kernel/ipset/ipsets.io.ts';
 import { openTables } from '../kernel/iptables/tables.io.ts';
 import { openKernel } from '../kernel/netns.io.ts';
@@ -28,7 +28,7 @@ async function agent(log: Log): Promise<void> {
   await runAgent({
     settings: settings.value,
     env: process.env,
-    store: openEtcdStore({ endpoints: settings.value.etcdEndpoints, log }),
+    store: openStore(settings.value.etcd, log),
     kernel: openKernel(process.env['CALICO_PROC_SYS_NET']),
     tables: await openTables({}),
     ipv6Tables: await openIpv6Tables(),

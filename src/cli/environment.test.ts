@@ -1,39 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { settingsOfConfig, settingsOfEnvironment } from './environment.ts';
+import { settingsOfConfig } from './environment.ts';
 
 const wrong = (result: ReturnType<typeof settingsOfConfig>): string =>
   result.ok ? 'nothing' : result.error;
-
-test('from the environment: endpoints and files', () => {
-  assert.deepEqual(settingsOfEnvironment({ ETCD_ENDPOINTS: 'http://a:1, http://b:2' }), {
-    ok: true,
-    value: { endpoints: ['http://a:1', 'http://b:2'] },
-  });
-  const tls = {
-    ETCD_ENDPOINTS: 'https://a:1',
-    ETCD_CA_CERT_FILE: '/ca',
-    ETCD_CERT_FILE: '/cert',
-    ETCD_KEY_FILE: '/key',
-  };
-  assert.deepEqual(settingsOfEnvironment(tls), {
-    ok: true,
-    value: {
-      endpoints: ['https://a:1'],
-      authorities: { file: '/ca' },
-      certificate: { file: '/cert' },
-      key: { file: '/key' },
-    },
-  });
-  const cases: readonly [object, RegExp][] = [
-    [{ ETCD_ENDPOINTS: ' , ' }, /ETCD_ENDPOINTS is not set; give e\.g\./],
-    [{ ETCD_KEY_FILE: '' }, /go together/],
-    [{ ETCD_ENDPOINTS: 'https://a:1,http://b:1' }, /is not https/],
-    [{ ETCD_USERNAME: 'root' }, /ETCD_USERNAME is not supported/],
-  ];
-  for (const [change, message] of cases)
-    assert.match(wrong(settingsOfEnvironment({ ...tls, ...change })), message);
-});
 
 test('from calicoctl’s configuration file: files or text, not both', () => {
   const config = (spec: object, kind = 'CalicoAPIConfig') =>

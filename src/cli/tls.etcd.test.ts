@@ -1,26 +1,17 @@
 // The program and an etcd that only speaks TLS and asks for a certificate.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { toolPath } from '../../test/cluster/tools.ts';
-import { eventually, run } from '../../test/lab/command.ts';
+import { type Certificate, etcdFiles, makeCertificate } from '../../test/lab/certificate.ts';
+import { type EtcdServer, startEtcd } from '../../test/lab/etcd-server.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'calico-kit-tls-'));
-const [certificate, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-let etcd: ChildProcess | undefined;
+let pair: Certificate;
+let etcd: EtcdServer | undefined;
 let endpoint = '';
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 
 const kit = (env: Readonly<Record<string, string>>, ...args: readonly string[]) => {
   const command = [join(import.meta.dirname, 'main.ts'), ...args];
@@ -31,31 +22,17 @@ const kit = (env: Readonly<Record<string, string>>, ...args: readonly string[]) 
 
 const files = (): Readonly<Record<string, string>> => ({
   ETCD_ENDPOINTS: endpoint,
-  ETCD_CA_CERT_FILE: certificate,
-  ETCD_CERT_FILE: certificate,
-  ETCD_KEY_FILE: key,
+  ...etcdFiles(pair),
 });
 
 before(async () => {
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  const names = ['-subj', '/CN=etcd', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  const out = ['-keyout', key, '-out', certificate];
-  run(['openssl', 'req', '-x509', ...curve, '-days', '2', ...names, ...out]);
-  endpoint = `https://127.0.0.1:${await freePort()}`;
-  const peer = `http://127.0.0.1:${await freePort()}`;
-  const args = [
-    ...['--name', 'tls', '--data-dir', join(folder, 'data'), '--log-level', 'error'],
-    ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
-    ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
-    ...['--initial-cluster', `tls=${peer}`, '--unsafe-no-fsync', '--client-cert-auth'],
-    ...['--cert-file', certificate, '--key-file', key, '--trusted-ca-file', certificate],
-  ];
-  etcd = spawn(await toolPath('etcd'), args, { stdio: 'ignore' });
-  await eventually('etcd answers', () => kit(files(), 'ipam', 'show').status === 0, 30_000);
+  pair = makeCertificate(folder, '127.0.0.1');
+  etcd = await startEtcd({ tls: pair });
+  endpoint = etcd.endpoints[0]!;
 });
 
-after(() => {
-  etcd?.kill('SIGKILL');
+after(async () => {
+  await etcd?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -66,16 +43,29 @@ test('with certificates by environment: what is set is read', () => {
   assert.equal(shown.stderr, '');
 });
 
+test('with certificates as text in the environment', () => {
+  const text = (path: string): string => readFileSync(path, 'utf8');
+  const env = {
+    ETCD_ENDPOINTS: endpoint,
+    ETCD_CA_CERT: text(pair.certificate),
+    ETCD_CERT: text(pair.certificate),
+    ETCD_KEY: text(pair.key),
+  };
+  assert.equal(kit(env, 'ipam', 'show').status, 0);
+});
+
 test('with calicoctl’s configuration file, certificates as files and as text', () => {
   const indented = (path: string): string =>
     readFileSync(path, 'utf8').replaceAll(/^/gm, '      ').trimEnd();
   const spec = {
     files: `
-  etcdCACertFile: ${certificate}
-  etcdCertFile: ${certificate}
-  etcdKeyFile: ${key}`,
+  etcdCACertFile: ${pair.certificate}
+  etcdCertFile: ${pair.certificate}
+  etcdKeyFile: ${pair.key}`,
     text: ['etcdCACert', 'etcdCert', 'etcdKey']
-      .map((name) => `\n  ${name}: |\n${indented(name === 'etcdKey' ? key : certificate)}`)
+      .map(
+        (name) => `\n  ${name}: |\n${indented(name === 'etcdKey' ? pair.key : pair.certificate)}`,
+      )
       .join(''),
   };
   for (const [name, certificates] of Object.entries(spec)) {

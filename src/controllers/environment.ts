@@ -1,5 +1,6 @@
 // Settings of kube-controllers from its environment.
 import { fail, ok, type Result } from '../base/result.ts';
+import { type EtcdSettings, etcdSettings } from '../datastore/settings.ts';
 
 export const CONTROLLERS = [
   'policy',
@@ -13,7 +14,7 @@ export const CONTROLLERS = [
 export type ControllerName = (typeof CONTROLLERS)[number];
 
 export interface ControllersSettings {
-  readonly etcdEndpoints: readonly string[];
+  readonly etcd: EtcdSettings;
   readonly enabled: ReadonlySet<ControllerName>;
   readonly logLevel: string;
   readonly healthHost: string;
@@ -31,12 +32,8 @@ const OLD_NAMES: Readonly<Record<string, ControllerName>> = { profile: 'namespac
 
 /** Errors: the first variable that cannot be used. */
 export function controllersSettings(env: Environment): Result<ControllersSettings> {
-  const endpoints = (env['ETCD_ENDPOINTS'] ?? '')
-    .split(',')
-    .map((e) => e.trim())
-    .filter(Boolean);
-  if (endpoints.length === 0)
-    return fail('ETCD_ENDPOINTS: empty; give e.g. http://10.96.232.136:6666');
+  const etcd = etcdSettings(env);
+  if (!etcd.ok) return etcd;
   const asked = (env['ENABLED_CONTROLLERS'] || CONTROLLERS.join(','))
     .split(',')
     .map((name) => name.trim())
@@ -61,7 +58,7 @@ export function controllersSettings(env: Environment): Result<ControllersSetting
     );
   return ok({
     reflectorsPerZone,
-    etcdEndpoints: endpoints,
+    etcd: etcd.value,
     enabled,
     logLevel: env['LOG_LEVEL'] || 'info',
     healthHost: env['HEALTH_HOST'] || '127.0.0.1',

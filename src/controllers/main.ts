@@ -7,7 +7,7 @@ import { type Log, openLog } from '../base/log.io.ts';
 import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import { ok } from '../base/result.ts';
-import { openEtcdStore } from '../datastore/etcd.io.ts';
+import { openStore } from '../datastore/settings.io.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
 import { parseCidr } from '../net/cidr.ts';
 import { type Controller, problemsOf, together } from './controller.ts';
@@ -54,7 +54,7 @@ async function main(log: Log): Promise<void> {
   const registry = openRegistry();
   const { metricsPort, reflectorsPerZone } = settings.value;
   const metrics = metricsPort > 0 ? serveMetrics(registry, metricsPort) : undefined;
-  const store = openEtcdStore({ endpoints: settings.value.etcdEndpoints, log });
+  const store = openStore(settings.value.etcd, log);
   const parts = {
     store,
     mirror,

@@ -24,10 +24,10 @@ export interface OpenStream {
   cancel(): void;
 }
 
-/** `first`: which address is tried first; by chance, so that the clients of a cluster spread. */
+/** `tls` is asked for each connection. `first`: which address is tried first; by chance, so that the clients of a cluster spread. */
 export function openChannel(
   addresses: readonly Address[],
-  tls: Tls,
+  tls: () => Tls,
   first = Math.floor(Math.random() * addresses.length),
 ): Channel {
   return new EtcdChannel(addresses, tls, first);
@@ -35,7 +35,7 @@ export function openChannel(
 
 class EtcdChannel implements Channel {
   private readonly addresses: readonly Address[];
-  private readonly tls: Tls;
+  private readonly tls: () => Tls;
   private readonly headers = new Map<string, Buffer>();
   private readonly connections = new Set<Connection>();
   private current: Connection | undefined;
@@ -44,7 +44,7 @@ class EtcdChannel implements Channel {
   private preferred: number;
   private closed = false;
 
-  constructor(addresses: readonly Address[], tls: Tls, first: number) {
+  constructor(addresses: readonly Address[], tls: () => Tls, first: number) {
     this.preferred = first;
     this.addresses = addresses;
     this.tls = tls;
@@ -141,7 +141,7 @@ class EtcdChannel implements Channel {
     while (problems.length < this.addresses.length && !this.closed) {
       const address = this.addresses[this.preferred % this.addresses.length]!;
       try {
-        const connection = await connect(address, this.tls, () => this.forget(connection));
+        const connection = await connect(address, this.tls(), () => this.forget(connection));
         this.connections.add(connection);
         if (this.closed) connection.close('it is closed');
         this.current = connection;

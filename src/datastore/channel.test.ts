@@ -60,7 +60,7 @@ function channelTo(
 ): Channel {
   const channel = openChannel(
     served.map(({ address }) => address),
-    {},
+    () => ({}),
     0,
   );
   t.after(() => channel.close());

@@ -30,8 +30,8 @@ export const keyValueOf = (kv: pb.KeyValue): KeyValue => ({
 export interface EtcdOptions {
   /** `http://host:port` or `https://host:port`, one or more. */
   readonly endpoints: readonly string[];
-  /** For https. */
-  readonly tls?: Tls;
+  /** For https; asked for each connection. */
+  readonly tls?: () => Tls;
   readonly log?: Log;
 }
 

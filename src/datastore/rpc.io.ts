@@ -52,7 +52,10 @@ function addressesOf(endpoints: readonly string[]): readonly Address[] {
   return addresses;
 }
 
-export function openRpc(endpoints: readonly string[], tls: Tls = {}): Rpc {
+const NO_TLS = (): Tls => ({});
+
+/** `tls` is asked for each connection. */
+export function openRpc(endpoints: readonly string[], tls = NO_TLS): Rpc {
   const channel = openChannel(addressesOf(endpoints), tls);
   const call = async <O extends DescMessage>(
     method: string,

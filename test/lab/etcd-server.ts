@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toolPath } from '../cluster/tools.ts';
+import { type Certificate, etcdFlags } from './certificate.ts';
 import { eventually } from './command.ts';
 
 export interface EtcdServer {
@@ -30,13 +31,18 @@ function freePort(): Promise<number> {
   });
 }
 
-export async function startEtcd(options: { readonly fsync?: boolean } = {}): Promise<EtcdServer> {
+/** With `tls` it speaks TLS only, and asks for the certificate. */
+export async function startEtcd(
+  options: { readonly fsync?: boolean; readonly tls?: Certificate } = {},
+): Promise<EtcdServer> {
   const binary = await toolPath('etcd');
   const data = mkdtempSync(join(tmpdir(), 'calico-kit-etcd-'));
   const [client, peer] = [
-    `http://127.0.0.1:${await freePort()}`,
+    `${options.tls ? 'https' : 'http'}://127.0.0.1:${await freePort()}`,
     `http://127.0.0.1:${await freePort()}`,
   ];
+  // Its health without a certificate.
+  const metrics = `http://127.0.0.1:${await freePort()}`;
   let child: ChildProcess;
   const start = async (): Promise<void> => {
     child = spawn(
@@ -49,6 +55,9 @@ export async function startEtcd(options: { readonly fsync?: boolean } = {}): Pro
         '--log-level',
         'error',
         ...(options.fsync ? [] : ['--unsafe-no-fsync']),
+        ...(options.tls ? etcdFlags(options.tls) : []),
+        '--listen-metrics-urls',
+        metrics,
         '--listen-client-urls',
         client,
         '--advertise-client-urls',
@@ -62,7 +71,7 @@ export async function startEtcd(options: { readonly fsync?: boolean } = {}): Pro
       ],
       { stdio: 'ignore' },
     );
-    await eventually('etcd answers', async () => (await fetch(`${client}/health`)).ok, 20_000);
+    await eventually('etcd answers', async () => (await fetch(`${metrics}/health`)).ok, 20_000);
   };
   const kill = (): Promise<void> =>
     new Promise((resolve) => {

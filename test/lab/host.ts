@@ -20,15 +20,20 @@ export class LabHost {
   readonly address: string;
   readonly directory: string;
   readonly etcdEndpoint: string;
+  /** What a program needs besides to reach etcd. */
+  readonly etcdEnv: Readonly<Record<string, string>>;
   agent: ChildProcess | undefined;
   speaker: ChildProcess | undefined;
 
-  constructor(facts: Pick<LabHost, 'name' | 'netns' | 'address' | 'directory' | 'etcdEndpoint'>) {
+  constructor(
+    facts: Pick<LabHost, 'name' | 'netns' | 'address' | 'directory' | 'etcdEndpoint' | 'etcdEnv'>,
+  ) {
     this.name = facts.name;
     this.netns = facts.netns;
     this.address = facts.address;
     this.directory = facts.directory;
     this.etcdEndpoint = facts.etcdEndpoint;
+    this.etcdEnv = facts.etcdEnv;
   }
 
   get socket(): string {
@@ -72,6 +77,7 @@ export class LabHost {
         PATH: process.env['PATH'],
         NODENAME: this.name,
         ETCD_ENDPOINTS: this.etcdEndpoint,
+        ...this.etcdEnv,
         IP_AUTODETECTION_METHOD: 'first-found',
         CALICO_IPV4POOL_CIDR: '192.168.0.0/16',
         CALICO_IPV4POOL_IPIP: 'Never',

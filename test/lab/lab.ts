@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toolPath } from '../cluster/tools.ts';
+import { type Certificate, etcdFiles, etcdFlags, makeCertificate } from './certificate.ts';
 import { attempt, eventually, run } from './command.ts';
 import { type CniReply, LabHost } from './host.ts';
 
@@ -151,18 +152,27 @@ function removeNamespaces(prefix: string): void {
 /** Builds the fabric, the hosts and etcd; starts no program of ours yet. */
 export async function openLab(
   hostCount: number,
-  { dataFolder = tmpdir() }: { readonly dataFolder?: string } = {},
+  {
+    dataFolder = tmpdir(),
+    tls = false,
+  }: { readonly dataFolder?: string; readonly tls?: boolean } = {},
 ): Promise<Lab> {
   const prefix = `ckt-lab-${process.pid}`;
   const directory = mkdtempSync(join(dataFolder, 'calico-kit-lab-'));
   const etcdBinary = await toolPath('etcd');
   makeFabric(prefix);
-  const etcdEndpoint = `http://${FABRIC_ADDRESS}:6666`;
+  const certificate = tls ? makeCertificate(directory, FABRIC_ADDRESS) : undefined;
+  const etcdEndpoint = `${tls ? 'https' : 'http'}://${FABRIC_ADDRESS}:6666`;
+  const etcd = { etcdEndpoint, etcdEnv: certificate ? etcdFiles(certificate) : {} };
   const hosts = Array.from({ length: hostCount }, (_, i) =>
-    makeHost(prefix, directory, i + 1, etcdEndpoint),
+    makeHost(prefix, directory, i + 1, etcd),
   );
   const startEtcd = () =>
-    startEtcdIn(`${prefix}-fab`, etcdBinary, join(directory, 'etcd'), etcdEndpoint);
+    startEtcdIn(`${prefix}-fab`, [
+      etcdBinary,
+      ...etcdArguments(join(directory, 'etcd'), etcdEndpoint),
+      ...(certificate ? etcdFlags(certificate) : []),
+    ]);
   const lab = new Lab({ hosts, etcdEndpoint, prefix, directory, startEtcd });
   try {
     const health = [
@@ -174,6 +184,7 @@ export async function openLab(
       '-sf',
       '--max-time',
       '1',
+      ...(certificate ? curlFlags(certificate) : []),
       `${etcdEndpoint}/health`,
     ];
     await eventually('etcd answers', () => attempt(health).ok, 15_000);
@@ -200,7 +211,7 @@ function makeHost(
   prefix: string,
   directory: string,
   number: number,
-  etcdEndpoint: string,
+  etcd: Pick<LabHost, 'etcdEndpoint' | 'etcdEnv'>,
 ): LabHost {
   const [netns, fabric] = [`${prefix}-h${number}`, `${prefix}-fab`];
   const address = `10.201.0.${10 + number}`;
@@ -228,12 +239,19 @@ function makeHost(
   run(['ip', 'netns', 'exec', netns, 'sysctl', '-qw', 'net.ipv4.ip_forward=1']);
   const own = join(directory, `h${number}`);
   for (const sub of ['lib', 'run']) mkdirSync(join(own, sub), { recursive: true });
-  return new LabHost({ name: `h${number}`, netns, address, directory: own, etcdEndpoint });
+  return new LabHost({ name: `h${number}`, netns, address, directory: own, ...etcd });
 }
 
-function startEtcdIn(netns: string, binary: string, data: string, endpoint: string): ChildProcess {
+const startEtcdIn = (netns: string, argv: readonly string[]): ChildProcess =>
+  spawn('nsenter', [`--net=/run/netns/${netns}`, ...argv], { stdio: 'ignore' });
+
+const curlFlags = ({ certificate, key }: Certificate): readonly string[] => [
+  ...['--cacert', certificate, '--cert', certificate, '--key', key],
+];
+
+function etcdArguments(data: string, endpoint: string): readonly string[] {
   const peer = 'http://127.0.0.1:6667';
-  const args = [
+  return [
     '--name',
     'lab',
     '--data-dir',
@@ -251,5 +269,4 @@ function startEtcdIn(netns: string, binary: string, data: string, endpoint: stri
     '--initial-cluster',
     `lab=${peer}`,
   ];
-  return spawn('nsenter', [`--net=/run/netns/${netns}`, binary, ...args], { stdio: 'ignore' });
 }

@@ -1,0 +1,26 @@
+// The datastore that a program's settings name.
+import { readFileSync } from 'node:fs';
+import type { Log } from '../base/log.io.ts';
+import type { Tls } from './connection.io.ts';
+import { openEtcdStore } from './etcd.io.ts';
+import type { EtcdSettings, Pem } from './settings.ts';
+import type { Store } from './store.ts';
+
+/**
+ * Throws when a file cannot be read. The files are read again for each connection: a certificate that
+ * was replaced before it ended is used without a restart.
+ */
+export function openStore(settings: EtcdSettings, log?: Log): Store {
+  const tls = (): Tls => tlsOf(settings);
+  tls();
+  return openEtcdStore({ endpoints: settings.endpoints, tls, ...(log && { log }) });
+}
+
+const tlsOf = ({ authorities, certificate, key }: EtcdSettings): Tls => ({
+  ...(authorities && { authorities: bytesOf(authorities) }),
+  ...(certificate && { certificate: bytesOf(certificate) }),
+  ...(key && { key: bytesOf(key) }),
+});
+
+const bytesOf = (pem: Pem): Buffer =>
+  'text' in pem ? Buffer.from(pem.text) : readFileSync(pem.file);
