@@ -7,8 +7,8 @@ import type { EtcdSettings, Pem } from './settings.ts';
 import type { Store } from './store.ts';
 
 /**
- * Throws when a file cannot be read. The files are read again for each connection: a certificate that
- * was replaced before it ended is used without a restart.
+ * Throws when a file cannot be read. They are read again for each connection: a new certificate is
+ * used without a restart.
  */
 export function openStore(settings: EtcdSettings, log?: Log): Store {
   const tls = (): Tls => tlsOf(settings);

@@ -43,34 +43,18 @@ export async function startEtcd(
   ];
   // Its health without a certificate.
   const metrics = `http://127.0.0.1:${await freePort()}`;
+  const args = [
+    ...['--name', 'test', '--data-dir', data, '--log-level', 'error'],
+    ...(options.fsync ? [] : ['--unsafe-no-fsync']),
+    ...(options.tls ? etcdFlags(options.tls) : []),
+    ...['--listen-metrics-urls', metrics],
+    ...['--listen-client-urls', client, '--advertise-client-urls', client],
+    ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
+    ...['--initial-cluster', `test=${peer}`],
+  ];
   let child: ChildProcess;
   const start = async (): Promise<void> => {
-    child = spawn(
-      binary,
-      [
-        '--name',
-        'test',
-        '--data-dir',
-        data,
-        '--log-level',
-        'error',
-        ...(options.fsync ? [] : ['--unsafe-no-fsync']),
-        ...(options.tls ? etcdFlags(options.tls) : []),
-        '--listen-metrics-urls',
-        metrics,
-        '--listen-client-urls',
-        client,
-        '--advertise-client-urls',
-        client,
-        '--listen-peer-urls',
-        peer,
-        '--initial-advertise-peer-urls',
-        peer,
-        '--initial-cluster',
-        `test=${peer}`,
-      ],
-      { stdio: 'ignore' },
-    );
+    child = spawn(binary, args, { stdio: 'ignore' });
     await eventually('etcd answers', async () => (await fetch(`${metrics}/health`)).ok, 20_000);
   };
   const kill = (): Promise<void> =>
