@@ -10,6 +10,9 @@
 //   BGP_DRAIN_SECONDS       1; how long before the end peers are asked to look for other ways
 //   CALICO_K8S_NODE_REF     the node's name in Kubernetes, if another; a cordon is told to peers
 //   POD_NAMESPACE           kube-system; where Secrets with passwords are
+//
+// SIGTERM ends it for a restart: peers keep the node's routes meanwhile. SIGQUIT ends it for good: peers are
+// told so and drop them.
 import { promises as fs } from 'node:fs';
 import { systemClock } from '../base/clock.io.ts';
 import { type Log, openLog } from '../base/log.io.ts';
@@ -57,14 +60,16 @@ async function main(): Promise<void> {
   const { metricsPort } = settings;
   const metrics = metricsPort > 0 ? serveMetrics(registry, metricsPort) : undefined;
   log.info({ node: settings.node, holdTimeSeconds: settings.holdTimeSeconds }, 'the speaker runs');
-  await new Promise<void>((resolve) => {
-    process.once('SIGTERM', resolve);
-    process.once('SIGINT', resolve);
+  const leaves = await new Promise<boolean>((resolve) => {
+    process.once('SIGTERM', () => resolve(false));
+    process.once('SIGINT', () => resolve(false));
+    process.once('SIGQUIT', () => resolve(true));
   });
   speaker.drain();
   const hurry = new AbortController();
   process.once('SIGTERM', () => hurry.abort());
   await pause(settings.drainSeconds * 1000, hurry.signal);
+  if (leaves) speaker.shutdown(`the speaker of node ${settings.node} is shut down`);
   await speaker.close();
   health.close();
   metrics?.close();

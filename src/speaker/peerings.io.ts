@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { CEASE, ERROR, type Notification, notification } from '../bgp/codec/notification.ts';
+import { shutdownData } from '../bgp/codec/shutdown.ts';
 import { planPeers } from '../bgp/peers/plan.ts';
 import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
 import type { OurRestart, SessionConfig } from '../bgp/session.ts';
@@ -64,14 +65,18 @@ export class Peerings {
     return this.all.map(({ peer, peering }) => ({ peer, ...peering.state }));
   }
 
-  /** Has these sessions and no others; another router id begins all anew. */
-  reconcile(wanted: readonly DesiredPeer[], routerId: Ip): void {
-    if (this.routerId !== routerId) this.stopAll(OTHER_CONFIGURATION);
+  /**
+   * Has these sessions and no others; another router id begins all anew. `leaving`: why this node
+   * wants no peers at all any more, in words for their operators.
+   */
+  reconcile(wanted: readonly DesiredPeer[], routerId: Ip, leaving?: string): void {
+    const unwanted = leaving === undefined ? DECONFIGURED : administrativeShutdown(leaving);
+    if (this.routerId !== routerId) this.stopAll(leaving ? unwanted : OTHER_CONFIGURATION);
     this.routerId = routerId;
     const peers = new Map([...this.running].map(([key, { peer }]) => [key, peer]));
     const plan = planPeers(peers, wanted);
     for (const { endpoint, replaced } of plan.stop)
-      this.stop(endpoint, replaced ? OTHER_CONFIGURATION : DECONFIGURED);
+      this.stop(endpoint, replaced ? OTHER_CONFIGURATION : unwanted);
     for (const peer of plan.change) {
       const running = this.running.get(endpointOf(peer))!;
       running.peer = peer;
@@ -160,6 +165,10 @@ function restartOf(peer: DesiredPeer, upForMs: Milliseconds): OurRestart | undef
   // A peer whose hold timer expired is most likely dead, and so are the ways through it.
   return { restartSeconds, restarting, forwardingPreserved: families, notifies: false };
 }
+
+/** With a text for the operators of the other side (RFC 9003). */
+export const administrativeShutdown = (text: string): Notification =>
+  notification(ERROR.cease, CEASE.administrativeShutdown, shutdownData(text));
 
 const OTHER_CONFIGURATION = notification(ERROR.cease, CEASE.otherConfigurationChange);
 const DECONFIGURED = notification(ERROR.cease, CEASE.peerDeconfigured);

@@ -1,18 +1,12 @@
 // The speaker of one node, wired: datastore watches -> demand -> sessions and kernel routes; what
 // the sessions learn -> routing table -> kernel routes and the other sessions. Stopping it says
 // nothing to anybody and leaves the kernel's routes where they are.
-import type { Clock } from '../base/clock.ts';
-import type { Log } from '../base/log.io.ts';
 import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
 import type { RouteReport, SpeakerReport } from '../bgp/status.ts';
 import type { OwnRoute } from '../bgp/table/own-routes.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
-import type { Store } from '../datastore/store.ts';
-import type { Kernel } from '../kernel/kernel.ts';
-import type { KubernetesApi } from '../kubernetes/api.ts';
 import { communitiesOf } from '../model/bgp-configuration.ts';
 import type { Cidr } from '../net/cidr.ts';
-import { type Ip, ip } from '../net/ip.ts';
 import { BfdPeers } from './bfd/bfd.io.ts';
 import { bfdPeersOf } from './bfd/wanted.ts';
 import { Exchange } from './exchange.io.ts';
@@ -22,40 +16,15 @@ import { dumpOf } from './operation/dump.ts';
 import { readinessOf, type SpeakerHealth } from './operation/readiness.ts';
 import { peerReport } from './operation/report.ts';
 import { routesOf } from './operation/routes.ts';
-import type { PeeringListener, PeeringState } from './peering.io.ts';
-import { Peerings, type RunningPeer } from './peerings.io.ts';
-import { type Demand, gatewaysOf, listenAddresses } from './resources/demand.ts';
+import type { PeerStatus, SpeakerParts } from './parts.ts';
+import type { PeeringListener } from './peering.io.ts';
+import { administrativeShutdown, Peerings, type RunningPeer } from './peerings.io.ts';
+import { type Demand, gatewaysOf, identityOf, listenAddresses } from './resources/demand.ts';
 import { Draining } from './resources/draining.io.ts';
 import { Resources } from './resources/resources.io.ts';
 import { Services } from './resources/services.io.ts';
 import { Routing } from './routing.io.ts';
 import { Sweep } from './sweep.io.ts';
-
-export interface SpeakerParts {
-  readonly store: Store;
-  readonly kernel: Kernel;
-  /** The node's name in the datastore. */
-  readonly node: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly holdTimeSeconds: number;
-  /** Undefined: the node's IPv4 address. */
-  readonly routerId?: Ip | undefined;
-  /** Undefined: no Secrets, and nobody tells of a cordon. */
-  readonly kubernetes?: KubernetesApi | undefined;
-  /** The node's name in Kubernetes; undefined: the same. */
-  readonly kubernetesNode?: string | undefined;
-  /** Where Secrets are; undefined: kube-system. */
-  readonly namespace?: string | undefined;
-  /** Overrides the datastore's port, own and peers' alike. */
-  readonly listenPort?: number | undefined;
-  /** A random number of 0 to 1. */
-  readonly random: () => number;
-}
-
-export interface PeerStatus extends PeeringState {
-  readonly peer: DesiredPeer;
-}
 
 /** The API server may come up after us, and by our routes. */
 const SERVICES_PATIENCE_MS = 5000;
@@ -175,6 +144,11 @@ export class Speaker {
     this.draining.begin();
   }
 
+  /** The node leaves: the peers hear why, and drop its routes at once. `close` comes after it. */
+  shutdown(text: string): void {
+    this.peerings.stopAll(administrativeShutdown(text));
+  }
+
   /** The sessions end without a word; the kernel's routes stay. BFD says that it is no failure. */
   async close(): Promise<void> {
     this.resources.close();
@@ -231,17 +205,16 @@ export class Speaker {
   }
 
   private get identity(): OwnIdentity {
-    const { self, localAsn } = this.demand;
-    const addresses = [self?.ipv4?.ip, self?.ipv6?.ip].filter((a) => a !== undefined);
-    const routerId = this.parts.routerId ?? self?.ipv4?.ip ?? ip('0.0.0.1');
-    return { asn: localAsn, routerId, addresses };
+    return identityOf(this.demand, this.parts.routerId);
   }
 
   private reconcilePeers(): void {
     const { demand, wanted } = this;
     const port = this.parts.listenPort ?? demand.listenPort;
     this.listeners.reconcile(listenAddresses(demand), port, demand.peers);
-    this.peerings.reconcile(wanted, this.identity.routerId);
+    const { node } = this.parts;
+    const leaving = demand.self ? undefined : `node ${node} has left the cluster`;
+    this.peerings.reconcile(wanted, this.identity.routerId, leaving);
     this.bfd.set(bfdPeersOf(wanted, this.identity.addresses));
   }
 

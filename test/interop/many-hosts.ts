@@ -74,12 +74,13 @@ export class ManyHosts {
     await once(child, 'exit');
   }
 
-  startSpeaker(n: number): void {
+  startSpeaker(n: number, env: object = {}): void {
     this.start(`speaker${n}`, this.netns(n), [process.execPath, SPEAKER], {
       ETCD_ENDPOINTS: ETCD,
       NODENAME: `n${n}`,
       LOG_LEVEL: 'info',
       BGP_HOLD_TIME_SECONDS: '3',
+      ...env,
     });
   }
 

@@ -71,7 +71,7 @@ test('bgp peers: a port that is not 179, counters, and routes that are missing',
     node: 'a',
     peers: [peer({ port: 1790, flaps: 2 })],
     routeProblems: ['10.0.0.0/26: next hop 10.9.9.9 is not reachable'],
-    problems: [],
+    problems: ['BGPPeer p: localWorkloadSelector: peering with pods is not supported'],
   });
   assert.match(
     lines[3] ?? '',

@@ -54,6 +54,7 @@ export function bgpPeers(report: SpeakerReport): Output {
     lines: [
       ...boxTable(headings, rows, ['ASN', 'IN', 'OUT', 'FLAPS']),
       ...report.routeProblems.map((problem) => `route missing: ${problem}`),
+      ...report.problems.map((problem) => `not done: ${problem}`),
     ],
   };
 }

@@ -3,7 +3,7 @@ import { encodePeerIndexTable, encodeRib, type MrtPeer } from '../../bgp/mrt/mrt
 import { endpointOf } from '../../bgp/peers.ts';
 import type { Table } from '../../bgp/table/table.ts';
 import type { Ip } from '../../net/ip.ts';
-import type { PeerStatus } from '../speaker.io.ts';
+import type { PeerStatus } from '../parts.ts';
 
 export interface DumpFacts {
   readonly table: Pick<Table, 'why' | 'prefixes' | 'routerIdOf'>;

@@ -3,7 +3,7 @@ import { type DesiredPeer, endpointOf } from '../../bgp/peers.ts';
 import type { BfdStatus, PeerReport, PeerType } from '../../bgp/status.ts';
 import type { Table } from '../../bgp/table/table.ts';
 import type { BfdReport } from '../bfd/bfd.io.ts';
-import type { PeerStatus } from '../speaker.io.ts';
+import type { PeerStatus } from '../parts.ts';
 
 const TYPES: Readonly<Record<DesiredPeer['kind'], PeerType>> = {
   mesh: 'node-to-node mesh',

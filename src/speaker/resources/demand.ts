@@ -4,6 +4,7 @@ import { desiredPeers } from '../../bgp/peers/desired.ts';
 import { asnOf, portOf } from '../../bgp/peers/facts.ts';
 import { addressOf, type BgpNode } from '../../bgp/peers/node.ts';
 import type { DesiredPeer } from '../../bgp/peers.ts';
+import type { OwnIdentity } from '../../bgp/table/policy/import.ts';
 import {
   BGP_PORT,
   type BgpSettings,
@@ -86,6 +87,12 @@ function clusterSettings(view: SpeakerView): ParsedBgpConfiguration {
   if (stored === undefined) return { settings: DEFAULT_BGP_SETTINGS, problems: [] };
   if (stored === 'unreadable') return { settings: UNREADABLE_BGP_SETTINGS, problems: [] };
   return parseBgpConfiguration('default', stored);
+}
+
+/** Without an IPv4 address and a router id of its own the node still has to be named somehow. */
+export function identityOf({ self, localAsn }: Demand, routerId: Ip | undefined): OwnIdentity {
+  const addresses = [self?.ipv4?.ip, self?.ipv6?.ip].filter((a) => a !== undefined);
+  return { asn: localAsn, routerId: routerId ?? self?.ipv4?.ip ?? ip('0.0.0.1'), addresses };
 }
 
 const ANY: Readonly<Record<Family, Ip>> = { 4: ip('0.0.0.0'), 6: ip('::') };
