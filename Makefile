@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status test test-unit test-real test-cluster lint synth charts package images bench simulate storm differential fuzz clean
+.PHONY: help up down status test test-unit test-real test-cluster lint synth charts plan package images bench simulate storm differential fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ synth: node_modules/.installed ## plain manifests in dist/ (CALICO_SETTINGS=file
 
 charts: node_modules/.installed ## the Helm chart in charts/calico
 	@node src/deploy/main.ts chart charts/calico
+
+plan: node_modules/.installed ## what other values would change (NEW=new.yaml OLD=old.yaml)
+	@node src/deploy/main.ts plan $(NEW) $(OLD)
 
 package: node_modules/.installed ## the constructs as an npm package, in build/
 	@node images/npm/build.ts

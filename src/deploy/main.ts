@@ -1,19 +1,21 @@
 // The cdk8s app. `node src/deploy/main.ts` (or `cdk8s synth`) writes the manifests to dist/ for
 // the settings in the file named by CALICO_SETTINGS, or for the defaults;
-// `node src/deploy/main.ts chart DIR` writes the Helm chart.
+// `... chart DIR` writes the Helm chart; `... plan NEW.yaml [OLD.yaml]` says what NEW would change.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { App } from 'cdk8s';
 import { parse } from 'yaml';
 import type { Json } from '../base/json.ts';
-import { settingsFrom } from '../model/settings/settings.ts';
+import type { Values } from '../model/settings/schema.ts';
+import { defaults, settingsFrom } from '../model/settings/settings.ts';
 import { Calico } from './constructs/calico.ts';
 import { CalicoCleanup } from './constructs/calico-cleanup.ts';
 import { CalicoTest } from './constructs/calico-test.ts';
 import { chartFiles } from './helm/package.ts';
+import { linesOf, planOf } from './plan/plan.ts';
 import { risksOf } from './risks.ts';
 
-const USAGE = 'usage: node src/deploy/main.ts [synth | chart DIR]';
+const USAGE = 'usage: node src/deploy/main.ts [synth | chart DIR | plan NEW.yaml [OLD.yaml]]';
 
 /** Writes the manifests; the folder is cdk8s's own (CDK8S_OUTDIR, else dist). */
 function synth(valuesFile: string | undefined): void {
@@ -32,6 +34,19 @@ function synth(valuesFile: string | undefined): void {
   for (const { present, text } of risksOf(settings.value)) {
     if (present) console.error(`note: ${text}`);
   }
+}
+
+/** From OLD, or from the defaults, to NEW. Ends with 2 where something is refused. */
+function plan(newFile: string, oldFile: string | undefined): void {
+  const read = (file: string): Values => {
+    const settings = settingsFrom(readValues(file));
+    if (!settings.ok)
+      throw new Error(settings.error.map((fault) => `${file}: ${fault}`).join('\n'));
+    return settings.value;
+  };
+  const planned = planOf(oldFile ? read(oldFile) : defaults(), read(newFile));
+  console.log(linesOf(planned).join('\n'));
+  if (planned.effects.some(({ kind }) => kind === 'refused')) process.exitCode = 2;
 }
 
 function readValues(file: string): Json {
@@ -53,9 +68,10 @@ function chart(folder: string): void {
   }
 }
 
-function main([command = 'synth', folder]: readonly string[]): void {
+function main([command = 'synth', folder, old]: readonly string[]): void {
   if (command === 'synth' && !folder) synth(process.env['CALICO_SETTINGS']);
   else if (command === 'chart' && folder) chart(folder);
+  else if (command === 'plan' && folder) plan(folder, old);
   else throw new Error(USAGE);
 }
 

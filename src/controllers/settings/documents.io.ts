@@ -1,5 +1,6 @@
 // Resources that the settings hold, kept in the datastore; what leaves the settings is removed
 // there too, and nothing that somebody else made.
+import type { IpPool, IpPoolSpec } from '../../model/ip-pool.ts';
 import { parseResource } from '../../model/resource.ts';
 import type { Controller } from '../controller.ts';
 import { type ControllerParts, openReconciler } from '../reconcile.io.ts';
@@ -24,17 +25,37 @@ export function documentController(
       const { metadata, spec } = pool;
       return [{ key, kind: 'IPPool', metadata, spec: { ...spec, disabled: true } }];
     });
+  // Blocks are cut from a pool as it was made: its prefix and their size never change under pods.
+  const kept = new Set<string>();
+  const asMade = (resource: Wanted): Wanted => {
+    const made = resource.kind === 'IPPool' ? poolIn(mirror.get(resource.key)?.value) : undefined;
+    const { cidr, blockSize } = resource.spec as IpPoolSpec;
+    if (!made || (made.spec.cidr === cidr && made.spec.blockSize === blockSize)) return resource;
+    const { name } = resource.metadata;
+    kept.add(
+      `pool ${name} keeps ${made.spec.cidr}: make another pool, disable this one, move the pods`,
+    );
+    const { blockSize: _other, ...spec } = resource.spec as IpPoolSpec;
+    const size = made.spec.blockSize === undefined ? {} : { blockSize: made.spec.blockSize };
+    return { ...resource, spec: { ...spec, cidr: made.spec.cidr, ...size } };
+  };
   mirror.onSnapshot(() => {
     const pools = left();
+    kept.clear();
+    const all = resources.map(asMade);
+    for (const problem of kept) log.error({ problem }, 'a setting is left out');
     for (const { metadata } of pools)
       log.warn(
         { pool: metadata.name },
         'a pool left the settings: it is disabled; delete it when no pod has an address of it',
       );
-    reconciler.replace([...resources, ...pools]);
+    reconciler.replace([...all, ...pools]);
   });
   return {
-    problem: problems.length > 0 ? problems.join('; ') : undefined,
+    get problem() {
+      const all = [...problems, ...kept];
+      return all.length > 0 ? all.join('; ') : undefined;
+    },
     get failing() {
       return reconciler.failing;
     },
@@ -50,8 +71,10 @@ function isOwned(text: string | undefined): boolean {
   return owns(metadata ?? {});
 }
 
-function parsePool(text: string | undefined) {
-  if (!text || !isOwned(text)) return undefined;
-  const parsed = parseResource<'IPPool', object>('IPPool', text);
+const parsePool = (text: string | undefined): IpPool | undefined =>
+  isOwned(text) ? poolIn(text) : undefined;
+
+function poolIn(text: string | undefined): IpPool | undefined {
+  const parsed = parseResource<'IPPool', IpPoolSpec>('IPPool', text ?? '');
   return parsed.ok ? parsed.value : undefined;
 }

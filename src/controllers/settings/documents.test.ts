@@ -169,14 +169,15 @@ test('a document that is none', () => {
 test('what leaves the settings goes; what others made stays; a pool is only disabled', async () => {
   const store = memoryStore();
   const log = openLog('test', 'fatal');
-  const begin = async (document: SettingsDocument) => {
+  const begin = async (document: SettingsDocument, problem?: RegExp) => {
     const stop = new AbortController();
     const mirror = new DatastoreMirror();
     const parts = { store, mirror, clock: systemClock, log, signal: stop.signal };
     const controller = documentController(parts, documentWanted(document, CLUSTER));
     mirror.follow(store, log, stop.signal);
     await settled();
-    assert.equal(controller.problem, undefined);
+    if (problem) assert.match(controller.problem!, problem);
+    else assert.equal(controller.problem, undefined);
     return () => stop.abort();
   };
   const foreign = resourceKey('bgppeers', 'foreign');
@@ -210,7 +211,13 @@ test('what leaves the settings goes; what others made stays; a pool is only disa
   const pool = JSON.parse((await store.get(resourceKey('ippools', 'second')))!.value);
   assert.equal(pool.spec.disabled, true);
   stopAgain();
-  await begin(FULL);
+  const stopThird = await begin(FULL);
   const again = JSON.parse((await store.get(resourceKey('ippools', 'second')))!.value);
   assert.equal(again.spec.disabled, undefined);
+  stopThird();
+  // Its prefix cannot change under pods: that is told, and the pool stays.
+  const moved = { ...EMPTY, pools: [{ name: 'second', cidr: '10.30.0.0/16', natOutgoing: true }] };
+  await begin(moved, /^pool second keeps 10.20.0.0\/16: make another pool/);
+  const kept = JSON.parse((await store.get(resourceKey('ippools', 'second')))!.value).spec;
+  assert.deepEqual([kept.cidr, kept.blockSize, kept.natOutgoing], ['10.20.0.0/16', 28, true]);
 });

@@ -1,0 +1,186 @@
+// What a change of the settings does to a cluster that runs, in words.
+import type { Json } from '../../base/json.ts';
+import { valueAt } from '../../model/settings/list-rules.ts';
+import type { Values } from '../../model/settings/schema.ts';
+import { effectiveMtu } from '../constructs/settings.ts';
+import type { ObjectChange } from './difference.ts';
+
+export interface Effect {
+  /**
+   * `refused`: the API server or the controllers will not do it. `ignored`: it has no effect.
+   * `disrupts`: packets or sessions are lost meanwhile. `restarts`: pods start anew, packets flow on.
+   * `live`: it takes effect at once.
+   */
+  readonly kind: 'refused' | 'ignored' | 'disrupts' | 'restarts' | 'live';
+  readonly words: string;
+}
+
+/** From the gravest down. */
+const GRAVITY: readonly Effect['kind'][] = ['refused', 'disrupts', 'ignored', 'restarts', 'live'];
+
+export function effectsOf(
+  before: Values,
+  after: Values,
+  changes: readonly ObjectChange[],
+): readonly Effect[] {
+  const effects = [
+    ...settingEffects(before, after),
+    ...listEffects(before, after),
+    ...objectEffects(changes),
+  ];
+  return effects.toSorted((a, b) => GRAVITY.indexOf(a.kind) - GRAVITY.indexOf(b.kind));
+}
+
+interface SettingEffect {
+  readonly path: string;
+  readonly kind: Effect['kind'];
+  readonly words: string;
+}
+
+const SETTINGS: readonly SettingEffect[] = [
+  {
+    path: 'networking.podSubnet',
+    kind: 'ignored',
+    words:
+      'the pool default-ipv4-ippool exists and keeps its prefix. To renumber: add the new prefix to ' +
+      'networking.pools, disable the old pool (networking.settings.ippool.disabled), recreate the pods',
+  },
+  {
+    path: 'networking.bgp.asnumber',
+    kind: 'disrupts',
+    words:
+      'every BGP session of a node without an AS number of its own is torn down and comes up again; ' +
+      'routes between nodes are gone meanwhile',
+  },
+  {
+    path: 'networking.settings.mesh',
+    kind: 'disrupts',
+    words:
+      'the sessions between nodes end or begin; with the mesh off, nodes need peers or route ' +
+      'reflectors before, or pods of different nodes lose one another',
+  },
+  {
+    path: 'networking.bgp.route_reflectors.per_zone',
+    kind: 'live',
+    words:
+      'reflectors are made before the mesh goes, and the mesh before reflectors go; no route is lost',
+  },
+  {
+    path: 'networking.settings.ippool.ipip.mode',
+    kind: 'disrupts',
+    words: 'routes between nodes are rewritten; packets under way may be lost for a moment',
+  },
+  {
+    path: 'networking.settings.ippool.nat_outgoing',
+    kind: 'live',
+    words: 'for new connections; those that are open keep their addresses',
+  },
+  {
+    path: 'networking.settings.ippool.disabled',
+    kind: 'live',
+    words: 'for new pods; those that run keep their addresses',
+  },
+  { path: 'networking.bgp.bfd', kind: 'live', words: 'beside the sessions, which stay' },
+  {
+    path: 'etcd.clusterIP',
+    kind: 'refused',
+    words:
+      'the address of a Service cannot be changed: delete Service calico-etcd first; every agent ' +
+      'restarts to find the new one',
+  },
+  {
+    path: 'etcd.peerPort',
+    kind: 'disrupts',
+    words: 'calico-etcd restarts; its data knows the old peer address and must be told the new one',
+  },
+  {
+    path: 'etcd.enabled',
+    kind: 'disrupts',
+    words:
+      'another datastore: without its data pods are unknown, and get addresses that may be in use',
+  },
+  {
+    path: 'etcd.endpoints',
+    kind: 'disrupts',
+    words:
+      'another datastore: without its data pods are unknown, and get addresses that may be in use',
+  },
+];
+
+function settingEffects(before: Values, after: Values): readonly Effect[] {
+  const changed = (path: string): boolean => {
+    const at = (values: Values): string =>
+      JSON.stringify(valueAt(values as unknown as Json, path.split('.')) ?? null);
+    return at(before) !== at(after);
+  };
+  const effects = SETTINGS.filter(({ path }) => changed(path)).map(
+    ({ path, kind, words }): Effect => ({ kind, words: `${path}: ${words}` }),
+  );
+  const [was, is] = [effectiveMtu(before), effectiveMtu(after)];
+  if (was === is) return effects;
+  const words =
+    `pods get an MTU of ${is} instead of ${was} when they are made anew, after the node pods ` +
+    'have restarted; those that run keep theirs';
+  return [...effects, { kind: 'live', words: `networking.mtu: ${words}` }];
+}
+
+function listEffects(before: Values, after: Values): readonly Effect[] {
+  const pools = (values: Values) => values.networking.pools.map(({ name }) => name);
+  const peers = ({ networking: { bgp } }: Values) =>
+    [bgp.ipv4, bgp.ipv6].flatMap((family) =>
+      (family?.peers ?? []).map((peer) => ({
+        name: peer.metadata.name,
+        text: JSON.stringify(peer),
+      })),
+    );
+  const [oldPeers, newPeers] = [peers(before), peers(after)];
+  return [
+    ...pools(before)
+      .filter((name) => !pools(after).includes(name))
+      .map(
+        (name): Effect => ({
+          kind: 'live',
+          words: `pool ${name}: disabled and kept, since pods may have addresses of it`,
+        }),
+      ),
+    ...before.networking.pools.flatMap((pool): readonly Effect[] => {
+      const now = after.networking.pools.find(({ name }) => name === pool.name);
+      if (!now || (now.cidr === pool.cidr && now.blockSize === pool.blockSize)) return [];
+      const words = `pool ${pool.name}: cidr and blockSize of a pool in use must stay; make another pool`;
+      return [{ kind: 'refused', words }];
+    }),
+    ...oldPeers.flatMap(({ name, text }): readonly Effect[] => {
+      const now = newPeers.find((peer) => peer.name === name);
+      if (now?.text === text) return [];
+      const words = now
+        ? 'its session begins anew where its own facts changed'
+        : 'its session ends';
+      return [{ kind: 'disrupts', words: `BGP peer ${name}: ${words}` }];
+    }),
+  ];
+}
+
+const RESTARTS: Readonly<Record<string, string>> = {
+  'DaemonSet calico-node':
+    'calico-node restarts node by node; routes and rules stay, pods keep their connections, new pods ' +
+    'of the node wait a few seconds',
+  'Deployment calico-kube-controllers':
+    'calico-kube-controllers restarts; changes of namespaces and policies wait a few seconds',
+};
+
+function objectEffects(changes: readonly ObjectChange[]): readonly Effect[] {
+  return changes.flatMap(({ object, change, fields }): readonly Effect[] => {
+    const starts = fields.some(({ path }) => path.startsWith('spec.template'));
+    const isEtcd = object === 'DaemonSet calico-etcd';
+    if (change === 'removed') return [{ kind: 'disrupts', words: `${object} goes` }];
+    if (!starts) return [];
+    if (isEtcd)
+      return [
+        {
+          kind: 'disrupts',
+          words: 'calico-etcd restarts: no pod starts or ends meanwhile; traffic and policy go on',
+        },
+      ];
+    return [{ kind: 'restarts', words: RESTARTS[object] ?? `${object} restarts` }];
+  });
+}
