@@ -3,10 +3,12 @@
 import { messageOf } from '../base/op-error.ts';
 import { type Address, type Connection, connect, type Tls } from './connection.io.ts';
 import { encodeHeaders } from './http2/hpack.ts';
-import { STATUS, type Status, type StreamListener } from './http2/session.ts';
+import { STATUS, type Status, type StreamListener } from './http2/stream.ts';
 
 /** Time after which a call counts as failed; the server hears of it too. */
 const DEADLINE_MILLISECONDS = 5000;
+/** Of a call that servers send back without having looked at it. */
+const TRIES_MAX = 4;
 
 export interface Channel {
   /**
@@ -60,7 +62,12 @@ class EtcdChannel implements Channel {
       reject(new Error(`no answer within ${DEADLINE_MILLISECONDS} ms`));
       stop();
     }, DEADLINE_MILLISECONDS);
-    const end = ({ code, message: why }: Status): void => {
+    let triesLeft = TRIES_MAX;
+    const end = ({ code, message: why, isUntouched }: Status): void => {
+      if (isUntouched && !isLate && --triesLeft > 0) {
+        this.withConnection(begin, end);
+        return;
+      }
       clearTimeout(timer);
       if (code === STATUS.OK && reply) resolve(reply);
       else reject(new Error(why || `status ${code} without a message`));
@@ -72,13 +79,13 @@ class EtcdChannel implements Channel {
           reply = bytes;
         },
         end: (status) => {
-          if (status.code === STATUS.UNAVAILABLE) this.leave(connection);
+          if (status.code === STATUS.UNAVAILABLE && !status.isUntouched) this.leave(connection);
           end(status);
         },
       };
-      const id = connection.session.open(this.headersOf(path, true), listener, message);
+      const stream = connection.session.open(this.headersOf(path, true), listener, message);
       stop = () => {
-        connection.session.cancel(id);
+        connection.session.cancel(stream);
         this.leave(connection);
       };
     };
@@ -92,9 +99,12 @@ class EtcdChannel implements Channel {
     let open: OpenStream = { send: (message) => void waiting.push(message), cancel() {} };
     const begin = ({ session }: Connection): void => {
       if (isCancelled) return;
-      const id = session.open(this.headersOf(path, false), listener);
-      open = { send: (message) => session.send(id, message), cancel: () => session.cancel(id) };
-      for (const message of waiting) session.send(id, message);
+      const stream = session.open(this.headersOf(path, false), listener);
+      open = {
+        send: (message) => session.send(stream, message),
+        cancel: () => session.cancel(stream),
+      };
+      for (const message of waiting) session.send(stream, message);
     };
     this.withConnection(begin, (status) => {
       if (!isCancelled) listener.end(status);

@@ -1,12 +1,12 @@
 // The channel against Node's own HTTP/2 server: an implementation that shares nothing with ours.
 import assert from 'node:assert/strict';
-import { createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2';
+import { createServer, type Http2Server, type ServerHttp2Stream, type Settings } from 'node:http2';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
 import { type Channel, openChannel } from './channel.io.ts';
 import type { Address } from './connection.io.ts';
 import { encodeMessage, MessageReader } from './http2/messages.ts';
-import type { Status } from './http2/session.ts';
+import type { Status } from './http2/stream.ts';
 
 type Handler = (stream: ServerHttp2Stream, path: string) => void;
 
@@ -37,8 +37,9 @@ interface Served {
 async function serve(
   t: Pick<import('node:test').TestContext, 'after'>,
   handler: Handler,
+  settings: Settings = {},
 ): Promise<Served> {
-  const server = createServer();
+  const server = createServer({ settings });
   const sessions = new Set<{ destroy(): void }>();
   server.on('session', (session) => void sessions.add(session));
   server.on('stream', (stream, headers) => {
@@ -175,6 +176,75 @@ test('a server that goes away ends what runs first, and the next call finds the 
   assert.equal(sessions, 2);
   stream.end();
   assert.equal((await ended.promise).code, 0);
+});
+
+test('calls that the server had not looked at when it went away are made again elsewhere', async (t) => {
+  let sessions = 0;
+  const asked: string[] = [];
+  const served = await serve(t, (stream, path) => {
+    asked.push(`${path} ${sessions}`);
+    if (sessions === 1 && stream.id !== 1) return;
+    if (sessions === 1) stream.session?.goaway(0, 1);
+    echo(stream, path);
+  });
+  served.server.on('session', () => sessions++);
+  const channel = channelTo(t, served);
+  const calls = [1, 2, 3].map((size) => channel.call(`/call${size}`, bytes(size)));
+  assert.deepEqual(await Promise.all(calls), [bytes(1), bytes(2), bytes(3)]);
+  assert.equal(sessions, 2);
+  assert.deepEqual(
+    asked.filter((one) => one.endsWith('2')),
+    ['/call2 2', '/call3 2'],
+  );
+});
+
+test('no more streams at a time than the server takes: the others wait for their turn', async (t) => {
+  const running = new Set<ServerHttp2Stream>();
+  let most = 0;
+  const answer: Handler = (stream) =>
+    messagesOf(stream, (message) => {
+      most = Math.max(most, running.size);
+      setImmediate(() => reply(stream, [message], {}));
+    });
+  const handler: Handler = (stream, path) => {
+    running.add(stream);
+    stream.on('close', () => running.delete(stream));
+    answer(stream, path);
+  };
+  const served = await serve(t, handler, { maxConcurrentStreams: 2 });
+  const channel = channelTo(t, served);
+  const sizes = Array.from({ length: 40 }, (_, i) => i);
+  // The first ones leave before the server's settings arrive: what it refuses of them is repeated.
+  const answers = await Promise.all(sizes.map((size) => channel.call('/echo', bytes(size))));
+  assert.deepEqual(answers, sizes.map(bytes));
+  assert.equal(most, 2);
+});
+
+test('a stream that waits for its turn may be cancelled, is sent to, and ends with the connection', async (t) => {
+  const first = Promise.withResolvers<ServerHttp2Stream>();
+  const seen: string[] = [];
+  const handler: Handler = (stream, path) => {
+    seen.push(path);
+    if (path === '/first') first.resolve(stream);
+    else echo(stream, path);
+  };
+  const served = await serve(t, handler, { maxConcurrentStreams: 1 });
+  const channel = channelTo(t, served);
+  await channel.call('/settings', bytes(1));
+  const nothing = { message() {}, end() {} };
+  channel.stream('/first', nothing).send(bytes(1));
+  const running = await first.promise;
+  channel.stream('/cancelled', nothing).cancel();
+  const told = Promise.withResolvers<Buffer>();
+  const second = channel.stream('/second', { message: told.resolve, end() {} });
+  second.send(bytes(5));
+  const ended = Promise.withResolvers<Status>();
+  channel.stream('/third', { message() {}, end: ended.resolve });
+  running.close();
+  assert.deepEqual(await told.promise, bytes(5));
+  assert.deepEqual(seen, ['/settings', '/first', '/second']);
+  running.session?.destroy();
+  assert.equal((await ended.promise).code, 14);
 });
 
 test('a broken connection ends every stream, and the next call makes another', async (t) => {

@@ -15,44 +15,16 @@ import {
   settingsIn,
   WINDOW_BYTES,
 } from './frames.ts';
-import { decodeHeaders } from './hpack.ts';
+import { HeaderBlocks, type Headers } from './header-blocks.ts';
 import { encodeMessage, MessageReader, statusMessage } from './messages.ts';
+import { STATUS, type Status, type Stream, type StreamListener } from './stream.ts';
 
 /** What the server may send before we give window back: of a stream and of the connection. */
 const RECEIVE_WINDOW_BYTES = 1 << 24;
-const HEADER_BLOCK_BYTES_MAX = 1 << 16;
 const STREAM_MAX = 0x7fff_ffff;
+const REFUSED_STREAM = 7;
 const CANCEL = 8;
 const OWED_MAX = 8;
-
-/** gRPC status codes that arise here. */
-export const STATUS = { OK: 0, UNKNOWN: 2, UNAVAILABLE: 14 } as const;
-
-export interface Status {
-  readonly code: number;
-  readonly message: string;
-}
-
-export interface StreamListener {
-  message(bytes: Buffer): void;
-  /** Once, unless the stream was cancelled. */
-  end(status: Status): void;
-}
-
-interface Stream {
-  readonly id: number;
-  readonly listener: StreamListener;
-  readonly reader: MessageReader;
-  /** Not sent yet. */
-  outgoing: Buffer;
-  /** No more than `outgoing` will be sent. */
-  isLast: boolean;
-  /** The server knows that it has everything. */
-  isSent: boolean;
-  window: number;
-  /** Since window was given back. */
-  received: number;
-}
 
 const NOTHING = Buffer.alloc(0);
 
@@ -61,13 +33,16 @@ export class Session {
   private readonly owed: Buffer[] = [];
   private readonly reader = new FrameReader();
   private readonly streams = new Map<number, Stream>();
+  /** First come, first begun. */
+  private readonly waiting = new Set<Stream>();
+  /** At a time; without a limit until the server tells one (section 5.1.2). */
+  private streamsMax = Number.POSITIVE_INFINITY;
   private nextId = 1;
   private window = WINDOW_BYTES;
   private streamWindow = WINDOW_BYTES;
   private received = 0;
   private isLeaving = false;
-  /** A block of headers that goes on in the next frame. */
-  private partial: { readonly frame: Frame; readonly blocks: Buffer[] } | undefined;
+  private readonly headerBlocks = new HeaderBlocks();
 
   /** Writes the connection's beginning. */
   constructor(put: (bytes: Buffer) => void) {
@@ -107,34 +82,54 @@ export class Session {
   }
 
   /** A stream with its headers (encodeHeaders); with a message it is the only one. */
-  open(headers: Buffer, listener: StreamListener, message?: Uint8Array): number {
-    const id = this.nextId;
-    this.nextId += 2;
+  open(headers: Buffer, listener: StreamListener, message?: Uint8Array): Stream {
     const stream: Stream = {
-      id,
+      id: 0,
+      headers,
       listener,
       reader: new MessageReader(),
       outgoing: message ? encodeMessage(message) : NOTHING,
       isLast: message !== undefined,
       isSent: false,
-      window: this.streamWindow,
+      window: 0,
       received: 0,
     };
-    this.streams.set(id, stream);
-    this.sendData(stream, [encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, id, headers)]);
-    return id;
+    this.waiting.add(stream);
+    this.beginWaiting();
+    return stream;
+  }
+
+  private beginWaiting(): void {
+    for (const stream of this.waiting) {
+      if (!this.isOpen || this.streams.size >= this.streamsMax) return;
+      this.waiting.delete(stream);
+      stream.id = this.nextId;
+      this.nextId += 2;
+      stream.window = this.streamWindow;
+      this.streams.set(stream.id, stream);
+      const { id, headers } = stream;
+      this.sendData(stream, [encodeFrame(FRAME.HEADERS, FLAG.END_HEADERS, id, headers)]);
+    }
+  }
+
+  private refuseWaiting(message: string): void {
+    const refused = [...this.waiting];
+    this.waiting.clear();
+    for (const { listener } of refused)
+      listener.end({ code: STATUS.UNAVAILABLE, message, isUntouched: true });
   }
 
   /** A further message; nothing when the stream has ended. */
-  send(id: number, message: Uint8Array): void {
-    const stream = this.streams.get(id);
-    if (!stream) return;
+  send(stream: Stream, message: Uint8Array): void {
+    if (!this.streams.has(stream.id) && !this.waiting.has(stream)) return;
     stream.outgoing = Buffer.concat([stream.outgoing, encodeMessage(message)]);
-    this.sendData(stream);
+    if (stream.id > 0) this.sendData(stream);
   }
 
-  cancel(id: number): void {
-    if (this.streams.delete(id)) this.write(encodeNumber(FRAME.RST_STREAM, id, CANCEL));
+  cancel(stream: Stream): void {
+    if (this.waiting.delete(stream) || !this.streams.delete(stream.id)) return;
+    this.write(encodeNumber(FRAME.RST_STREAM, stream.id, CANCEL));
+    this.beginWaiting();
   }
 
   ping(): void {
@@ -146,13 +141,13 @@ export class Session {
     this.isLeaving = true;
     for (const stream of [...this.streams.values()])
       this.finish(stream, { code: STATUS.UNAVAILABLE, message });
+    this.refuseWaiting(message);
   }
 
   /** `bytes` may be overwritten afterwards. Throws what the server does wrong: the connection is lost. */
   receive(bytes: Buffer): void {
     for (const frame of this.reader.frames(bytes)) {
-      if (this.partial && frame.type !== FRAME.CONTINUATION)
-        throw new Error('HTTP/2: a block of headers is interrupted');
+      this.headerBlocks.mayCome(frame);
       this.take(frame);
     }
   }
@@ -161,7 +156,8 @@ export class Session {
   private take(frame: Frame): void {
     const { type, flags, payload } = frame;
     if (type === FRAME.DATA) this.takeData(frame);
-    else if (type === FRAME.HEADERS || type === FRAME.CONTINUATION) this.takeHeaders(frame);
+    else if (type === FRAME.HEADERS || type === FRAME.CONTINUATION)
+      this.takeFields(this.headerBlocks.take(frame));
     else if (type === FRAME.WINDOW_UPDATE) this.takeWindow(frame);
     else if (type === FRAME.RST_STREAM) this.takeReset(frame);
     else if (type === FRAME.SETTINGS) this.takeSettings(frame);
@@ -194,33 +190,15 @@ export class Session {
     return 0;
   }
 
-  private takeHeaders(frame: Frame): void {
-    const isFirst = frame.type === FRAME.HEADERS;
-    const first = isFirst ? frame : this.partial?.frame;
-    if (!first || first.stream !== frame.stream)
-      throw new Error('HTTP/2: headers go on that did not begin');
-    const content = isFirst ? contentOf(frame) : frame.payload;
-    const blocks = [...(this.partial?.blocks ?? []), content];
-    const size = blocks.reduce((sum, block) => sum + block.length, 0);
-    if (size > HEADER_BLOCK_BYTES_MAX) throw new Error('HTTP/2: the headers are too large');
-    this.partial = undefined;
-    if ((frame.flags & FLAG.END_HEADERS) !== 0) {
-      const fields = decodeHeaders(blocks.length === 1 ? content : Buffer.concat(blocks));
-      this.takeFields(first, fields);
-    } else {
-      blocks[blocks.length - 1] = Buffer.from(content);
-      this.partial = { frame: first, blocks };
-    }
-  }
-
-  private takeFields({ stream: id, flags }: Frame, fields: ReadonlyMap<string, string>): void {
-    const stream = this.streams.get(id);
+  private takeFields(headers: Headers | undefined): void {
+    const stream = headers && this.streams.get(headers.frame.stream);
     if (!stream) return;
+    const { frame, fields } = headers;
     const http = fields.get(':status') ?? '200';
     const code = fields.get('grpc-status');
     if (http !== '200' && code === undefined)
       this.finish(stream, { code: STATUS.UNAVAILABLE, message: `HTTP status ${http}` });
-    else if ((flags & FLAG.END_STREAM) !== 0)
+    else if ((frame.flags & FLAG.END_STREAM) !== 0)
       this.finish(stream, {
         code: code === undefined ? STATUS.UNKNOWN : Number(code),
         message: statusMessage(
@@ -233,19 +211,23 @@ export class Session {
     const stream = this.streams.get(id);
     if (!stream) return;
     stream.isSent = true; // nothing is to be told any more
-    const message = `the server reset the stream with error ${payload.readUInt32BE(0)}`;
-    this.finish(stream, { code: STATUS.UNAVAILABLE, message });
+    const error = payload.readUInt32BE(0);
+    const message = `the server reset the stream with error ${error}`;
+    const refused = error === REFUSED_STREAM ? ({ isUntouched: true } as const) : {};
+    this.finish(stream, { code: STATUS.UNAVAILABLE, message, ...refused });
   }
 
   private takeSettings({ flags, payload }: Frame): void {
     if ((flags & FLAG.ACK) !== 0) return;
     for (const [id, value] of settingsIn(payload)) {
+      if (id === SETTING.MAX_CONCURRENT_STREAMS) this.streamsMax = value;
       if (id !== SETTING.INITIAL_WINDOW_SIZE) continue;
       for (const stream of this.streams.values()) stream.window += value - this.streamWindow;
       this.streamWindow = value;
     }
     this.write(encodeFrame(FRAME.SETTINGS, FLAG.ACK, 0, NOTHING));
     for (const stream of this.streams.values()) this.sendData(stream);
+    this.beginWaiting();
   }
 
   // Section 6.8: what is above its last stream was not looked at.
@@ -254,7 +236,9 @@ export class Session {
     const last = payload.readUInt32BE(0) & STREAM_MAX;
     const message = `the server goes away with error ${payload.readUInt32BE(4)}`;
     for (const stream of [...this.streams.values()])
-      if (stream.id > last) this.finish(stream, { code: STATUS.UNAVAILABLE, message });
+      if (stream.id > last)
+        this.finish(stream, { code: STATUS.UNAVAILABLE, message, isUntouched: true });
+    this.refuseWaiting(message);
   }
 
   private takeWindow({ stream: id, payload }: Frame): void {
@@ -292,5 +276,6 @@ export class Session {
     if (!this.streams.delete(stream.id)) return;
     if (!stream.isSent) this.write(encodeNumber(FRAME.RST_STREAM, stream.id, CANCEL));
     stream.listener.end(status);
+    this.beginWaiting();
   }
 }
