@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status test test-unit test-real test-cluster lint synth charts plan package images bench simulate storm differential fuzz clean
+.PHONY: help up down status test test-unit test-real test-cluster lint synth charts plan package images bench simulate storm differential conformance fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ storm: node_modules/.installed ## kill -9 of the agent amid ADDs and DELs on the
 
 differential: node_modules/.installed ## policy: 2,000 random worlds asked of kernel, evaluator and reference (WORLDS= SECONDS= SEED=)
 	@node test/differential/main.ts
+
+conformance: node_modules/.installed ## Kubernetes' own e2e suite on a cluster of its own (root; FOCUS=netpol|services|REGEX SKIP= PROCS= ROUNDS= KEEP=1)
+	@CALICO_KIT_CLUSTER=$${CALICO_KIT_CLUSTER:-cc} node test/conformance/main.ts
 
 fuzz: node_modules/.installed ## 10^7 damaged BGP messages (MESSAGES= SECONDS= SEED=)
 	@node --max-semi-space-size=8 test/fuzz/main.ts

@@ -7,10 +7,10 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** The text of go.mod; `v1.36.3` has staging modules `v0.36.3`. */
+/** The text of go.mod, with the packages that are built from it; `v1.36.3` has staging modules `v0.36.3`. */
 export async function kubernetesModule(
   version: string,
-  commands: readonly string[],
+  packages: readonly string[],
 ): Promise<string> {
   const staging = version.replace(/^v1\./, 'v0.');
   const { stdout } = await execute('go', [
@@ -36,7 +36,7 @@ export async function kubernetesModule(
     ')',
     '',
     'tool (',
-    ...commands.map((c) => `\tk8s.io/kubernetes/cmd/${c}`),
+    ...packages.map((path) => `\t${path}`),
     ')',
     '',
   ].join('\n');

@@ -22,6 +22,8 @@ interface Tool {
   readonly main: string;
   readonly tags?: string;
   readonly ldflags?: string;
+  /** A test binary (`go test -c`) instead of a program. */
+  readonly test?: true;
 }
 
 const ETCD = 'v3.6.8';
@@ -96,8 +98,36 @@ const TOOLS: Readonly<Record<string, Tool>> = {
 
 export const TOOL_NAMES: readonly string[] = Object.keys(TOOLS);
 
+const SUITE_PACKAGES = {
+  agnhost: 'k8s.io/kubernetes/test/images/agnhost',
+  ginkgo: 'github.com/onsi/ginkgo/v2/ginkgo',
+  'e2e.test': 'k8s.io/kubernetes/test/e2e',
+};
+
+const suite = (name: keyof typeof SUITE_PACKAGES): Tool => ({
+  module: 'kubernetes-suite',
+  requires: `k8s.io/kubernetes@${KUBERNETES_VERSION}`,
+  main: SUITE_PACKAGES[name],
+  ldflags: kubernetesFlags,
+});
+
+/** Kubernetes' own e2e suite: what only test/conformance needs. Ginkgo is of the suite's version, or refuses it. */
+const SUITE_TOOLS: Readonly<Record<string, Tool>> = {
+  agnhost: suite('agnhost'),
+  ginkgo: suite('ginkgo'),
+  'e2e.test': { ...suite('e2e.test'), test: true },
+};
+
+export const SUITE_TOOL_NAMES: readonly string[] = Object.keys(SUITE_TOOLS);
+
 /** Whether a call of toolPath would build for a while. */
 export const toolIsMissing = (name: string): boolean => !upToDate(name);
+
+/** Modules that need the staging replaces, with the packages built from them. */
+const KUBERNETES_PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  kubernetes: KUBERNETES_COMMANDS.map((command) => `k8s.io/kubernetes/cmd/${command}`),
+  'kubernetes-suite': Object.values(SUITE_PACKAGES),
+};
 
 const building = new Map<string, Promise<string>>();
 /** One module is prepared and built at a time: Go uses every core by itself. */
@@ -116,8 +146,9 @@ export function toolPath(name: string): Promise<string> {
 }
 
 const toolOf = (name: string): Tool => {
-  const tool = TOOLS[name];
-  if (!tool) throw new Error(`unknown tool '${name}'; known: ${TOOL_NAMES.join(', ')}`);
+  const tool = TOOLS[name] ?? SUITE_TOOLS[name];
+  const known = [...TOOL_NAMES, ...SUITE_TOOL_NAMES].join(', ');
+  if (!tool) throw new Error(`unknown tool '${name}'; known: ${known}`);
   return tool;
 };
 
@@ -150,7 +181,7 @@ async function compile(name: string): Promise<void> {
   const ldflags = `-s -w ${tool.ldflags ?? ''}`.trim();
   try {
     await go(folder, [
-      'build',
+      ...(tool.test ? ['test', '-c'] : ['build']),
       '-trimpath',
       '-ldflags',
       ldflags,
@@ -172,11 +203,9 @@ async function prepare(tool: Tool, folder: string): Promise<void> {
   if (existsSync(done) && readFileSync(done, 'utf8') === tool.requires) return;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  if (tool.module === 'kubernetes') {
-    writeFileSync(
-      join(folder, 'go.mod'),
-      await kubernetesModule(KUBERNETES_VERSION, KUBERNETES_COMMANDS),
-    );
+  const programs = KUBERNETES_PROGRAMS[tool.module];
+  if (programs) {
+    writeFileSync(join(folder, 'go.mod'), await kubernetesModule(KUBERNETES_VERSION, programs));
     await go(folder, ['mod', 'tidy']);
   } else {
     writeFileSync(join(folder, 'go.mod'), `module example.org/${tool.module}\n\ngo 1.26.0\n`);
