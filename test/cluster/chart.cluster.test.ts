@@ -2,6 +2,7 @@
 // an uninstall that leaves nothing. One cluster for the whole file.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { runSubset } from '../conformance/conform.ts';
 import { helmArguments, installChart, prepareCluster } from './bring-up.ts';
 import { calicoPods, calicoReady, lastWords, NAMESPACE, whyNotReady } from './calico-pods.ts';
 import { outcomeOf, until } from './command.ts';
@@ -159,6 +160,15 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     await kubectl('-n', DEMO, 'label', 'pod', 'client', 'role=friend');
     await answered(serverIp);
     await kubectl('-n', DEMO, 'delete', 'networkpolicy', 'by-label');
+  });
+
+  test('NetworkPolicy specs of Kubernetes’ own suite', { timeout: 900_000 }, async () => {
+    const results = await runSubset(cluster, progress);
+    assert.ok(results.length > 0);
+    assert.deepEqual(
+      results.filter(({ state }) => state !== 'passed'),
+      [],
+    );
   });
 
   test('a restart of the agent loses no packet', async () => {

@@ -120,6 +120,17 @@ const SUITE_TOOLS: Readonly<Record<string, Tool>> = {
 
 export const SUITE_TOOL_NAMES: readonly string[] = Object.keys(SUITE_TOOLS);
 
+const COREDNS = 'v1.14.7';
+
+/** What only some specs of the suite need. */
+const EXTRA_TOOLS: Readonly<Record<string, Tool>> = {
+  coredns: {
+    module: 'coredns',
+    requires: `github.com/coredns/coredns@${COREDNS}`,
+    main: 'github.com/coredns/coredns',
+  },
+};
+
 /** Whether a call of toolPath would build for a while. */
 export const toolIsMissing = (name: string): boolean => !upToDate(name);
 
@@ -146,9 +157,9 @@ export function toolPath(name: string): Promise<string> {
 }
 
 const toolOf = (name: string): Tool => {
-  const tool = TOOLS[name] ?? SUITE_TOOLS[name];
-  const known = [...TOOL_NAMES, ...SUITE_TOOL_NAMES].join(', ');
-  if (!tool) throw new Error(`unknown tool '${name}'; known: ${known}`);
+  const all = { ...TOOLS, ...SUITE_TOOLS, ...EXTRA_TOOLS };
+  const tool = all[name];
+  if (!tool) throw new Error(`unknown tool '${name}'; known: ${Object.keys(all).join(', ')}`);
   return tool;
 };
 

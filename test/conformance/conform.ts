@@ -8,18 +8,20 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { outcomeOf } from '../cluster/command.ts';
 import { ensurePackages } from '../cluster/packages.ts';
 import type { Progress } from '../cluster/progress.ts';
-import { SUITE_TOOL_NAMES, toolIsMissing, toolPath } from '../cluster/tools.ts';
+import { CACHE, SUITE_TOOL_NAMES, toolIsMissing, toolPath } from '../cluster/tools.ts';
 import { buildSuiteImage, SUITE_PACKAGES } from './image.ts';
-import { parseList, type SpecList } from './specs.ts';
+import type { Result } from './results.ts';
+import { choose, parseList, type SpecList } from './specs.ts';
+import { runSpecs } from './suite.ts';
+
+/** Where logs and reports of the suite go. */
+export const FOLDER = join(CACHE, 'conformance');
 
 /** The committed lists, by the name that FOCUS takes. */
 export const LISTS: readonly string[] = ['netpol', 'services'];
 
 export const readList = (name: string): SpecList =>
   parseList(readFileSync(join(import.meta.dirname, `${name}.specs`), 'utf8'));
-
-/** Whether the suite would have to be built, which takes minutes. */
-export const suiteIsMissing = (): boolean => SUITE_TOOL_NAMES.some(toolIsMissing);
 
 /** Builds what the suite needs, and answers the archive of its image. */
 export async function prepareSuite(progress: Progress): Promise<string> {
@@ -45,6 +47,27 @@ export async function prepareConformance(cluster: Cluster, progress: Progress): 
   await progress.step('image of the suite in the nodes', () => cluster.loadImages([image]));
   await installChart(cluster, progress);
 }
+
+/** Runs the specs that the lists mark `ci` on a cluster that has our chart. */
+export async function runSubset(cluster: Cluster, progress: Progress): Promise<readonly Result[]> {
+  const image = await prepareSuite(progress);
+  await progress.step('image of the suite in the nodes', () => cluster.loadImages([image]));
+  const names = LISTS.flatMap((name) => choose(readList(name), { only: ['ci'] }).runs);
+  const running = { processes: 3, minutes: 10, folder: join(FOLDER, 'ci'), note: progress.note };
+  return progress.step(`${names.length} specs of the suite`, async () => {
+    const results = await runSpecs(cluster, names, running);
+    return names.map(
+      (name) => results.find((result) => result.name === name) ?? notRun(name, results),
+    );
+  });
+}
+
+const notRun = (name: string, others: readonly Result[]): Result => ({
+  name,
+  state: 'not run',
+  seconds: 0,
+  message: others.map(({ message }) => message).join('; '),
+});
 
 /** Whether the kernel of the nodes has SCTP; loading the module is left to the machine's owner. */
 export async function hasSctp(cluster: Cluster): Promise<boolean> {

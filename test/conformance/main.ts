@@ -1,11 +1,13 @@
 // `make conformance`: Kubernetes' own e2e suite against a cluster with our chart on it.
 //   FOCUS=netpol|services|REGEX   a committed list, or every spec whose name matches
 //   SKIP=REGEX PROCS=3 ROUNDS=1 MINUTES=60 KEEP=1 (leave the cluster; a later run uses it again)
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { lastWords } from '../cluster/calico-pods.ts';
 import { mustBeRoot, netnsCluster } from '../cluster/netns/netns-cluster.ts';
 import { openProgress } from '../cluster/progress.ts';
-import { CACHE } from '../cluster/tools.ts';
-import { hasSctp, LISTS, prepareConformance, readList } from './conform.ts';
+import { FOLDER, hasSctp, LISTS, prepareConformance, readList } from './conform.ts';
+import { installDns } from './dns.ts';
 import { type Result, resultTable, verdict } from './results.ts';
 import { type Choice, choose, differences, without } from './specs.ts';
 import { runSpecs, specNames } from './suite.ts';
@@ -18,7 +20,6 @@ const PROCS = Number(setting('PROCS', '3'));
 const ROUNDS = Number(setting('ROUNDS', '1'));
 const MINUTES = Number(setting('MINUTES', '60'));
 const KEEP = setting('KEEP', '') !== '';
-const FOLDER = join(CACHE, 'conformance');
 
 const cluster = netnsCluster(3);
 const progress = openProgress();
@@ -48,6 +49,7 @@ function tell({ runs, leftOut }: Choice): void {
 async function conform(): Promise<boolean> {
   mustBeRoot();
   await prepareConformance(cluster, progress);
+  if (FOCUS !== 'netpol') await installDns(cluster, progress);
   const chosen = await choice();
   tell(chosen);
   if (chosen.runs.length === 0) throw new Error(`no spec for FOCUS=${FOCUS} SKIP=${SKIP}`);
@@ -67,6 +69,7 @@ async function conform(): Promise<boolean> {
   for (const { name, state, message } of rounds.flat().filter((r) => r.state !== 'passed'))
     console.log(`\n${state}: ${name}\n${message}`);
   const { ok, text } = verdict(chosen.runs, rounds);
+  if (!ok) writeFileSync(join(FOLDER, 'last-words.txt'), await lastWords(cluster));
   console.log(`\n${resultTable(rounds)}\n\n${text}; logs and reports: ${FOLDER}`);
   return ok;
 }
