@@ -11,7 +11,6 @@ import type { Store } from '../datastore/store.ts';
 import { openObjects } from '../kubernetes/objects.io.ts';
 import { commit } from './commit.io.ts';
 import { addConnectivityCommands } from './connectivity/commands.ts';
-import { serve } from './connectivity/serve.io.ts';
 import { openStore } from './etcd.io.ts';
 import { addIpamCommands, read } from './ipam/commands.ts';
 import { addNodeCommands } from './node/commands.ts';
@@ -84,7 +83,8 @@ addConnectivityCommands(program, {
   print: (output, format) => print(output, isJson(format)),
   tell: (words) => console.error(words),
   suffix: () => randomUUID().slice(0, 5),
-  serve,
+  orders: () => process.env['CALLS'],
+  write: (text) => console.log(text),
 });
 
 addSettingsCommands(program, {

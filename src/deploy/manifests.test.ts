@@ -137,7 +137,7 @@ test('no container is privileged, and probes stay on loopback', () => {
 
 test('no role uses a wildcard; of Secrets only the one with the passwords of BGP is read', () => {
   const roles = allManifests(defaults()).filter((o) => o.kind.endsWith('Role'));
-  assert.equal(roles.length, 5);
+  assert.equal(roles.length, 7);
   assert.doesNotMatch(JSON.stringify(roles), /"\*"/);
   const readers = roles.filter((role) => JSON.stringify(role['rules']).includes('"secrets"'));
   assert.deepEqual(

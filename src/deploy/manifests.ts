@@ -22,7 +22,7 @@ export const manifests = (settings: Settings): readonly Manifest[] =>
 export const cleanupManifests = (settings: Settings): readonly Manifest[] =>
   plain(new CalicoCleanup(new App(), 'cleanup', settings).toJson());
 
-/** The objects of `helm test`. */
+/** What `helm test` makes. */
 export const testManifests = (settings: Settings): readonly Manifest[] =>
   plain(new CalicoTest(new App(), 'test', settings).toJson());
 

@@ -194,6 +194,7 @@ export const goodValues = optional({
     etcd: optional(podSettings),
   }),
   manifests: optional({
+    connectivity_test: fc.boolean(),
     configmap_etc: fc.boolean(),
     daemonset_calico_etcd: fc.boolean(),
     daemonset_calico_node: fc.boolean(),

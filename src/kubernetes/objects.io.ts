@@ -14,9 +14,11 @@ const NOT_FOUND = 404;
 export interface KubernetesObjects {
   /** The object at `path`, such as `/api/v1/nodes/n1`, or a list; undefined when there is none. */
   get<T>(path: string): Promise<T | undefined>;
+  /** The text at `path`, such as a pod's log. */
+  text(path: string): Promise<string>;
   /** Makes `object` in the collection at `path`. */
   create(path: string, object: object): Promise<void>;
-  /** Deletes what is at `path`, with what belongs to it. */
+  /** Deletes what is at `path`, with what belongs to it; that it is not there is no failure. */
   remove(path: string): Promise<void>;
 }
 
@@ -41,12 +43,17 @@ export function objectsOn(credentials: Credentials): KubernetesObjects {
         throw cause;
       }
     },
+    text: (path) => call({ method: 'GET', path }),
     create: async (path, object) => {
       const body = { type: 'application/json', text: JSON.stringify(object) };
       await call({ method: 'POST', path, body });
     },
     remove: async (path) => {
-      await call({ method: 'DELETE', path: `${path}?propagationPolicy=Background` });
+      try {
+        await call({ method: 'DELETE', path: `${path}?propagationPolicy=Background` });
+      } catch (cause) {
+        if (!(cause instanceof StatusError) || cause.status !== NOT_FOUND) throw cause;
+      }
     },
   };
 }

@@ -2,7 +2,9 @@
 import type { Command } from 'commander';
 import type { KubernetesObjects } from '../../kubernetes/objects.io.ts';
 import type { Output } from '../output.ts';
+import type { Order } from './objects.ts';
 import { runTest } from './run.io.ts';
+import { callAll, serve } from './serve.io.ts';
 
 export interface Running {
   openObjects(): Promise<KubernetesObjects>;
@@ -11,13 +13,18 @@ export interface Running {
   tell(words: string): void;
   /** A short random text for the name of the namespace. */
   suffix(): string;
-  serve(): void;
+  /** The orders of a pod that calls. */
+  orders(): string | undefined;
+  /** To standard output. */
+  write(text: string): void;
 }
 
 interface Options {
   readonly image: string;
   readonly pullSecret?: readonly string[];
   readonly timeout: string;
+  readonly namespace?: string;
+  readonly nodes: string;
   readonly output?: string;
 }
 
@@ -32,13 +39,20 @@ export function addConnectivityCommands(program: Command, running: Running): voi
     .option('--image <image>', 'what the pods run', IMAGE)
     .option('--pull-secret <name...>', 'Secrets for the registry of the image')
     .option('--timeout <seconds>', 'how long pods may take to start', '120')
+    .option('--namespace <name>', 'one that is there; else one is made and deleted')
+    .option('--nodes <number>', 'at most so many nodes take part', '10')
     .option('-o, --output <format>', 'json')
-    .action(async ({ image, pullSecret = [], timeout, output }: Options) => {
+    .action(async ({ image, pullSecret = [], timeout, namespace, nodes, output }: Options) => {
       const timeoutSeconds = Number(timeout);
       if (!(timeoutSeconds > 0))
         throw new Error(`--timeout '${timeout}': use seconds, such as 120`);
+      const nodesMax = Number(nodes);
+      if (!Number.isInteger(nodesMax) || nodesMax < 1)
+        throw new Error(`--nodes '${nodes}': use a number, such as 10`);
       const result = await runTest(await running.openObjects(), {
-        namespace: `calico-connectivity-${running.suffix()}`,
+        namespace: namespace ?? `calico-connectivity-${running.suffix()}`,
+        keepNamespace: namespace !== undefined,
+        nodesMax,
         image,
         pullSecrets: pullSecret,
         timeoutSeconds,
@@ -48,6 +62,13 @@ export function addConnectivityCommands(program: Command, running: Running): voi
     });
   group
     .command('serve', { hidden: true })
-    .description('what the pods of the test run')
-    .action(() => running.serve());
+    .description('a pod of the test that answers')
+    .action(serve);
+  group
+    .command('call', { hidden: true })
+    .description('a pod of the test that calls')
+    .action(async () => {
+      const order = JSON.parse(running.orders() ?? '{}') as Order;
+      running.write(JSON.stringify(await callAll(order)));
+    });
 }

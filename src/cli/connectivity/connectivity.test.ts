@@ -2,21 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubernetesObjects } from '../../kubernetes/objects.io.ts';
-import type { Made, TestPod } from './objects.ts';
-import type { ProbeAnswer } from './plan.ts';
+import { type Answer, type Call, type Order, POLICY, SERVICE, type TestPod } from './objects.ts';
 import { runTest } from './run.io.ts';
-
-const ready = (type = 'True') => [{ type: 'Ready', status: type }];
-const pod = (app: string, node: string, ip: string): TestPod => ({
-  metadata: { name: `${app}-${node}`, labels: { app } },
-  spec: { nodeName: node },
-  status: { podIPs: [{ ip }], conditions: ready() },
-});
-const PODS = [
-  pod('probe', 'n1', '10.0.0.1'),
-  pod('probe', 'n2', '10.0.1.1'),
-  pod('guarded', 'n1', '10.0.0.2'),
-];
 
 interface Cluster {
   /** Addresses that nobody reaches. */
@@ -28,48 +15,79 @@ interface Cluster {
   readonly unready?: readonly string[];
 }
 
-function cluster({ dead = [], narrow = false, lax = false, unready = [] }: Cluster = {}) {
-  const made: Made[] = [];
-  const removed: string[] = [];
-  const calicoNode = (node: string): TestPod => ({
-    ...pod('calico-node', node, '10.9.9.9'),
-    status: { conditions: ready(unready.includes(node) ? 'False' : 'True') },
-  });
-  const isDenied = (): boolean =>
-    made.some(({ path }) => path.endsWith('/networkpolicies')) &&
-    !removed.some((path) => path.endsWith('/networkpolicies/guarded'));
-  const probe = (query: URLSearchParams): ProbeAnswer => {
-    const to = query.get('to')!;
-    const stopped = isDenied() && !lax && to === '10.0.0.2';
-    const ok = !dead.includes(to) && !stopped && !(narrow && query.get('path') === '/bulk');
-    return { ok, words: ok ? '3 bytes' : 'no answer', ms: 2 };
+const NODES = ['n1', 'n2'];
+const ready = (status = 'True') => ({ conditions: [{ type: 'Ready', status }] });
+interface MadePod extends TestPod {
+  readonly spec: {
+    readonly nodeName: string;
+    readonly containers: [{ env?: [{ value: string }] }];
   };
+}
+
+function cluster({ dead = [], narrow = false, lax = false, unready = [] }: Cluster = {}) {
+  const pods: MadePod[] = [];
+  const removed: string[] = [];
+  let isGuarded = false;
+  const calicoNode = (nodeName: string): TestPod => ({
+    metadata: { name: `calico-node-${nodeName}` },
+    spec: { nodeName },
+    status: ready(unready.includes(nodeName) ? 'False' : 'True'),
+  });
+  const addressOf = ({ metadata: { name } }: TestPod): string =>
+    name === 'guarded' ? '10.0.0.9' : `10.0.0.${name.replace(/\D/g, '')}`;
+  const running = (pod: MadePod): TestPod => ({
+    ...pod,
+    status: { ...ready(), phase: 'Succeeded', podIPs: [{ ip: addressOf(pod) }] },
+  });
+  const called = (call: Call, stopped: boolean): Answer => {
+    const { to, path } = call;
+    const isStopped = stopped && !lax && to === '10.0.0.9';
+    const ok = !dead.includes(to) && !isStopped && !(narrow && path === '/bulk');
+    return { call, ok, words: ok ? '3 bytes' : 'no answer', ms: 2 };
+  };
+  const logs = new Map<string, string>();
   const answer = (path: string): object | undefined => {
-    if (path.includes('k8s-app%3Dcalico-node')) return { items: ['n1', 'n2'].map(calicoNode) };
-    if (path.endsWith('/daemonsets/probe'))
-      return { status: { desiredNumberScheduled: 2, numberReady: 2 } };
-    if (path.endsWith('/deployments/guarded')) return { status: { readyReplicas: 1 } };
-    if (path.endsWith('/services/probe')) return { spec: { clusterIPs: ['10.96.0.5'] } };
-    if (path.endsWith('/pods')) return { items: PODS };
-    return probe(new URL(path, 'http://x').searchParams);
+    if (path.includes('k8s-app%3Dcalico-node')) return { items: NODES.map(calicoNode) };
+    if (path === '/api/v1/nodes')
+      return { items: NODES.map((name) => ({ metadata: { name }, status: ready() })) };
+    if (path.endsWith(`/services/${SERVICE}`)) return { spec: { clusterIPs: ['10.96.0.5'] } };
+    return { items: pods.map(running) };
   };
   const api: KubernetesObjects = {
     get: async <T>(path: string) => answer(path) as T | undefined,
-    create: async (path, object) => void made.push({ path, object }),
-    remove: async (path) => void removed.push(path),
+    text: async (path) => logs.get(path) ?? '',
+    create: async (path, object) => {
+      if (path.endsWith('/networkpolicies')) isGuarded = true;
+      if (!path.endsWith('/pods')) return;
+      const pod = object as MadePod;
+      pods.push(pod);
+      const text = pod.spec.containers[0].env?.[0].value;
+      if (!text) return;
+      const { calls } = JSON.parse(text) as Order;
+      const answers = calls.map((call) => called(call, isGuarded));
+      logs.set(`${path}/${pod.metadata.name}/log`, `${JSON.stringify(answers)}\n`);
+    },
+    remove: async (path) => {
+      if (path.endsWith(`/networkpolicies/${POLICY}`)) isGuarded = false;
+      removed.push(path);
+    },
   };
-  return { api, made, removed };
+  return { api, removed };
 }
+
+const RUN = {
+  namespace: 'test-1',
+  image: 'image',
+  pullSecrets: [],
+  keepNamespace: false,
+  timeoutSeconds: 5,
+  nodesMax: 10,
+  say: () => {},
+};
 
 async function tested(of: Cluster) {
   const { api, removed } = cluster(of);
-  const { lines, failed } = await runTest(api, {
-    namespace: 'test-1',
-    image: 'image',
-    pullSecrets: [],
-    timeoutSeconds: 5,
-    say: () => {},
-  });
+  const { lines, failed } = await runTest(api, RUN);
   assert.equal(removed.at(-1), '/api/v1/namespaces/test-1', 'nothing is left');
   return { lines: lines.map((line) => line.replace(/ in \d+ s$/, '')), failed };
 }
@@ -78,8 +96,8 @@ test('a network that works', async () => {
   assert.deepEqual(await tested({}), {
     lines: [
       'ok    calico-node ready on every node: 2 nodes',
-      'ok    pod to pod: 4 calls, slowest 2 ms',
-      'ok    pod to pod, big packets: 4 calls, slowest 2 ms',
+      'ok    pod to pod: 6 calls, slowest 2 ms',
+      'ok    pod to pod, big packets: 6 calls, slowest 2 ms',
       'ok    pod to service: 2 calls, slowest 2 ms',
       'ok    policy denies: 2 calls stopped',
       'ok    policy gone: 2 calls, slowest 2 ms',
@@ -90,15 +108,16 @@ test('a network that works', async () => {
 });
 
 test('a node that nobody reaches, by its name', async () => {
-  const { lines, failed } = await tested({ dead: ['10.0.1.1'] });
+  const { lines, failed } = await tested({ dead: ['10.0.0.1'] });
   assert.equal(failed, true);
-  assert.equal(lines[1], 'FAIL  pod to pod: 1 of 4\n      n1 -> 10.0.1.1 on n2: no answer');
+  const calls = NODES.map((node) => `\n      ${node} -> 10.0.0.1 on n2: no answer`);
+  assert.equal(lines[1], `FAIL  pod to pod: 2 of 6${calls.join('')}`);
 });
 
 test('packets that are too big', async () => {
   const { lines } = await tested({ narrow: true });
   assert.match(lines[1]!, /^ok/);
-  assert.match(lines[2]!, /^FAIL {2}pod to pod, big packets: 4 of 4/);
+  assert.match(lines[2]!, /^FAIL {2}pod to pod, big packets: 6 of 6/);
 });
 
 test('an agent that is not ready', async () => {
@@ -115,10 +134,21 @@ test('the namespace goes although the API server refuses an object', async () =>
       await api.create(path, object);
     },
   };
-  const { lines, failed } = await runTest(refusing, {
-    ...{ namespace: 'test-1', image: 'i', pullSecrets: [], timeoutSeconds: 1, say: () => {} },
-  });
+  const { lines, failed } = await runTest(refusing, RUN);
   assert.equal(failed, true);
   assert.match(lines[1]!, /^FAIL {2}test: forbidden/);
   assert.deepEqual(removed, ['/api/v1/namespaces/test-1']);
+});
+
+test('policies that nobody obeys', async () => {
+  const { lines } = await tested({ lax: true });
+  assert.match(lines[4]!, /^FAIL {2}policy denies: 2 of 2/);
+});
+
+test('in a namespace that is there already, only what was made is taken away', async () => {
+  const { api, removed } = cluster();
+  await runTest(api, { ...RUN, keepNamespace: true });
+  assert.equal(removed.includes('/api/v1/namespaces/test-1'), false);
+  const pods = removed.filter((path) => path.includes('/pods/'));
+  assert.equal(pods.length, 3 + 3 * NODES.length);
 });

@@ -1,9 +1,8 @@
-// What a connectivity test makes in the cluster: a namespace of its own with a pod on every node, one
-// more that a policy guards, and a service.
+// What a connectivity test makes in its namespace: a pod that answers on every node, one that a policy
+// guards, a service, and pods that call and tell what they found in their log.
 
 export const PORT = 8080;
-/** Where pods of the test run their program. */
-const COMMAND = ['/usr/local/bin/node', '/opt/calico/cli.mjs', 'connectivity', 'serve'];
+const PROGRAM = ['/usr/local/bin/node', '/opt/calico/cli.mjs', 'connectivity'];
 const NOBODY = 65534;
 
 export interface TestOptions {
@@ -12,82 +11,95 @@ export interface TestOptions {
   readonly pullSecrets: readonly string[];
 }
 
-/** An object, and the collection that it is made in. */
-export interface Made {
-  readonly path: string;
-  readonly object: object;
+export interface Call {
+  /** An address. */
+  readonly to: string;
+  readonly path: '/hello' | '/bulk';
+  readonly words: string;
 }
 
-const PROBE = 'probe';
-const GUARDED = 'guarded';
-const labels = (app: string) => ({ app });
+/** What a calling pod is told by its variable CALLS. */
+export interface Order {
+  readonly calls: readonly Call[];
+  /** Whether they are to come through. */
+  readonly wanted: boolean;
+  /** How long it goes on calling until they all do as is wanted. */
+  readonly withinMilliseconds: number;
+}
 
-/** In the order in which they are made. */
-export function testObjects(options: TestOptions): readonly Made[] {
-  const { namespace } = options;
-  const within = `namespaces/${namespace}`;
-  const workload = (kind: 'DaemonSet' | 'Deployment', name: string): object => ({
-    apiVersion: 'apps/v1',
-    kind,
-    metadata: { name, namespace },
+/** The outcome of a call. */
+export interface Answer {
+  readonly call: Call;
+  readonly ok: boolean;
+  /** What went wrong, or what came. */
+  readonly words: string;
+  readonly ms: number;
+}
+
+interface PodOptions {
+  readonly name: string;
+  readonly node: string;
+  readonly role: 'server' | 'guarded' | 'caller';
+  readonly order?: Order;
+}
+
+export const ROLE = 'calico-kit.io/connectivity';
+
+/** A pod of the test, on a node of our choice whatever its taints. */
+export function podOf(options: TestOptions, { name, node, role, order }: PodOptions): object {
+  const probe = { httpGet: { path: '/hello', port: PORT }, periodSeconds: 1 };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: options.namespace, labels: { [ROLE]: role } },
     spec: {
-      selector: { matchLabels: labels(name) },
-      template: { metadata: { labels: labels(name) }, spec: podSpec(options) },
+      automountServiceAccountToken: false,
+      containers: [
+        {
+          name: role,
+          image: options.image,
+          command: [...PROGRAM, order ? 'call' : 'serve'],
+          ...(order ? { env: [{ name: 'CALLS', value: JSON.stringify(order) }] } : {}),
+          ...(order ? {} : { ports: [{ containerPort: PORT }], readinessProbe: probe }),
+          securityContext: RESTRICTED,
+        },
+      ],
+      imagePullSecrets: options.pullSecrets.map((secret) => ({ name: secret })),
+      nodeName: node,
+      restartPolicy: 'Never',
+      terminationGracePeriodSeconds: 0,
+      tolerations: [{ operator: 'Exists' }],
     },
-  });
-  return [
-    {
-      path: '/api/v1/namespaces',
-      object: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
-    },
-    {
-      path: `/api/v1/${within}/services`,
-      object: {
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata: { name: PROBE, namespace },
-        spec: { selector: labels(PROBE), ports: [{ port: PORT, targetPort: PORT }] },
-      },
-    },
-    { path: `/apis/apps/v1/${within}/daemonsets`, object: workload('DaemonSet', PROBE) },
-    { path: `/apis/apps/v1/${within}/deployments`, object: workload('Deployment', GUARDED) },
-  ];
+  };
 }
 
-const podSpec = ({ image, pullSecrets }: TestOptions): object => ({
-  automountServiceAccountToken: false,
-  containers: [
-    {
-      name: 'serve',
-      image,
-      command: COMMAND,
-      ports: [{ containerPort: PORT }],
-      readinessProbe: { httpGet: { path: '/hello', port: PORT }, periodSeconds: 1 },
-      securityContext: {
-        allowPrivilegeEscalation: false,
-        capabilities: { drop: ['ALL'] },
-        readOnlyRootFilesystem: true,
-        runAsNonRoot: true,
-        runAsUser: NOBODY,
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
-    },
-  ],
-  imagePullSecrets: pullSecrets.map((name) => ({ name })),
-  nodeSelector: { 'kubernetes.io/os': 'linux' },
-  terminationGracePeriodSeconds: 0,
-  tolerations: [{ operator: 'Exists' }],
+const RESTRICTED = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  readOnlyRootFilesystem: true,
+  runAsNonRoot: true,
+  runAsUser: NOBODY,
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+const SERVERS = { [ROLE]: 'server' };
+export const SERVICE = 'connectivity-servers';
+export const POLICY = 'connectivity-guard';
+
+/** One address for all that answer. */
+export const serviceOf = ({ namespace }: TestOptions): object => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: SERVICE, namespace },
+  spec: { selector: SERVERS, ports: [{ port: PORT, targetPort: PORT }] },
 });
 
 /** Nobody may call the guarded pod. */
-export const denyPolicy = ({ namespace }: TestOptions): Made => ({
-  path: `/apis/networking.k8s.io/v1/namespaces/${namespace}/networkpolicies`,
-  object: {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    metadata: { name: GUARDED, namespace },
-    spec: { podSelector: { matchLabels: labels(GUARDED) }, policyTypes: ['Ingress'] },
-  },
+export const denyPolicy = ({ namespace }: TestOptions): object => ({
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'NetworkPolicy',
+  metadata: { name: POLICY, namespace },
+  spec: { podSelector: { matchLabels: { [ROLE]: 'guarded' } }, policyTypes: ['Ingress'] },
 });
 
 /** A pod, as far as the test looks at it. */
@@ -95,16 +107,28 @@ export interface TestPod {
   readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
   readonly spec: { readonly nodeName?: string };
   readonly status?: {
+    readonly phase?: string;
     readonly podIPs?: readonly { readonly ip: string }[];
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly containerStatuses?: readonly {
+      readonly state?: {
+        readonly waiting?: { readonly reason?: string; readonly message?: string };
+      };
+    }[];
   };
 }
 
-export const isReady = ({ status }: TestPod): boolean =>
+export const isReady = ({ status }: Pick<TestPod, 'status'>): boolean =>
   status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
 
 export const addressesOf = ({ status }: TestPod): readonly string[] =>
   (status?.podIPs ?? []).map(({ ip }) => ip);
 
-export const isProbe = ({ metadata }: TestPod): boolean => metadata.labels?.['app'] === PROBE;
-export const isGuarded = ({ metadata }: TestPod): boolean => metadata.labels?.['app'] === GUARDED;
+export const roleOf = ({ metadata }: TestPod): string | undefined => metadata.labels?.[ROLE];
+
+/** Why a pod does not run yet, for a person. */
+export const stateOf = ({ metadata, spec, status }: TestPod): string => {
+  const waiting = status?.containerStatuses?.[0]?.state?.waiting;
+  const why = waiting?.message ?? waiting?.reason ?? status?.phase ?? 'unknown';
+  return `${metadata.name} on ${spec.nodeName}: ${why}`;
+};

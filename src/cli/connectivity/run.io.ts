@@ -1,70 +1,66 @@
-// The connectivity test itself: makes its objects, asks its pods through the API server, so that it
-// runs from a laptop as well as in the cluster, and takes everything away again.
+// The connectivity test itself. Its pods are told what to do when they are made and answer in their
+// logs, so that it needs the API server alone, from a laptop as from a pod; it takes away what it made.
 import { messageOf, OpError } from '../../base/op-error.ts';
 import { pause } from '../../base/pause.io.ts';
 import type { KubernetesObjects } from '../../kubernetes/objects.io.ts';
 import type { Output } from '../output.ts';
 import {
+  type Answer,
+  type Call,
   denyPolicy,
   isReady,
-  PORT,
+  POLICY,
+  podOf,
+  roleOf,
+  SERVICE,
+  serviceOf,
+  stateOf,
   type TestOptions,
   type TestPod,
-  testObjects,
 } from './objects.ts';
-import {
-  guardedProbes,
-  type Outcome,
-  openProbes,
-  outcomeOf,
-  type Probe,
-  type ProbeAnswer,
-  report,
-} from './plan.ts';
+import { guardedCalls, type Outcome, openCalls, outcomeOf, report } from './plan.ts';
 
 export interface Run extends TestOptions {
+  /** The namespace is there already, and stays. */
+  readonly keepNamespace: boolean;
   readonly timeoutSeconds: number;
+  /** At most so many nodes take part. */
+  readonly nodesMax: number;
   /** What is going on, for a person who waits. */
   say(words: string): void;
 }
 
 const POLICY_MILLISECONDS = 10_000;
-const CALLS_AT_ONCE = 16;
+const LOOK_MILLISECONDS = 500;
+const never = new AbortController().signal;
 
-/** All checks; the namespace of the test is deleted whatever comes. */
+/** All checks; nothing of the test is left, whatever comes. */
 export async function runTest(api: KubernetesObjects, run: Run): Promise<Output> {
   const began = performance.now();
   const outcomes: Outcome[] = [await nodesReady(api)];
   try {
-    for (const { path, object } of testObjects(run)) await api.create(path, object);
-    run.say(`pods of namespace ${run.namespace} start`);
-    const pods = await readyPods(api, run);
-    const service = await serviceAddresses(api, run);
-    run.say(`${pods.length} pods call each other`);
-    const open = openProbes(pods, service);
-    const named = (check: string, which: (probe: Probe) => boolean) =>
-      callAll(api, run, open.filter(which)).then((all) => outcomeOf(check, all, true));
-    const isService = ({ to }: Probe): boolean => service.includes(to);
-    outcomes.push(await named('pod to pod', (p) => !isService(p) && p.path === '/hello'));
-    outcomes.push(await named('pod to pod, big packets', (p) => p.path === '/bulk'));
-    outcomes.push(await named('pod to service', isService));
-    outcomes.push(...(await policyChecks(api, run, guardedProbes(pods))));
+    if (!run.keepNamespace) await api.create('/api/v1/namespaces', namespaceOf(run));
+    outcomes.push(...(await new Test(api, run).checks()));
   } catch (cause) {
     outcomes.push({ check: 'test', passed: false, words: messageOf(cause) });
-  } finally {
-    await api.remove(`/api/v1/namespaces/${run.namespace}`).catch((cause) => {
-      run.say(`namespace ${run.namespace} is left behind: ${messageOf(cause)}`);
-    });
   }
+  await clean(api, run).catch((cause) => {
+    run.say(`something is left in namespace ${run.namespace}: ${messageOf(cause)}`);
+  });
   return report(outcomes, Math.round((performance.now() - began) / 1000));
 }
+
+const namespaceOf = ({ namespace }: Run): object => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name: namespace, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+});
 
 /** calico-node is ready on a node when its BGP sessions are up and its policy is in sync. */
 async function nodesReady(api: KubernetesObjects): Promise<Outcome> {
   const check = 'calico-node ready on every node';
   const path = '/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dcalico-node';
-  const list = await api.get<{ items: readonly TestPod[] }>(path);
-  const pods = list?.items ?? [];
+  const pods = (await api.get<{ items: readonly TestPod[] }>(path))?.items ?? [];
   const waiting = pods.filter((pod) => !isReady(pod)).map(({ spec }) => spec.nodeName ?? '?');
   if (pods.length === 0) return { check, passed: false, words: 'there is no such pod' };
   if (waiting.length > 0)
@@ -72,92 +68,134 @@ async function nodesReady(api: KubernetesObjects): Promise<Outcome> {
   return { check, passed: true, words: `${pods.length} nodes` };
 }
 
-async function readyPods(api: KubernetesObjects, run: Run): Promise<readonly TestPod[]> {
-  const apps = `/apis/apps/v1/namespaces/${run.namespace}`;
-  interface Status {
-    readonly status?: {
-      readonly desiredNumberScheduled?: number;
-      readonly numberReady?: number;
-      readonly readyReplicas?: number;
-    };
+async function clean(api: KubernetesObjects, run: Run): Promise<void> {
+  const within = `namespaces/${run.namespace}`;
+  if (!run.keepNamespace) return api.remove(`/api/v1/${within}`);
+  await api.remove(`/apis/networking.k8s.io/v1/${within}/networkpolicies/${POLICY}`);
+  await api.remove(`/api/v1/${within}/services/${SERVICE}`);
+  for (const { metadata } of await listPods(api, run))
+    await api.remove(`/api/v1/${within}/pods/${metadata.name}`);
+}
+
+/** Only those of the test. */
+const listPods = async (api: KubernetesObjects, run: Run): Promise<readonly TestPod[]> => {
+  const path = `/api/v1/namespaces/${run.namespace}/pods`;
+  const pods = (await api.get<{ items: readonly TestPod[] }>(path))?.items ?? [];
+  return pods.filter((pod) => roleOf(pod) !== undefined);
+};
+
+class Test {
+  private readonly api: KubernetesObjects;
+  private readonly run: Run;
+  private readonly core: string;
+
+  constructor(api: KubernetesObjects, run: Run) {
+    this.api = api;
+    this.run = run;
+    this.core = `/api/v1/namespaces/${run.namespace}`;
   }
-  const isUp = async (): Promise<boolean> => {
-    const [all, one] = await Promise.all([
-      api.get<Status>(`${apps}/daemonsets/probe`),
-      api.get<Status>(`${apps}/deployments/guarded`),
-    ]);
-    const { desiredNumberScheduled: wanted = 0, numberReady = 0 } = all?.status ?? {};
-    return wanted > 0 && numberReady === wanted && one?.status?.readyReplicas === 1;
-  };
-  await within(run.timeoutSeconds * 1000, isUp, async () => {
-    const pods = await listPods(api, run);
-    const waiting = pods.filter((pod) => !isReady(pod));
-    return waiting.map(({ metadata, spec }) => `${metadata.name} on ${spec.nodeName}`).join(', ');
-  });
-  return listPods(api, run);
-}
 
-const listPods = async (api: KubernetesObjects, run: Run): Promise<readonly TestPod[]> =>
-  (await api.get<{ items: readonly TestPod[] }>(`/api/v1/namespaces/${run.namespace}/pods`))
-    ?.items ?? [];
+  async checks(): Promise<readonly Outcome[]> {
+    const nodes = await this.nodes();
+    await this.api.create(`${this.core}/services`, serviceOf(this.run));
+    for (const [i, node] of nodes.entries())
+      await this.makePod({ name: `server-${i}`, node, role: 'server' });
+    await this.makePod({ name: 'guarded', node: nodes[0]!, role: 'guarded' });
+    this.run.say(`${nodes.length + 1} pods start in namespace ${this.run.namespace}`);
+    const pods = await this.until('server', isReady);
+    const service = await this.serviceAddresses();
+    this.run.say('they are called');
+    const open = await this.callers('open', nodes, true, (n) => openCalls(n, pods, service));
+    const isService = ({ call: { to } }: Answer): boolean => service.includes(to);
+    const named = (check: string, which: (answer: Answer) => boolean): Outcome =>
+      outcomeOf(check, open.filter(which), true);
+    return [
+      named('pod to pod', (a) => !isService(a) && a.call.path === '/hello'),
+      named('pod to pod, big packets', ({ call: { path } }) => path === '/bulk'),
+      named('pod to service', isService),
+      ...(await this.policy(nodes, pods)),
+    ];
+  }
 
-async function serviceAddresses(api: KubernetesObjects, run: Run): Promise<readonly string[]> {
-  const path = `/api/v1/namespaces/${run.namespace}/services/probe`;
-  const service = await api.get<{ spec: { clusterIPs?: readonly string[] } }>(path);
-  return service?.spec.clusterIPs ?? [];
-}
+  private async policy(
+    nodes: readonly string[],
+    pods: readonly TestPod[],
+  ): Promise<readonly Outcome[]> {
+    const path = `/apis/networking.k8s.io/v1/namespaces/${this.run.namespace}/networkpolicies`;
+    const calls = (node: string): readonly Call[] => guardedCalls(node, pods);
+    this.run.say('a NetworkPolicy comes and goes');
+    await this.api.create(path, denyPolicy(this.run));
+    const denied = await this.callers('denied', nodes, false, calls);
+    await this.api.remove(`${path}/${POLICY}`);
+    const allowed = await this.callers('allowed', nodes, true, calls);
+    return [outcomeOf('policy denies', denied, false), outcomeOf('policy gone', allowed, true)];
+  }
 
-async function policyChecks(
-  api: KubernetesObjects,
-  run: Run,
-  probes: readonly Probe[],
-): Promise<readonly Outcome[]> {
-  const { path, object } = denyPolicy(run);
-  const settled = async (check: string, wanted: boolean): Promise<Outcome> => {
-    const end = performance.now() + POLICY_MILLISECONDS;
+  /** Nodes that run pods, the first so many by name. */
+  private async nodes(): Promise<readonly string[]> {
+    interface Node extends Pick<TestPod, 'status'> {
+      readonly metadata: { readonly name: string; readonly labels?: Record<string, string> };
+    }
+    const all = (await this.api.get<{ items: readonly Node[] }>('/api/v1/nodes'))?.items ?? [];
+    const usable = all.filter(
+      (node) => isReady(node) && node.metadata.labels?.['kubernetes.io/os'] !== 'windows',
+    );
+    if (usable.length === 0) throw new OpError('find nodes', 'none is Ready');
+    const names = usable.map(({ metadata }) => metadata.name).sort();
+    return names.slice(0, this.run.nodesMax);
+  }
+
+  private makePod(options: Parameters<typeof podOf>[1]): Promise<void> {
+    return this.api.create(`${this.core}/pods`, podOf(this.run, options));
+  }
+
+  private async serviceAddresses(): Promise<readonly string[]> {
+    const path = `${this.core}/services/${SERVICE}`;
+    const service = await this.api.get<{ spec: { clusterIPs?: readonly string[] } }>(path);
+    return service?.spec.clusterIPs ?? [];
+  }
+
+  /** A pod on every node calls; the answers of all. */
+  private async callers(
+    phase: string,
+    nodes: readonly string[],
+    wanted: boolean,
+    callsOf: (node: string) => readonly Call[],
+  ): Promise<readonly Answer[]> {
+    const names = nodes.map((_, i) => `${phase}-${i}`);
+    for (const [i, node] of nodes.entries()) {
+      const order = { calls: callsOf(node), wanted, withinMilliseconds: POLICY_MILLISECONDS };
+      await this.makePod({ name: names[i]!, node, role: 'caller', order });
+    }
+    const isDone = ({ status, metadata }: TestPod): boolean =>
+      !names.includes(metadata.name) || status?.phase === 'Succeeded' || status?.phase === 'Failed';
+    await this.until('caller', isDone);
+    const answers = await Promise.all(names.map((name) => this.answersOf(name)));
+    return answers.flat();
+  }
+
+  private async answersOf(pod: string): Promise<readonly Answer[]> {
+    const log = await this.api.text(`${this.core}/pods/${pod}/log`);
+    const line = log.split('\n').find((text) => text.startsWith('['));
+    if (!line) throw new OpError(`read the log of ${pod}`, log.slice(-200) || 'it is empty');
+    return JSON.parse(line) as readonly Answer[];
+  }
+
+  /** The pods that answer, once every pod of the role is as it should be; guarded ones are servers. */
+  private async until(
+    role: 'server' | 'caller',
+    is: (pod: TestPod) => boolean,
+  ): Promise<readonly TestPod[]> {
+    const end = performance.now() + this.run.timeoutSeconds * 1000;
+    const isCaller = (pod: TestPod): boolean => roleOf(pod) === 'caller';
     for (;;) {
-      const outcome = outcomeOf(check, await callAll(api, run, probes), wanted);
-      if (outcome.passed || performance.now() > end) return outcome;
+      const all = await listPods(this.api, this.run);
+      const pods = all.filter((pod) => isCaller(pod) === (role === 'caller'));
+      const waiting = pods.filter((pod) => !is(pod));
+      if (waiting.length === 0 && pods.length > 0) return pods;
+      if (performance.now() > end)
+        throw new OpError('wait for pods', waiting.map(stateOf).join('; '));
+      await pause(LOOK_MILLISECONDS, never);
     }
-  };
-  run.say('a NetworkPolicy comes and goes');
-  await api.create(path, object);
-  const denied = await settled('policy denies', false);
-  await api.remove(`${path}/guarded`);
-  return [denied, await settled('policy gone', true)];
-}
-
-async function callAll(
-  api: KubernetesObjects,
-  { namespace }: Run,
-  probes: readonly Probe[],
-): Promise<readonly { readonly probe: Probe; readonly answer: ProbeAnswer }[]> {
-  const waiting = [...probes];
-  const answers: { probe: Probe; answer: ProbeAnswer }[] = [];
-  const work = async (): Promise<void> => {
-    for (let probe = waiting.shift(); probe; probe = waiting.shift()) {
-      const { from, to, path } = probe;
-      const query = `to=${encodeURIComponent(to)}&path=${encodeURIComponent(path)}`;
-      const pod = `/api/v1/namespaces/${namespace}/pods/${from}:${PORT}/proxy`;
-      const answer = await api
-        .get<ProbeAnswer>(`${pod}/probe?${query}`)
-        .catch((cause): ProbeAnswer => ({ ok: false, words: messageOf(cause), ms: 0 }));
-      answers.push({ probe, answer: answer ?? { ok: false, words: 'the pod is gone', ms: 0 } });
-    }
-  };
-  await Promise.all(Array.from({ length: CALLS_AT_ONCE }, work));
-  return answers;
-}
-
-async function within(
-  milliseconds: number,
-  holds: () => Promise<boolean>,
-  waitsFor: () => Promise<string>,
-): Promise<void> {
-  const end = performance.now() + milliseconds;
-  const never = new AbortController().signal;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new OpError('wait for pods', await waitsFor());
-    await pause(500, never);
   }
 }

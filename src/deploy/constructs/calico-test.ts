@@ -1,68 +1,95 @@
-// `helm test`: a pod that runs calico-kit's connectivity test, with the rights that this needs and
-// only while it runs. With plain manifests these objects are a folder of their own.
+// `helm test`: a pod that runs calico-kit's connectivity test in a namespace of its own. Its rights end
+// there, but for the list of nodes and of calico-node's pods; pods in it are as restricted as can be.
 import { ApiObject, Chart } from 'cdk8s';
-import type { Construct } from 'constructs';
-import { dropAll, metadataOf, NAMESPACE, type PodSpec, placed } from './manifest.ts';
+import { Construct } from 'constructs';
+import type { Of } from '../helm/expr.ts';
+import { and } from '../helm/functions.ts';
+import { only } from '../helm/reading.ts';
+import { dropAll, labelsOf, metadataOf, NAMESPACE, type PodSpec, placed } from './manifest.ts';
 import type { Settings } from './settings.ts';
 
 const NAME = 'calico-connectivity-test';
+const TEST_NAMESPACE = 'calico-connectivity';
 const NOBODY = 65534;
 
-export class CalicoTest extends Chart {
-  constructor(scope: Construct, id: string, settings: Settings) {
-    super(scope, id, { disableResourceNameHashes: true });
-    const group = 'rbac.authorization.k8s.io';
-    const subjects = [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }];
+export class ConnectivityRights extends Construct {
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    new ApiObject(this, 'namespace', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: {
+        name: TEST_NAMESPACE,
+        labels: { ...labelsOf(NAME), 'pod-security.kubernetes.io/enforce': 'restricted' },
+      },
+    });
     new ApiObject(this, 'account', {
       apiVersion: 'v1',
       kind: 'ServiceAccount',
-      metadata: hookOf(0),
+      metadata: metadataOf(NAME),
     });
-    // The namespace that it makes has a name of its own each time.
-    const { namespace: _cluster, ...clusterWide } = hookOf(0);
-    new ApiObject(this, 'role', {
+    this.grant('Role', TEST_NAMESPACE, TEST_RULES);
+    this.grant('Role', NAMESPACE, [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }]);
+    this.grant('ClusterRole', undefined, [
+      { apiGroups: [''], resources: ['nodes'], verbs: ['list'] },
+    ]);
+  }
+
+  private grant(kind: 'Role' | 'ClusterRole', namespace: string | undefined, rules: object): void {
+    const group = 'rbac.authorization.k8s.io';
+    const metadata = {
+      name: NAME,
+      labels: labelsOf(NAME),
+      ...(namespace === undefined ? {} : { namespace }),
+    };
+    const id = `${kind}-${namespace ?? 'cluster'}`;
+    new ApiObject(this, id, { apiVersion: `${group}/v1`, kind, metadata, rules });
+    new ApiObject(this, `${id}-binding`, {
       apiVersion: `${group}/v1`,
-      kind: 'ClusterRole',
-      metadata: clusterWide,
-      rules: RULES,
-    });
-    new ApiObject(this, 'binding', {
-      apiVersion: `${group}/v1`,
-      kind: 'ClusterRoleBinding',
-      metadata: clusterWide,
-      roleRef: { apiGroup: group, kind: 'ClusterRole', name: NAME },
-      subjects,
-    });
-    new ApiObject(this, 'pod', {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: hookOf(1),
-      spec: podSpec(settings),
+      kind: `${kind}Binding`,
+      metadata,
+      roleRef: { apiGroup: group, kind, name: NAME },
+      subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }],
     });
   }
 }
 
-const RULES = [
-  { apiGroups: [''], resources: ['namespaces', 'services'], verbs: ['create', 'delete', 'get'] },
-  { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
-  { apiGroups: [''], resources: ['pods/proxy'], verbs: ['get'] },
-  { apiGroups: ['apps'], resources: ['daemonsets', 'deployments'], verbs: ['create', 'get'] },
+/** Without the right to give rights there is no test. */
+export const isTested = ({ manifests, rbac }: Settings): Of<boolean> =>
+  and(manifests.connectivity_test, rbac.create);
+
+/** The pod alone: with plain manifests it is applied when somebody wants to know. */
+export class CalicoTest extends Chart {
+  constructor(scope: Construct, id: string, settings: Settings) {
+    super(scope, id, { disableResourceNameHashes: true });
+    only(this, 'connectivity', isTested(settings), (at) => {
+      new ApiObject(at, 'pod', {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          ...metadataOf(NAME),
+          annotations: {
+            'helm.sh/hook': 'test',
+            // Its log stays to be read until the next test.
+            'helm.sh/hook-delete-policy': 'before-hook-creation',
+          },
+        },
+        spec: podSpec(settings),
+      });
+    });
+  }
+}
+
+const TEST_RULES = [
+  { apiGroups: [''], resources: ['pods'], verbs: ['create', 'delete', 'list'] },
+  { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] },
+  { apiGroups: [''], resources: ['services'], verbs: ['create', 'delete', 'get'] },
   {
     apiGroups: ['networking.k8s.io'],
     resources: ['networkpolicies'],
     verbs: ['create', 'delete'],
   },
 ];
-
-// Its log stays to be read (`helm test --logs`) until the next test.
-const hookOf = (weight: number) => ({
-  ...metadataOf(NAME),
-  annotations: {
-    'helm.sh/hook': 'test',
-    'helm.sh/hook-weight': String(weight),
-    'helm.sh/hook-delete-policy': 'before-hook-creation',
-  },
-});
 
 const podSpec = (settings: Settings): PodSpec => {
   const { images, pod } = settings;
@@ -77,14 +104,15 @@ const podSpec = (settings: Settings): PodSpec => {
         image: images.kube_controllers,
         imagePullPolicy: images.pull_policy,
         command: [
-          ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'connectivity', 'test', '--image'],
-          images.kube_controllers,
+          ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'connectivity', 'test'],
+          ...['--namespace', TEST_NAMESPACE, '--image', images.kube_controllers],
         ],
         securityContext: {
           ...dropAll(),
           readOnlyRootFilesystem: true,
           runAsNonRoot: true,
           runAsUser: NOBODY,
+          seccompProfile: { type: 'RuntimeDefault' },
         },
       },
     ],

@@ -6,6 +6,7 @@ import { only } from '../helm/reading.ts';
 import { CalicoEtc } from './calico-etc.ts';
 import { CalicoEtcd } from './calico-etcd.ts';
 import { CalicoNode } from './calico-node.ts';
+import { ConnectivityRights, isTested } from './calico-test.ts';
 import { KubeControllers } from './kube-controllers.ts';
 import { Rbac } from './rbac.ts';
 import type { Settings } from './settings.ts';
@@ -23,6 +24,9 @@ export class Calico extends Chart {
     });
     only(this, 'writers', manifests.deployment_calico_kube_controllers, (at) => {
       new KubeControllers(at, 'controllers', settings);
+    });
+    only(this, 'test', isTested(settings), (at) => {
+      new ConnectivityRights(at, 'rights');
     });
   }
 }

@@ -56,6 +56,7 @@ export interface SecurityContext {
   readonly runAsUser?: number;
   readonly readOnlyRootFilesystem?: boolean;
   readonly allowPrivilegeEscalation: boolean;
+  readonly seccompProfile?: { readonly type: 'RuntimeDefault' };
   readonly capabilities: { readonly drop: readonly string[]; readonly add?: readonly string[] };
 }
 

@@ -25,7 +25,7 @@ function settingsOf(user: Json) {
   return result.value;
 }
 
-const keyOf = (o: Manifest) => `${o.kind}/${o.metadata.name}`;
+const keyOf = ({ kind, metadata }: Manifest) => `${kind}/${metadata.name}/${metadata.namespace}`;
 const byKey = (objects: readonly Manifest[]) =>
   [...objects].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
 

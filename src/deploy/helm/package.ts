@@ -8,6 +8,7 @@ import { schemaPart, type Values } from '../../model/settings/schema.ts';
 import { Calico } from '../constructs/calico.ts';
 import { CalicoCleanup } from '../constructs/calico-cleanup.ts';
 import { CalicoTest } from '../constructs/calico-test.ts';
+import { NAMESPACE } from '../constructs/manifest.ts';
 import { printChecks } from './checks.ts';
 import { examples } from './examples.ts';
 import { goOf } from './expr.ts';
@@ -72,7 +73,14 @@ function templatesOf(chart: Chart): [string, string][] {
     .map((object) => {
       const gates = object.node.scopes.filter((scope) => scope instanceof Gate);
       const conditions = gates.map((gate) => goOf(gate.condition));
-      const path = `templates/${object.kind.toLowerCase()}-${object.name}.yaml`;
+      const path = `templates/${fileOf(object)}.yaml`;
       return [path, printTemplate(object.toJson() as Json, conditions)];
     });
+}
+
+// Objects of one kind may have one name in several namespaces.
+function fileOf({ kind, name, metadata }: ApiObject): string {
+  const { namespace } = metadata;
+  const elsewhere = namespace && namespace !== NAMESPACE ? `-${namespace}` : '';
+  return `${kind.toLowerCase()}-${name}${elsewhere}`;
 }

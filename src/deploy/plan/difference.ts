@@ -1,6 +1,7 @@
 // What differs between two installations, object by object and field by field.
 import { type Json, printJson } from '../../base/json.ts';
 import { isObject } from '../../model/resource.ts';
+import { NAMESPACE } from '../constructs/manifest.ts';
 import type { Manifest } from '../manifests.ts';
 
 export interface ObjectChange {
@@ -19,7 +20,10 @@ export interface FieldChange {
   readonly after: Json | undefined;
 }
 
-const nameOf = ({ kind, metadata }: Manifest): string => `${kind} ${metadata.name}`;
+const nameOf = ({ kind, metadata: { name, namespace } }: Manifest): string =>
+  namespace === undefined || namespace === NAMESPACE
+    ? `${kind} ${name}`
+    : `${kind} ${namespace}/${name}`;
 
 /** In the order of the new installation; what is gone comes last. */
 export function difference(

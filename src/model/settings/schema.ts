@@ -214,6 +214,7 @@ const manifest = (what: string) =>
   Type.Boolean({ default: true, description: `Make ${what}; false: you make it yourself` });
 
 const Manifests = map({
+  connectivity_test: manifest('what helm test runs, in namespace calico-connectivity'),
   configmap_etc: manifest('ConfigMap calico-etc'),
   daemonset_calico_etcd: manifest('DaemonSet calico-etcd'),
   daemonset_calico_node: manifest('DaemonSet calico-node'),
