@@ -62,7 +62,8 @@ export async function measure(
       'pipe',
     );
     children.push(feeder);
-    const outcome = await drive(dut, new Answers(feeder), feeder, options);
+    const more = { ...options, deaf: plan.peers.some(({ deaf }) => deaf) };
+    const outcome = await drive(dut, new Answers(feeder), feeder, more);
     if (device.name !== 'ours') return outcome;
     dut.kill('SIGTERM');
     await once(dut, 'exit');
@@ -81,12 +82,12 @@ async function drive(
   dut: ChildProcess,
   answers: Answers,
   feeder: ChildProcess,
-  { limitMs, warmUps, lingerMs }: MeasureOptions,
+  { limitMs, warmUps, lingerMs, deaf }: MeasureOptions & { readonly deaf: boolean },
 ): Promise<Outcome> {
   const began = performance.now();
   await answers.next('established', limitMs);
   const establishedMs = performance.now() - began;
-  const round = async (command: 'go' | 'withdraw'): Promise<number> => {
+  const round = async (command: 'go' | 'withdraw' | 'hear'): Promise<number> => {
     feeder.stdin!.write(`${command}\n`);
     return (await answers.next('complete', limitMs)).milliseconds;
   };
@@ -98,6 +99,7 @@ async function drive(
   const cpuBefore = cpuOf(dut.pid!);
   const completeMs = await round('go');
   const cpuMs = cpuOf(dut.pid!) - cpuBefore;
+  if (deaf) await round('hear');
   await new Promise((resolve) => setTimeout(resolve, lingerMs));
   const rssMib = rssOf(dut.pid!);
   feeder.stdin!.write('tables\n');
@@ -121,6 +123,19 @@ function join2(here: string, there: string, { device, peers }: DevicePlan): void
   const addresses = peers.map(({ address }) => `addr add ${address}/16 dev eth0`);
   run(['ip', '-n', there, '-batch', '-'], `${addresses.join('\n')}\n`);
   for (const netns of [here, there]) run(['ip', '-n', netns, 'link', 'set', 'eth0', 'up']);
+  // So that the kernel takes little for who does not read.
+  if (peers.some(({ deaf }) => deaf))
+    for (const netns of [here, there])
+      for (const name of ['rmem', 'wmem'])
+        run([
+          'ip',
+          'netns',
+          'exec',
+          netns,
+          'sysctl',
+          '-qw',
+          `net.ipv4.tcp_${name}=4096 65536 65536`,
+        ]);
 }
 
 // `ip netns exec` and taskset become the program, so that the child's pid is the program's own.

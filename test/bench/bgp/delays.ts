@@ -3,7 +3,7 @@
 /** In the folder of the device; written when it ends. */
 export const DELAYS_FILE = 'delays.json';
 
-/** In milliseconds, since the first session came up. */
+/** In milliseconds, since the first session came up, but for the last. */
 export interface DeviceDelays {
   /** Lateness of a timer that is due every millisecond. */
   readonly loopMax: number;
@@ -12,4 +12,6 @@ export interface DeviceDelays {
   readonly sliceMax: number;
   /** The longest reading of one message. */
   readonly messageMax: number;
+  /** Octets, not milliseconds: the most that has waited for one peer to read. */
+  readonly queuedMax: number;
 }

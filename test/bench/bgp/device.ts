@@ -11,6 +11,7 @@ import { cidr } from '../../../src/net/cidr.ts';
 import { ip } from '../../../src/net/ip.ts';
 import { Exchange } from '../../../src/speaker/exchange.io.ts';
 import { Listeners } from '../../../src/speaker/listeners.io.ts';
+import { Peering } from '../../../src/speaker/peering.io.ts';
 import { Peerings } from '../../../src/speaker/peerings.io.ts';
 import { DELAYS_FILE, type DeviceDelays } from './delays.ts';
 import type { FeederPlan } from './feeder.ts';
@@ -76,11 +77,17 @@ const timed = <A extends unknown[], R>(key: keyof typeof measured, call: (...arg
 const { table } = exchange;
 table.work = timed('sliceMax', table.work.bind(table));
 table.receive = timed('messageMax', table.receive.bind(table));
+let queuedMax = 0;
+const { sendBytes } = Peering.prototype;
+Peering.prototype.sendBytes = function (this: Peering, bytes): void {
+  sendBytes.call(this, bytes);
+  queuedMax = Math.max(queuedMax, this.queuedOctets);
+};
 const loop = monitorEventLoopDelay({ resolution: 1 });
 loop.enable();
 process.once('SIGTERM', () => {
   const [loopMax, loopP99] = [loop.max / 1e6, loop.percentile(99) / 1e6];
-  const delays: DeviceDelays = { loopMax, loopP99, ...measured };
+  const delays: DeviceDelays = { loopMax, loopP99, ...measured, queuedMax };
   writeFileSync(join(process.argv[3]!, DELAYS_FILE), JSON.stringify(delays));
   process.exit(0);
 });

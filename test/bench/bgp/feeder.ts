@@ -23,18 +23,20 @@ export interface FeederPeer {
   readonly first: number;
   readonly count: number;
   readonly awaits: number;
+  /** Reads nothing from `go` on until `hear`. */
+  readonly deaf?: boolean;
 }
 
 export type FeederAnswer =
   | { readonly kind: 'established' }
-  /** Milliseconds since `go` or `withdraw` at which the last peer had heard all. */
+  /** Milliseconds since `go`, `withdraw` or `hear` at which the last peer had heard all. */
   | { readonly kind: 'complete'; readonly milliseconds: number }
   | { readonly kind: 'lost'; readonly peer: string; readonly why: string }
   | {
       readonly kind: 'tables';
       /** Of each peer: prefixes it knows now, and their sum, in which each has its own weight. */
       readonly tables: readonly (readonly [number, number])[];
-      /** Of each peer: the longest time in milliseconds in which it heard nothing. */
+      /** Of each peer that reads: the longest time in milliseconds in which it heard nothing. */
       readonly silences: readonly number[];
     };
 
@@ -102,9 +104,17 @@ class Feeder {
   }
 
   tell(announce: boolean): void {
-    this.goal = announce ? this.peer.awaits : 0;
-    this.isComplete = this.peer.awaits === 0;
+    const { awaits, deaf = false } = this.peer;
+    this.goal = announce ? awaits : 0;
+    this.isComplete = awaits === 0 || deaf;
+    if (deaf) this.socket.pause();
     this.socket.write(announce ? this.updates : this.withdrawals);
+  }
+
+  /** Reads on, and is to know in the end what all others know. */
+  hear(): void {
+    this.isComplete = false;
+    this.socket.resume();
   }
 
   keepAlive(): void {
@@ -180,7 +190,9 @@ class Feeder {
   }
 }
 
-const waiting = plan.peers.filter(({ awaits }) => awaits > 0).length;
+const listeners = plan.peers.filter(({ awaits }) => awaits > 0);
+const deafOnes = listeners.filter(({ deaf }) => deaf).length;
+let waiting = listeners.length - deafOnes;
 const feeders = plan.peers.map((peer) => new Feeder(peer));
 setInterval(
   () => {
@@ -194,9 +206,12 @@ createInterface({ input: process.stdin }).on('line', (command) => {
     complete = 0;
     startedAt = performance.now();
     for (const feeder of feeders) feeder.tell(command === 'go');
+  } else if (command === 'hear') {
+    [complete, waiting, startedAt] = [0, deafOnes, performance.now()];
+    for (const feeder of feeders) if (feeder.peer.deaf) feeder.hear();
   } else if (command === 'tables') {
     for (const feeder of feeders) feeder.listen();
-    const silences = feeders.map(({ silence }) => silence);
+    const silences = feeders.map(({ silence, peer }) => (peer.deaf ? 0 : silence));
     say({ kind: 'tables', tables: feeders.map(({ table }) => table), silences });
   } else process.exit(0);
 });

@@ -48,6 +48,21 @@ export function mesh(peers: number, each: number): DevicePlan {
   };
 }
 
+/** A flood that one of two listeners does not read. */
+export function deafness(count: number): DevicePlan {
+  const [from, to, deaf, other] = plan(4, count).peers as [Peer, Peer, Peer, Peer];
+  const listener = { first: 0, count: 0, awaits: count };
+  return {
+    ...plan(4, count, { holdTimeSeconds: 3 }),
+    peers: [
+      { ...from, asn: AS, awaits: 0 },
+      { ...to, ...listener },
+      { ...deaf, ...listener, deaf: true },
+      { ...other, asn: AS, first: 0, count: 0, awaits: 0 },
+    ],
+  };
+}
+
 /**
  * A flood over one session while two others watch: one that hears all of it, and one of our AS,
  * which hears nothing but keepalives.

@@ -6,7 +6,8 @@ import type { Peer } from '../peer.ts';
 import type { Rib } from '../routes/rib.ts';
 import { Batch, type Delivery, type Entry } from './batch.ts';
 import { type Mark, markMessage } from './marks.ts';
-import { isDue, type Member, miss } from './member.ts';
+import { isDue, type Member } from './member.ts';
+import { Missed } from './missed.ts';
 import { Packer } from './packer.ts';
 import { Pages } from './pages.ts';
 import { type ExportFacts, Wording } from './wording.ts';
@@ -71,7 +72,7 @@ export class AdjOut {
     this.wording.like = peer;
     // Those who come before anything is told are told by the building itself.
     const retellTo = this.count === 0 ? 0 : this.rib.prefixes.end;
-    const missed = before?.knownTo(peer.index) ?? new Map<number, readonly number[]>();
+    const missed = before?.knownTo(peer.index) ?? new Missed();
     const known = before?.members.get(peer.index);
     const owed = known ? known.owed : 'endOfRib';
     this.members.set(peer.index, { retellFrom: 0, retellTo, missed, slow: false, owed });
@@ -122,7 +123,7 @@ export class AdjOut {
     for (let i = 0; i < prefixes.length; i++) {
       const prefix = prefixes[i]!;
       const known = this.addPath ? this.updateAll(prefix, batch) : this.updateOne(prefix, batch);
-      if (known) for (const member of slow) miss(member, prefix, known);
+      if (known) for (const { missed } of slow) missed.add(prefix, known);
     }
     if (batch.weight >= BATCH_WEIGHT_MAX) this.flush();
   }
@@ -155,7 +156,7 @@ export class AdjOut {
 
   /** Some member may still know a prefix that nobody is told any more. */
   get remembers(): boolean {
-    return this.some(({ missed }) => missed.size > 0);
+    return this.some(({ missed }) => !missed.isEmpty);
   }
 
   private some(holds: (member: Member) => boolean): boolean {
@@ -204,12 +205,9 @@ export class AdjOut {
   private catchUp(): boolean {
     for (const [peer, member] of this.members) {
       if (member.slow && this.around.hasRoom(peer)) member.slow = false;
-      if (member.slow || member.missed.size === 0) continue;
+      if (member.slow || member.missed.isEmpty) continue;
       const batch = new Batch(this.addPath);
-      let left = PORTION;
-      for (const [prefix, known] of member.missed) {
-        if (left-- === 0) break;
-        member.missed.delete(prefix);
+      for (const [prefix, known] of member.missed.take(PORTION)) {
         const entries = this.entriesOf(prefix).filter(({ source }) => source !== peer);
         batch.correct(prefix, known, entries);
       }
@@ -220,13 +218,14 @@ export class AdjOut {
   }
 
   /** What a member knows, or may know. */
-  private knownTo(peer: number): Map<number, readonly number[]> {
-    const known = new Map(this.members.get(peer)?.missed);
+  private knownTo(peer: number): Missed {
+    const known = new Missed();
+    for (const [prefix, ids] of this.members.get(peer)?.missed ?? []) known.add(prefix, ids);
     for (let prefix = 0; prefix < this.told.length; prefix++) {
       const entries = this.entriesOf(prefix).filter(({ source }) => source !== peer);
       if (entries.length === 0) continue;
       const ids = entries.map(({ pathId }) => pathId);
-      known.set(prefix, [...new Set([...(known.get(prefix) ?? []), ...ids])]);
+      known.add(prefix, ids);
     }
     return known;
   }

@@ -1,12 +1,15 @@
 // All that is told of one family: a group of peers for each way of telling.
 
 import type { Peer } from '../peer.ts';
+import { Queue } from '../routes/queue.ts';
 import type { Rib } from '../routes/rib.ts';
 import { AdjOut, type Surroundings } from './adj-out.ts';
 import { ExportRanges, type ExportSettings, exportKey } from './export.ts';
 
 /** Changes that are told at once, and how few when there are many groups to tell. */
 const PORTION = { most: 64, least: 32 } as const;
+/** More than come at once, so that what has piled up goes in time. */
+const FORGOTTEN_AT_ONCE = 256;
 
 export class Exports {
   private readonly rib: Rib;
@@ -17,7 +20,7 @@ export class Exports {
   private ranges: ExportRanges;
   private settings: ExportSettings = { shutdown: false };
   /** Prefixes that are gone, but which a slow peer may still know. */
-  private departed: number[] = [];
+  private readonly departed = new Queue();
 
   constructor(rib: Rib, around: Omit<Surroundings, 'ranges' | 'settings'>) {
     this.rib = rib;
@@ -107,14 +110,15 @@ export class Exports {
 
   /** Gives up the numbers of prefixes that nobody speaks of any more. */
   forget(prefixes: Int32Array): void {
-    const gone = new Set<number>();
+    const { rib, departed } = this;
     for (let i = 0; i < prefixes.length; i++)
-      if (this.rib.isIdle(prefixes[i]!)) gone.add(prefixes[i]!);
-    for (const prefix of this.departed) if (this.rib.isIdle(prefix)) gone.add(prefix);
-    const remembered = [...this.groups.values()].some((group) => group.remembers);
-    this.departed = remembered ? [...gone] : [];
-    if (remembered) return;
-    for (const prefix of gone) this.rib.prefixes.forget(prefix);
+      if (rib.isIdle(prefixes[i]!)) departed.put(prefixes[i]!);
+    if (departed.length === 0) return;
+    for (const group of this.groups.values()) if (group.remembers) return;
+    for (let left = FORGOTTEN_AT_ONCE; left > 0 && departed.length > 0; left--) {
+      const prefix = departed.take();
+      if (rib.isIdle(prefix)) rib.prefixes.forget(prefix);
+    }
   }
 
   private dropEmpty(key: string, group: AdjOut): void {

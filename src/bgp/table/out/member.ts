@@ -1,21 +1,17 @@
 // One peer of a group: how far it has been told what the group knows.
 
+import type { Missed } from './missed.ts';
+
 export interface Member {
   /** Prefixes from here to `retellTo` are yet to be told again. */
   retellFrom: number;
   retellTo: number;
   /** Prefixes that it may know otherwise than the group, with the path identifiers it knows. */
-  readonly missed: Map<number, readonly number[]>;
+  readonly missed: Missed;
   /** It has no room; changes are kept in `missed`. */
   slow: boolean;
   /** What it hears when it has been told all. */
   owed: 'endOfRib' | 'endOfRefresh' | undefined;
-}
-
-/** Notes a change that the member is not told now, with the path identifiers it may know. */
-export function miss({ missed }: Member, prefix: number, known: readonly number[]): void {
-  const before = missed.get(prefix);
-  missed.set(prefix, before ? [...new Set([...before, ...known])] : known);
 }
 
 /** Whether it has been told all, and has yet to hear so. */
