@@ -16,9 +16,21 @@ export interface TableTransaction {
   readonly lines: readonly string[];
 }
 
+/** A rule as iptables-save shows it, and what it has matched since it was written. */
+export interface RuleCount {
+  readonly text: string;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** By chain, rules in order. */
+export type TableCounts = ReadonlyMap<string, readonly RuleCount[]>;
+
 export interface Tables {
   /** Reads a table with the matching save command. */
   read(table: TableName): Promise<TableContent>;
+  /** The whole table's counters in one reading; the memory twin has no packets to count. */
+  counts?(table: TableName): Promise<TableCounts>;
   /** All or nothing per table; throws OpError with the refused line. */
   commit(transaction: TableTransaction): Promise<void>;
   close(): Promise<void>;

@@ -51,7 +51,8 @@ export interface Known {
 export class FamilyCalculator {
   private readonly family: Family;
   private readonly known: Known;
-  private readonly filter: FilterRenderer;
+  /** Makes the chains of policies and profiles, and keeps them. */
+  readonly filter: FilterRenderer;
   /** What does not depend on any endpoint. */
   private readonly fixed: ReadonlyMap<TableName, DesiredTable>;
   /** Keys of local endpoints that are new or made of something else since the last answer. */
@@ -78,7 +79,12 @@ export class FamilyCalculator {
   constructor(family: Family, known: Known) {
     this.family = family;
     this.known = known;
-    this.filter = new FilterRenderer(family, (tier) => known.world.tier(tier).defaultAction);
+    const { world, settings } = known;
+    this.filter = new FilterRenderer(
+      family,
+      (tier) => world.tier(tier).defaultAction,
+      settings.logDenied,
+    );
     const fixed = (table: TableName) =>
       staticChains(table, family, known.settings).map((c) => [c.name, renderChain(c)] as const);
     this.fixed = new Map(
@@ -184,8 +190,9 @@ export class FamilyCalculator {
     if (before.guarded === guarded && before.failsafes === failsafes) return before.chains;
     const { family } = this;
     const defaultAction = (tier: string) => world.tier(tier).defaultAction;
-    const { cache } = this.filter;
-    const chains = hostChains({ guarded, failsafes, family, defaultAction, cache });
+    const { logDenied } = this.known.settings;
+    const parts = { guarded, failsafes, family, defaultAction, renderer: this.filter };
+    const chains = hostChains({ ...parts, ...(logDenied ? { logDenied } : {}) });
     this.held = { guarded, failsafes, chains };
     return chains;
   }

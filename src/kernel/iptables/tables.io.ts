@@ -6,6 +6,7 @@ import { messageOf, OpError } from '../../base/op-error.ts';
 import type { Family } from '../../net/ip.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
 import type { Tables } from '../tables.ts';
+import { parseCounts } from './counts.ts';
 import { type Backend, chooseBackend, parseSave } from './save.ts';
 
 const execute = promisify(execFile);
@@ -40,6 +41,7 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
   });
   return {
     read: async (table) => parseSave(await save(backend, '-t', table), table),
+    counts: async (table) => parseCounts(await save(backend, '-c', '-t', table), table),
     commit: ({ table, lines }) =>
       child.commit(`iptables ${table}`, [`*${table}`, ...lines, 'COMMIT']),
     close: () => child.close(),

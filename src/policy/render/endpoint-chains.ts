@@ -11,11 +11,18 @@ import {
   MARK,
   marked,
   NOTRACK,
+  nflog,
   RETURN,
   setMark,
   unmarked,
 } from './fragments.ts';
-import { type Direction, groupChainName, policyChainName, profileChainName } from './names.ts';
+import {
+  type Direction,
+  groupChainName,
+  policyChainName,
+  profileChainName,
+  tierDenialPrefix,
+} from './names.ts';
 import type { PolicyIdentity } from './policy-chains.ts';
 import type { Chain, Rule } from './rule.ts';
 
@@ -51,6 +58,8 @@ export interface EndpointChain {
   readonly noEncapsulation: boolean;
   readonly tiers: readonly EndpointTier[];
   readonly profiles: readonly string[];
+  /** What nobody allowed is told (NFLOG) before it is dropped. */
+  readonly logDenied?: boolean;
 }
 
 const VXLAN_PORT = 4789;
@@ -59,6 +68,8 @@ const VERDICT = MARK.accept | MARK.pass;
 /** The endpoint's chain, and the chains of its policy groups. */
 export function endpointChains(endpoint: EndpointChain): readonly Chain[] {
   const { name, direction, kind, tiers, profiles, failsafeChain } = endpoint;
+  const told = (prefix: string): string | undefined =>
+    endpoint.logDenied ? nflog(prefix) : undefined;
   const groups = tiers.map((tier) => ({ tier, jumps: jumpsOf(direction, tier) }));
   const rules = [
     ...(kind === 'untracked' ? [] : established(endpoint.returnsEstablished ?? false)),
@@ -67,10 +78,10 @@ export function endpointChains(endpoint: EndpointChain): readonly Chain[] {
     ...(endpoint.noEncapsulation ? NO_ENCAPSULATION : []),
     ...groups.flatMap(({ tier, jumps }) => {
       const names = jumps.map((chain) => chain.name);
-      return tierRules(kind, tier, names);
+      return tierRules(kind, tier, names, told(tierDenialPrefix(name, tier.name)));
     }),
     ...(kind === 'forward' && !endpoint.isForwardPolicy ? FORWARD_ALLOWED : []),
-    ...(kind === 'normal' ? profileRules(direction, profiles) : []),
+    ...(kind === 'normal' ? profileRules(direction, profiles, told(`${name} profiles`)) : []),
   ];
   const members = groups.flatMap(({ jumps }) => jumps.filter((chain) => chain.rules.length > 0));
   return [{ name, rules }, ...members];
@@ -115,6 +126,7 @@ function tierRules(
   kind: ChainKind,
   tier: EndpointTier,
   chains: readonly string[],
+  tell: string | undefined,
 ): readonly Rule[] {
   const start = {
     match: '',
@@ -133,14 +145,20 @@ function tierRules(
     { match: marked(MARK.accept), action: RETURN, comments: ['Return if policy accepted'] },
   ]);
   const lastWord = kind === 'normal' || kind === 'forward';
-  return [start, ...policies, ...(lastWord && tier.defaultAction === 'Deny' ? [end] : [])];
+  if (!lastWord || tier.defaultAction !== 'Deny') return [start, ...policies];
+  return [start, ...policies, ...(tell ? [{ match: end.match, action: tell }] : []), end];
 }
 
-const profileRules = (direction: Direction, profiles: readonly string[]): readonly Rule[] => [
+const profileRules = (
+  direction: Direction,
+  profiles: readonly string[],
+  tell: string | undefined,
+): readonly Rule[] => [
   ...profiles.flatMap((profile): readonly Rule[] => [
     { match: '', action: jump(profileChainName(direction, profile)) },
     { match: marked(MARK.accept), action: RETURN, comments: ['Return if profile accepted'] },
   ]),
+  ...(tell ? [{ match: '', action: tell }] : []),
   { match: '', action: DROP, comments: ['Drop if no profiles matched'] },
 ];
 

@@ -2,6 +2,7 @@
 // policies and profiles. Only chains that some rule jumps to are rendered.
 import type { Family } from '../../net/ip.ts';
 import type { ActiveEndpoint } from '../active/local-endpoints.ts';
+import type { Policy, Profile } from '../read/resources.ts';
 import { RenderCache } from './cache.ts';
 import { dispatchChains } from './dispatch-chains.ts';
 import { type EndpointChain, endpointChains } from './endpoint-chains.ts';
@@ -20,10 +21,12 @@ interface KnownChains {
 export class FilterRenderer {
   private readonly family: Family;
   private readonly defaultAction: DefaultAction;
+  private readonly logDenied: boolean;
   readonly cache = new RenderCache();
   private readonly known = new WeakMap<ActiveEndpoint, Map<Direction, KnownChains>>();
 
-  constructor(family: Family, defaultAction: DefaultAction) {
+  constructor(family: Family, defaultAction: DefaultAction, logDenied = false) {
+    this.logDenied = logDenied;
     this.family = family;
     this.defaultAction = defaultAction;
   }
@@ -67,18 +70,27 @@ export class FilterRenderer {
       noEncapsulation: direction === 'egress',
       tiers: tiersOf(endpoint.policies, direction, this.defaultAction),
       profiles: endpoint.profiles.map(({ name }) => name),
+      logDenied: this.logDenied,
     };
     const signature = JSON.stringify(parts);
     const own = this.cache.of(signature, () => endpointChains(parts));
-    const policies = endpoint.policies.flatMap((policy) => {
-      const rules = policy[direction];
-      const make = () => policyChain(policy, direction, rules ?? [], this.family);
-      return rules ? [this.cache.ofObject(policy, direction, make)] : [];
-    });
-    const profiles = endpoint.profiles.map((profile) => {
-      const make = () => profileChain(profile.name, direction, profile[direction], this.family);
-      return this.cache.ofObject(profile, direction, make);
-    });
+    const policies = endpoint.policies.flatMap((policy) => this.policy(policy, direction) ?? []);
+    const profiles = endpoint.profiles.map((profile) => this.profile(profile, direction));
     return { signature, chains: [...own, ...policies, ...profiles] };
+  }
+
+  /** A policy's chain; undefined when it does not speak of the direction. */
+  policy(policy: Policy, direction: Direction): RenderedChain | undefined {
+    const rules = policy[direction];
+    if (!rules) return undefined;
+    return this.cache.ofObject(policy, direction, () =>
+      policyChain(policy, direction, rules, this.family, this.logDenied),
+    );
+  }
+
+  profile(profile: Profile, direction: Direction): RenderedChain {
+    return this.cache.ofObject(profile, direction, () =>
+      profileChain(profile.name, direction, profile[direction], this.family, this.logDenied),
+    );
   }
 }

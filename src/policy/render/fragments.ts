@@ -27,6 +27,10 @@ export const NOTRACK = '--jump NOTRACK';
 export const RETURN = '--jump RETURN';
 export const MASQUERADE = '--jump MASQUERADE --random-fully';
 export const LOG = '--jump LOG --log-prefix "calico-packet: " --log-level 5';
+/** Tells who listens to the group of the packet; of the prefix 63 characters are kept. */
+export const NFLOG_GROUP = 1;
+export const nflog = (prefix: string): string =>
+  `--jump NFLOG --nflog-group ${NFLOG_GROUP} --nflog-prefix "${prefix}"`;
 export const setMark = (mark: number): string => `--jump MARK --set-mark ${hex(mark)}/${hex(mark)}`;
 export const clearMark = (mark: number): string => `--jump MARK --set-mark 0/${hex(mark)}`;
 export const setMaskedMark = (mark: number, mask: number): string =>

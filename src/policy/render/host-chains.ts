@@ -4,13 +4,12 @@ import type { Family } from '../../net/ip.ts';
 import { ANY_INTERFACE, type GuardedInterface } from '../active/host-endpoints.ts';
 import type { Failsafes } from '../read/failsafes.ts';
 import type { Policy } from '../read/resources.ts';
-import type { RenderCache } from './cache.ts';
 import { dispatch } from './dispatch-chains.ts';
 import { type ChainKind, endpointChains } from './endpoint-chains.ts';
 import { FAILSAFE_CHAIN, failsafeChain } from './failsafe-chains.ts';
+import type { FilterRenderer } from './filter-chains.ts';
 import { goto, inInterface, outInterface, RETURN } from './fragments.ts';
 import { type Direction, limitedName } from './names.ts';
-import { policyChain, profileChain } from './policy-chains.ts';
 import { type DefaultAction, tiersOf } from './policy-tiers.ts';
 import { type Chain, type RenderedChain, type Rule, renderChain } from './rule.ts';
 import { WORKLOADS } from './static-chains.ts';
@@ -61,8 +60,9 @@ export interface HostRendering {
   readonly failsafes: Failsafes;
   readonly family: Family;
   readonly defaultAction: DefaultAction;
-  /** Where the policies' and profiles' chains are kept. */
-  readonly cache: RenderCache;
+  readonly logDenied?: boolean;
+  /** Makes and keeps the policies' and profiles' chains. */
+  readonly renderer: Pick<FilterRenderer, 'policy' | 'profile'>;
 }
 
 /** By table, the chains by name. Only chains that some rule jumps to are there. */
@@ -122,7 +122,7 @@ function rootChains(kind: Kind, interfaces: readonly GuardedInterface[]): readon
 function interfaceChains(
   kind: Kind,
   { interfaceName, policies, profiles }: GuardedInterface,
-  { family, defaultAction, cache }: HostRendering,
+  { defaultAction, logDenied = false, renderer }: HostRendering,
 ): readonly RenderedChain[] {
   const { direction } = kind;
   const applied = policies.filter(APPLIES[kind.kind]);
@@ -137,18 +137,11 @@ function interfaceChains(
     noEncapsulation: false,
     tiers: tiersOf(applied, direction, defaultAction),
     profiles: asked.map(({ name }) => name),
+    logDenied,
   });
   return [
     ...own.map(renderChain),
-    ...applied.flatMap((policy) => {
-      const rules = policy[direction];
-      const make = () => policyChain(policy, direction, rules ?? [], family);
-      return rules ? [cache.ofObject(policy, direction, make)] : [];
-    }),
-    ...asked.map((profile) =>
-      cache.ofObject(profile, direction, () =>
-        profileChain(profile.name, direction, profile[direction], family),
-      ),
-    ),
+    ...applied.flatMap((policy) => renderer.policy(policy, direction) ?? []),
+    ...asked.map((profile) => renderer.profile(profile, direction)),
   ];
 }

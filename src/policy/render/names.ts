@@ -34,6 +34,10 @@ export const profileChainName = (direction: Direction, profile: string): string 
 export const endpointChainName = (direction: Direction, interfaceName: string): string =>
   limitedName(direction === 'ingress' ? 'cali-tw-' : 'cali-fw-', interfaceName);
 
+/** What the log of denied packets says of a tier's end: at most 28 + 6 + 28 characters. */
+export const tierDenialPrefix = (chain: string, tier: string): string =>
+  `${chain} tier ${limitedName('', tier)}`;
+
 /** A chain for policies that always apply together. `policies` are their full texts, in order. */
 export function groupChainName(
   direction: Direction,

@@ -34,6 +34,8 @@ export interface PolicySettings {
   readonly endpointToHostAction: 'DROP' | 'RETURN' | 'ACCEPT';
   /** A `tunl0` device carries traffic between nodes. */
   readonly ipipEnabled: boolean;
+  /** Tell of packets (NFLOG) before policy drops them; absent: no, and the rules are Felix's. */
+  readonly logDenied?: boolean;
 }
 
 /** Our rules in the kernel's own chains, by kernel chain. */
