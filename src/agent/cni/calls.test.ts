@@ -61,7 +61,7 @@ test('DEL cuts the pod off at once and removes its link later; ADD in the same n
 test('DEL of an old sandbox leaves the link that a newer one has just made', async () => {
   const n = await node();
   assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
-  n.context.removal.made(n.veths()[0]!, 'c2'); // its ADD is under way: the record is c1's still
+  n.context.removal.made(n.kernel.link(n.veths()[0]!)!, 'c2'); // its ADD is under way: the record is c1's still
   assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
   assert.equal(n.context.removal.waiting, 0);
   n.done();

@@ -34,7 +34,7 @@ export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
     const msg = `interface ${request.ifname} already exists in the container; call DEL first`;
     return fail(cniError('internal', msg));
   }
-  removal.made(link.name, request.containerId);
+  removal.made(link, request.containerId);
   call.undo.push('veth', () => unmake(call));
   setSysctls(kernel, plan.hostSysctls(link.name, hasV6), hasV6);
   const maySpoof = owner.wishes.sourcePrefixes.length > 0;

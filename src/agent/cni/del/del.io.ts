@@ -107,15 +107,19 @@ async function deleteInterface(
   const isRecorded = containerID === request.containerId;
   const name = (isRecorded ? interfaceName : undefined) ?? hostInterface;
   if (!removal.mayBelongTo(name, request.containerId)) return;
-  const link = kernel.link(name);
-  if (!link) return;
   if (isRecorded) {
-    const routes = ipNetworks.flatMap(addressOf).map((ip) => plan.hostRoute(link.index, ip));
-    kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
-    removal.doom(link);
+    const link = removal.madeFor(name, request.containerId) ?? kernel.link(name);
+    if (!link) return;
+    const ips = ipNetworks.flatMap(addressOf);
+    removal.doom(
+      link,
+      ips.map((ip) => plan.hostRoute(link.index, ip)),
+    );
     return;
   }
-  if (containerID === undefined && leadsInto(kernel, link, request)) await removal.remove(name);
+  const link = kernel.link(name);
+  if (!link || containerID !== undefined) return;
+  if (leadsInto(kernel, link, request)) await removal.remove(name);
 }
 
 const addressOf = (network: string): readonly Ip[] => {

@@ -3,8 +3,7 @@
 // gone already, so nothing reaches it) and answers; the marked ones go together once calls have been
 // quiet for a moment. The mark is in the kernel: after a crash the next agent removes what it finds.
 import type { Log } from '../../../base/log.io.ts';
-import { OpError } from '../../../base/op-error.ts';
-import type { Kernel, Link } from '../../../kernel/kernel.ts';
+import type { Kernel, Link, LinkChange, Route } from '../../../kernel/kernel.ts';
 import { Gathered } from './gathered.io.ts';
 
 /** The group of links that are about to go; links belong to group 0 unless somebody moved them. */
@@ -19,11 +18,15 @@ const TIMING = {
 
 const ENODEV = 19;
 
+interface Made extends Pick<Link, 'name' | 'index'> {
+  readonly containerId: string;
+}
+
 export class LinkRemoval {
   private readonly kernel: Kernel;
   private readonly doomed: Gathered<string>;
-  /** By host interface, as long as it is there: the container for which this process made it. */
-  private readonly makers = new Map<string, string>();
+  /** By host interface, as long as it is there: for which container this process made it. */
+  private readonly makers = new Map<string, Made>();
 
   constructor(kernel: Kernel, log: Log, timing = TIMING) {
     this.kernel = kernel;
@@ -32,25 +35,31 @@ export class LinkRemoval {
   }
 
   /** A pair was made for a container. */
-  made(name: string, containerId: string): void {
-    this.makers.set(name, containerId);
+  made({ name, index }: Pick<Link, 'name' | 'index'>, containerId: string): void {
+    this.makers.set(name, { name, index, containerId });
+  }
+
+  /** The link if this process made it for the container: it may be gone, but is no other by now. */
+  madeFor(name: string, containerId: string): Made | undefined {
+    const made = this.makers.get(name);
+    return made?.containerId === containerId ? made : undefined;
   }
 
   /** False: another container of this name has it now. */
   mayBelongTo(name: string, containerId: string): boolean {
-    return (this.makers.get(name) ?? containerId) === containerId;
+    return (this.makers.get(name)?.containerId ?? containerId) === containerId;
   }
 
-  /** Marks a link for removal: it is as good as gone. */
-  doom({ name, index }: Link): void {
+  /** Takes its routes and marks it for removal: it is as good as gone. Throws OpError. */
+  doom({ name, index }: Pick<Link, 'name' | 'index'>, routes: readonly Route[]): void {
+    const refused = this.kernel.applyEach([
+      ...routes.map((route): LinkChange => ({ kind: 'deleteRoute', route })),
+      { kind: 'setLink', index, group: DOOMED_GROUP },
+    ]);
+    const problem = refused.find(({ error }) => error.errno !== ENODEV);
+    if (problem) throw problem.error;
     this.makers.delete(name);
-    try {
-      this.kernel.apply([{ kind: 'setLink', index, group: DOOMED_GROUP }]);
-    } catch (cause) {
-      if (cause instanceof OpError && cause.errno === ENODEV) return;
-      throw cause;
-    }
-    this.doomed.add(name);
+    if (refused.length === 0) this.doomed.add(name);
   }
 
   /** Removes one link at once. Answers false when there was none. Throws OpError. */

@@ -126,3 +126,16 @@ test('flows of the addresses that a sweep frees are forgotten, and of all free o
   assert.ok(n.allocator.freeAddresses().includes(ip!));
   n.done();
 });
+
+test('DEL of a link that went with its namespace, or came anew under the name, dooms nothing', async () => {
+  const n = await node();
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  const [name = ''] = n.veths();
+  n.kernel.removeNetns('/ns/c1');
+  n.kernel.addLink({ name, mtu: 1500, up: true }); // somebody else's
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  assert.deepEqual([n.context.removal.waiting, n.allocator.handles().size], [0, 0]);
+  await n.context.removal.removeAll();
+  assert.ok(n.kernel.link(name));
+  n.done();
+});
