@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { runSubset } from '../conformance/conform.ts';
 import { helmArguments, installChart, prepareCluster } from './bring-up.ts';
 import { calicoPods, calicoReady, lastWords, NAMESPACE, whyNotReady } from './calico-pods.ts';
+import { dryRun, exampleFiles, helmTest, upgradeWith } from './chart-values.ts';
 import { outcomeOf, until } from './command.ts';
 import {
   DEMO,
@@ -243,6 +244,31 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
       .map((p) => p.name)
       .sort();
     assert.deepEqual(now, before);
+  });
+
+  test('every example of the chart passes the API server’s strict dry run', async () => {
+    for (const file of exampleFiles()) assert.match(await dryRun(cluster, file), /dry run/);
+  });
+
+  test('pools and policies of the settings come into the datastore and go again', async () => {
+    const names = ['ippools/edge', 'tiers/security', 'globalnetworkpolicies/no-metadata'];
+    const stored = async (): Promise<readonly string[]> => {
+      const keys = await etcdGet('/calico/resources/', '--keys-only');
+      return names.filter((name) => keys.includes(`/${name}\n`));
+    };
+    await upgradeWith(cluster, 'pools-and-policies-values.yaml');
+    await until('they are stored', 60, async () => (await stored()).length === names.length);
+    await cluster.helm([...helmArguments('upgrade'), '--wait']);
+    // Pods may have addresses of a pool: it stays, and gives out no more.
+    await until('they are gone', 60, async () => (await stored()).join() === 'ippools/edge');
+    const pool = '/calico/resources/v3/projectcalico.org/ippools/edge';
+    await until('the pool is disabled', 20, async () =>
+      (await etcdGet(pool)).includes('"disabled":true'),
+    );
+  });
+
+  test('helm test: pods on every node reach each other and a service, and policy holds', async () => {
+    assert.match(await helmTest(cluster), /all 6 checks passed/);
   });
 
   test('a setting that the machine cannot serve is said plainly, with the way out', async (t) => {
