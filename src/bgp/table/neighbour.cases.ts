@@ -3,11 +3,12 @@ import type { Asn } from '../../net/asn.ts';
 import { cidr } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
 import { ip } from '../../net/ip.ts';
-import { encodeAttributes } from '../codec/attributes.ts';
+import { encodeAttributes, type PathAttributes } from '../codec/attributes.ts';
 import { encodeUpdate, endOfRib } from '../codec/update.ts';
 import { PEER_DEFAULTS } from '../peers.ts';
 import { announcement, Listener } from './listener.cases.ts';
-import type { Agreed } from './peer.ts';
+import type { Agreed, PeerPolicy } from './peer.ts';
+import type { Received } from './receive.ts';
 import { type LearnedPrefix, Table } from './table.ts';
 
 const ASN = 64512 as Asn;
@@ -47,16 +48,21 @@ export function tableOfNeighbours() {
   const work = (): void => {
     for (let i = 0; i < 100_000; i++) if (table.work(1, () => clock.now) !== 'busy') return;
   };
-  const policyOf = (key: string) => ({
+  const policyOf = (key: string, more: Partial<PeerPolicy>): PeerPolicy => ({
     ...PEER_DEFAULTS,
     ...{ address: addressOf(key), asn: ASN, localAsn: ASN },
     ...{ reflectorClient: true, clusterId: ip('1.0.0.1') },
+    ...more,
   });
   /** Without any work yet. */
-  const join = (key: string, more: Partial<Agreed> = {}): Listener => {
-    const ear = new Listener({ addPath: false, external: false });
+  const join = (
+    key: string,
+    more: Partial<Agreed> = {},
+    policy: Partial<PeerPolicy> = {},
+  ): Listener => {
+    const ear = new Listener({ addPath: false, external: policy.asn !== undefined });
     ears.set(key, ear);
-    table.peerUp(key, policyOf(key), US, {
+    table.peerUp(key, policyOf(key, policy), US, {
       families: [4],
       ...{ fourOctetAs: true, extendedMessage: false, extendedNextHop: false },
       ...{ addPathReceive: [], addPathSend: [], peerRouterId: addressOf(key) },
@@ -64,22 +70,32 @@ export function tableOfNeighbours() {
     });
     return ear;
   };
-  const up = (key: string, more: Partial<Agreed> = {}): Listener => {
-    const ear = join(key, more);
+  const up = (
+    key: string,
+    more: Partial<Agreed> = {},
+    policy: Partial<PeerPolicy> = {},
+  ): Listener => {
+    const ear = join(key, more, policy);
     work();
     return ear;
   };
-  const attributes = { origin: 'igp' as const, asPath: [], localPref: 100 };
+  /** The peer tells of prefixes with these attributes beside the usual ones. */
+  const tell = (key: string, more: Partial<PathAttributes>, ...prefixes: string[]): Received => {
+    const attributes = { origin: 'igp' as const, asPath: [], ...more };
+    const words = encodeAttributes(attributes, addressOf(key), true);
+    const received = table.receive(key, announcement(prefixes.map(cidr), words));
+    work();
+    return received;
+  };
   return {
     ...{ table, clock, slow, join, up, work },
     down: (key: string): void => {
       table.peerDown(key, { keepStale: true }, clock.now);
       work();
     },
+    tell,
     say: (key: string, ...prefixes: string[]): void => {
-      const words = encodeAttributes(attributes, addressOf(key), true);
-      table.receive(key, announcement(prefixes.map(cidr), words));
-      work();
+      tell(key, { localPref: 100 }, ...prefixes);
     },
     sayEnd: (key: string, family: Family = 4): void => {
       table.receive(key, encodeUpdate(endOfRib(family), true));
@@ -89,6 +105,7 @@ export function tableOfNeighbours() {
       table.refresh(key, 4, kind, clock.now);
       work();
     },
+    hops: (prefix: string): readonly string[] => routes.get(prefix) ?? [],
     /** Prefixes with a way by peers. */
     learned: (): string => [...routes.keys()].toSorted().join(' '),
   };

@@ -112,6 +112,8 @@ function leaving(
 ): PathAttributes | undefined {
   const { communities = [] } = attributes;
   if (from?.address === to.address || communities.includes(0xffffff02)) return undefined;
+  // Of these peers none knows long-lived routes.
+  if (communities.includes(0xffff0006)) return undefined;
   const marked = shutdown && !communities.includes(0xffff0000);
   const all = marked ? { communities: [...communities, 0xffff0000] } : {};
   if (isExternal(to)) {

@@ -9,6 +9,7 @@ import type { Peer } from '../peer.ts';
 import { prepend } from '../policy/as-path.ts';
 import {
   GRACEFUL_SHUTDOWN,
+  LLGR_STALE,
   NO_ADVERTISE,
   NO_EXPORT,
   NO_EXPORT_SUBCONFED,
@@ -55,10 +56,11 @@ export function exportKey(
   family: Family,
 ): string {
   const { localAsn, nextHopMode, reflectorClient, clusterId, filters, explicitPolicy } = policy;
-  const { fourOctetAs, extendedMessage, extendedNextHop, addPathSend } = agreed;
+  const { fourOctetAs, extendedMessage, extendedNextHop, addPathSend, longLived } = agreed;
   return JSON.stringify([
     [external, localAddress, localAsn, nextHopMode, reflectorClient, clusterId, explicitPolicy],
     [fourOctetAs, extendedMessage, extendedNextHop, addPathSend.includes(family), filters],
+    longLived !== undefined,
   ]);
 }
 
@@ -82,6 +84,8 @@ export function tell(
 function mayHear(attributes: PathAttributes, source: PathSource, peer: Peer): boolean {
   const { communities = [] } = attributes;
   if (communities.includes(NO_ADVERTISE)) return false;
+  // RFC 9494 section 4.3: who does not know what it means would prefer it to better ones.
+  if (communities.includes(LLGR_STALE) && !peer.agreed.longLived) return false;
   const inside = communities.includes(NO_EXPORT) || communities.includes(NO_EXPORT_SUBCONFED);
   if (peer.external) {
     const { explicitPolicy, filters } = peer.policy;
