@@ -65,7 +65,7 @@ storm: node_modules/.installed ## kill -9 of the agent amid ADDs and DELs on the
 differential: node_modules/.installed ## policy: 2,000 random worlds asked of kernel, evaluator and reference (WORLDS= SECONDS= SEED=)
 	@node test/differential/main.ts
 
-conformance: node_modules/.installed ## Kubernetes' own e2e suite on a cluster of its own (root; FOCUS=netpol|services|REGEX SKIP= PROCS= ROUNDS= KEEP=1)
+conformance: node_modules/.installed ## Kubernetes' own e2e suite on a cluster of its own (root; FOCUS=netpol|services|pods|REGEX SKIP= PROCS= ROUNDS= KEEP=1)
 	@CALICO_KIT_CLUSTER=$${CALICO_KIT_CLUSTER:-cc} node test/conformance/main.ts
 
 fuzz: node_modules/.installed ## 10^7 damaged BGP messages (MESSAGES= SECONDS= SEED=)

@@ -18,7 +18,7 @@ import { runSpecs } from './suite.ts';
 export const FOLDER = join(CACHE, 'conformance');
 
 /** The committed lists, by the name that FOCUS takes. */
-export const LISTS: readonly string[] = ['netpol', 'services'];
+export const LISTS: readonly string[] = ['netpol', 'services', 'pods'];
 
 export const readList = (name: string): SpecList =>
   parseList(readFileSync(join(import.meta.dirname, `${name}.specs`), 'utf8'));

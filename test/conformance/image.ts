@@ -22,15 +22,14 @@ export const SUITE_PACKAGES: readonly string[] = [
   'iproute2',
   'netcat-openbsd',
   'bind9-dnsutils',
+  'wget',
 ];
 
-// Real programs where busybox has an applet of the name: its nc knows neither -u nor -v.
-const PROGRAMS = ['bash', 'curl', 'nc.openbsd', 'dig', 'nslookup', 'getent'].map(
-  (name) => `/usr/bin/${name}`,
-);
-const SOCKETS = ['/usr/bin/ss', '/usr/bin/ip'];
+// Real programs where busybox has an applet of the name: its nc knows neither -u nor -v, and its
+// `wget -T` crashes in Debian 12's static build.
+const PROGRAMS = ['bash', 'curl', 'nc.openbsd', 'dig', 'nslookup', 'getent', 'ss', 'ip', 'wget'];
 // The static busybox runs its own applets from its shell, whatever PATH says: sh is bash.
-const REPLACED = ['busybox', 'sh', 'bash', 'nc', 'nslookup', 'ip', 'ss', 'getent', 'init'];
+const NOT_APPLETS = [...PROGRAMS, 'busybox', 'sh', 'nc', 'init'];
 
 /** Path of the archive; built anew when agnhost or this file changed. */
 export async function buildSuiteImage(): Promise<string> {
@@ -66,11 +65,10 @@ async function fillRoot(agnhost: string): Promise<string> {
   mkdirSync(join(rootfs, 'uploads')); // where agnhost netexec keeps files
   install(rootfs, '/bin/busybox', '/usr/bin/busybox');
   const applets = (await command(['/bin/busybox', '--list'])).trim().split('\n');
-  for (const applet of applets.filter((name) => !REPLACED.includes(name)))
+  for (const applet of applets.filter((name) => !NOT_APPLETS.includes(name)))
     symlinkSync('busybox', join(rootfs, 'usr/bin', applet));
-  for (const program of [...PROGRAMS, ...SOCKETS]) {
-    if (existsSync(program)) installProgram(rootfs, program);
-  }
+  for (const program of PROGRAMS) installProgram(rootfs, `/usr/bin/${program}`);
+  writeFileSync(join(rootfs, 'etc/wgetrc'), 'tries = 1\n'); // as busybox: a spec repeats by itself
   symlinkSync('bash', join(rootfs, 'usr/bin/sh'));
   symlinkSync('nc.openbsd', join(rootfs, 'usr/bin/nc'));
   return rootfs;

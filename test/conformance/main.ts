@@ -1,5 +1,5 @@
 // `make conformance`: Kubernetes' own e2e suite against a cluster with our chart on it.
-//   FOCUS=netpol|services|REGEX   a committed list, or every spec whose name matches
+//   FOCUS=netpol|services|pods|REGEX   a committed list, or every spec whose name matches
 //   SKIP=REGEX PROCS=3 ROUNDS=1 MINUTES=60 KEEP=1 (leave the cluster; a later run uses it again)
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

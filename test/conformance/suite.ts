@@ -42,7 +42,7 @@ export async function runSpecs(
   const limits = [`--procs=${processes}`, `--timeout=${minutes}m`];
   const argv = [
     ...inNetns('cp'),
-    ...['env', `HOME=${folder}`, ginkgo, '--no-color', ...limits, ...report],
+    ...['env', `HOME=${folder}`, ginkgo, '--no-color', '--silence-skips', ...limits, ...report],
     ...[`--focus=${exactly(names)}`, suite, '--'],
     ...[`--kubeconfig=${cluster.kubeconfig}`, `--report-dir=${folder}`, ...FLAGS],
   ];
