@@ -8,7 +8,7 @@ import type { Change, KeyValue } from '../datastore/store.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import type { InterfaceAddresses } from '../policy/active/host-endpoints.ts';
-import { PolicyCalculator } from '../policy/calculate.ts';
+import { PolicyCalculator, type PolicyFacts } from '../policy/calculate.ts';
 import { PolicyFeed } from '../policy/feed.ts';
 import type { PolicySettings } from '../policy/render/static-chains.ts';
 import { FamilyLoop } from './policy-engine/family-loop.io.ts';
@@ -32,6 +32,8 @@ export interface PolicyEngine {
   /** Resolves once everything has been written for the first time. */
   inSync(): Promise<void>;
   state(): PolicyState;
+  /** What policy is calculated from. */
+  readonly facts: PolicyFacts;
   /** Stops writing; what is in the kernel stays. */
   close(): Promise<void>;
 }
@@ -101,6 +103,10 @@ class Engine implements PolicyEngine {
       settleMilliseconds: options.settleMilliseconds ?? 0,
       onWritten: () => this.report(),
     });
+  }
+
+  get facts(): PolicyFacts {
+    return this.calculator.facts;
   }
 
   snapshot(items: readonly KeyValue[]): void {

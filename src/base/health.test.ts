@@ -26,3 +26,29 @@ test('the answers follow the state and name what is missing', async () => {
     server.closeAllConnections();
   }
 });
+
+test('further pages: an answer, none yet, a failure', async () => {
+  let answer: () => Promise<string | undefined> = async () => '{}';
+  const server = serveHealth({
+    host: '127.0.0.1',
+    port: 0,
+    state: () => ({ live: true, ready: true, problems: [] }),
+    pages: { '/policy/counters': () => answer() },
+  });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const get = async (): Promise<[number, string]> => {
+    const response = await fetch(`http://127.0.0.1:${port}/policy/counters`);
+    return [response.status, await response.text()];
+  };
+  try {
+    assert.deepEqual(await get(), [200, '{}']);
+    answer = async () => undefined;
+    assert.deepEqual(await get(), [503, 'not ready']);
+    answer = () => Promise.reject(new Error('no table'));
+    assert.deepEqual(await get(), [500, 'no table\n']);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});

@@ -16,6 +16,7 @@ import { addIpamCommands, read } from './ipam/commands.ts';
 import { addNodeCommands } from './node/commands.ts';
 import { type Output, textOf } from './output.ts';
 import { addPolicyCommands } from './policy/commands.ts';
+import { addSeenCommands } from './policy/seen.ts';
 import { addSettingsCommands } from './settings/commands.ts';
 import { unknownCluster, version } from './version.ts';
 
@@ -77,6 +78,8 @@ addPolicyCommands(program, {
   run: (format, command) => run(isJson(format), command),
   readFile: (path) => readFileSync(path, 'utf8'),
 });
+
+addSeenCommands(program, (output, format) => print(output, isJson(format)));
 
 addConnectivityCommands(program, {
   openObjects,

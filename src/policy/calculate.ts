@@ -3,9 +3,15 @@
 // objects, so that the comparison with the kernel costs little when little has changed.
 import type { Family, Ip } from '../net/ip.ts';
 import type { Applied } from './active/applied-policies.ts';
-import { HostEndpoints, type InterfaceAddresses } from './active/host-endpoints.ts';
-import { LocalEndpoints } from './active/local-endpoints.ts';
+import {
+  type GuardedInterface,
+  HostEndpoints,
+  type InterfaceAddresses,
+} from './active/host-endpoints.ts';
+import { type ActiveEndpoint, LocalEndpoints } from './active/local-endpoints.ts';
+import { podName } from './counters/pod-name.ts';
 import { definitionsOf, FamilyCalculator, type Known } from './family-calculator.ts';
+import type { FilterRenderer } from './render/filter-chains.ts';
 import { fullName } from './render/policy-chains.ts';
 import type { PolicySettings } from './render/static-chains.ts';
 import { SetIndex } from './set-index.ts';
@@ -15,6 +21,25 @@ export interface CalculatorOptions {
   readonly node: string;
   readonly settings: PolicySettings;
   readonly nodeAddress: () => Ip | undefined;
+}
+
+/** What is known, for who explains what the kernel does: counters, denied packets, live flows. */
+export interface PolicyFacts {
+  readonly node: string;
+  readonly world: World;
+  /** Members of the sets that are in use. */
+  readonly index: SetIndex;
+  /** This node's endpoint of a key. */
+  endpoint(key: string): ActiveEndpoint | undefined;
+  /** This node's endpoints, by interface. */
+  endpoints(): readonly ActiveEndpoint[];
+  guarded(): readonly GuardedInterface[];
+  /** Endpoints and guarded host interfaces. */
+  applied(): readonly Applied[];
+  /** `namespace/pod` of this node's endpoints, by interface. */
+  interfaces(): ReadonlyMap<string, string>;
+  renderer(family: Family): FilterRenderer;
+  readonly needsIpv6: boolean;
 }
 
 export class PolicyCalculator {
@@ -109,6 +134,25 @@ export class PolicyCalculator {
     }
   }
 
+  get facts(): PolicyFacts {
+    const { node, world, index, local, hosts, families } = this;
+    const isNeeded = () => this.needsIpv6;
+    return {
+      node,
+      world,
+      index,
+      endpoint: (key) => local.activeOf(key),
+      endpoints: () => local.active(),
+      guarded: () => hosts.guarded(),
+      applied: () => [...local.active(), ...hosts.guarded()],
+      interfaces: () => interfacesOf(world, node),
+      renderer: (family) => families[family].filter,
+      get needsIpv6() {
+        return isNeeded();
+      },
+    };
+  }
+
   private activate(): void {
     const active = [this.local.active(), this.hosts.guarded()];
     if (active.every((part, i) => part === this.activated[i])) return;
@@ -152,6 +196,14 @@ export class PolicyCalculator {
       policy.problems.map((problem) => `${policy.kind} ${fullName(policy)}: ${problem}`),
     );
   }
+}
+
+function interfacesOf(world: World, node: string): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
+  for (const [key, endpoint] of world.endpoints)
+    if (endpoint.node === node && endpoint.interfaceName !== undefined)
+      names.set(endpoint.interfaceName, podName(key));
+  return names;
 }
 
 /** All are asked, whatever the first one says. */

@@ -1,6 +1,10 @@
 // Pods of one node in namespaces, with the policy engine on the node's own packet filter.
 import pino from 'pino';
-import { openPolicyEngine, type PolicyEngine } from '../../src/agent/policy-engine.io.ts';
+import {
+  openPolicyEngine,
+  type PolicyEngine,
+  type PolicyEngineOptions,
+} from '../../src/agent/policy-engine.io.ts';
 import { systemClock } from '../../src/base/clock.io.ts';
 import type { KeyValue } from '../../src/datastore/store.ts';
 import { openIpSets } from '../../src/kernel/ipset/ipsets.io.ts';
@@ -163,7 +167,7 @@ export async function openCounted(node: TestNetns): Promise<Counted> {
   return count;
 }
 
-function start(kernel: Counted, items: readonly KeyValue[]): PolicyEngine {
+function start(kernel: Counted, items: readonly KeyValue[], extra: Extra): PolicyEngine {
   const engine = openPolicyEngine({
     node: 'node1',
     tables: kernel.tables,
@@ -174,17 +178,20 @@ function start(kernel: Counted, items: readonly KeyValue[]): PolicyEngine {
     log: pino({ level: 'silent' }),
     clock: systemClock,
     checkMilliseconds: 200,
+    ...extra,
   });
   engine.snapshot(items);
   return engine;
 }
+
+type Extra = Partial<PolicyEngineOptions>;
 
 export interface Bench {
   readonly node: TestNetns;
   readonly pods: readonly Pod[];
   readonly kernel: Counted;
   /** An engine on the node's packet filter, with the datastore's first snapshot. */
-  readonly start: (items: readonly KeyValue[]) => PolicyEngine;
+  readonly start: (items: readonly KeyValue[], extra?: Extra) => PolicyEngine;
 }
 
 /** A node that forwards, and pods `a`, `b` and so on wired to it. */
@@ -202,8 +209,8 @@ export async function withPods(
     const pods = rest.map((netns, i) => wirePod(node, netns, names[i]!, i + 2));
     const counted = await openCounted(node);
     kernel = counted;
-    const begin = (items: readonly KeyValue[]) => {
-      const engine = start(counted, items);
+    const begin = (items: readonly KeyValue[], extra: Extra = {}) => {
+      const engine = start(counted, items, extra);
       engines.push(engine);
       return engine;
     };

@@ -60,7 +60,8 @@ export function renderLogged(
 
 // A packet that a policy passed on comes with the pass mark; a profile's own Pass must not see it.
 // Felix leaves the mark: there such a Pass applies to every packet that was passed before.
-const UNPASSED: Rule = { match: '', action: clearMark(MARK.pass) };
+export const CLEAR_PASS = clearMark(MARK.pass);
+const UNPASSED: Rule = { match: '', action: CLEAR_PASS };
 
 function rulesOf(
   parsed: readonly ParsedRule[],
