@@ -40,7 +40,8 @@ export function watchInvariants(
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 
-// I6 is a rule of the collector's own steps, which no state shows.
+// I6 is a rule of the collector's steps, which no state shows: it is judged there
+// (controllers/ipam-gc/witness.ts).
 const INVARIANTS = ['I1', 'I2', 'I3', 'I4', 'I5', 'I7', 'I8', 'structure'];
 
 /** How many violations of each invariant; those without a number concern a block's structure. */

@@ -17,10 +17,11 @@ import { endBlocksRest, giveUpEmptyBlock } from './blocks.io.ts';
 import { decide, type Observations, type Release } from './decide.ts';
 import { type Allocation, type Facts, isNodeGone } from './facts.ts';
 import { gather, ordinalsOf, podFacts } from './gather.ts';
-import { measureIpam } from './metrics.io.ts';
+import { type IpamMetrics, measureIpam } from './metrics.io.ts';
 import { CONFIGURATION_KEY, storedGrace } from './settings.ts';
 import { deletionOf, endpointsOf } from './stale-endpoints.ts';
 import { isValid } from './valid.ts';
+import { type Freed, Witness } from './witness.ts';
 
 export type CollectorParts = ControllerParts & {
   readonly kubernetes: KubernetesApi;
@@ -90,6 +91,7 @@ async function run(
 ): Promise<void> {
   const { mirror, log, signal, clock } = parts;
   const metrics = measureIpam(parts.registry);
+  const witness = new Witness();
   let observations: Observations = new Map();
   while (!signal.aborted) {
     const graceMilliseconds = parts.graceMilliseconds ?? storedGrace(mirror.get(CONFIGURATION_KEY));
@@ -101,8 +103,11 @@ async function run(
         const facts = factsNow(parts, known, items);
         const decision = decide(facts, observations, { now: clock.now(), graceMilliseconds });
         observations = decision.observations;
+        witness.look(facts, clock.now());
         metrics.seen(facts, decision.candidates);
-        metrics.reclaimed(await releaseAll(parts, known, items, decision.releases));
+        const judge = (freed: Omit<Freed, 'graceMilliseconds'>): void =>
+          tell(parts, metrics, witness.released({ ...freed, graceMilliseconds }));
+        metrics.reclaimed(await releaseAll({ parts, known, items, judge }, decision.releases));
         for (const block of decision.emptyBlocks) await giveUpEmptyBlock(parts, items, block);
         for (const node of decision.forgottenNodes) await forget(parts, node);
         await endBlocksRest(parts, items);
@@ -127,10 +132,23 @@ function factsNow({ mirror }: CollectorParts, known: Known, items: readonly KeyV
   return gather([...items, ...resources], known.cluster());
 }
 
+// Nothing is repaired here: what was freed may be another's by now.
+function tell({ log }: CollectorParts, metrics: IpamMetrics, wrong: readonly string[]): void {
+  for (const violation of wrong)
+    log.error({ violation }, 'an invariant of address management does not hold');
+  metrics.broken(wrong.length);
+}
+
+interface Releasing {
+  readonly parts: CollectorParts;
+  readonly known: Known;
+  readonly items: readonly KeyValue[];
+  /** Hears of each release. */
+  readonly judge: (freed: Omit<Freed, 'graceMilliseconds'>) => void;
+}
+
 async function releaseAll(
-  parts: CollectorParts,
-  known: Known,
-  items: readonly KeyValue[],
+  { parts, known, items, judge }: Releasing,
   releases: readonly Release[],
 ): Promise<readonly Allocation[]> {
   if (releases.length === 0) return [];
@@ -142,7 +160,9 @@ async function releaseAll(
     for (const release of releases) {
       const fresh = await refreshed(parts, factsNow(parts, known, items), release);
       if (release.only.some((allocation) => isValid(fresh, allocation))) continue;
-      freed.push(...(await carryOut(parts, allocator, release)));
+      const gone = await carryOut(parts, allocator, release);
+      judge({ handle: release.handle, freed: gone, fresh });
+      freed.push(...gone);
     }
   } finally {
     allocator.close();

@@ -84,6 +84,8 @@ test('the address of a pod that is gone is freed with its endpoint; others stay'
         .filter((line) => line.startsWith('ipam_'))
         .sort();
     const labels = 'ippool="p",node="a"';
+    const metrics = await registry.metrics();
+    assert.match(metrics, /^calico_ipam_invariant_violations{invariant="I6"} 0$/m);
     await eventually('counted', async () =>
       (await measured()).includes(`ipam_allocations_in_use{${labels}} 1`),
     );

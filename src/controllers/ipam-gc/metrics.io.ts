@@ -6,6 +6,8 @@ import type { Allocation, Facts } from './facts.ts';
 export interface IpamMetrics {
   seen(facts: Facts, candidates: readonly Allocation[]): void;
   reclaimed(allocations: readonly Allocation[]): void;
+  /** So many breaks of invariant I6, by a release. */
+  broken(count: number): void;
 }
 
 const BY_NODE = ['ippool', 'node'];
@@ -21,7 +23,15 @@ export function measureIpam(registry: Registry): IpamMetrics {
     labelNames: BY_NODE,
     registers: [registry],
   });
+  const violations = new Counter({
+    name: 'calico_ipam_invariant_violations',
+    help: 'Invariants of address management that a release has broken',
+    labelNames: ['invariant'],
+    registers: [registry],
+  });
+  violations.inc({ invariant: 'I6' }, 0);
   return {
+    broken: (count) => violations.inc({ invariant: 'I6' }, count),
     reclaimed: (allocations) => {
       for (const allocation of allocations) reclaimed.inc(labelsOf(allocation));
     },
