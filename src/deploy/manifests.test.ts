@@ -55,6 +55,28 @@ test('agents find the datastore at the Service, or where the user says', () => {
   assert.equal(configOf({ etcd: { port: 7000 } })['etcd_endpoints'], 'http://10.96.232.136:7000');
 });
 
+test('with a Secret every connection to the datastore is mutual TLS', () => {
+  const objects = manifests(settingsOf({ etcd: { tls: { secret: 'pki' } } }));
+  const config = find(objects, 'ConfigMap', 'calico-etc')['data'] as Record<string, string>;
+  assert.equal(config['etcd_endpoints'], 'https://10.96.232.136:6666');
+  for (const [kind, name, container] of [
+    ['DaemonSet', 'calico-node', 'calico-node'],
+    ['DaemonSet', 'calico-node', 'bgp'],
+    ['Deployment', 'calico-kube-controllers', 'calico-kube-controllers'],
+  ] as const) {
+    const { env = [] } = podOf(find(objects, kind, name))!.containers.find(
+      (one) => one.name === container,
+    )!;
+    const files = env.filter(({ name: variable }) => variable.startsWith('ETCD_C')).length;
+    assert.equal(files, 2, container);
+    assert.ok(env.some(({ name: variable }) => variable === 'ETCD_KEY_FILE'));
+  }
+  const member = JSON.stringify(find(objects, 'DaemonSet', 'calico-etcd'));
+  for (const flag of ['--client-cert-auth', '--peer-client-cert-auth', '--cert-file=', '"pki"'])
+    assert.ok(member.includes(flag), flag);
+  assert.doesNotMatch(member, /listen-client-urls=http:/);
+});
+
 test('without etcd in the cluster there is no object of it', () => {
   const own = { etcd: { enabled: false, endpoints: 'http://10.0.2.6:2379' } };
   const names = manifests(settingsOf(own)).map((o) => o.metadata.name);
@@ -184,6 +206,7 @@ test('risks are named only where they are', () => {
   assert.deepEqual(texts({ networking: { settings: { mesh: 'off' } } }), [
     'networking.settings.ippool.ipip.mode',
     'networking.settings.mesh',
+    'calico-etcd',
     'calico-etcd',
   ]);
 });

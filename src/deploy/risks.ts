@@ -38,8 +38,14 @@ export function risksOf({ networking, etcd, conf }: Settings): readonly Risk[] {
     {
       present: and(etcd.enabled, eq(etcd.endpoints, '')),
       text:
-        'calico-etcd is one member on one control-plane node, reached without TLS. Label only ' +
-        'one node as control plane, keep a backup of /var/etcd, or set etcd.endpoints.',
+        'calico-etcd is one member on one control-plane node. Label only one node as control ' +
+        'plane, keep a backup of /var/etcd, or set etcd.endpoints.',
+    },
+    {
+      present: and(and(etcd.enabled, eq(etcd.endpoints, '')), eq(etcd.tls.secret, '')),
+      text:
+        'calico-etcd is reached without TLS: whoever reaches its port may change routes and ' +
+        'policies; set etcd.tls.secret.',
     },
     {
       present: not(eq(legacyMethod, '')),

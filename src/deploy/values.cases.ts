@@ -68,6 +68,8 @@ const environment = fc
 const image = fc.stringMatching(/^[a-z0-9][a-zA-Z0-9._:/@-]{0,30}$/);
 const url = fc.tuple(fc.ipV4(), port).map(([ip, p]) => `http://${ip}:${p}`);
 const urls = fc.array(url, { minLength: 1, maxLength: 3 }).map((all) => all.join(','));
+const httpsUrls = urls.map((text) => text.replaceAll('http://', 'https://'));
+const secret = fc.constantFrom('certificates', 'calico-etcd.tls');
 const etcd = fc.oneof(
   optional({
     enabled: fc.constant(true),
@@ -75,8 +77,11 @@ const etcd = fc.oneof(
     clusterIP: fc.ipV4(),
     port,
     peerPort: port,
+    healthPort: port,
   }),
   fc.record({ enabled: fc.constant(false), endpoints: urls }),
+  fc.record({ endpoints: httpsUrls, tls: fc.record({ secret }) }),
+  fc.record({ tls: fc.record({ secret }) }),
 );
 
 const name = fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?$/);

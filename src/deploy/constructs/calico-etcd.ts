@@ -2,7 +2,8 @@
 // address is fixed, because nodes need it before any cluster DNS can answer.
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
-import { join } from '../helm/functions.ts';
+import type { Of } from '../helm/expr.ts';
+import { choose, join, list, when } from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
 import {
   type Container,
@@ -17,7 +18,7 @@ import {
   probe,
   withMore,
 } from './manifest.ts';
-import type { Settings } from './settings.ts';
+import { certificates, type Settings } from './settings.ts';
 
 const NAME = 'calico-etcd';
 const DATA_DIR = '/var/etcd';
@@ -76,12 +77,17 @@ const podSpec = (settings: Settings): PodSpec => ({
   containers: [etcdContainer(settings)],
   priorityClassName: 'system-cluster-critical',
   terminationGracePeriodSeconds: 10,
-  volumes: [hostPath('data', DATA_DIR, 'DirectoryOrCreate')],
+  volumes: [hostPath('data', DATA_DIR, 'DirectoryOrCreate'), ...certificates(settings).volumes],
 });
 
-function etcdContainer({ etcd, images, pod }: Settings): Container {
-  const advertised = (port: typeof etcd.port) => join('http://$(CALICO_ETCD_IP):', port);
-  const everyAddress = (port: typeof etcd.port) => join('http://0.0.0.0:', port);
+function etcdContainer(settings: Settings): Container {
+  const { etcd, images, pod } = settings;
+  const { given, folder, mounts } = certificates(settings);
+  const scheme = choose(given, 'https', 'http');
+  const advertised = (port: typeof etcd.port) => join(scheme, '://$(CALICO_ETCD_IP):', port);
+  const everyAddress = (port: typeof etcd.port) => join(scheme, '://0.0.0.0:', port);
+  // Both sides of clients and members prove themselves by certificates of one authority.
+  const secured = (flag: string) => when(given, flag);
   return {
     name: NAME,
     image: images.etcd,
@@ -95,13 +101,22 @@ function etcdContainer({ etcd, images, pod }: Settings): Container {
       join('--initial-advertise-peer-urls=', advertised(etcd.peerPort)),
       join('--listen-peer-urls=', everyAddress(etcd.peerPort)),
       join('--initial-cluster=calico=', advertised(etcd.peerPort)),
+      join('--listen-metrics-urls=http://127.0.0.1:', etcd.healthPort),
       '--auto-compaction-retention=1',
+      ...list<Of<string>>(
+        ...['', 'peer-'].flatMap((side) => [
+          secured(`--${side}client-cert-auth`),
+          secured(`--${side}trusted-ca-file=${folder}/ca.crt`),
+          secured(`--${side}cert-file=${folder}/tls.crt`),
+          secured(`--${side}key-file=${folder}/tls.key`),
+        ]),
+      ),
     ],
     env: withMore([fromField('CALICO_ETCD_IP', 'status.podIP')], pod.etcd),
     resources: pod.etcd.resources,
-    livenessProbe: { ...probe('/livez', etcd.port), initialDelaySeconds: 10 },
-    readinessProbe: { ...probe('/readyz', etcd.port), periodSeconds: 2 },
+    livenessProbe: { ...probe('/livez', etcd.healthPort), initialDelaySeconds: 10 },
+    readinessProbe: { ...probe('/readyz', etcd.healthPort), periodSeconds: 2 },
     securityContext: { ...dropAll(), readOnlyRootFilesystem: true },
-    volumeMounts: [{ name: 'data', mountPath: DATA_DIR }],
+    volumeMounts: [{ name: 'data', mountPath: DATA_DIR }, ...mounts],
   };
 }

@@ -22,7 +22,7 @@ import {
   type VolumeMount,
   withMore,
 } from './manifest.ts';
-import { etcdEndpoints, PROC_SYS_NET, type Settings } from './settings.ts';
+import { certificates, etcdEndpoints, PROC_SYS_NET, type Settings } from './settings.ts';
 
 export const NODE = 'calico-node';
 export const AGENT_COMMAND = ['/usr/local/bin/node', '/opt/calico/agent.mjs'];
@@ -70,7 +70,11 @@ const podSpec = (settings: Settings): PodSpec => ({
   serviceAccountName: NODE,
   // Both programs leave routes and rules in place when they end, so they end at once.
   terminationGracePeriodSeconds: 5,
-  volumes: [...nodeVolumes, hostPath('cni-state', '/var/lib/cni', 'DirectoryOrCreate')],
+  volumes: [
+    ...nodeVolumes,
+    hostPath('cni-state', '/var/lib/cni', 'DirectoryOrCreate'),
+    ...certificates(settings).volumes,
+  ],
 });
 
 /** What the agent touches on its node. */
@@ -116,10 +120,11 @@ const identity: readonly EnvironmentVariable[] = [
   fromField('CALICO_K8S_NODE_REF', 'spec.nodeName'),
 ];
 
-const common = ({ conf }: Settings): Of<EnvironmentVariable>[] =>
+const common = (settings: Settings): Of<EnvironmentVariable>[] =>
   list<Of<EnvironmentVariable>>(
     identity,
-    eachEntry('variable', conf.node, (name, value) => ({ name, value })),
+    certificates(settings).env,
+    eachEntry('variable', settings.conf.node, (name, value) => ({ name, value })),
   );
 
 const pool: readonly EnvironmentVariable[] = [
@@ -160,7 +165,7 @@ const agent = (settings: Settings): Container => ({
   livenessProbe: { ...probe('/liveness', AGENT_HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', AGENT_HEALTH_PORT), periodSeconds: 2 },
   securityContext: dropAll(...AGENT_CAPABILITIES),
-  volumeMounts: [...AGENT_MOUNTS, ...IPAM_MOUNTS],
+  volumeMounts: [...AGENT_MOUNTS, ...IPAM_MOUNTS, ...certificates(settings).mounts],
 });
 
 const speaker = (settings: Settings): Container => ({
@@ -179,5 +184,6 @@ const speaker = (settings: Settings): Container => ({
   volumeMounts: [
     { name: 'var-run-calico', mountPath: '/var/run/calico' },
     { name: 'var-lib-calico', mountPath: '/var/lib/calico' },
+    ...certificates(settings).mounts,
   ],
 });

@@ -16,7 +16,14 @@ import {
   probe,
   withMore,
 } from './manifest.ts';
-import { BLOCK_SIZE, effectiveMtu, etcdEndpoints, type Settings, switchText } from './settings.ts';
+import {
+  BLOCK_SIZE,
+  certificates,
+  effectiveMtu,
+  etcdEndpoints,
+  type Settings,
+  switchText,
+} from './settings.ts';
 
 export const CONTROLLERS = 'calico-kube-controllers';
 const HEALTH_PORT = 9097;
@@ -71,7 +78,10 @@ export class KubeControllers extends Construct {
             priorityClassName: 'system-cluster-critical',
             serviceAccountName: CONTROLLERS,
             terminationGracePeriodSeconds: 5,
-            volumes: [{ name: 'settings', configMap: { name: SETTINGS_CONFIG } }],
+            volumes: [
+              { name: 'settings', configMap: { name: SETTINGS_CONFIG } },
+              ...certificates(settings).volumes,
+            ],
           },
         },
       },
@@ -94,14 +104,18 @@ const controllers = (settings: Settings): Container => ({
     runAsNonRoot: true,
     runAsUser: NOBODY,
   },
-  volumeMounts: [{ name: 'settings', mountPath: SETTINGS_FOLDER, readOnly: true }],
+  volumeMounts: [
+    { name: 'settings', mountPath: SETTINGS_FOLDER, readOnly: true },
+    ...certificates(settings).mounts,
+  ],
 });
 
-function environment(settings: Settings): EnvironmentVariable[] {
+function environment(settings: Settings): Of<EnvironmentVariable>[] {
   const { networking, conf } = settings;
   const { mesh, ippool } = networking.settings;
   return [
     fromConfig('ETCD_ENDPOINTS', 'etcd_endpoints'),
+    ...certificates(settings).env,
     {
       name: 'ENABLED_CONTROLLERS',
       value: 'policy,namespace,serviceaccount,workloadendpoint,node,settings,routereflector',

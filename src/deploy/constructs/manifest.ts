@@ -40,7 +40,8 @@ export interface HostVolume {
 
 export type Volume =
   | HostVolume
-  | { readonly name: string; readonly configMap: { readonly name: string } };
+  | { readonly name: string; readonly configMap: { readonly name: string } }
+  | { readonly name: string; readonly secret: { readonly secretName: Of<string> } };
 
 /** What a user may add to pods: openstack-helm's `pod` section, one part of it. */
 export interface PodSettings {
@@ -70,7 +71,7 @@ export interface Container {
   readonly livenessProbe?: Probe;
   readonly readinessProbe?: Probe;
   readonly securityContext: SecurityContext;
-  readonly volumeMounts?: readonly VolumeMount[];
+  readonly volumeMounts?: readonly Of<VolumeMount>[];
 }
 
 export interface PodSpec {
@@ -86,7 +87,7 @@ export interface PodSpec {
   readonly serviceAccountName?: string;
   readonly terminationGracePeriodSeconds: number;
   readonly tolerations: Of<readonly object[]>;
-  readonly volumes?: readonly Volume[];
+  readonly volumes?: readonly Of<Volume>[];
 }
 
 const onLinux = { hostNetwork: true, nodeSelector: { 'kubernetes.io/os': 'linux' } } as const;

@@ -1,8 +1,9 @@
 // What follows from the settings and is needed by more than one construct.
 import type { Values } from '../../model/settings/schema.ts';
 import type { Of } from '../helm/expr.ts';
-import { choose, eq, isOn, join, str, sub } from '../helm/functions.ts';
+import { choose, eq, isOn, join, list, not, str, sub, when } from '../helm/functions.ts';
 import type { Cfg } from '../helm/reading.ts';
+import type { EnvironmentVariable, Volume, VolumeMount } from './manifest.ts';
 
 export type Settings = Cfg<Values>;
 
@@ -21,9 +22,34 @@ export function effectiveMtu({ networking }: Settings): Of<number> {
 
 /** URLs of the datastore: the user's own, else those of Service calico-etcd. */
 export function etcdEndpoints({ etcd }: Settings): Of<string> {
-  const serviceUrl = join('http://', etcd.clusterIP, ':', etcd.port);
+  const scheme = choose(eq(etcd.tls.secret, ''), 'http://', 'https://');
+  const serviceUrl = join(scheme, etcd.clusterIP, ':', etcd.port);
   return choose(eq(etcd.endpoints, ''), serviceUrl, etcd.endpoints);
 }
+
+const CERTIFICATES = '/etc/calico/etcd-certificates';
+
+/** What a container needs to speak TLS with the datastore; nothing without a Secret. */
+export const certificates = ({ etcd: { tls } }: Settings) => {
+  const given = not(eq(tls.secret, ''));
+  const file = (name: string, key: string) =>
+    when(given, { name, value: `${CERTIFICATES}/${key}` });
+  return {
+    given,
+    folder: CERTIFICATES,
+    env: list<Of<EnvironmentVariable>>(
+      file('ETCD_CA_CERT_FILE', 'ca.crt'),
+      file('ETCD_CERT_FILE', 'tls.crt'),
+      file('ETCD_KEY_FILE', 'tls.key'),
+    ),
+    mounts: list<Of<VolumeMount>>(
+      when(given, { name: 'etcd-certificates', mountPath: CERTIFICATES, readOnly: true }),
+    ),
+    volumes: list<Of<Volume>>(
+      when(given, { name: 'etcd-certificates', secret: { secretName: tls.secret } }),
+    ),
+  };
+};
 
 /** `true` or `false` for a switch. */
 export const switchText = (value: Parameters<typeof isOn>[0]): Of<string> => str(isOn(value));

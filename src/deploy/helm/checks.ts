@@ -33,6 +33,11 @@ function check(rule: Rule): string {
       const wrong = `or (lt ${number} ${rule.minimum}) (gt ${number} ${rule.maximum})`;
       return fault(wrong, `${name}: %s ${remedyOf(rule)}`, value);
     }
+    case 'patternIf': {
+      const wrong = `(not (regexMatch ${goText(rule.pattern)} (toString ${value})))`;
+      const condition = `and ${goPath(rule.given)} (not (kindIs "invalid" ${value})) ${wrong}`;
+      return fault(condition, `${name}: %s ${rule.message}`, value);
+    }
     case 'requiredUnless': {
       const condition = `not (or ${goPath(rule.unless)} ${value})`;
       return fault(condition, `${name}: ${rule.message}`);

@@ -5,6 +5,7 @@ import type { Json } from '../../base/json.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { eachFaults, overlaps, remedyOf, repeated, valueAt } from './list-rules.ts';
 import {
+  type PatternIfRule,
   type PatternRule,
   type RangeRule,
   type RequiredUnlessRule,
@@ -16,7 +17,7 @@ import { type SchemaPart, schema, type Values } from './schema.ts';
 
 const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile(schema);
 
-type ValueRule = PatternRule | RangeRule | RequiredUnlessRule | SameRule;
+type ValueRule = PatternIfRule | PatternRule | RangeRule | RequiredUnlessRule | SameRule;
 
 /** Checks whole settings (defaults merged in). Errors: one line per fault. */
 export function checkValues(values: Json): Result<Values, readonly string[]> {
@@ -37,6 +38,8 @@ function readBy(rule: Rule): readonly (readonly string[])[] {
       return [rule.path, rule.unless];
     case 'same':
       return [rule.path, rule.other];
+    case 'patternIf':
+      return [rule.path, rule.given];
     case 'each':
     case 'unique':
       return [rule.path];
@@ -65,6 +68,11 @@ function faultOf(rule: ValueRule, values: Json): string[] | undefined {
       if (value === undefined) return undefined;
       const good = Number(value) >= rule.minimum && Number(value) <= rule.maximum;
       return good ? undefined : [`${name}: ${JSON.stringify(value)} ${remedyOf(rule)}`];
+    }
+    case 'patternIf': {
+      if (value === undefined || (valueAt(values, rule.given) ?? '') === '') return undefined;
+      const good = new RegExp(rule.pattern).test(String(value));
+      return good ? undefined : [`${name}: ${JSON.stringify(value)} ${rule.message}`];
     }
     case 'requiredUnless': {
       const excused = valueAt(values, rule.unless) !== false || (value ?? '') !== '';

@@ -66,7 +66,17 @@ export interface DisjointRule {
   readonly addressIf: readonly string[];
 }
 
+/** Where the text at `given` is not empty, the one at `path` must match. */
+export interface PatternIfRule {
+  readonly kind: 'patternIf';
+  readonly path: readonly string[];
+  readonly given: readonly string[];
+  readonly pattern: string;
+  readonly message: string;
+}
+
 export type Rule =
+  | PatternIfRule
   | PatternRule
   | RangeRule
   | RequiredUnlessRule
@@ -82,7 +92,9 @@ export const IPV4_POOL = `^${IPV4}/([89]|[12][0-9]|3[0-2])$`;
 export const IPV4_ADDRESS = `^${IPV4}$`;
 // Loose: what is left is told by the controllers.
 const IPV6 = '[0-9a-fA-F:.]*:[0-9a-fA-F:.]*';
-const URL = 'http://[^ \\t\\r\\n,/]+:[0-9]+/?';
+const HOST_AND_PORT = '[^ \\t\\r\\n,/]+:[0-9]+/?';
+const urlsOf = (scheme: string): string =>
+  `${scheme}://${HOST_AND_PORT}(,${scheme}://${HOST_AND_PORT})*`;
 
 // Spelt out letter by letter: case folding beyond ASCII differs between RE2 and JavaScript.
 const anyCase = (word: string) =>
@@ -147,9 +159,22 @@ export const rules: readonly Rule[] = [
   image('images.etcd', 'docker.io/calico-kit/etcd:0.1.0'),
   pattern(
     'etcd.endpoints',
-    `^(${URL}(,${URL})*)?$`,
-    'a comma-separated list of http URLs with a port',
+    `^(|${urlsOf('http')}|${urlsOf('https')})$`,
+    'a comma-separated list of http or https URLs with a port',
     'http://10.0.2.6:2379',
+  ),
+  {
+    kind: 'patternIf',
+    path: ['etcd', 'endpoints'],
+    given: ['etcd', 'tls', 'secret'],
+    pattern: '^(|https://.*)$',
+    message: 'has no TLS, but etcd.tls.secret is given; write https, or leave the Secret out',
+  },
+  pattern(
+    'etcd.tls.secret',
+    '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$',
+    'the name of a Secret',
+    'calico-etcd-certificates',
   ),
   pattern('etcd.clusterIP', IPV4_ADDRESS, 'an IPv4 address', '10.96.232.136'),
   {

@@ -163,6 +163,13 @@ const Etcd = Type.Object(
     ),
     port: port(6666, 'Client port of calico-etcd'),
     peerPort: port(6667, 'Peer port of calico-etcd'),
+    healthPort: port(6668, 'Port on loopback where calico-etcd answers its probes'),
+    tls: map({
+      secret: text(
+        '',
+        'Secret with ca.crt, tls.crt and tls.key: certificates of all sides, for calico-etcd as for yours; empty: no TLS, or no client certificate',
+      ),
+    }),
   },
   closed,
 );

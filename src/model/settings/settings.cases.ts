@@ -16,7 +16,7 @@ const METHOD =
   'is not a method (first-found, can-reach=DESTINATION or interface=REGEX), ' +
   'for example first-found';
 const URLS =
-  'is not a comma-separated list of http URLs with a port, for example http://10.0.2.6:2379';
+  'is not a comma-separated list of http or https URLs with a port, for example http://10.0.2.6:2379';
 const ASN = 'is not an AS number (1 to 4294967295), for example 64512';
 const IP = 'is not an IPv4 address, for example 10.96.232.136';
 
@@ -95,8 +95,21 @@ export const badSettings: readonly BadSettings[] = [
     faults: [`etcd.clusterIP: "None" ${IP}`],
   },
   {
-    values: { etcd: { endpoints: 'https://10.0.2.6:2379' } },
-    faults: [`etcd.endpoints: "https://10.0.2.6:2379" ${URLS}`],
+    values: { etcd: { endpoints: 'https://10.0.2.6:2379,http://10.0.2.7:2379' } },
+    faults: [`etcd.endpoints: "https://10.0.2.6:2379,http://10.0.2.7:2379" ${URLS}`],
+  },
+  {
+    values: { etcd: { endpoints: 'http://10.0.2.6:2379', tls: { secret: 'certificates' } } },
+    faults: [
+      'etcd.endpoints: "http://10.0.2.6:2379" has no TLS, but etcd.tls.secret is given; ' +
+        'write https, or leave the Secret out',
+    ],
+  },
+  {
+    values: { etcd: { tls: { secret: 'Not A Name' } } },
+    faults: [
+      'etcd.tls.secret: "Not A Name" is not the name of a Secret, for example calico-etcd-certificates',
+    ],
   },
   {
     values: { etcd: { enabled: false } },
