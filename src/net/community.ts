@@ -33,6 +33,8 @@ export const printCommunity = (community: Community): string =>
 
 /** Each once, in ascending order. */
 export function largeInOrder(values: readonly LargeCommunity[]): readonly LargeCommunity[] {
-  const byText = new Map(values.map((value) => [value.join(':'), value]));
-  return [...byText.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2]);
+  const order = (a: LargeCommunity, b: LargeCommunity): number =>
+    a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+  const sorted = values.toSorted(order);
+  return sorted.filter((value, i) => i === 0 || order(sorted[i - 1]!, value) !== 0);
 }

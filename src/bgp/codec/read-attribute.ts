@@ -163,11 +163,12 @@ function decodeAsPath(reader: Reader, fourOctetAs: boolean): readonly AsSegment[
     const kind = SEGMENT_KINDS[reader.u8() - 1];
     const count = reader.left > 0 ? reader.u8() : 0;
     if (!kind || count === 0 || reader.left < count * (fourOctetAs ? 4 : 2)) return undefined;
-    const asns = Array.from(
-      { length: count },
-      () => (fourOctetAs ? reader.u32() : reader.u16()) as Asn,
-    );
-    if (asns.includes(0 as Asn)) return undefined;
+    const asns: Asn[] = [];
+    for (let i = 0; i < count; i++) {
+      const asn = fourOctetAs ? reader.u32() : reader.u16();
+      if (asn === 0) return undefined;
+      asns.push(asn as Asn);
+    }
     segments.push({ kind, asns });
   }
   return segments;

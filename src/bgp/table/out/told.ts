@@ -1,6 +1,6 @@
 // What a group of peers is told of prefixes: attributes and next hop as they leave, encoded once.
 import { bytesOfIp, type Family, familyOf, type Ip } from '../../../net/ip.ts';
-import { encodeAttributes, type PathAttributes } from '../../codec/attributes.ts';
+import { octetsOfAttributes, type PathAttributes } from '../../codec/attributes.ts';
 
 export interface Told {
   readonly attributes: PathAttributes;
@@ -23,9 +23,7 @@ export function toldOf(
   fourOctetAs: boolean,
 ): Told {
   const classic = family === 4 && familyOf(nextHop) === 4;
-  const octets = Buffer.from(
-    encodeAttributes(attributes, classic ? nextHop : undefined, fourOctetAs),
-  );
+  const octets = octetsOfAttributes(attributes, classic ? nextHop : undefined, fourOctetAs);
   const key = `${octets.toString('latin1')}${classic ? '' : nextHop}`;
   const mpNextHop = classic ? undefined : bytesOfIp(nextHop);
   return { attributes, nextHop, octets, mpNextHop, key, uses: 0 };
