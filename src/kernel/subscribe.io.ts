@@ -37,7 +37,8 @@ export function subscribe(
   });
 }
 
-function streamOf(netlink: number): Socket {
+/** Reads datagrams from a netlink socket, which it owns from now on. */
+export function streamOf(netlink: number): Socket {
   const pair = Buffer.alloc(8);
   check(
     'socketpair',

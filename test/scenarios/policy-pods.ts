@@ -50,6 +50,11 @@ export function wirePod(node: TestNetns, netns: TestNetns, name: string, last: n
   inPod('address', 'add', `${ipv6}/128`, 'dev', 'eth0');
   inPod('route', 'add', '169.254.1.1', 'dev', 'eth0', 'scope', 'link');
   inPod('route', 'add', 'default', 'via', '169.254.1.1', 'dev', 'eth0');
+  // Permanent: the table of learnt neighbours is one for all namespaces, and others may fill it.
+  const { address: mac } = JSON.parse(inPod('-j', 'link', 'show', 'eth0'))[0] as {
+    address: string;
+  };
+  onNode('neigh', 'add', address, 'dev', device, 'lladdr', mac);
   inPod('neigh', 'add', '169.254.1.1', 'dev', 'eth0', 'lladdr', gateway);
   inPod('-6', 'route', 'add', 'default', ...VIA_GATEWAY);
   return { name, address, ipv6, netns };
