@@ -38,7 +38,12 @@ export async function callDelegate(
   if (!podCidrs.ok) return podCidrs;
   const config = delegateConfig(request, podCidrs.value);
   if (!config.ok) return config;
-  return run(path, type, delegateEnvironment(request, command), { stdin: config.value, signal });
+  const env = delegateEnvironment(request, command);
+  // CNI SPEC, section "Delegated Plugin protocol": its stderr becomes ours, and that is the log.
+  const hear = (stderr: string): void => {
+    if (stderr) context.log.info({ plugin: type, command, stderr }, 'IPAM plugin');
+  };
+  return run(path, type, env, { stdin: config.value, signal, hear });
 }
 
 /** Whether the addresses come from another IPAM plugin. */
@@ -72,11 +77,17 @@ function isExecutable(path: string): boolean {
   }
 }
 
+interface Exchange {
+  readonly stdin: string;
+  readonly signal: AbortSignal | undefined;
+  readonly hear: (stderr: string) => void;
+}
+
 function run(
   path: string,
   type: string,
   env: Readonly<Record<string, string>>,
-  { stdin, signal }: { readonly stdin: string; readonly signal: AbortSignal | undefined },
+  { stdin, signal, hear }: Exchange,
 ): Promise<Result<string, CniError>> {
   return new Promise((resolve) => {
     const options = {
@@ -88,6 +99,7 @@ function run(
       encoding: 'utf8' as const,
     };
     const child = execFile(path, [], options, (error, stdout, stderr) => {
+      hear(stderr.trim());
       if (!error) return resolve(ok(stdout));
       resolve(fail(delegateError(type, stdout, stderr || error.message)));
     });

@@ -9,7 +9,7 @@ import type { CniContext } from './context.ts';
 import { memoryNode as node, request } from './memory-node.cases.ts';
 import { Turns } from './turns.ts';
 
-const FAILPOINTS = ['start', 'veth', 'assigned', 'configured', 'routed', 'programmed'];
+const FAILPOINTS = ['outside', 'start', 'veth', 'assigned', 'configured', 'routed', 'programmed'];
 
 /** The call stands still at a failpoint until it is let go. */
 function held(context: CniContext, point: string) {

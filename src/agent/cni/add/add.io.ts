@@ -58,7 +58,7 @@ async function begin(begun: Begun): Promise<Result<string, CniError>> {
   if (!ready.ok) return ready;
   const { mtu, owner } = ready.value;
   const outside = await addressesOutside(context, request, owner.wishes, { undo, overtaken });
-  overtaken.throwIfAborted();
+  await reach(begun, 'add:outside');
   if (!outside.ok) return outside;
   return wire({
     ...begun,

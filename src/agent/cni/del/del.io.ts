@@ -40,6 +40,7 @@ export async function deletePod(
   if (problem === undefined) return ok('');
   try {
     context.journal.record(departure);
+    await context.failpoint('del:journalled');
     context.recoverSoon();
     context.log.warn({ ...departure, problem }, 'release put off until the datastore is back');
     return ok('');

@@ -13,6 +13,7 @@ export async function deleteAttachment(
 ): Promise<Result<string, CniError>> {
   const deleted = await deletePod(context, request);
   if (!isDelegated(request)) return deleted;
+  await context.failpoint('del:delegating');
   const addresses = await callDelegate(context, request, 'DEL');
   return deleted.ok && !addresses.ok ? addresses : deleted;
 }
