@@ -30,7 +30,10 @@ import { watchInvariants } from './invariants.io.ts';
 import { measureAgent } from './metrics.io.ts';
 import { followLocalPods } from './pods.io.ts';
 import { HostAddresses } from './policy-engine/host-addresses.io.ts';
-import { openPolicyEngine, type PolicyEngine } from './policy-engine.io.ts';
+import { PolicyMetrics } from './policy-engine/metrics.io.ts';
+import { openNodePolicy } from './policy-engine/open.io.ts';
+import { PolicyViews } from './policy-engine/views.io.ts';
+import type { PolicyEngine } from './policy-engine.io.ts';
 import { type Readiness, readinessOf } from './readiness.ts';
 import { Recovery, recover } from './recovery.io.ts';
 import { encapsulationProblem, startUp } from './start-up.io.ts';
@@ -52,9 +55,6 @@ export interface AgentParts {
   readonly signal: AbortSignal;
 }
 
-/** Quiet time after which surplus rules and chains are removed. */
-const SETTLE_MILLISECONDS = 500;
-
 /** Runs until the signal fires. Throws what makes a start impossible. */
 export async function runAgent(parts: AgentParts): Promise<void> {
   const { settings, log, signal } = parts;
@@ -66,6 +66,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     lost: undefined,
     gate: new CallGate(),
     recovery: new Recovery(),
+    views: new PolicyViews(),
   };
   const server = serveCni(settings.socketPath, (request) => handle(progress, request), log);
   const health = settings.healthEnabled
@@ -73,6 +74,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
         host: settings.healthHost,
         port: settings.healthPort,
         state: () => readinessOf(readinessFacts(progress)),
+        pages: progress.views.pages,
       })
     : undefined;
   try {
@@ -105,6 +107,7 @@ interface Progress {
   lost: string | undefined;
   readonly gate: CallGate;
   readonly recovery: Recovery;
+  readonly views: PolicyViews;
 }
 
 async function start(parts: AgentParts, progress: Progress): Promise<void> {
@@ -113,7 +116,8 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   const started = await startUp({ store, kernel, kubernetes, env: parts.env, clock, log, signal });
   const kubernetesNode = parts.env['CALICO_K8S_NODE_REF'] || started.node;
   const view = new DatastoreView(started.node);
-  const policy = policyOf(parts, started);
+  const metrics = new PolicyMetrics(parts.registry);
+  const policy = openNodePolicy(parts, started, metrics);
   progress.policy = policy;
   progress.stage = 'waiting for the first snapshot of the datastore';
   const allocator = openAllocator({
@@ -156,28 +160,16 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   // Of an address that an earlier run had freed, but not come to forget the flows of.
   for (const ip of allocator.freeAddresses()) context.flows.add(ip);
   measureAgent(parts.registry, { view, allocator, policy });
+  const { logDeniedFlows } = settings;
+  const connected = () => progress.lost === undefined;
+  const now = () => clock.date();
+  progress.views.open({ ...parts, engine: policy, metrics, logDeniedFlows, connected, now });
   watchInvariants({ view, allocator, log }, parts.registry, signal);
   progress.context = context;
   progress.stage = 'ready';
   void progress.recovery.run(context, progress.gate, signal);
   if (kubernetes) void announce(kubernetes, kubernetesNode, log, signal);
 }
-
-const policyOf = (
-  { settings, tables, ipv6Tables, ipSets, log, clock }: AgentParts,
-  { node, nodeAddress }: Awaited<ReturnType<typeof startUp>>,
-): PolicyEngine =>
-  openPolicyEngine({
-    node,
-    tables,
-    ipv6Tables,
-    ipSets,
-    settings: { endpointToHostAction: settings.endpointToHostAction, ipipEnabled: false },
-    nodeAddress: () => nodeAddress?.ip,
-    settleMilliseconds: SETTLE_MILLISECONDS,
-    log,
-    clock,
-  });
 
 /** The API server may come up after us; without its list the sweep judges by interfaces alone. */
 const PODS_PATIENCE_MILLISECONDS = 15_000;

@@ -16,6 +16,10 @@ export interface AgentSettings {
   readonly healthPort: number;
   readonly metricsEnabled: boolean;
   readonly metricsPort: number;
+  /** Each packet that policy drops becomes a line of the log. */
+  readonly logDeniedFlows: boolean;
+  /** Live connections that policy denies from now on are cut. */
+  readonly cutDeniedFlows: boolean;
   readonly socketPath: string;
   /** Where releases wait that the datastore could not take. */
   readonly journalFolder: string;
@@ -64,6 +68,8 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     healthPort: port('FELIX_HEALTHPORT', 9099),
     metricsEnabled: truth('FELIX_PROMETHEUSMETRICSENABLED', false),
     metricsPort: port('FELIX_PROMETHEUSMETRICSPORT', 9091),
+    logDeniedFlows: truth('CALICO_LOG_DENIED_FLOWS', false),
+    cutDeniedFlows: truth('CALICO_CUT_DENIED_FLOWS', true),
     socketPath: env['CALICO_CNI_SOCKET'] || '/var/run/calico/cni.sock',
     journalFolder: env['CALICO_JOURNAL_FOLDER'] || '/var/lib/calico/releases',
     effectiveMtu: mtu,

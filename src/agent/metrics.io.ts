@@ -27,7 +27,6 @@ export function measureAgent(registry: Registry, { view, allocator, policy }: Me
     'Workload endpoints on this node',
     () => view.endpoints.length,
   );
-  gauge('felix_iptables_chains', 'Chains that belong to us', () => policy.state().chains);
   gauge('felix_ipsets_calico', 'IP sets that belong to us', () => policy.state().ipSets);
   gauge(
     'ipam_allocations_in_use',

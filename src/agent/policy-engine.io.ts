@@ -11,7 +11,8 @@ import type { InterfaceAddresses } from '../policy/active/host-endpoints.ts';
 import { PolicyCalculator, type PolicyFacts } from '../policy/calculate.ts';
 import { PolicyFeed } from '../policy/feed.ts';
 import type { PolicySettings } from '../policy/render/static-chains.ts';
-import { FamilyLoop } from './policy-engine/family-loop.io.ts';
+import type { TableSize } from '../policy/write/writer.io.ts';
+import { FamilyLoop, type RoundObserver } from './policy-engine/family-loop.io.ts';
 
 export { cleanUp } from '../policy/write/writer.io.ts';
 
@@ -34,6 +35,8 @@ export interface PolicyEngine {
   state(): PolicyState;
   /** What policy is calculated from. */
   readonly facts: PolicyFacts;
+  /** What the kernel holds of ours, by family and table. */
+  sizes(): readonly (TableSize & { readonly family: Family })[];
   /** Stops writing; what is in the kernel stays. */
   close(): Promise<void>;
 }
@@ -56,6 +59,7 @@ export interface PolicyEngineOptions {
   readonly nodeAddress: () => Ip | undefined;
   readonly log: Log;
   readonly clock: Clock;
+  readonly observer?: RoundObserver;
   /** Between two looks at the kernel; default 5 s. */
   readonly checkMilliseconds?: number;
   /**
@@ -102,6 +106,7 @@ class Engine implements PolicyEngine {
       checkMilliseconds: options.checkMilliseconds ?? CHECK_MILLISECONDS,
       settleMilliseconds: options.settleMilliseconds ?? 0,
       onWritten: () => this.report(),
+      observer: options.observer,
     });
   }
 
@@ -179,6 +184,12 @@ class Engine implements PolicyEngine {
       chains: sum('chains'),
       ipSets: sum('ipSets'),
     };
+  }
+
+  sizes(): readonly (TableSize & { readonly family: Family })[] {
+    const of = (family: Family, loop: FamilyLoop | undefined) =>
+      (loop?.sizes() ?? []).map((size) => ({ ...size, family }));
+    return [...of(4, this.ipv4), ...of(6, this.ipv6)];
   }
 
   async close(): Promise<void> {

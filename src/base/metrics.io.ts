@@ -1,8 +1,8 @@
 // The one door to the metrics library.
 import { createServer, type Server } from 'node:http';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry, Summary } from 'prom-client';
 
-export { Counter, Gauge, Histogram, Registry };
+export { Counter, Gauge, Histogram, Registry, Summary };
 
 /** A registry with the process's own figures in it. */
 export function openRegistry(): Registry {

@@ -8,7 +8,16 @@ import { pause } from '../../base/pause.io.ts';
 import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import type { FamilyCalculator } from '../../policy/family-calculator.ts';
-import { PolicyWriter } from '../../policy/write/writer.io.ts';
+import { PolicyWriter, type TableSize } from '../../policy/write/writer.io.ts';
+
+/** Told of each round. Times are in milliseconds. */
+export interface RoundObserver {
+  /** The kernel was compared with what it shall hold, and written. */
+  applied(family: Family, took: number, commits: number): void;
+  failed(family: Family): void;
+  /** From the oldest change of the round until the kernel had it. */
+  programmed(family: Family, took: number): void;
+}
 
 export interface FamilyLoopOptions {
   readonly family: Family;
@@ -22,6 +31,7 @@ export interface FamilyLoopOptions {
   readonly settleMilliseconds: number;
   /** After each round that succeeded. */
   readonly onWritten: () => void;
+  readonly observer?: RoundObserver | undefined;
 }
 
 /** Tables read back in turn; the one that people flush most comes every second time. */
@@ -54,6 +64,8 @@ export class FamilyLoop {
   private checksDue = 0;
   private begun = false;
   private dirty = false;
+  /** When the oldest change came that is not written yet. */
+  private changedAt: number | undefined;
   /** What the next round is for. */
   private next: Reason = 'change';
   private running: Promise<void> | undefined;
@@ -140,6 +152,7 @@ export class FamilyLoop {
 
   wake(reason: Reason = 'change'): void {
     this.dirty = true;
+    if (reason === 'change') this.changedAt ??= performance.now();
     if (reason !== 'change') this.next = reason; // also for the round after the one under way
     if (!this.begun || this.running || this.stop.signal.aborted) return;
     this.running = this.run();
@@ -153,7 +166,7 @@ export class FamilyLoop {
       this.next = 'change';
       const waiting = [...this.waiters];
       try {
-        const commits = await this.round(why);
+        const commits = await this.observed(why);
         if (why === 'check' && commits > 0)
           this.options.log.warn('rules or sets of ours were changed by others; repaired');
         retryMilliseconds = RETRY_MILLISECONDS.first;
@@ -179,6 +192,29 @@ export class FamilyLoop {
     this.dirty = true;
     // Additions count from the last answer, not from what was written: the whole goes again.
     this.next = why === 'change' ? 'settle' : why;
+  }
+
+  private async observed(why: Reason): Promise<number> {
+    const { observer, family } = this.options;
+    const changedAt = this.changedAt;
+    const startedAt = performance.now();
+    this.changedAt = undefined;
+    try {
+      const commits = await this.round(why);
+      const now = performance.now();
+      observer?.applied(family, now - startedAt, commits);
+      if (changedAt !== undefined && commits > 0) observer?.programmed(family, now - changedAt);
+      return commits;
+    } catch (cause) {
+      this.changedAt = changedAt ?? this.changedAt;
+      observer?.failed(family);
+      throw cause;
+    }
+  }
+
+  /** By table, what the kernel holds of ours. */
+  sizes(): readonly TableSize[] {
+    return this.writer.sizes();
   }
 
   private resolve(waiting: readonly Waiter[]): void {

@@ -17,6 +17,12 @@ import {
   type TablePlan,
 } from './plan.ts';
 
+export interface TableSize {
+  readonly table: TableName;
+  readonly chains: number;
+  readonly rules: number;
+}
+
 export class PolicyWriter {
   private readonly tables: Tables;
   private readonly ipSets: IpSets;
@@ -75,6 +81,15 @@ export class PolicyWriter {
   /** How many chains of ours the kernel holds. */
   chainCount(): number {
     return [...this.knownTables.values()].reduce((sum, { chains }) => sum + chains.size, 0);
+  }
+
+  /** How many chains of ours, and rules in them, the kernel holds. */
+  sizes(): readonly TableSize[] {
+    return [...this.knownTables].map(([table, { chains }]) => ({
+      table,
+      chains: chains.size,
+      rules: [...chains.values()].reduce((sum, { hashes }) => sum + hashes.length, 0),
+    }));
   }
 
   private async commit(table: TableName, { lines, after }: TablePlan): Promise<0 | 1> {

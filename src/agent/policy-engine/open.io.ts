@@ -1,0 +1,44 @@
+// The policy engine of this node as the agent runs it.
+import type { Clock } from '../../base/clock.ts';
+import type { Log } from '../../base/log.io.ts';
+import type { IpSets, Tables } from '../../kernel/tables.ts';
+import type { Ip } from '../../net/ip.ts';
+import type { AgentSettings } from '../environment.ts';
+import { openPolicyEngine, type PolicyEngine } from '../policy-engine.io.ts';
+import type { PolicyMetrics } from './metrics.io.ts';
+
+/** Quiet time after which surplus rules and chains are removed. */
+const SETTLE_MILLISECONDS = 500;
+
+export interface NodePolicyParts {
+  readonly settings: Pick<AgentSettings, 'endpointToHostAction' | 'logDeniedFlows'>;
+  readonly tables: Tables;
+  readonly ipv6Tables: Tables | undefined;
+  readonly ipSets: IpSets;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+export const openNodePolicy = (
+  { settings, tables, ipv6Tables, ipSets, log, clock }: NodePolicyParts,
+  {
+    node,
+    nodeAddress,
+  }: { readonly node: string; readonly nodeAddress?: { readonly ip: Ip } | undefined },
+  metrics: PolicyMetrics,
+): PolicyEngine =>
+  openPolicyEngine({
+    node,
+    ...metrics.countTables(tables, ipv6Tables),
+    ipSets: metrics.countIpSets(ipSets),
+    observer: metrics.observer,
+    settings: {
+      endpointToHostAction: settings.endpointToHostAction,
+      ipipEnabled: false,
+      logDenied: settings.logDeniedFlows,
+    },
+    nodeAddress: () => nodeAddress?.ip,
+    settleMilliseconds: SETTLE_MILLISECONDS,
+    log,
+    clock,
+  });
