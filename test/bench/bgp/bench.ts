@@ -6,6 +6,7 @@ import { measure, type Outcome } from './course.ts';
 import type { DeviceDelays } from './delays.ts';
 import { DEVICES, type Device, type DevicePlan } from './devices.ts';
 import { faultOf } from './fault.ts';
+import { reportMessages } from './messages.ts';
 import { flood, mesh, oneWay, plan } from './plans.ts';
 
 interface Scenario {
@@ -17,6 +18,8 @@ interface Scenario {
   readonly lingerMs?: number;
   readonly warmUps?: number;
   readonly rssGoalMib?: number;
+  /** So long that it is measured only when asked for by name. */
+  readonly onDemand?: true;
 }
 
 const LIMIT_MS = 300_000;
@@ -58,6 +61,37 @@ const SCENARIOS: readonly Scenario[] = [
     rssGoalMib: 150,
   },
   { name: 'isolation-1000000', plan: flood(1_000_000), against: [], goals: {} },
+  {
+    name: 'large-100x10000',
+    plan: plan(100, 10_000),
+    against: ['bird', 'frr'],
+    goals: { bird: 1, frr: 1 },
+    onDemand: true,
+  },
+  {
+    name: 'large-reflector-2500x28',
+    plan: plan(2500, 28, { reflector: true, holdTimeSeconds: 9 }),
+    against: ['gobgp'],
+    goals: { gobgp: 1 },
+    lingerMs: 20_000,
+    onDemand: true,
+  },
+  {
+    name: 'large-reflector-1400x1',
+    plan: plan(1400, 1, { reflector: true }),
+    against: [],
+    goals: {},
+    rssGoalMib: 200,
+    onDemand: true,
+  },
+  {
+    name: 'large-mesh-999',
+    plan: mesh(1000, 1),
+    against: [],
+    goals: {},
+    rssGoalMib: 256,
+    onDemand: true,
+  },
 ];
 
 /** A text: why there is no figure. */
@@ -72,12 +106,13 @@ async function measureOne(scenario: Scenario, device: Device): Promise<Outcome |
 }
 
 ensurePackages(['bird2', 'frr', 'gobgpd', 'iproute2']);
-// ONLY=c- chooses scenarios, AGAINST=bird,gobgp the others that are measured, PROFILE=folder keeps
+// ONLY=c- chooses scenarios (ONLY=large the long ones too, ONLY=message the worst messages alone), AGAINST=bird,gobgp the others that are measured, PROFILE=folder keeps
 // processor profiles of ours.
 const chosen = process.env['ONLY'];
 const others = process.env['AGAINST']?.split(',');
+if (!chosen || 'message'.includes(chosen)) reportMessages();
 for (const scenario of SCENARIOS) {
-  if (chosen && !scenario.name.includes(chosen)) continue;
+  if (chosen ? !scenario.name.includes(chosen) : scenario.onDemand) continue;
   const results = new Map<Device['name'], Outcome[]>();
   const against = scenario.against.filter((name) => others?.includes(name) ?? true);
   const devices = DEVICES.filter(({ name }) => name === 'ours' || against.includes(name));

@@ -119,10 +119,19 @@ function join2(here: string, there: string, { device, peers }: DevicePlan): void
   }
   const peer = ['peer', 'name', 'eth0', 'netns', there];
   run(['ip', '-n', here, 'link', 'add', 'eth0', 'type', 'veth', ...peer]);
-  run(['ip', '-n', here, 'addr', 'add', `${device}/16`, 'dev', 'eth0']);
-  const addresses = peers.map(({ address }) => `addr add ${address}/16 dev eth0`);
-  run(['ip', '-n', there, '-batch', '-'], `${addresses.join('\n')}\n`);
-  for (const netns of [here, there]) run(['ip', '-n', netns, 'link', 'set', 'eth0', 'up']);
+  const batch = (netns: string, lines: readonly string[]): string =>
+    run(['ip', '-n', netns, '-batch', '-'], `${lines.join('\n')}\n`);
+  const addresses = peers.map(({ address }) => address);
+  // A kernel has room for 1,024 neighbours by default, in all its namespaces: many stand behind one.
+  const [dev, bits] = peers.length > 500 ? ['lo', 32] : ['eth0', 16];
+  batch(here, [`addr add ${device}/${bits} dev ${dev}`, 'link set eth0 up']);
+  batch(there, [...addresses.map((a) => `addr add ${a}/${bits} dev ${dev}`), 'link set eth0 up']);
+  if (dev === 'lo')
+    for (const [netns, own, other] of [
+      [here, '10.98.0.1', '10.98.0.2'],
+      [there, '10.98.0.2', '10.98.0.1'],
+    ] as const)
+      batch(netns, [`addr add ${own}/30 dev eth0`, `route add 10.99.0.0/16 via ${other}`]);
   // So that the kernel takes little for who does not read.
   if (peers.some(({ deaf }) => deaf))
     for (const netns of [here, there])

@@ -1,0 +1,97 @@
+// The longest messages that a peer may send (65,535 octets, RFC 8654) in the shapes that cost most: reading
+// each, and the longest step of telling it on to clients and to a peer of another AS; the least of some rounds.
+import { encodeAttributes } from '../../../src/bgp/codec/attributes.ts';
+import { Listener } from '../../../src/bgp/table/listener.cases.ts';
+import { tableOfNeighbours } from '../../../src/bgp/table/neighbour.cases.ts';
+import type { Asn } from '../../../src/net/asn.ts';
+import { ip } from '../../../src/net/ip.ts';
+
+const ROUNDS = 15;
+const HOP = ip('10.0.0.1');
+const COMMON = encodeAttributes({ origin: 'igp', asPath: [], localPref: 100 }, HOP, true);
+/** ORIGIN alone, and all behind AS_PATH. */
+const [HEAD, TAIL] = [COMMON.slice(0, 4), COMMON.slice(7)];
+const PREFIX = [24, 192, 168, 1];
+
+const u16 = (n: number): number[] => [n >> 8, n & 255];
+const octets = (count: number): number[] =>
+  Array.from({ length: count }, () => Math.floor(Math.random() * 255) + 1);
+const times = (count: number, make: (i: number) => readonly number[]): number[] =>
+  Array.from({ length: count }, (_, i) => make(i)).flat();
+const long = (flags: number, type: number, value: readonly number[]): number[] => [
+  flags | 16,
+  type,
+  ...u16(value.length),
+  ...value,
+];
+const announce = (attributes: readonly number[], prefixes: readonly number[] = PREFIX) =>
+  Uint8Array.from([0, 0, ...u16(attributes.length), ...attributes, ...prefixes]);
+
+const SHAPES: Readonly<Record<string, () => Uint8Array>> = {
+  communities: () => announce([...COMMON, ...long(0xc0, 8, octets(16_000 * 4))]),
+  largeCommunities: () => announce([...COMMON, ...long(0xc0, 32, octets(5400 * 12))]),
+  clusterList: () => announce([...COMMON, ...long(0x80, 10, octets(16_000 * 4))]),
+  longPath: () =>
+    announce([
+      ...HEAD,
+      ...long(
+        0x40,
+        2,
+        times(63, () => [2, 255, ...octets(1020)]),
+      ),
+      ...TAIL,
+    ]),
+  pathOfSmallSets: () =>
+    announce([
+      ...HEAD,
+      ...long(
+        0x40,
+        2,
+        times(10_800, () => [1, 1, ...octets(4)]),
+      ),
+      ...TAIL,
+    ]),
+  unknownTwice: () => announce([...COMMON, ...times(21_000, () => [0xc0, 99, 0])]),
+  hosts: () =>
+    announce(
+      COMMON,
+      times(13_000, () => [32, ...octets(4)]),
+    ),
+  withdrawn: () => Uint8Array.from([...u16(64_000), ...times(32_000, (i) => [8, i & 255]), 0, 0]),
+};
+
+export function reportMessages(): void {
+  Listener.prototype.hear = () => undefined;
+  for (const [name, make] of Object.entries(SHAPES)) {
+    const { read, step } = measure(make);
+    const words = `read=${Math.min(...read).toFixed(2)}ms step=${Math.min(...step).toFixed(2)}ms`;
+    console.log(`bench bgp-message-${name} ours: ${words} goal read<=1ms`);
+  }
+}
+
+function measure(make: () => Uint8Array): { read: readonly number[]; step: readonly number[] } {
+  const { table, up } = tableOfNeighbours();
+  up('1', { extendedMessage: true });
+  up('2', { extendedMessage: true });
+  const external = { asn: 65001 as Asn, reflectorClient: false, clusterId: undefined };
+  up('3', { extendedMessage: true }, external);
+  const [read, step]: [number[], number[]] = [[], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    const message = make();
+    read.push(timed(() => table.receive('1', message)).milliseconds);
+    let [longest, tick] = [0, 0];
+    for (let busy = true; busy; ) {
+      const { milliseconds, value } = timed(() => table.work(0, () => tick++));
+      longest = Math.max(longest, milliseconds);
+      busy = value === 'busy';
+    }
+    step.push(longest);
+  }
+  return { read, step };
+}
+
+function timed<T>(what: () => T): { readonly milliseconds: number; readonly value: T } {
+  const began = performance.now();
+  const value = what();
+  return { milliseconds: performance.now() - began, value };
+}
