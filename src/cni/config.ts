@@ -81,13 +81,14 @@ export function parseConfig(stdin: string): Result<NetworkConfig, CniError> {
 const invalid = (problem: string): Result<never, CniError> =>
   fail(cniError('invalidConfig', `network configuration: ${problem}`));
 
+// Made once: every call is checked against them.
+const SHAPE = { calico: configShape(CALICO_IPAM), foreign: configShape(FOREIGN_IPAM) };
+const KEYS = new Map(Object.keys(SHAPE.foreign).map((key) => [key.toLowerCase(), key]));
+
 // Go reads keys without regard to case, and configurations of that age rely on it (`Policy`).
 function canonical(value: Fields): Fields {
-  const known = new Map(
-    Object.keys(configShape(FOREIGN_IPAM)).map((key) => [key.toLowerCase(), key]),
-  );
   const entries = Object.entries(value).map(([key, field]): [string, Json] => {
-    const name = known.get(key.toLowerCase());
+    const name = KEYS.get(key.toLowerCase());
     return name === undefined || (name !== key && name in value) ? [key, field] : [name, field];
   });
   return Object.fromEntries(entries);
@@ -98,7 +99,7 @@ function shapeFor(fields: Fields) {
   const ipam = fields['ipam'];
   const type = isObject(ipam ?? null) ? (ipam as Fields)['type'] : undefined;
   const foreign = typeof type === 'string' && type !== '' && type !== CALICO_IPAM_TYPE;
-  return configShape(foreign ? FOREIGN_IPAM : CALICO_IPAM);
+  return foreign ? SHAPE.foreign : SHAPE.calico;
 }
 
 function readConfig(

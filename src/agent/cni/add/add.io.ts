@@ -1,7 +1,7 @@
 // CNI ADD. The address and the WorkloadEndpoint are one datastore transaction; the veth is made
 // while that travels; the answer goes out only after the endpoint's policy is in the kernel.
 // Every step pushes its inverse, so that a failure leaves nothing behind.
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { fail, ok, type Result } from '../../../base/result.ts';
 import { UndoList } from '../../../base/undo.ts';
 import { type EndpointIdentity, endpointIdentity } from '../../../cni/endpoint.ts';
@@ -204,9 +204,10 @@ function formerMac({ view }: CniContext, request: CniRequest, key: string): Mac 
   return containerID === request.containerId && mac ? parseMac(mac) : undefined;
 }
 
-// Locally administered, unicast.
+// Locally administered, unicast. A UUID ends in 48 random bits, and Node asks the kernel for those of
+// many at once.
 function randomMac(): Mac {
-  const bytes = randomBytes(6);
+  const bytes = Buffer.from(randomUUID().slice(-12), 'hex');
   bytes[0] = (bytes[0]! & 0xfe) | 0x02;
   return macFromBytes(bytes);
 }
