@@ -45,6 +45,6 @@ test('kube-controllers shows its certificate', async (t) => {
   t.after(() => program.kill('SIGKILL'));
   const ready = async (): Promise<boolean> =>
     (await fetch(`http://127.0.0.1:${port}/readiness`)).ok;
-  await eventually('it is ready', ready, 20_000);
+  await eventually('it is ready', ready, 45_000);
   assert.equal(program.exitCode, null);
 });
