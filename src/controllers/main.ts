@@ -22,6 +22,7 @@ import {
   serviceAccountController,
 } from './profiles-and-policies.io.ts';
 import { reflectorController } from './route-reflectors/controller.io.ts';
+import { serviceEndpointsController } from './service-endpoints.io.ts';
 import { documentController } from './settings/documents.io.ts';
 import {
   type DocumentWanted,
@@ -66,7 +67,7 @@ async function main(log: Log): Promise<void> {
   const controllers: Readonly<Record<ControllerName, () => Controller>> = {
     namespace: () => namespaceController(parts),
     serviceaccount: () => serviceAccountController(parts),
-    policy: () => policyController(parts),
+    policy: () => together(policyController(parts), serviceEndpointsController(parts)),
     workloadendpoint: () => workloadEndpointController(parts),
     node: () =>
       together(

@@ -134,10 +134,12 @@ export interface EndpointSlice {
   /** `IPv4`, `IPv6` or `FQDN`. */
   readonly addressType: string;
   readonly endpoints?: readonly {
+    readonly addresses?: readonly string[];
     readonly nodeName?: string;
     /** Absent `ready`: ready. */
     readonly conditions?: { readonly ready?: boolean };
   }[];
+  readonly ports?: readonly { readonly protocol?: string; readonly port?: number }[];
 }
 
 /** The kinds that can be listed and watched. */

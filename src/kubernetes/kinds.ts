@@ -104,14 +104,19 @@ const serviceOf = ({ metadata, spec, status }: Service): Service => ({
   ...(status ? { status: pick(status, ['loadBalancer']) } : {}),
 });
 
-// Without addresses: there are thousands, and where they are is enough.
-const endpointSliceOf = ({ metadata, addressType, endpoints }: EndpointSlice): EndpointSlice => ({
+const endpointSliceOf = ({
+  metadata,
+  addressType,
+  endpoints,
+  ports,
+}: EndpointSlice): EndpointSlice => ({
   metadata: metadataOf(metadata),
   addressType,
   endpoints: (endpoints ?? []).map((one) => ({
-    ...pick(one, ['nodeName']),
+    ...pick(one, ['addresses', 'nodeName']),
     ...(one.conditions ? { conditions: pick(one.conditions, ['ready']) } : {}),
   })),
+  ports: (ports ?? []).map((port) => pick(port, ['protocol', 'port'])),
 });
 
 /** An object as the API server sends it -> the fields that we use. */

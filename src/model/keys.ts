@@ -24,7 +24,12 @@ export const CLUSTER_PLURALS = [
   'profiles',
   'tiers',
 ] as const;
-export const NAMESPACED_PLURALS = ['networkpolicies', 'networksets', 'workloadendpoints'] as const;
+export const NAMESPACED_PLURALS = [
+  'kubernetesendpointslices',
+  'networkpolicies',
+  'networksets',
+  'workloadendpoints',
+] as const;
 
 export type ClusterPlural = (typeof CLUSTER_PLURALS)[number];
 export type NamespacedPlural = (typeof NAMESPACED_PLURALS)[number];

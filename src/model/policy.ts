@@ -14,6 +14,8 @@ export interface EntityRule {
   readonly ports?: readonly Port[];
   readonly notPorts?: readonly Port[];
   readonly serviceAccounts?: { readonly names?: readonly string[]; readonly selector?: string };
+  /** The endpoints of a Kubernetes Service; absent namespace: the policy's own. */
+  readonly services?: { readonly name?: string; readonly namespace?: string };
 }
 
 export interface IcmpMatch {

@@ -241,8 +241,8 @@ export class FamilyCalculator {
         hosts: family === 4 && settings.ipipEnabled ? [...world.nodes.values()] : undefined,
         nodeAddress: own && familyOf(own) === family ? own : undefined,
       }),
-      ...[...definitionsOf([...active, ...hosts.guarded()])].map(([id, { port }]) =>
-        (port ? portSet : netSet)(family, id, index.members(id, family)),
+      ...[...definitionsOf([...active, ...hosts.guarded()])].map(([id, { port, service }]) =>
+        (port || service?.ports ? portSet : netSet)(family, id, index.members(id, family)),
       ),
     ];
     return new Map(sets.map((set) => [set.meta.name, set]));

@@ -16,13 +16,15 @@ export interface ItemPort {
   readonly members: readonly string[];
 }
 
-/** What selectors can find: a workload endpoint or a network set. */
+/** What sets are made of: endpoints and network sets by selector, endpoints of services by name. */
 export interface Item {
   readonly labels: LabelMap;
   readonly profiles: readonly string[];
   /** Members of a hash:net set. */
   readonly members: readonly string[];
   readonly ports: readonly ItemPort[];
+  /** `namespace/name` of the service whose endpoints these are; selectors do not find them. */
+  readonly service?: string;
 }
 
 interface ActiveSet {
@@ -84,13 +86,17 @@ export class SetIndex {
   }
 
   private evaluate(set: ActiveSet, key: string, item: Item): void {
-    const labels = labelsOf(item.labels, item.profiles.map(this.profileLabels));
-    const found = matches(set.definition.selector, labels);
+    const { selector, service } = set.definition;
+    const found =
+      service || item.service !== undefined
+        ? service?.key === item.service
+        : matches(selector, labelsOf(item.labels, item.profiles.map(this.profileLabels)));
     replace(set, key, found ? contribution(set.definition, item) : []);
   }
 }
 
-function contribution({ port }: SetDefinition, item: Item): readonly string[] {
+function contribution({ port, service }: SetDefinition, item: Item): readonly string[] {
+  if (service?.ports) return item.ports.flatMap(({ members }) => members);
   if (!port) return item.members;
   return item.ports
     .filter(({ protocol, name }) => protocol === port.protocol && name === port.name)

@@ -18,7 +18,7 @@ const selector = pick(
   "pcns.team == 'a'",
   'app = broken',
 );
-const entity = fc.record(
+const selected = fc.record(
   {
     selector,
     notSelector: pick("tier == 'b'"),
@@ -30,6 +30,11 @@ const entity = fc.record(
     serviceAccounts: pick({ names: ['a', 'b'] }, { selector: "x == 'y'" }),
   },
   { requiredKeys: [] },
+);
+const services = fc.record({ name: pick('web', 'db'), namespace: pick('ns', 'other') });
+const entity = fc.oneof(
+  { weight: 5, arbitrary: selected },
+  { weight: 1, arbitrary: fc.record({ services }) },
 );
 const icmp = fc.record({ type: pick(0, 8, 254), code: pick(0, 3) }, { requiredKeys: ['type'] });
 const rule = fc.record(
@@ -74,6 +79,20 @@ const SETS = [`${ROOT}globalnetworksets/s`, `${ROOT}networksets/ns/s`];
 const TIERS = [`${ROOT}tiers/t`];
 const HOSTS = ['h', 'i'].map((name) => `${ROOT}hostendpoints/${name}`);
 const FELIX = ['default', 'node.node1'].map((name) => `${ROOT}felixconfigurations/${name}`);
+
+const SLICES = ['x', 'y'].map((name) => `${ROOT}kubernetesendpointslices/ns/${name}`);
+
+const slice = fc
+  .record({
+    service: pick('web', 'db'),
+    addresses: fc.subarray(['10.1.0.1', '10.1.0.2', 'fd00::1', 'no address']),
+    ports: fc.subarray([
+      { protocol: 'TCP', port: 8080 },
+      { protocol: 'UDP', port: 53 },
+      { protocol: 'SCTP', port: 9 },
+    ]),
+  })
+  .map((spec) => stored('KubernetesEndpointSlice', 's', spec, { namespace: 'ns' }));
 
 const hostEndpoint = (key: string): fc.Arbitrary<string> =>
   fc
@@ -183,6 +202,7 @@ const KEYS = [
   ...TIERS,
   ...HOSTS,
   ...FELIX,
+  ...SLICES,
 ];
 
 /** One change of the datastore. */
@@ -211,6 +231,7 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
       ),
     ),
   ),
+  put(SLICES, () => slice),
   put(HOSTS, hostEndpoint),
   put(FELIX, () => felix.map((spec) => stored('FelixConfiguration', 'f', spec))),
   put(TIERS, () => pick(5, 2_000_000).map((order) => stored('Tier', 't', { order }))),

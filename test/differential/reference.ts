@@ -69,7 +69,8 @@ function fits(
   port: number | undefined,
   probe: Probe,
 ): boolean {
-  const { nets, notNets, ports, notPorts, notSelector } = side;
+  const { nets, notNets, ports, notPorts, notSelector, services } = side;
+  if (services) return serves(world, services, address, port, probe);
   const ofFamily = (list: readonly string[]) =>
     list.filter((net) => net.includes(':') === (probe.family === 6));
   // A list that names only the other family leaves nothing of the rule.
@@ -120,6 +121,23 @@ function fits(
     )
   );
 }
+
+// Who is asked serves on its ports; who asks speaks from any.
+const serves = (
+  world: RandomWorld,
+  { name, namespace }: NonNullable<WorldSide['services']>,
+  address: string,
+  port: number | undefined,
+  { protocol }: Probe,
+): boolean =>
+  world.slices.some(
+    (slice) =>
+      slice.service === name &&
+      slice.namespace === namespace &&
+      slice.addresses.includes(address) &&
+      (port === undefined ||
+        slice.ports.some((one) => one.port === port && one.protocol === protocol)),
+  );
 
 function selected(
   world: RandomWorld,

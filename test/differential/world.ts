@@ -29,6 +29,16 @@ export interface WorldSide {
   readonly notNets?: readonly string[];
   readonly ports?: readonly (number | string)[];
   readonly notPorts?: readonly (number | string)[];
+  /** Instead of all others. */
+  readonly services?: { readonly name: string; readonly namespace: string };
+}
+
+/** A service's endpoints in one slice: addresses of one family. */
+export interface WorldSlice {
+  readonly service: string;
+  readonly namespace: string;
+  readonly addresses: readonly string[];
+  readonly ports: readonly { readonly protocol: 'TCP' | 'UDP'; readonly port: number }[];
 }
 
 export interface WorldRule {
@@ -68,6 +78,7 @@ export interface RandomWorld {
   readonly pods: readonly WorldPod[];
   readonly namespaces: readonly WorldNamespace[];
   readonly tiers: readonly { name: string; order: number; defaultAction: 'Deny' | 'Pass' }[];
+  readonly slices: readonly WorldSlice[];
   readonly policies: readonly WorldPolicy[];
   readonly sets: readonly WorldSet[];
 }
@@ -104,10 +115,16 @@ function selector(chance: Chance): SelectorCase {
 const NETS = ['10.65.0.0/16', '10.65.0.2/31', '10.65.0.4/32', '10.66.0.0/16', 'fd00:65::2/127'];
 const V6_NETS = ['fd00:65::/64', 'fd00:65::4/128', 'fd00:66::/64'];
 
+const service = (chance: Chance) => ({
+  name: chance.pick(['web', 'db', 'absent']),
+  namespace: chance.pick(['ns1', 'ns2']),
+});
+
 function side(chance: Chance, ports: boolean, isTcp: boolean): WorldSide {
   const nets = () => chance.some([...NETS, ...V6_NETS], 3);
   const portList = () =>
     chance.some<number | string>([...PORTS, '400:500', ...(isTcp ? ['web'] : [])], 3);
+  if (chance.of(0.1)) return { services: service(chance) };
   return {
     ...(chance.of(0.4) ? { selector: selector(chance) } : {}),
     ...(chance.of(0.1) ? { notSelector: selector(chance) } : {}),
@@ -173,7 +190,19 @@ export function randomWorld(chance: Chance): RandomWorld {
     labels: { app: chance.pick(APPS) },
     nets: chance.some([...NETS, ...V6_NETS], 2),
   }));
-  return { pods, namespaces, tiers, policies, sets };
+  const slices = Array.from({ length: chance.below(5) }, (): WorldSlice => {
+    const { name, namespace } = service(chance);
+    const family = chance.below(2);
+    return {
+      service: name,
+      namespace,
+      addresses: chance.some(pods, 3).map(({ addresses }) => addresses[family]!),
+      ports: chance
+        .some(PORTS, 2)
+        .map((port) => ({ port, protocol: chance.pick(['TCP', 'UDP'] as const) })),
+    };
+  });
+  return { pods, namespaces, tiers, policies, sets, slices };
 }
 
 const ROOT = '/calico/resources/v3/projectcalico.org/';
@@ -195,6 +224,10 @@ export function storedWorld(world: RandomWorld): readonly KeyValue[] {
   for (const { name, ...spec } of world.tiers) put(`tiers/${name}`, 'Tier', spec);
   for (const [i, { labels, nets }] of world.sets.entries())
     put(`globalnetworksets/s${i}`, 'GlobalNetworkSet', { nets }, { labels });
+  for (const [i, { namespace, ...spec }] of world.slices.entries()) {
+    const path = `kubernetesendpointslices/${namespace}/slice${i}`;
+    put(path, 'KubernetesEndpointSlice', spec, { namespace });
+  }
   for (const pod of world.pods) {
     const spec = {
       node: 'node1',

@@ -2,9 +2,10 @@
 // NetworkPolicy as the controller would store it.
 import { parseAllDocuments } from 'yaml';
 import { fail, ok, type Result } from '../../base/result.ts';
-import type { NetworkPolicy } from '../../kubernetes/api.ts';
+import type { EndpointSlice, NetworkPolicy } from '../../kubernetes/api.ts';
 import { namespacedKey, resourceKey } from '../../model/keys.ts';
 import { API_VERSION } from '../../model/resource.ts';
+import { sliceKey, storedSlice } from '../../policy/kubernetes/convert-endpoint-slice.ts';
 import {
   convertNetworkPolicy,
   POLICY_PREFIX,
@@ -57,6 +58,12 @@ function storedOf(manifest: Manifest): Result<StoredText> {
     const value = { kind, apiVersion: API_VERSION, metadata: own, spec };
     return ok({ key, value: JSON.stringify(value) });
   }
+  if (apiVersion === 'discovery.k8s.io/v1' && kind === 'EndpointSlice') {
+    const slice = manifest as unknown as EndpointSlice;
+    const value = storedSlice(slice);
+    if (!value) return fail('it belongs to no service');
+    return ok({ key: sliceKey(slice), value: JSON.stringify(value) });
+  }
   const value = JSON.stringify(manifest);
   if (apiVersion === API_VERSION && Object.hasOwn(CLUSTER, kind))
     return ok({ key: resourceKey(CLUSTER[kind as keyof typeof CLUSTER], name), value });
@@ -65,5 +72,7 @@ function storedOf(manifest: Manifest): Result<StoredText> {
     return ok({ key: namespacedKey(plural, namespace, name), value });
   }
   const known = [...Object.keys(NAMESPACED), ...Object.keys(CLUSTER)].join(', ');
-  return fail(`${apiVersion} ${kind}: use one of ${known}, or Kubernetes' NetworkPolicy`);
+  return fail(
+    `${apiVersion} ${kind}: use one of ${known}, or Kubernetes' NetworkPolicy and EndpointSlice`,
+  );
 }

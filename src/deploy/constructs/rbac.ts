@@ -24,6 +24,8 @@ const nodeRules: readonly PolicyRule[] = [
 const controllerRules: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['pods', 'namespaces', 'nodes', 'serviceaccounts'], verbs: READ },
   { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: READ },
+  // Rules of policies may name services; what serves them is stored for the agents.
+  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
   // Stable addresses are kept for the ordinals that a StatefulSet has.
   { apiGroups: ['apps'], resources: ['statefulsets'], verbs: READ },
 ];

@@ -4,8 +4,7 @@ import type { ParsedRule } from '../read/parsed-rule.ts';
 import type { Policy, Profile } from '../read/resources.ts';
 import type { Direction } from '../render/names.ts';
 import type { Item } from '../set-index.ts';
-import { matchRule, type SetMatch } from './match.ts';
-import type { PolicyModel } from './model.ts';
+import { type Evaluated, matchRule, type SetMatch } from './match.ts';
 import { type Packet, protocolNumber } from './packet.ts';
 
 export type Verdict = 'allow' | 'deny';
@@ -48,7 +47,7 @@ const VXLAN_PORT = 4789;
 
 /** A workload endpoint's verdict in one direction: `egress` what it sends, `ingress` what it gets. */
 export function evaluate(
-  model: PolicyModel,
+  model: Evaluated,
   endpoint: Item,
   direction: Direction,
   packet: Packet,
@@ -83,7 +82,7 @@ export function evaluate(
 }
 
 function askTier(
-  model: PolicyModel,
+  model: Evaluated,
   tier: string,
   policies: readonly Policy[],
   direction: Direction,
@@ -103,7 +102,7 @@ function askTier(
 }
 
 function askRules(
-  model: PolicyModel,
+  model: Evaluated,
   rules: readonly ParsedRule[],
   packet: Packet,
 ): { readonly matched: readonly MatchedRule[]; readonly action: ParsedRule['action'] | undefined } {

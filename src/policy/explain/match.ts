@@ -21,6 +21,9 @@ import {
   type Side,
 } from './packet.ts';
 
+/** What evaluation asks of a model. */
+export type Evaluated = Pick<PolicyModel, 'world' | 'policiesOf' | 'memberOf'>;
+
 /** A set that had to hold one side's address, and by whom it does. */
 export interface SetMatch extends Membership {
   readonly side: Side;
@@ -30,7 +33,7 @@ export interface SetMatch extends Membership {
 /** What made a rule match; undefined: it does not. */
 export type RuleMatch = { readonly sets: readonly SetMatch[] } | undefined;
 
-export function matchRule(rule: ParsedRule, packet: Packet, model: PolicyModel): RuleMatch {
+export function matchRule(rule: ParsedRule, packet: Packet, model: Evaluated): RuleMatch {
   const family = familyOfPacket(packet);
   if (rule.family !== undefined && rule.family !== family) return undefined;
   if (!protocolFits(rule, packet, family)) return undefined;
@@ -57,7 +60,7 @@ function matchSide(
   side: ParsedSide,
   which: Side,
   packet: Packet,
-  model: PolicyModel,
+  model: Evaluated,
 ): readonly SetMatch[] | undefined {
   const address = packet[which];
   const port = portOf(packet, which);

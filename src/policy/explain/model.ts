@@ -51,17 +51,23 @@ export class PolicyModel {
    * it does not.
    */
   memberOf(
-    { selector, port }: SetDefinition,
+    set: SetDefinition,
     address: Ip,
     packetPort: { readonly protocol: string; readonly port: number } | undefined,
   ): Membership | undefined {
     for (const [key, item] of this.items) {
-      const member = port
-        ? packetPort && portMemberOf(item, port, address, packetPort)
-        : item.members.find((net) => holds(net, address));
-      if (member !== undefined && matches(selector, this.labelsOf(item))) return { key, member };
+      const member =
+        set.port || set.service?.ports
+          ? packetPort && portMemberOf(item, set, address, packetPort)
+          : item.members.find((net) => holds(net, address));
+      if (member !== undefined && this.finds(set, item)) return { key, member };
     }
     return undefined;
+  }
+
+  private finds({ selector, service }: SetDefinition, item: Item): boolean {
+    if (service || item.service !== undefined) return service?.key === item.service;
+    return matches(selector, this.labelsOf(item));
   }
 
   private labelsOf({ labels, profiles }: Item): ReturnType<typeof labelsOf> {
@@ -74,13 +80,13 @@ export class PolicyModel {
 
 function portMemberOf(
   item: Item,
-  wanted: NonNullable<SetDefinition['port']>,
+  { port: wanted }: SetDefinition,
   address: Ip,
   { protocol, port }: { readonly protocol: string; readonly port: number },
 ): string | undefined {
   const member = `${address},${protocol}:${port}`;
   const named = item.ports.filter(
-    (one) => one.protocol === wanted.protocol && one.name === wanted.name,
+    (one) => !wanted || (one.protocol === wanted.protocol && one.name === wanted.name),
   );
   return named.some(({ members }) => members.includes(member)) ? member : undefined;
 }

@@ -1,6 +1,6 @@
 // A rule, and a step of an evaluation, as people read it.
 import { printSelector } from '../../model/selector/print.ts';
-import type { ParsedRule, ParsedSide, PortRange } from '../read/parsed-rule.ts';
+import type { ParsedRule, ParsedSide, PortRange, SetDefinition } from '../read/parsed-rule.ts';
 import { fullName } from '../render/policy-chains.ts';
 import type { MatchedRule, Step } from './evaluate.ts';
 
@@ -26,11 +26,13 @@ export function wordsOfRule(rule: ParsedRule): string {
 function sideOf(side: ParsedSide): string {
   const ranges = (ports: readonly PortRange[]): readonly string[] =>
     ports.map(({ first, last }) => (first === last ? `${first}` : `${first}:${last}`));
-  const named = (sets: ParsedSide['portSets']) => sets.map(({ port }) => port!.name);
+  const named = (sets: ParsedSide['portSets']) => sets.flatMap(({ port }) => port?.name ?? []);
+  const services = [...side.sets, ...side.portSets].flatMap(({ service }) => service?.key ?? []);
   const list = (word: string, values: readonly string[]) =>
     values.length > 0 && `${word} ${values.join(',')}`;
   return [
-    ...side.sets.map(({ selector }) => printSelector(selector)),
+    ...services.map((service) => `service ${service}`),
+    ...side.sets.flatMap(({ selector, service }) => (service ? [] : printSelector(selector))),
     ...side.notSets.map(({ selector }) => `not ${printSelector(selector)}`),
     list('net', side.nets),
     list('not net', side.notNets),
@@ -62,9 +64,12 @@ export const wordsOfMatch = ({ number, rule, sets }: MatchedRule): readonly stri
   `rule ${number}: ${wordsOfRule(rule)}`,
   ...sets.map(
     ({ side, set, key, member }) =>
-      `  ${side} ${member} is in ${printSelector(set.selector)} by ${shortKey(key)}`,
+      `  ${side} ${member} is in ${wordsOfSet(set)} by ${shortKey(key)}`,
   ),
 ];
+
+const wordsOfSet = ({ selector, service }: SetDefinition): string =>
+  service ? `service ${service.key}` : printSelector(selector);
 
 // What comes after the API's part of a datastore key.
 const shortKey = (key: string): string => key.replace(/^.*projectcalico\.org\//, '');

@@ -2,6 +2,7 @@
 import type { HostEndpointSpec } from '../../model/host-endpoint.ts';
 import type { NetworkSetSpec } from '../../model/network-set.ts';
 import type { Resource } from '../../model/resource.ts';
+import type { ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointPort, WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { type Cidr, cidrFamily, hostCidr, networkOf } from '../../net/cidr.ts';
 import { type Ip, parseIp } from '../../net/ip.ts';
@@ -88,3 +89,15 @@ export const networkSetOf = (
   members: netsOf(spec.nets).flatMap(netMembers),
   ports: [],
 });
+
+export function serviceItem(spec: ServiceEndpointsSpec, namespace: string): Item {
+  const ips = (spec.addresses ?? []).flatMap((text) => parseIp(text) ?? []);
+  const ports = (spec.ports ?? []).map((port) => ({ ...port, name: '' }));
+  return {
+    service: `${namespace}/${spec.service}`,
+    labels: {},
+    profiles: [],
+    members: ips,
+    ports: portsOf(ips.map(hostCidr), ports),
+  };
+}

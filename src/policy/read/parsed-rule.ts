@@ -8,15 +8,17 @@ import { printSelector } from '../../model/selector/print.ts';
 import { ALL, type Selector } from '../../model/selector/selector.ts';
 import { type Cidr, cidrFamily, parseCidr } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
-import { namedPortSetId, selectorSetId } from '../render/names.ts';
+import { namedPortSetId, selectorSetId, serviceSetId } from '../render/names.ts';
 import { entitySelectors } from './entity-selector.ts';
 import { checkRule } from './shape.ts';
 
-/** What an ip set holds: the addresses, or address and port pairs, of a selector's endpoints. */
+/** What an ip set holds: the addresses, or address and port pairs, of a selector's or service's endpoints. */
 export interface SetDefinition {
   readonly id: string;
   readonly selector: Selector;
   readonly port?: { readonly protocol: string; readonly name: string };
+  /** Instead of a selector's: a service's endpoints, `namespace/name`, with their ports or without. */
+  readonly service?: { readonly key: string; readonly ports: boolean };
 }
 
 export interface PortRange {
@@ -106,8 +108,8 @@ function parseRule(rule: Rule, namespace: string | undefined): Result<ParsedRule
   const notProtocol = parseProtocol(rule.notProtocol ?? undefined);
   if (!protocol.ok) return protocol;
   if (!notProtocol.ok) return notProtocol;
-  const source = parseSide(rule.source ?? {}, namespace, protocol.value);
-  const destination = parseSide(rule.destination ?? {}, namespace, protocol.value);
+  const source = parseSource(rule.source ?? {}, namespace, protocol.value);
+  const destination = parseDestination(rule.destination ?? {}, namespace, protocol.value);
   if (!source.ok) return source;
   if (!destination.ok) return destination;
   const wrong = checkIcmp(rule, protocol.value);
@@ -158,6 +160,54 @@ interface Ports {
   readonly ranges: readonly PortRange[];
   readonly names: readonly string[];
 }
+
+/** What a side may say beside `services`: they are who and where already. */
+const BESIDE_SERVICES = {
+  source: ['services', 'ports', 'notPorts'],
+  destination: ['services'],
+} as const;
+
+// A service's clients speak from any port.
+function parseSource(
+  entity: EntityRule,
+  namespace: string | undefined,
+  protocol: string | undefined,
+): Result<ParsedSide> {
+  const side = parseSide(entity, namespace, protocol);
+  if (!side.ok || !entity.services) return side;
+  const set = serviceSet(entity, namespace, 'source');
+  return set.ok ? ok({ ...side.value, sets: [set.value], portSets: side.value.portSets }) : set;
+}
+
+function parseDestination(
+  entity: EntityRule,
+  namespace: string | undefined,
+  protocol: string | undefined,
+): Result<ParsedSide> {
+  if (!entity.services) return parseSide(entity, namespace, protocol);
+  const set = serviceSet(entity, namespace, 'destination');
+  return set.ok ? ok({ ...NO_SIDE, portSets: [set.value] }) : set;
+}
+
+function serviceSet(
+  entity: EntityRule,
+  ownNamespace: string | undefined,
+  side: 'source' | 'destination',
+): Result<SetDefinition> {
+  const allowed: readonly string[] = BESIDE_SERVICES[side];
+  const beside = Object.entries(entity).find(
+    ([name, value]) => !allowed.includes(name) && value !== null && value !== '' && !isEmpty(value),
+  );
+  if (beside) return fail(`${side}.services with ${beside[0]}: use one of them`);
+  const { name, namespace = ownNamespace } = entity.services ?? {};
+  if (!name) return fail(`${side}.services has no name`);
+  if (!namespace) return fail(`${side}.services needs a namespace in a global policy`);
+  const key = `${namespace}/${name}`;
+  const ports = side === 'destination';
+  return ok({ id: serviceSetId(key, ports), selector: ALL, service: { key, ports } });
+}
+
+const isEmpty = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
 
 function parseSide(
   entity: EntityRule,

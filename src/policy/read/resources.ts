@@ -10,6 +10,7 @@ import type { GlobalNetworkPolicy, ProfileSpec, TierSpec } from '../../model/pol
 import { parseResource } from '../../model/resource.ts';
 import { printSelector } from '../../model/selector/print.ts';
 import { ALL, type Selector } from '../../model/selector/selector.ts';
+import { SERVICE_ENDPOINTS, type ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { parseInterfaceAddress } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
@@ -21,6 +22,7 @@ import {
   type HostEndpoint,
   hostEndpointOf,
   networkSetOf,
+  serviceItem,
 } from './endpoints.ts';
 import { policySelector } from './entity-selector.ts';
 import { type Failsafe, failsafesOf } from './failsafes.ts';
@@ -34,6 +36,7 @@ import {
   checkNodeSpec,
   checkPolicySpec,
   checkProfileSpec,
+  checkServiceEndpointsSpec,
   checkTierSpec,
 } from './shape.ts';
 
@@ -146,6 +149,18 @@ function parseAddresses(
         kind: 'node',
         value: parseInterfaceAddress(spec.bgp?.ipv4Address ?? '')?.ip,
       }));
+    case 'kubernetesendpointslices': {
+      const parsed = parseResource<string, ServiceEndpointsSpec>(
+        SERVICE_ENDPOINTS,
+        text,
+        checkServiceEndpointsSpec,
+      );
+      const { namespace } = key as Extract<Key, { kind: 'namespaced' }>;
+      return of(parsed, ({ spec }) => ({
+        kind: 'networkSet',
+        value: serviceItem(spec, namespace),
+      }));
+    }
     case 'felixconfigurations': {
       const { name } = key;
       const parsed = parseResource<string, FelixConfigurationSpec>(

@@ -34,6 +34,7 @@ const entity = object({
   ports: list(either(string, number)),
   notPorts: list(either(string, number)),
   serviceAccounts: object({ names: list(string), selector: string }),
+  services: object({ name: string, namespace: string }),
 });
 
 const RULE: Fields = {
@@ -121,6 +122,12 @@ export const checkHostEndpointSpec = checked({
 });
 
 export const checkNetworkSetSpec = checked({ nets: list(string) });
+
+export const checkServiceEndpointsSpec = checked({
+  service: string,
+  addresses: list(string),
+  ports: list(object({ protocol: string, port: number })),
+});
 
 export const checkNodeSpec = checked({
   bgp: (bgp) =>

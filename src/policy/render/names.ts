@@ -59,6 +59,10 @@ export const selectorSetId = (canonical: string): string => setId('s', canonical
 export const namedPortSetId = (selectorId: string, protocol: string, port: string): string =>
   setId('n', `${selectorId},${protocol},${port}`);
 
+/** Identity of the set of a service's endpoints: with their ports, or of any port. */
+export const serviceSetId = (service: string, ports: boolean): string =>
+  setId(ports ? 'svc' : 'svcnoport', service);
+
 /** The kernel's name of a set: an identity from above, or a fixed word such as `this-host`. */
 export const setName = (family: Family, id: string): string =>
   (setPrefix(family) + id).slice(0, SET_NAME_MAX);
