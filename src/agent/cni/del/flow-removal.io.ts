@@ -3,6 +3,7 @@
 // none of the new one's afterwards. What a crash left undone is found at the start: free addresses.
 import type { Log } from '../../../base/log.io.ts';
 import { messageOf } from '../../../base/op-error.ts';
+import { hostCidr } from '../../../net/cidr.ts';
 import type { Ip } from '../../../net/ip.ts';
 import type { CniContext } from '../context.ts';
 import { Gathered } from './gathered.io.ts';
@@ -19,6 +20,19 @@ export const openFlowRemoval = (
   log: Log,
   timing = TIMING,
 ): Gathered<Ip> => new Gathered({ what: 'conntrack entries', ...timing, work, log });
+
+/**
+ * At a start: of addresses that an earlier run had freed, but not come to forget the flows of. An
+ * endpoint may have one that Calico's IPAM does not record.
+ */
+export function forgetFormerFlows({
+  flows,
+  view,
+  allocator,
+}: Pick<CniContext, 'flows' | 'view' | 'allocator'>): void {
+  const named = new Set(view.endpoints.flatMap(({ endpoint }) => endpoint.spec.ipNetworks ?? []));
+  for (const ip of allocator.freeAddresses()) if (!named.has(hostCidr(ip))) flows.add(ip);
+}
 
 /** The addresses get a new owner. A kernel that refuses must not keep pods from starting: it is logged. */
 export async function settleFlows(

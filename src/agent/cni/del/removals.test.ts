@@ -4,10 +4,12 @@ import { test } from 'node:test';
 import { openLog } from '../../../base/log.io.ts';
 import { OpError } from '../../../base/op-error.ts';
 import type { Ip } from '../../../net/ip.ts';
+import type { LocalPods } from '../../pods.io.ts';
 import { sweepNode } from '../../sweep.io.ts';
 import { addPod } from '../add/add.io.ts';
 import { memoryNode as node, request } from '../memory-node.cases.ts';
 import { deletePod } from './del.io.ts';
+import { forgetFormerFlows } from './flow-removal.io.ts';
 import { LinkRemoval } from './link-removal.io.ts';
 
 const QUICK = { quietMilliseconds: 1, patienceMilliseconds: 1, repeatMilliseconds: 1, most: 64 };
@@ -124,6 +126,21 @@ test('flows of the addresses that a sweep frees are forgotten, and of all free o
   await sweepNode(n.context);
   assert.equal(n.context.flows.waiting, 1);
   assert.ok(n.allocator.freeAddresses().includes(ip!));
+  await n.context.flows.doAll();
+  forgetFormerFlows(n.context);
+  assert.equal(n.context.flows.waiting, 64);
+  await n.context.flows.doAll();
+  // An address without a record is free for IPAM, and a living pod's.
+  const features = { feature_control: { ip_addrs_no_ipam: true } };
+  const own = { 'cni.projectcalico.org/ipAddrsNoIpam': JSON.stringify([ip]) };
+  const pods = {
+    find: async () => ({ metadata: { annotations: own }, spec: { containers: [] } }),
+    namespace: async () => ({ metadata: {} }),
+  } as unknown as LocalPods;
+  const named = await addPod({ ...n.context, pods }, request('ADD', 'c2', 'calico', features));
+  assert.ok(named.ok, JSON.stringify(named));
+  forgetFormerFlows(n.context);
+  assert.deepEqual([n.context.flows.waiting, n.context.flows.gone(ip!)], [63, undefined]);
   n.done();
 });
 
