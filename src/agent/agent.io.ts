@@ -160,10 +160,9 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   // Of an address that an earlier run had freed, but not come to forget the flows of.
   for (const ip of allocator.freeAddresses()) context.flows.add(ip);
   measureAgent(parts.registry, { view, allocator, policy });
-  const { logDeniedFlows } = settings;
   const connected = () => progress.lost === undefined;
   const now = () => clock.date();
-  progress.views.open({ ...parts, engine: policy, metrics, logDeniedFlows, connected, now });
+  progress.views.open({ ...parts, engine: policy, metrics, connected, now });
   watchInvariants({ view, allocator, log }, parts.registry, signal);
   progress.context = context;
   progress.stage = 'ready';

@@ -4,6 +4,7 @@ import type { IpSets, Tables } from '../../kernel/tables.ts';
 import { bounded } from '../../policy/counters/totals.ts';
 import { definitionsOf } from '../../policy/family-calculator.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
+import type { FlowCutter } from './conntrack.io.ts';
 import type { PolicyCounters } from './counters.io.ts';
 import type { DeniedLog } from './denied.io.ts';
 import type { RoundObserver } from './family-loop.io.ts';
@@ -23,6 +24,7 @@ export interface MeasuredEngine {
   readonly engine: PolicyEngine;
   readonly counters: PolicyCounters;
   readonly denied: DeniedLog | undefined;
+  readonly cutter: FlowCutter | undefined;
   /** Whether the datastore's watch is up. */
   readonly connected: () => boolean;
 }
@@ -62,7 +64,10 @@ export class PolicyMetrics {
       registers,
     });
     this.observer = {
-      applied: (_family, took) => apply.observe(took / 1000),
+      applied: (_family, took, commits) => {
+        apply.observe(took / 1000);
+        this.onApplied(commits);
+      },
       failed,
       programmed: (family, took) => latency.observe({ ip_version: String(family) }, took / 1000),
     };
@@ -90,8 +95,11 @@ export class PolicyMetrics {
     };
   }
 
+  /** Told of each round too. */
+  onApplied: (commits: number) => void = () => undefined;
+
   /** Registers what is read from the live state at each scrape. */
-  measure({ engine, counters, denied, connected }: MeasuredEngine): void {
+  measure({ engine, counters, denied, cutter, connected }: MeasuredEngine): void {
     const { facts } = engine;
     const activePolicies = () => new Set(facts.applied().flatMap(({ policies }) => policies)).size;
     this.gauge('felix_active_local_policies', 'Policies that apply here', activePolicies);
@@ -114,6 +122,8 @@ export class PolicyMetrics {
     this.measureSizes(engine);
     this.measureRules(counters);
     if (denied) this.measureDenied(denied);
+    const help = 'Live connections that a change of policy denied';
+    if (cutter) this.counter('calico_flows_cut_total', help, () => cutter.cut);
   }
 
   private gauge(name: string, help: string, read: () => number): void {
@@ -158,20 +168,21 @@ export class PolicyMetrics {
   }
 
   private measureDenied(denied: DeniedLog): void {
-    const counter = (name: string, help: string, read: () => number): void => {
-      new Counter({
-        name,
-        help,
-        registers: [this.registry],
-        collect() {
-          this.reset();
-          this.inc(read());
-        },
-      });
-    };
-    counter('calico_denied_flows_logged_total', 'Lines in the log', () => denied.logged);
+    this.counter('calico_denied_flows_logged_total', 'Lines in the log', () => denied.logged);
     const help = 'Denied packets that were too many for the log';
-    counter('calico_denied_flows_suppressed_total', help, () => denied.suppressed);
+    this.counter('calico_denied_flows_suppressed_total', help, () => denied.suppressed);
+  }
+
+  private counter(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
   }
 }
 

@@ -1,8 +1,12 @@
-// What there is to see of a running policy engine: counters, denied packets, figures; as pages of the
-// agent's health server and as metrics.
+// What goes with a running policy engine: counters and denied packets as pages of the agent's health
+// server, metrics, and the end of connections that a change denies.
 import type { Log } from '../../base/log.io.ts';
+import { openConnections } from '../../kernel/conntrack/conntrack.io.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
 import type { Tables } from '../../kernel/tables.ts';
+import type { AgentSettings } from '../environment.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
+import { FlowCutter } from './conntrack.io.ts';
 import { PolicyCounters } from './counters.io.ts';
 import { DeniedLog, type DeniedReport } from './denied.io.ts';
 import type { PolicyMetrics } from './metrics.io.ts';
@@ -12,7 +16,8 @@ export interface ViewsOptions {
   readonly metrics: PolicyMetrics;
   readonly tables: Tables;
   readonly ipv6Tables: Tables | undefined;
-  readonly logDeniedFlows: boolean;
+  readonly settings: Pick<AgentSettings, 'logDeniedFlows' | 'cutDeniedFlows'>;
+  readonly kernel: Pick<Kernel, 'addresses'>;
   readonly connected: () => boolean;
   readonly log: Log;
   readonly now: () => Date;
@@ -26,6 +31,15 @@ export type Pages = Readonly<Record<string, () => Promise<string | undefined>>>;
 const COUNTERS_MILLISECONDS = 500;
 const NO_LOG: DeniedReport = { enabled: false, suppressed: 0, flows: [] };
 
+const cutterOf = ({ engine, kernel, log, signal }: ViewsOptions): FlowCutter =>
+  new FlowCutter({
+    facts: engine.facts,
+    connections: openConnections(),
+    ownAddresses: () => new Set(kernel.addresses().map(({ ip }) => ip)),
+    log,
+    signal,
+  });
+
 export class PolicyViews {
   private opened:
     | { readonly counters: PolicyCounters; readonly denied: DeniedLog | undefined }
@@ -34,10 +48,13 @@ export class PolicyViews {
   /** From now on there is something to see. */
   open(options: ViewsOptions): void {
     const { engine, tables, ipv6Tables, now, metrics, connected, log, signal } = options;
+    const { logDeniedFlows, cutDeniedFlows } = options.settings;
     const { facts } = engine;
     const counters = new PolicyCounters({ facts, tables, ipv6Tables, now });
-    const denied = options.logDeniedFlows ? new DeniedLog({ facts, log, now, signal }) : undefined;
-    metrics.measure({ engine, counters, denied, connected });
+    const denied = logDeniedFlows ? new DeniedLog({ facts, log, now, signal }) : undefined;
+    const cutter = cutDeniedFlows ? cutterOf(options) : undefined;
+    metrics.onApplied = (commits) => commits > 0 && cutter?.written();
+    metrics.measure({ engine, counters, denied, cutter, connected });
     this.opened = { counters, denied };
   }
 

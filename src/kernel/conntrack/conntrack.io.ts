@@ -7,9 +7,17 @@ import { OpError } from '../../base/op-error.ts';
 import { familyOf, type Ip } from '../../net/ip.ts';
 import { AF, check, errnoText, libc } from '../libc.io.ts';
 import type { Encoded } from '../netlink/link.ts';
-import { ackOf, MessageWriter, messagesIn, NLMSG } from '../netlink/message.ts';
+import { ackOf, type Message, MessageWriter, messagesIn, NLMSG } from '../netlink/message.ts';
 import { NETLINK, openNetlink } from '../rtnetlink.io.ts';
-import { encodeDeleteFlow, encodeDumpFlows, type Flow, flowAddress, flowOf } from './flow.ts';
+import {
+  type Connection,
+  connectionOf,
+  encodeDeleteFlow,
+  encodeDumpFlows,
+  type Flow,
+  flowAddress,
+  flowOf,
+} from './flow.ts';
 
 const RECEIVE_BYTES = 1 << 16;
 const MESSAGE_BYTES_MAX = 512;
@@ -27,6 +35,42 @@ export const openFlowDeleter =
   (within: Within = (work) => work()): DeleteFlows =>
   (ips) =>
     deleteAll(within, ips);
+
+/** The flows of a network namespace, for who judges them one by one. */
+export interface Connections {
+  /** Those from or to the addresses. */
+  of(ips: readonly Ip[]): Promise<readonly Connection[]>;
+  /** Those that ended meanwhile are fine. */
+  delete(connections: readonly Connection[]): Promise<void>;
+}
+
+export const openConnections = (within: Within = (work) => work()): Connections => ({
+  of: async (ips) => {
+    if (ips.length === 0 || within(isEmpty)) return [];
+    const addresses = new Set(ips.map(flowAddress));
+    const found: (readonly Connection[])[] = [];
+    for (const family of new Set(ips.map(familyOf)))
+      found.push(
+        await onSocket(within, (fd) => flowsOf(fd, NUMBER[family], addresses, connectionOf)),
+      );
+    return found.flat();
+  },
+  delete: (connections) =>
+    onSocket(within, async (fd) => {
+      for (const { flow } of connections) await deleteFlow(fd, flow);
+    }),
+});
+
+const NUMBER = { 4: AF.INET, 6: AF.INET6 } as const;
+
+async function onSocket<T>(within: Within, work: (fd: number) => Promise<T>): Promise<T> {
+  const fd = within(() => openNetlink({ protocol: NETLINK.NETFILTER }));
+  try {
+    return await work(fd);
+  } finally {
+    libc.close(fd);
+  }
+}
 
 /** The flows of this process's own network namespace. */
 export const deleteFlows: DeleteFlows = openFlowDeleter();
@@ -58,13 +102,10 @@ async function deleteOf(
   family: 4 | 6,
   addresses: ReadonlySet<string>,
 ): Promise<void> {
-  const fd = within(() => openNetlink({ protocol: NETLINK.NETFILTER }));
-  try {
-    for (const flow of await flowsOf(fd, family === 4 ? AF.INET : AF.INET6, addresses))
+  await onSocket(within, async (fd) => {
+    for (const flow of await flowsOf(fd, NUMBER[family], addresses, flowOf))
       await deleteFlow(fd, flow);
-  } finally {
-    libc.close(fd);
-  }
+  });
 }
 
 const sendAsync = promisify(libc.send.async) as (...args: unknown[]) => Promise<bigint>;
@@ -77,20 +118,21 @@ async function send(fd: number, encode: Encoded): Promise<void> {
   check('send', Number(await sendAsync(fd, bytes, bytes.length, 0)));
 }
 
-async function flowsOf(
+async function flowsOf<T>(
   fd: number,
   family: number,
   addresses: ReadonlySet<string>,
-): Promise<readonly Flow[]> {
+  read: (message: Message, addresses: ReadonlySet<string>) => T | undefined,
+): Promise<readonly T[]> {
   await send(fd, encodeDumpFlows(family));
-  const found: Flow[] = [];
+  const found: T[] = [];
   const buffer = Buffer.alloc(RECEIVE_BYTES);
   for (;;) {
     const length = check('receive', Number(await receiveAsync(fd, buffer, buffer.length, 0)));
     for (const message of messagesIn(buffer.subarray(0, length))) {
       if (message.type === NLMSG.DONE) return found;
       if (message.type === NLMSG.ERROR) throw refusal(ackOf(message).errno);
-      const flow = flowOf(message, addresses);
+      const flow = read(message, addresses);
       if (flow) found.push(flow);
     }
   }

@@ -1,13 +1,24 @@
 // Flows of connection tracking as netlink messages (linux/netfilter/nfnetlink_conntrack.h).
-import { bytesOfIp, type Ip } from '../../net/ip.ts';
+import { bytesOfIp, type Ip, ipFromBytes } from '../../net/ip.ts';
 import type { Encoded } from '../netlink/link.ts';
 import { attributesOf, type Message, NLM } from '../netlink/message.ts';
 
 const SUBSYSTEM = 1 << 8;
 /** IPCTNL_MSG_CT_NEW is also what a dump answers with. */
 export const CT = { NEW: SUBSYSTEM, GET: SUBSYSTEM | 1, DELETE: SUBSYSTEM | 2 } as const;
-const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, ID: 12, ZONE: 18 } as const;
+const CTA = {
+  TUPLE_ORIG: 1,
+  TUPLE_REPLY: 2,
+  STATUS: 3,
+  ID: 12,
+  TUPLE_MASTER: 14,
+  ZONE: 18,
+} as const;
 const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_PROTO = { NUMBER: 1, SOURCE_PORT: 2, ICMP_TYPE: 5, ICMPV6_TYPE: 8 } as const;
+/** Status bit: another flow asked for it (FTP's data, for one). */
+const IPS_EXPECTED = 1;
 const CTA_IP = { V4_SRC: 1, V4_DST: 2, V6_SRC: 3, V6_DST: 4 } as const;
 const NESTED = 0x8000;
 /** struct nfgenmsg: family, version, resource. */
@@ -57,6 +68,61 @@ export function flowOf({ body }: Message, addresses: ReadonlySet<string>): Flow 
   };
   const [id, zone] = [copy(CTA.ID), copy(CTA.ZONE)];
   return { family: body.readUInt8(0), tuple: Buffer.from(tuple), id, zone };
+}
+
+/** A flow as policy sees it: who began it, and who it came to after DNAT. */
+export interface Connection {
+  readonly flow: Flow;
+  readonly source: Ip;
+  readonly destination: Ip;
+  /** IANA's number. */
+  readonly protocol: number;
+  /** 0: a protocol without ports. */
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  readonly icmp: { readonly type: number; readonly code: number } | undefined;
+  /** It is part of another one, and goes by that one's rights. */
+  readonly isRelated: boolean;
+}
+
+/** The same as `flowOf`, read. */
+export function connectionOf(
+  message: Message,
+  addresses: ReadonlySet<string>,
+): Connection | undefined {
+  const flow = flowOf(message, addresses);
+  const attributes = attributesOf(message.body, BODY_BYTES);
+  const reply = attributes.get(CTA.TUPLE_REPLY);
+  if (!flow || !reply) return undefined;
+  const [begun, answered] = [endsOf(flow.tuple), endsOf(reply)];
+  if (!begun.source || !answered.source) return undefined;
+  const status = attributes.get(CTA.STATUS)?.readUInt32BE(0) ?? 0;
+  return {
+    flow,
+    source: begun.source,
+    // Before any DNAT the sender of answers is who was called.
+    destination: answered.source,
+    protocol: begun.protocol,
+    sourcePort: begun.sourcePort,
+    destinationPort: answered.sourcePort,
+    icmp: begun.icmp,
+    isRelated: (status & IPS_EXPECTED) !== 0 || attributes.has(CTA.TUPLE_MASTER),
+  };
+}
+
+function endsOf(tuple: Buffer) {
+  const parts = attributesOf(tuple);
+  const ips = attributesOf(parts.get(CTA_TUPLE_IP) ?? Buffer.alloc(0));
+  const upper = attributesOf(parts.get(CTA_TUPLE_PROTO) ?? Buffer.alloc(0));
+  const source = ips.get(CTA_IP.V4_SRC) ?? ips.get(CTA_IP.V6_SRC);
+  const icmp = [CTA_PROTO.ICMP_TYPE, CTA_PROTO.ICMPV6_TYPE].find((type) => upper.has(type));
+  const octet = (type: number): number => upper.get(type)?.readUInt8(0) ?? 0;
+  return {
+    source: source && ipFromBytes(source),
+    protocol: octet(CTA_PROTO.NUMBER),
+    sourcePort: upper.get(CTA_PROTO.SOURCE_PORT)?.readUInt16BE(0) ?? 0,
+    icmp: icmp === undefined ? undefined : { type: octet(icmp), code: octet(icmp + 1) },
+  };
 }
 
 function touches(tuple: Buffer, addresses: ReadonlySet<string>): boolean {

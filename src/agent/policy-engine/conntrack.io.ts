@@ -1,0 +1,79 @@
+// Cuts live connections that a change of policy denies: after the rules are in the kernel, the flows of
+// the endpoints that the change is about are judged one by one, and what would be denied now loses its
+// entry in connection tracking. Its next packet meets the rules like a first one.
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import type { Log } from '../../base/log.io.ts';
+import { messageOf } from '../../base/op-error.ts';
+import type { Connections } from '../../kernel/conntrack/conntrack.io.ts';
+import type { PolicyFacts } from '../../policy/calculate.ts';
+import { ChangedEndpoints, denierOf } from '../../policy/conntrack/denied-now.ts';
+
+export interface FlowCutterOptions {
+  readonly facts: PolicyFacts;
+  readonly connections: Connections;
+  /** The host's own addresses, as they are now. */
+  readonly ownAddresses: () => ReadonlySet<string>;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** Changes within this time share a walk over the kernel's table; it is the pause between two walks. */
+const GATHER_MILLISECONDS = 100;
+/** Flows judged between two turns of the event loop: about a millisecond. */
+const FLOWS_AT_ONCE = 100;
+
+export class FlowCutter {
+  private readonly options: FlowCutterOptions;
+  private readonly changed: ChangedEndpoints;
+  private running = false;
+  private again = false;
+  /** Connections that were looked at, and that were cut. */
+  judged = 0;
+  cut = 0;
+
+  /** What holds now is what later changes are compared with. */
+  constructor(options: FlowCutterOptions) {
+    this.options = options;
+    this.changed = new ChangedEndpoints(options.facts);
+    this.changed.take();
+  }
+
+  /** The kernel has been written. */
+  written(): void {
+    this.again = true;
+    if (!this.running) void this.run();
+  }
+
+  private async run(): Promise<void> {
+    const { log, signal } = this.options;
+    this.running = true;
+    while (this.again && !signal.aborted) {
+      this.again = false;
+      try {
+        await this.judge();
+      } catch (cause) {
+        log.warn({ cause: messageOf(cause) }, 'connections that policy denies now were not cut');
+      }
+      await setTimeout(GATHER_MILLISECONDS, undefined, { ref: false });
+    }
+    this.running = false;
+  }
+
+  private async judge(): Promise<void> {
+    const { facts, connections, ownAddresses, log } = this.options;
+    const addresses = this.changed.take();
+    if (addresses.length === 0) return;
+    const live = await connections.of(addresses);
+    const isDenied = denierOf(facts, ownAddresses());
+    const denied: (typeof live)[number][] = [];
+    for (const [i, connection] of live.entries()) {
+      if (isDenied(connection)) denied.push(connection);
+      if (i % FLOWS_AT_ONCE === FLOWS_AT_ONCE - 1) await setImmediate();
+    }
+    this.judged += live.length;
+    if (denied.length === 0) return;
+    await connections.delete(denied);
+    this.cut += denied.length;
+    log.info({ judged: live.length, cut: denied.length }, 'connections that policy denies now');
+  }
+}
