@@ -18,7 +18,7 @@ import type { KubernetesApi } from '../kubernetes/api.ts';
 import { RESOURCES } from '../model/keys.ts';
 import { carryOut, notYet } from './cni/commands.io.ts';
 import type { CniContext } from './cni/context.ts';
-import { openFlowRemoval } from './cni/del/flow-removal.io.ts';
+import { forgetFormerFlows, openFlowRemoval } from './cni/del/flow-removal.io.ts';
 import { ReleaseJournal } from './cni/del/journal.io.ts';
 import { LinkRemoval } from './cni/del/link-removal.io.ts';
 import { CallGate } from './cni/gate.ts';
@@ -157,8 +157,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   progress.stage = 'sweeping what an earlier run left';
   await context.removal.tryAll();
   log.info(await recover(context), 'swept');
-  // Of an address that an earlier run had freed, but not come to forget the flows of.
-  for (const ip of allocator.freeAddresses()) context.flows.add(ip);
+  forgetFormerFlows(context);
   measureAgent(parts.registry, { view, allocator, policy });
   const connected = () => progress.lost === undefined;
   const now = () => clock.date();
