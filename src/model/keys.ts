@@ -22,12 +22,15 @@ export const CLUSTER_PLURALS = [
   'kubecontrollersconfigurations',
   'nodes',
   'profiles',
+  'stagedglobalnetworkpolicies',
   'tiers',
 ] as const;
 export const NAMESPACED_PLURALS = [
   'kubernetesendpointslices',
   'networkpolicies',
   'networksets',
+  'stagedkubernetesnetworkpolicies',
+  'stagednetworkpolicies',
   'workloadendpoints',
 ] as const;
 

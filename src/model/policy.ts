@@ -57,6 +57,9 @@ export type GlobalNetworkPolicy = Resource<
   }
 >;
 
+/** What becomes of the enforced policy of the same name once the staged one counts; absent: Set. */
+export type StagedAction = 'Set' | 'Delete' | 'Learn' | 'Ignore';
+
 export interface ProfileSpec {
   readonly ingress?: readonly Rule[];
   readonly egress?: readonly Rule[];

@@ -3,9 +3,11 @@ import type { Command } from 'commander';
 import type { Result } from '../../base/result.ts';
 import type { Store } from '../../datastore/store.ts';
 import { RESOURCES } from '../../model/keys.ts';
-import { PolicyModel } from '../../policy/explain/model.ts';
+import type { Models, Ports } from '../../policy/explain/matrix.ts';
+import { modelOf } from '../../policy/explain/model.ts';
+import { withStaged } from '../../policy/read/staged.ts';
 import type { Output } from '../output.ts';
-import { type Ports, parsePort, reachCommand, traceCommand } from './trace.ts';
+import { parsePort, reachCommand, traceCommand } from './trace.ts';
 import { parseWhatIf } from './what-if.ts';
 
 export interface Running {
@@ -38,8 +40,8 @@ export function addPolicyCommands(program: Command, { run, readFile }: Running):
         const { expect } = options;
         if (expect !== undefined && expect !== 'allow' && expect !== 'deny')
           throw new Error(`--expect '${expect}': use allow or deny`);
-        const model = await modelOf(store, options, readFile);
-        const output = good(traceCommand(model, source, destination, portsOf(options)));
+        const models = await modelsOf(store, options, readFile);
+        const output = good(traceCommand(models, source, destination, portsOf(options)));
         const { verdict } = output.data as { readonly verdict: string };
         return { ...output, failed: expect !== undefined && expect !== verdict };
       }),
@@ -50,7 +52,7 @@ export function addPolicyCommands(program: Command, { run, readFile }: Running):
       run(options.output, async (store) =>
         good(
           reachCommand(
-            await modelOf(store, options, readFile),
+            await modelsOf(store, options, readFile),
             portsOf(options),
             options.namespace ?? [],
           ),
@@ -59,19 +61,19 @@ export function addPolicyCommands(program: Command, { run, readFile }: Running):
     );
 }
 
-async function modelOf(
+async function modelsOf(
   store: Store,
   { with: files = [] }: Options,
   readFile: Running['readFile'],
-): Promise<PolicyModel> {
-  const model = new PolicyModel();
-  for (const { key, value } of (await store.list(RESOURCES)).items) model.put(key, value);
+): Promise<Models> {
+  const all = new Map((await store.list(RESOURCES)).items.map(({ key, value }) => [key, value]));
   for (const file of files) {
     const stored = parseWhatIf(readFile(file));
     if (!stored.ok) throw new Error(`${file}: ${stored.error}`);
-    for (const { key, value } of stored.value) model.put(key, value);
+    for (const { key, value } of stored.value) all.set(key, value);
   }
-  return model;
+  const staged = withStaged(all);
+  return { enforced: modelOf(all), ...(staged ? { staged: modelOf(staged) } : {}) };
 }
 
 const portsOf = ({ port }: Options): Ports => good(parsePort(port));

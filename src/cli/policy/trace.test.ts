@@ -56,7 +56,7 @@ const port = (text: string) => {
 };
 
 function lines(model: PolicyModel, from: string, to: string, ports = '5432'): readonly string[] {
-  const output = traceCommand(model, from, to, port(ports));
+  const output = traceCommand({ enforced: model }, from, to, port(ports));
   assert.ok(output.ok, output.ok ? '' : output.error);
   return output.value.lines;
 }
@@ -151,7 +151,7 @@ test('trace: out of the cluster, from the own host, from an unknown address', ()
 });
 
 test('reach: all, none, or how many of the pairs', () => {
-  const output = reachCommand(withPolicy(), port('5432'), []);
+  const output = reachCommand({ enforced: withPolicy() }, port('5432'), []);
   assert.ok(output.ok);
   assert.deepEqual(output.value.lines, [
     '+-----------+--------+-------+',
@@ -174,7 +174,7 @@ test('what cannot be used is named', () => {
   const bad = `apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: x}\nspec: {${selector}}`;
   assert.match(error(bad), /^document 1: .*Is/);
   for (const text of ['0', '70000', '80/icmp', 'x', '80/']) assert.ok(!parsePort(text).ok, text);
-  const none = traceCommand(world(), 'shop/none', 'shop/db', port('80'));
+  const none = traceCommand({ enforced: world() }, 'shop/none', 'shop/db', port('80'));
   assert.equal(
     none.ok ? '' : none.error,
     "'shop/none' is neither an address nor a pod (namespace/name)",

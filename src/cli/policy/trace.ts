@@ -2,13 +2,17 @@
 import { fail, ok, type Result } from '../../base/result.ts';
 import { familyOf, parseIp } from '../../net/ip.ts';
 import type { Evaluation, Step } from '../../policy/explain/evaluate.ts';
-import type { PolicyModel } from '../../policy/explain/model.ts';
+import {
+  type Cell,
+  type Models,
+  matrix,
+  type Ports,
+  podNames,
+} from '../../policy/explain/matrix.ts';
 import { type Packet, protocolNumber } from '../../policy/explain/packet.ts';
-import { partyOf, podsOf, type Trace, trace } from '../../policy/explain/trace.ts';
+import { partyOf, type Trace, trace } from '../../policy/explain/trace.ts';
 import { ownerOf, wordsOfMatch } from '../../policy/explain/words.ts';
 import { boxTable, type Output } from '../output.ts';
-
-export type Ports = Omit<Packet, 'source' | 'destination'>;
 
 /** Any port of the range for which programs do not listen: a client's. */
 const CLIENT_PORT = 50_000;
@@ -29,7 +33,7 @@ export function parsePort(text: string): Result<Ports> {
 }
 
 export function traceCommand(
-  model: PolicyModel,
+  { enforced: model, staged }: Models,
   from: string,
   to: string,
   ports: Ports,
@@ -44,24 +48,38 @@ export function traceCommand(
   if (familyOf(source.value.address) !== familyOf(destination.value.address))
     return fail(`${from} and ${to} are of different address families`);
   const traced = trace(model, source.value, destination.value, ports);
-  return ok({ lines: linesOf(traced), data: dataOf(traced) });
+  const wouldBe = staged && trace(staged, source.value, destination.value, ports);
+  return ok({
+    lines: [...linesOf(traced), ...(wouldBe ? stagedLines(traced, wouldBe) : [])],
+    data: { ...dataOf(traced), ...(wouldBe ? { staged: dataOf(wouldBe) } : {}) },
+  });
 }
 
-function linesOf({ source, destination, packet, verdict, asked, notes }: Trace): readonly string[] {
+/** What the staged policies would say, with the reason where it is another. */
+function stagedLines(now: Trace, wouldBe: Trace): readonly string[] {
+  if (now.verdict === wouldBe.verdict) return [`with staged policies: ${wouldBe.verdict} too`];
+  return ['', 'with staged policies:', ...askedLines(wouldBe), '', `verdict: ${wouldBe.verdict}`];
+}
+
+function linesOf(traced: Trace): readonly string[] {
+  const { source, destination, packet, verdict, notes } = traced;
   const end = (name: string, address: string): string =>
     name === address ? name : `${name} (${address})`;
   return [
     `${end(source.name, source.address)} -> ${end(destination.name, destination.address)}, ${portText(packet)}`,
-    ...asked.flatMap(({ party, evaluation }) => [
-      '',
-      `${evaluation.direction} of ${party.name}: ${evaluation.verdict}`,
-      ...stepLines(evaluation),
-    ]),
+    ...askedLines(traced),
     '',
     ...notes.map((note) => `note: ${note}`),
     `verdict: ${verdict}`,
   ];
 }
+
+const askedLines = ({ asked }: Trace): readonly string[] =>
+  asked.flatMap(({ party, evaluation }) => [
+    '',
+    `${evaluation.direction} of ${party.name}: ${evaluation.verdict}`,
+    ...stepLines(evaluation),
+  ]);
 
 function stepLines({ steps }: Evaluation): readonly string[] {
   let tier = '';
@@ -126,45 +144,36 @@ const PAIRS_MAX = 1_000_000;
 
 /** The namespaces' matrix: how many of the pairs of pods may talk. */
 export function reachCommand(
-  model: PolicyModel,
+  models: Models,
   ports: Ports,
   only: readonly string[],
 ): Result<Output> {
-  const pods = [...podsOf(model).keys()].filter(
-    (name) => only.length === 0 || only.includes(namespaceOf(name)),
-  );
+  const pods = podNames(models.enforced, only);
   if (pods.length === 0) return fail('there are no pods');
   if (pods.length ** 2 > PAIRS_MAX)
     return fail(`${pods.length} pods are too many at once: choose some with --namespace`);
-  const parties = pods.map((name) => partyOf(model, name)).filter((party) => party.ok);
-  const byNamespace = Map.groupBy(
-    parties.map(({ value }) => value),
-    ({ name }) => namespaceOf(name),
-  );
-  const names = [...byNamespace.keys()].sort();
-  const cells = names.map((from) =>
-    names.map((to) => {
-      const pairs = byNamespace
-        .get(from)!
-        .flatMap((a) => byNamespace.get(to)!.map((b) => [a, b] as const))
-        .filter(([a, b]) => a !== b && familyOf(a.address) === familyOf(b.address));
-      const allowed = pairs.filter(([a, b]) => trace(model, a, b, ports).verdict === 'allow');
-      return { from, to, pairs: pairs.length, allowed: allowed.length };
-    }),
-  );
-  const rows = cells.map((row, i) => [names[i]!, ...row.map(cellText)]);
-  return ok({ lines: boxTable(['FROM \\ TO', ...names], rows), data: cells.flat() });
+  const cells = matrix(models, pods, ports);
+  const rows = cells.map((row) => [row[0]!.from, ...row.map(cellText)]);
+  const headings = ['FROM \\ TO', ...cells.map((row) => row[0]!.from)];
+  const all = cells.flat();
+  const staged = models.staged ? [stagedSummary(all)] : [];
+  return ok({ lines: [...boxTable(headings, rows), ...staged], data: all });
 }
 
-const namespaceOf = (name: string): string => name.slice(0, name.indexOf('/'));
-
-function cellText({
-  pairs,
-  allowed,
-}: {
-  readonly pairs: number;
-  readonly allowed: number;
-}): string {
+function cellText({ pairs, allowed, staged }: Cell): string {
   if (pairs === 0) return '-';
-  return allowed === pairs ? 'all' : allowed === 0 ? 'none' : `${allowed} of ${pairs}`;
+  const words = (count: number): string =>
+    count === pairs ? 'all' : count === 0 ? 'none' : `${count} of ${pairs}`;
+  const { denied = 0, opened = 0 } = staged ?? {};
+  const now = words(allowed);
+  return denied + opened === 0 ? now : `${now} (staged: ${words(allowed - denied + opened)})`;
+}
+
+function stagedSummary(cells: readonly Cell[]): string {
+  const sum = (count: (cell: Cell) => number) =>
+    cells.reduce((total, cell) => total + count(cell), 0);
+  const denied = sum(({ staged }) => staged?.denied ?? 0);
+  const opened = sum(({ staged }) => staged?.opened ?? 0);
+  const allowed = sum((cell) => cell.allowed);
+  return `staged policies would deny ${denied} of the ${allowed} pairs that may talk, and open ${opened}`;
 }

@@ -28,8 +28,14 @@ const CLUSTER = {
   GlobalNetworkSet: 'globalnetworksets',
   Tier: 'tiers',
   Profile: 'profiles',
+  StagedGlobalNetworkPolicy: 'stagedglobalnetworkpolicies',
 } as const;
-const NAMESPACED = { NetworkPolicy: 'networkpolicies', NetworkSet: 'networksets' } as const;
+const NAMESPACED = {
+  NetworkPolicy: 'networkpolicies',
+  NetworkSet: 'networksets',
+  StagedKubernetesNetworkPolicy: 'stagedkubernetesnetworkpolicies',
+  StagedNetworkPolicy: 'stagednetworkpolicies',
+} as const;
 
 /** Errors: the first document that cannot be used, with its place in the file. */
 export function parseWhatIf(text: string): Result<readonly StoredText[]> {

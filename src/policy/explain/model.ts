@@ -78,6 +78,13 @@ export class PolicyModel {
   }
 }
 
+/** Of stored values by key. */
+export function modelOf(items: Iterable<readonly [key: string, value: string]>): PolicyModel {
+  const model = new PolicyModel();
+  for (const [key, value] of items) model.put(key, value);
+  return model;
+}
+
 function portMemberOf(
   item: Item,
   { port: wanted }: SetDefinition,
