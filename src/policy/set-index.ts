@@ -1,11 +1,12 @@
-// Selector index: which addresses belong to which active ip set. Kept up to date change by change:
-// a label change touches only the sets whose selector's answer changes, and members are counted,
-// because two endpoints may share an address while one replaces the other. Members of both address
-// families are kept together; the kernel has a set for each.
+// Selector index: which addresses belong to which active ip set. Kept up to date change by change: only
+// sets that may hold an item by its labels are asked about it, and each item knows the sets that hold
+// it. Members of both address families are kept together; the kernel has a set for each.
 import { matches } from '../model/selector/match.ts';
 import type { Family } from '../net/ip.ts';
+import { CountedMembers } from './counted-members.ts';
 import { type LabelMap, labelsOf } from './read/labels.ts';
 import type { SetDefinition } from './read/parsed-rule.ts';
+import { SetCandidates } from './set-candidates.ts';
 import { memberFamily } from './set-members.ts';
 
 /** A named port of an endpoint. */
@@ -29,18 +30,28 @@ export interface Item {
 
 interface ActiveSet {
   readonly definition: SetDefinition;
-  readonly byItem: Map<string, readonly string[]>;
-  /** How many items contribute each member. */
-  readonly counts: Record<Family, Map<string, number>>;
-  /** The same objects until a member of the family changes. */
-  readonly snapshots: Partial<Record<Family, ReadonlySet<string>>>;
+  readonly members: Record<Family, CountedMembers>;
+}
+
+/** An item and the sets that it is in. */
+interface Entry {
+  readonly item: Item;
+  readonly sets: readonly ActiveSet[];
+}
+
+/** Sets, filed by what they may hold. */
+interface Filed {
+  readonly bySelector: SetCandidates<ActiveSet>;
+  readonly byService: Map<string, readonly ActiveSet[]>;
 }
 
 const NONE: ReadonlySet<string> = new Set();
+const NOWHERE: readonly ActiveSet[] = [];
 
 export class SetIndex {
-  private readonly items = new Map<string, Item>();
+  private readonly entries = new Map<string, Entry>();
   private readonly sets = new Map<string, ActiveSet>();
+  private filed = fileSets([]);
   private readonly profileLabels: (name: string) => LabelMap | undefined;
 
   /** `profileLabels` answers what a profile hands down now. */
@@ -49,50 +60,73 @@ export class SetIndex {
   }
 
   putItem(key: string, item: Item): void {
-    this.items.set(key, item);
-    for (const set of this.sets.values()) this.evaluate(set, key, item);
+    const before = this.entries.get(key);
+    const sets = this.holding(item, this.filed);
+    this.entries.set(key, { item, sets });
+    // Before the old ones go: a member that stays is never absent.
+    for (const set of sets) addTo(set, item);
+    if (before) for (const set of before.sets) removeFrom(set, before.item);
   }
 
   removeItem(key: string): void {
-    this.items.delete(key);
-    for (const set of this.sets.values()) replace(set, key, []);
+    const before = this.entries.get(key);
+    this.entries.delete(key);
+    if (before) for (const set of before.sets) removeFrom(set, before.item);
   }
 
   /** Evaluates anew whatever inherits from the profile. */
   profileChanged(name: string): void {
-    for (const [key, item] of this.items)
-      if (item.profiles.includes(name))
-        for (const set of this.sets.values()) this.evaluate(set, key, item);
+    for (const [key, { item }] of this.entries)
+      if (item.profiles.includes(name)) this.putItem(key, item);
   }
 
   /** From now on exactly these sets are kept. */
   activate(definitions: ReadonlyMap<string, SetDefinition>): void {
-    for (const id of this.sets.keys()) if (!definitions.has(id)) this.sets.delete(id);
-    for (const [id, definition] of definitions) {
-      if (this.sets.has(id)) continue;
-      const counts = { 4: new Map(), 6: new Map() };
-      const set: ActiveSet = { definition, byItem: new Map(), counts, snapshots: {} };
+    const gone = new Set([...this.sets].flatMap(([id, set]) => (definitions.has(id) ? [] : [set])));
+    for (const { definition } of gone) this.sets.delete(definition.id);
+    const fresh = [...definitions].flatMap(([id, definition]) => {
+      if (this.sets.has(id)) return [];
+      const set = { definition, members: { 4: new CountedMembers(), 6: new CountedMembers() } };
       this.sets.set(id, set);
-      for (const [key, item] of this.items) this.evaluate(set, key, item);
+      return [set];
+    });
+    if (gone.size === 0 && fresh.length === 0) return;
+    const added = fileSets(fresh);
+    for (const [key, { item, sets }] of this.entries) {
+      const kept = sets.some((set) => gone.has(set)) ? sets.filter((set) => !gone.has(set)) : sets;
+      const come = this.holding(item, added);
+      for (const set of come) addTo(set, item);
+      if (kept !== sets || come.length > 0)
+        this.entries.set(key, { item, sets: come.length > 0 ? [...kept, ...come] : kept });
     }
+    this.filed = fileSets(this.sets.values());
   }
 
   /** The members now; the same object as before when nothing has changed. */
   members(id: string, family: Family): ReadonlySet<string> {
-    const set = this.sets.get(id);
-    if (!set) return NONE;
-    set.snapshots[family] ??= new Set(set.counts[family].keys());
-    return set.snapshots[family];
+    return this.sets.get(id)?.members[family].snapshot() ?? NONE;
   }
 
-  private evaluate(set: ActiveSet, key: string, item: Item): void {
-    const { selector, service } = set.definition;
-    const found =
-      service || item.service !== undefined
-        ? service?.key === item.service
-        : matches(selector, labelsOf(item.labels, item.profiles.map(this.profileLabels)));
-    replace(set, key, found ? contribution(set.definition, item) : []);
+  /** Those of the sets to which the item contributes. */
+  private holding({ labels, profiles, service }: Item, filed: Filed): readonly ActiveSet[] {
+    if (service !== undefined) return filed.byService.get(service) ?? NOWHERE;
+    const inherited = profiles.map(this.profileLabels);
+    const seen = labelsOf(labels, inherited);
+    const found = new Set<ActiveSet>();
+    for (const set of filed.bySelector.of([labels, ...inherited]))
+      if (!found.has(set) && matches(set.definition.selector, seen)) found.add(set);
+    return found.size > 0 ? [...found] : NOWHERE;
   }
+}
+
+function fileSets(sets: Iterable<ActiveSet>): Filed {
+  const filed: Filed = { bySelector: new SetCandidates(), byService: new Map() };
+  for (const set of sets) {
+    const { selector, service } = set.definition;
+    if (!service) filed.bySelector.add(selector, set);
+    else filed.byService.set(service.key, [...(filed.byService.get(service.key) ?? []), set]);
+  }
+  return filed;
 }
 
 function contribution({ port, service }: SetDefinition, item: Item): readonly string[] {
@@ -103,19 +137,10 @@ function contribution({ port, service }: SetDefinition, item: Item): readonly st
     .flatMap(({ members }) => members);
 }
 
-function replace(set: ActiveSet, key: string, members: readonly string[]): void {
-  const before = set.byItem.get(key) ?? [];
-  if (members.length > 0) set.byItem.set(key, members);
-  else set.byItem.delete(key);
-  for (const member of members) count(set, member, 1);
-  for (const member of before) count(set, member, -1);
+function addTo({ definition, members }: ActiveSet, item: Item): void {
+  for (const member of contribution(definition, item)) members[memberFamily(member)].add(member);
 }
 
-function count(set: ActiveSet, member: string, by: 1 | -1): void {
-  const family = memberFamily(member);
-  const counts = set.counts[family];
-  const before = counts.get(member) ?? 0;
-  if (before + by > 0) counts.set(member, before + by);
-  else counts.delete(member);
-  if (before === 0 || before + by === 0) delete set.snapshots[family];
+function removeFrom({ definition, members }: ActiveSet, item: Item): void {
+  for (const member of contribution(definition, item)) members[memberFamily(member)].remove(member);
 }
