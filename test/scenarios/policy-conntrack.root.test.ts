@@ -123,6 +123,10 @@ test('a change cuts the connections that it denies, and no other', (t) =>
       await settled(deny([PORT]));
       await eventually('c is cut', () => cutter!.cut >= 3);
       assert.equal(await talks.lines(4003, 300), 0, 'a new Deny');
+      assert.equal(await talks.lines(4001, 300), 0, 'and what was cut does not come back');
+
+      await settled(deny([9]));
+      await talks.goesOn(4003);
     } finally {
       stop.abort();
       talks.close();

@@ -1,5 +1,5 @@
-// A long TCP connection between two namespaces: the client says a line every 20 ms, the server tells
-// its parent of each. `node talk.ts serve PORT` or `node talk.ts call ADDRESS PORT [SOURCE-PORT]`.
+// A long TCP connection between two namespaces: both ends say a line every 20 ms, the server tells its
+// parent of each it hears. `node talk.ts serve PORT` or `node talk.ts call ADDRESS PORT SOURCE-PORT`.
 import { connect, createServer } from 'node:net';
 
 const [mode, ...args] = process.argv.slice(2);
@@ -8,6 +8,7 @@ if (mode === 'serve')
   createServer((socket) => {
     socket.on('data', () => process.send?.({ from: socket.remotePort }));
     socket.on('error', () => undefined);
+    setInterval(() => socket.write('y\n'), 20);
   }).listen(Number(args[0]), '::', () => process.send?.('ready'));
 
 if (mode === 'call') {

@@ -1,10 +1,12 @@
 // Cuts live connections that a change of policy denies: after the rules are in the kernel, the flows of
 // the endpoints that the change is about are judged one by one, and what would be denied now loses its
-// entry in connection tracking. Its next packet meets the rules like a first one.
+// entry in connection tracking. Its next packet meets the rules like a first one. Of TCP, something is
+// left in its place that keeps the other end from reviving it; that goes when policy allows it again.
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Log } from '../../base/log.io.ts';
 import { messageOf } from '../../base/op-error.ts';
 import type { Connections } from '../../kernel/conntrack/conntrack.io.ts';
+import type { Connection } from '../../kernel/conntrack/flow.ts';
 import type { PolicyFacts } from '../../policy/calculate.ts';
 import { ChangedEndpoints, denierOf } from '../../policy/conntrack/denied-now.ts';
 
@@ -22,9 +24,16 @@ const GATHER_MILLISECONDS = 100;
 /** Flows judged between two turns of the event loop: about a millisecond. */
 const FLOWS_AT_ONCE = 100;
 
+/** The oldest ones are left to expire by themselves. */
+const BARRED_MAX = 10_000;
+
+const nameOf = ({ flow }: Connection): string => flow.tuple.toString('latin1');
+
 export class FlowCutter {
   private readonly options: FlowCutterOptions;
   private readonly changed: ChangedEndpoints;
+  /** What is left in the place of cut connections. */
+  private readonly barred = new Set<string>();
   private running = false;
   private again = false;
   /** Connections that were looked at, and that were cut. */
@@ -65,15 +74,25 @@ export class FlowCutter {
     if (addresses.length === 0) return;
     const live = await connections.of(addresses);
     const isDenied = denierOf(facts, ownAddresses());
-    const denied: (typeof live)[number][] = [];
+    const denied: Connection[] = [];
+    const freed: Connection[] = [];
     for (const [i, connection] of live.entries()) {
       if (isDenied(connection)) denied.push(connection);
+      else if (this.barred.delete(nameOf(connection))) freed.push(connection);
       if (i % FLOWS_AT_ONCE === FLOWS_AT_ONCE - 1) await setImmediate();
     }
     this.judged += live.length;
+    await connections.delete(freed);
     if (denied.length === 0) return;
-    await connections.delete(denied);
-    this.cut += denied.length;
-    log.info({ judged: live.length, cut: denied.length }, 'connections that policy denies now');
+    await connections.cut(denied);
+    const fresh = denied.filter((connection) => !this.barred.has(nameOf(connection)));
+    this.cut += fresh.length;
+    for (const connection of fresh) this.bar(connection);
+    log.info({ judged: live.length, cut: fresh.length }, 'connections that policy denies now');
+  }
+
+  private bar(connection: Connection): void {
+    this.barred.add(nameOf(connection));
+    if (this.barred.size > BARRED_MAX) this.barred.delete(this.barred.values().next().value!);
   }
 }

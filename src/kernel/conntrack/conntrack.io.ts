@@ -12,6 +12,7 @@ import { NETLINK, openNetlink } from '../rtnetlink.io.ts';
 import {
   type Connection,
   connectionOf,
+  encodeBar,
   encodeDeleteFlow,
   encodeDumpFlows,
   type Flow,
@@ -23,6 +24,9 @@ const RECEIVE_BYTES = 1 << 16;
 const MESSAGE_BYTES_MAX = 512;
 const COUNT = '/proc/sys/net/netfilter/nf_conntrack_count';
 const ENOENT = 2;
+const EEXIST = 17;
+const TCP = 6;
+const BAR_TRIES_MAX = 10;
 
 /** Deletes entries from and to the addresses; none is fine. Resolves when they are gone. */
 export type DeleteFlows = (ips: readonly Ip[]) => Promise<void>;
@@ -42,6 +46,8 @@ export interface Connections {
   of(ips: readonly Ip[]): Promise<readonly Connection[]>;
   /** Those that ended meanwhile are fine. */
   delete(connections: readonly Connection[]): Promise<void>;
+  /** Deletes them, and keeps TCP's from going on in the other direction. */
+  cut(connections: readonly Connection[]): Promise<void>;
 }
 
 export const openConnections = (within: Within = (work) => work()): Connections => ({
@@ -59,7 +65,24 @@ export const openConnections = (within: Within = (work) => work()): Connections 
     onSocket(within, async (fd) => {
       for (const { flow } of connections) await deleteFlow(fd, flow);
     }),
+  cut: (connections) =>
+    onSocket(within, async (fd) => {
+      for (const { flow, reply, protocol } of connections) {
+        await deleteFlow(fd, flow);
+        if (protocol === TCP) await bar(fd, flow, reply);
+      }
+    }),
 });
+
+/** Meanwhile the other end may have sent something, and so begun a flow: that goes too. */
+async function bar(fd: number, flow: Flow, reply: Buffer): Promise<void> {
+  for (let tries = 0; tries < BAR_TRIES_MAX; tries++) {
+    const errno = await ask(fd, encodeBar(flow, reply));
+    if (errno === 0) return;
+    if (errno !== EEXIST) throw refusal(errno);
+    await deleteFlow(fd, { ...flow, id: undefined });
+  }
+}
 
 const NUMBER = { 4: AF.INET, 6: AF.INET6 } as const;
 
@@ -138,12 +161,17 @@ async function flowsOf<T>(
   }
 }
 
-async function deleteFlow(fd: number, flow: Flow): Promise<void> {
-  await send(fd, encodeDeleteFlow(flow));
+/** The errno of the answer. */
+async function ask(fd: number, encode: Encoded): Promise<number> {
+  await send(fd, encode);
   const buffer = Buffer.alloc(MESSAGE_BYTES_MAX);
   const length = check('receive', Number(libc.recv(fd, buffer, buffer.length, 0)));
   const [message] = messagesIn(buffer.subarray(0, length));
-  const errno = message ? ackOf(message).errno : 0;
+  return message ? ackOf(message).errno : 0;
+}
+
+async function deleteFlow(fd: number, flow: Flow): Promise<void> {
+  const errno = await ask(fd, encodeDeleteFlow(flow));
   if (errno !== 0 && errno !== ENOENT) throw refusal(errno); // it may have ended by itself
 }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Ip } from '../../net/ip.ts';
 import { inNetns, openNetns } from '../namespaces.io.ts';
-import { openFlowDeleter } from './conntrack.io.ts';
+import { openConnections, openFlowDeleter } from './conntrack.io.ts';
 
 const NETNS = `ckt-flows-${process.pid}`;
 const conntrack = (...args: readonly string[]): string =>
@@ -19,7 +19,8 @@ const conntrack = (...args: readonly string[]): string =>
 before(() => execFileSync('ip', ['netns', 'add', NETNS]));
 after(() => execFileSync('ip', ['netns', 'delete', NETNS]));
 
-const deleteFlows = openFlowDeleter((work) => inNetns(openNetns(`/run/netns/${NETNS}`), work));
+const within = <T>(work: () => T): T => inNetns(openNetns(`/run/netns/${NETNS}`), work);
+const deleteFlows = openFlowDeleter(within);
 
 function flow(source: string, destination: string, port = 2, zone: readonly string[] = []): void {
   const ends = ['-s', source, '-d', destination, '-p', 'tcp', '--sport', '1', '--dport'];
@@ -39,6 +40,28 @@ test('flows from and to the addresses go, others stay', async () => {
   await deleteFlows(addresses);
   assert.match(conntrack('-L'), /^tcp .* src=10\.1\.1\.9 dst=10\.2\.2\.2 [^\n]*\n$/);
   assert.equal(conntrack('-L', '-f', 'ipv6'), '');
+});
+
+test('a connection is read, cut, and freed again', async () => {
+  conntrack('-F');
+  const connections = openConnections(within);
+  flow('10.1.1.1', '10.2.2.2');
+  flow('fd00::1', 'fd00::2', 7);
+  const addresses = ['10.2.2.2', 'fd00::1'] as Ip[];
+  const live = await connections.of(addresses);
+  const read = live.map(({ flow: _, reply: __, ...rest }) => rest);
+  const tcp = { protocol: 6, sourcePort: 1, icmp: undefined, isRelated: false };
+  assert.deepEqual(read, [
+    { ...tcp, source: '10.1.1.1', destination: '10.2.2.2', destinationPort: 2 },
+    { ...tcp, source: 'fd00::1', destination: 'fd00::2', destinationPort: 7 },
+  ]);
+  await connections.cut(live);
+  for (const family of ['ipv4', 'ipv6'])
+    assert.match(conntrack('-L', '-f', family), /^tcp +6 1[12]\d\d SYN_SENT [^\n]*\n$/);
+  await connections.delete(live);
+  assert.equal((await connections.of(addresses)).length, 2, 'they are not the same ones');
+  await connections.delete(await connections.of(addresses));
+  assert.equal(conntrack('-L'), '');
 });
 
 test('many flows, more than one read', async () => {

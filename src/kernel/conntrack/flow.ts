@@ -10,6 +10,8 @@ const CTA = {
   TUPLE_ORIG: 1,
   TUPLE_REPLY: 2,
   STATUS: 3,
+  PROTOINFO: 4,
+  TIMEOUT: 7,
   ID: 12,
   TUPLE_MASTER: 14,
   ZONE: 18,
@@ -17,6 +19,11 @@ const CTA = {
 const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
 const CTA_PROTO = { NUMBER: 1, SOURCE_PORT: 2, ICMP_TYPE: 5, ICMPV6_TYPE: 8 } as const;
+const CTA_PROTOINFO_TCP = 1;
+const CTA_PROTOINFO_TCP_STATE = 1;
+const TCP_SYN_SENT = 1;
+/** Longer than TCP goes on repeating what nobody acknowledges (net.ipv4.tcp_retries2: 15 minutes). */
+const CUT_SECONDS = 1200;
 /** Status bit: another flow asked for it (FTP's data, for one). */
 const IPS_EXPECTED = 1;
 const CTA_IP = { V4_SRC: 1, V4_DST: 2, V6_SRC: 3, V6_DST: 4 } as const;
@@ -51,6 +58,31 @@ export const encodeDeleteFlow =
       if (zone) w.attribute(CTA.ZONE, zone);
     });
 
+/**
+ * In the place of a TCP flow that was deleted: one that has not got beyond its first SYN, to which
+ * all that the caller goes on to send is invalid. Without it a packet of the other end would be
+ * taken for the first of a flow in its own direction, and the connection would go on as that.
+ */
+export const encodeBar =
+  ({ family, tuple, zone }: Flow, reply: Buffer): Encoded =>
+  (w, sequence) =>
+    void w.message(CT.NEW, NLM.REQUEST | NLM.ACK | NLM.CREATE | NLM.EXCL, sequence, () => {
+      const timeout = Buffer.alloc(4);
+      timeout.writeUInt32BE(CUT_SECONDS);
+      w.u8(family)
+        .u8(0)
+        .u16(0)
+        .attribute(NESTED | CTA.TUPLE_ORIG, tuple)
+        .attribute(NESTED | CTA.TUPLE_REPLY, reply)
+        .attribute(CTA.TIMEOUT, timeout)
+        .nested(NESTED | CTA.PROTOINFO, () =>
+          w.nested(NESTED | CTA_PROTOINFO_TCP, () =>
+            w.attribute(CTA_PROTOINFO_TCP_STATE, Uint8Array.of(TCP_SYN_SENT)),
+          ),
+        );
+      if (zone) w.attribute(CTA.ZONE, zone);
+    });
+
 /** An address as flows are searched for it. */
 export const flowAddress = (ip: Ip): string => Buffer.from(bytesOfIp(ip)).toString('hex');
 
@@ -73,6 +105,8 @@ export function flowOf({ body }: Message, addresses: ReadonlySet<string>): Flow 
 /** A flow as policy sees it: who began it, and who it came to after DNAT. */
 export interface Connection {
   readonly flow: Flow;
+  /** The direction of the answers, as the kernel gave it. */
+  readonly reply: Buffer;
   readonly source: Ip;
   readonly destination: Ip;
   /** IANA's number. */
@@ -99,6 +133,7 @@ export function connectionOf(
   const status = attributes.get(CTA.STATUS)?.readUInt32BE(0) ?? 0;
   return {
     flow,
+    reply: Buffer.from(reply),
     source: begun.source,
     // Before any DNAT the sender of answers is who was called.
     destination: answered.source,

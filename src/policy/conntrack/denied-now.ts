@@ -74,8 +74,8 @@ const addressesOf = ({ members }: Endpoint): readonly Ip[] =>
   members.filter((member): member is Ip => !member.includes('/'));
 
 /**
- * Answers whether a connection would be denied if it began now; for as long as nothing changes. What
- * the host itself (`own` addresses) sends to its pods is never asked about.
+ * Answers whether a connection would be denied if it began now, as long as nothing changes. Never
+ * asked about: what the host itself (`own` addresses) sends to its pods.
  */
 export function denierOf(
   facts: PolicyFacts,
