@@ -72,8 +72,9 @@ export class AdjOut {
     this.wording.like = peer;
     // Those who come before anything is told are told by the building itself.
     const retellTo = this.count === 0 ? 0 : this.rib.prefixes.end;
-    const missed = before?.knownTo(peer.index) ?? new Missed();
     const known = before?.members.get(peer.index);
+    const missed = known?.missed ?? new Missed();
+    if (before) missed.addAll(before.told.snapshot(), peer.index);
     const owed = known ? known.owed : 'endOfRib';
     this.members.set(peer.index, { retellFrom: 0, retellTo, missed, slow: false, owed });
     before?.leave(peer.index);
@@ -215,19 +216,6 @@ export class AdjOut {
       return true;
     }
     return false;
-  }
-
-  /** What a member knows, or may know. */
-  private knownTo(peer: number): Missed {
-    const known = new Missed();
-    for (const [prefix, ids] of this.members.get(peer)?.missed ?? []) known.add(prefix, ids);
-    for (let prefix = 0; prefix < this.told.length; prefix++) {
-      const entries = this.entriesOf(prefix).filter(({ source }) => source !== peer);
-      if (entries.length === 0) continue;
-      const ids = entries.map(({ pathId }) => pathId);
-      known.add(prefix, ids);
-    }
-    return known;
   }
 
   private send(batch: Batch, to: readonly number[]): void {
