@@ -67,12 +67,15 @@ export interface PolicyEngineOptions {
    * after this time of quiet; 0, the default: at once whole.
    */
   readonly settleMilliseconds?: number;
+  /** Not ready when the kernel takes rules for longer than this; default 4 s. */
+  readonly patienceMilliseconds?: number;
   /** How long putEndpoint waits; default 5 s. */
   readonly putTimeoutMilliseconds?: number;
 }
 
 const CHECK_MILLISECONDS = 5_000;
 const PUT_TIMEOUT_MILLISECONDS = 5_000;
+const PATIENCE_MILLISECONDS = 4_000;
 
 export function openPolicyEngine(options: PolicyEngineOptions): PolicyEngine {
   return new Engine(options);
@@ -105,6 +108,7 @@ class Engine implements PolicyEngine {
       log: options.log,
       checkMilliseconds: options.checkMilliseconds ?? CHECK_MILLISECONDS,
       settleMilliseconds: options.settleMilliseconds ?? 0,
+      patienceMilliseconds: options.patienceMilliseconds ?? PATIENCE_MILLISECONDS,
       onWritten: () => this.report(),
       observer: options.observer,
     });
@@ -121,7 +125,10 @@ class Engine implements PolicyEngine {
   }
 
   changes(changes: readonly Change[]): void {
-    if (this.feed.changes(changes)) this.wake();
+    const startedAt = performance.now();
+    const relevant = this.feed.changes(changes);
+    this.options.observer?.calculated?.(performance.now() - startedAt);
+    if (relevant) this.wake();
   }
 
   putEndpoint(key: string, value: string, revision = 0n, milliseconds?: number): Promise<void> {

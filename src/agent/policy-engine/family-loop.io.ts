@@ -12,6 +12,8 @@ import { PolicyWriter, type TableSize } from '../../policy/write/writer.io.ts';
 
 /** Told of each round. Times are in milliseconds. */
 export interface RoundObserver {
+  /** A change of the datastore was taken in. */
+  calculated?(took: number): void;
   /** The kernel was compared with what it shall hold, and written. */
   applied(family: Family, took: number, commits: number): void;
   failed(family: Family): void;
@@ -29,6 +31,8 @@ export interface FamilyLoopOptions {
   readonly checkMilliseconds: number;
   /** See PolicyEngineOptions. */
   readonly settleMilliseconds: number;
+  /** A round that takes longer is told as a problem while it goes on. */
+  readonly patienceMilliseconds: number;
   /** After each round that succeeded. */
   readonly onWritten: () => void;
   readonly observer?: RoundObserver | undefined;
@@ -227,8 +231,10 @@ export class FamilyLoop {
   private async round(why: Reason): Promise<number> {
     const { settleMilliseconds, onWritten } = this.options;
     const quick = why === 'change' && this.written && settleMilliseconds > 0;
-    const added = quick ? await this.add() : undefined;
-    const commits = added ?? (await this.whole());
+    const commits = await this.watched(async () => {
+      const added = quick ? await this.add() : undefined;
+      return added ?? (await this.whole());
+    });
     if (quick) this.settleAfter(settleMilliseconds);
     this.problem = undefined;
     this.written = true;
@@ -236,6 +242,21 @@ export class FamilyLoop {
     this.tried.resolve();
     onWritten();
     return commits;
+  }
+
+  // A restore command that hangs, or waits for a lock that others hold, is ended by its own, longer
+  // limit; until then nobody shall believe that what they asked for is there.
+  private async watched<T>(work: () => Promise<T>): Promise<T> {
+    const { log, family, patienceMilliseconds } = this.options;
+    const timer = setTimeout(() => {
+      this.problem = `the kernel has not taken the rules for ${patienceMilliseconds} ms`;
+      log.warn({ family }, this.problem);
+    }, patienceMilliseconds);
+    try {
+      return await work();
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Undefined: it takes more than additions. */

@@ -52,6 +52,11 @@ export class PolicyMetrics {
       help: 'Time to bring the tables and sets to what policy asks for',
       registers,
     });
+    const calculated = new Summary({
+      name: 'felix_calc_graph_update_time_seconds',
+      help: 'Time to take in changes of the datastore',
+      registers,
+    });
     const failed = this.calls(
       'felix_int_dataplane_failures',
       'Rounds that failed and are repeated',
@@ -64,6 +69,7 @@ export class PolicyMetrics {
       registers,
     });
     this.observer = {
+      calculated: (took) => calculated.observe(took / 1000),
       applied: (_family, took, commits) => {
         apply.observe(took / 1000);
         this.onApplied(commits);

@@ -22,6 +22,8 @@ export interface ViewsOptions {
   readonly log: Log;
   readonly now: () => Date;
   readonly signal: AbortSignal;
+  /** Switches to another network namespace than this process's own. */
+  readonly within?: <T>(work: () => T) => T;
 }
 
 /** Answers by path; undefined: not yet. */
@@ -31,10 +33,10 @@ export type Pages = Readonly<Record<string, () => Promise<string | undefined>>>;
 const COUNTERS_MILLISECONDS = 500;
 const NO_LOG: DeniedReport = { enabled: false, suppressed: 0, flows: [] };
 
-const cutterOf = ({ engine, kernel, log, signal }: ViewsOptions): FlowCutter =>
+const cutterOf = ({ engine, kernel, log, signal, within }: ViewsOptions): FlowCutter =>
   new FlowCutter({
     facts: engine.facts,
-    connections: openConnections(),
+    connections: openConnections(within),
     ownAddresses: () => new Set(kernel.addresses().map(({ ip }) => ip)),
     log,
     signal,
@@ -51,7 +53,9 @@ export class PolicyViews {
     const { logDeniedFlows, cutDeniedFlows } = options.settings;
     const { facts } = engine;
     const counters = new PolicyCounters({ facts, tables, ipv6Tables, now });
-    const denied = logDeniedFlows ? new DeniedLog({ facts, log, now, signal }) : undefined;
+    const { within = (work) => work() } = options;
+    const listening = { facts, log, now, signal, within };
+    const denied = logDeniedFlows ? new DeniedLog(listening) : undefined;
     const cutter = cutDeniedFlows ? cutterOf(options) : undefined;
     metrics.onApplied = (commits) => commits > 0 && cutter?.written();
     metrics.measure({ engine, counters, denied, cutter, connected });

@@ -33,7 +33,7 @@ export function policyDenied(report: DeniedReport): Output {
   if (!report.enabled)
     return {
       data: report,
-      lines: ['denied packets are not logged: set CALICO_LOG_DENIED_FLOWS=true in calico-node'],
+      lines: ['denied packets are not logged: set FELIX_LOGDENIEDFLOWS=true in calico-node'],
       failed: true,
     };
   const rows = report.flows.map((flow) => [

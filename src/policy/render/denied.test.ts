@@ -16,7 +16,14 @@ const RULES = parseRules(
   ],
   'ns',
 ).rules;
-const POLICY = { id: 'np/ns/p', kind: 'NetworkPolicy', name: 'p', namespace: 'ns' };
+const POLICY = {
+  id: 'np/ns/p',
+  kind: 'NetworkPolicy',
+  tier: 'default',
+  name: 'p',
+  namespace: 'ns',
+  tier: 'default',
+};
 const isTold = ({ action }: Rule): boolean => action.includes('NFLOG');
 const prefixOf = ({ action }: Rule): string => /--nflog-prefix "(.*)"/.exec(action)?.[1] ?? '';
 
