@@ -30,7 +30,7 @@ function collect() {
   return { lines, log: pino(sink) };
 }
 
-test('a line for each denied packet, by rule, end of tier and end of profiles', () =>
+test('a line for each denied packet, by rule, end of tier and end of profiles', (t) =>
   withPods(['a', 'b', 'c'], async ({ node, pods, start }) => {
     const [a, b, c] = pods as [Pod, Pod, Pod];
     const stop = new AbortController();
@@ -68,6 +68,7 @@ test('a line for each denied packet, by rule, end of tier and end of profiles', 
       assertHolds(lines[1], { ...second, policy: 'end of tier', destinationPort: 82 });
       const none = { endpoint: 'default/c', direction: 'egress', tier: '', policy: 'no profile' };
       assertHolds(lines[2], { ...common, ...none, source: c.address, destination: b.address });
+      t.diagnostic(JSON.stringify(lines[0]));
       assert.equal(typeof lines[0]?.['sourcePort'], 'number');
 
       const flood = ['ping', '-c50', '-i0.002', '-W1', b.address];

@@ -19,7 +19,6 @@ const RULES = parseRules(
 const POLICY = {
   id: 'np/ns/p',
   kind: 'NetworkPolicy',
-  tier: 'default',
   name: 'p',
   namespace: 'ns',
   tier: 'default',
