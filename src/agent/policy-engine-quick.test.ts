@@ -189,3 +189,20 @@ test('what others flush is repaired while changes go on', async () => {
   assert.ok(!flushed());
   await engine.close();
 });
+
+test('a restore that hangs is told before its own limit, and forgotten once it is through', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel, { patienceMilliseconds: 5 });
+  engine.snapshot([]);
+  await engine.inSync();
+  const gate = Promise.withResolvers<void>();
+  kernel.hold = gate.promise;
+  const put = engine.putEndpoint(keyOf('a'), endpoint('a'));
+  while (engine.state().ready) await setTimeout(1);
+  assert.match(engine.state().problem ?? '', /has not taken the rules for 5 ms/);
+  kernel.hold = undefined;
+  gate.resolve();
+  await put;
+  assert.equal(engine.state().problem, undefined);
+  await engine.close();
+});
