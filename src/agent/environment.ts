@@ -2,6 +2,8 @@
 // sentence that names the variable, its value and the fix.
 import { fail, ok, type Result } from '../base/result.ts';
 import { type EtcdSettings, etcdSettings } from '../datastore/settings.ts';
+import { felixEnvironment } from '../policy/read/environment.ts';
+import type { FelixSettings } from '../policy/read/resources.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type HostAction = 'DROP' | 'RETURN' | 'ACCEPT';
@@ -11,6 +13,8 @@ export interface AgentSettings {
   readonly logLevel: string;
   /** What a pod's packet to its own host meets after its policy. */
   readonly endpointToHostAction: HostAction;
+  /** What the environment says over any FelixConfiguration. */
+  readonly felix?: FelixSettings;
   readonly healthEnabled: boolean;
   readonly healthHost: string;
   readonly healthPort: number;
@@ -54,6 +58,8 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     wrong.push(
       `FELIX_DEFAULTENDPOINTTOHOSTACTION: '${action}' must be one of ${HOST_ACTIONS.join(', ')}`,
     );
+  const felix = felixEnvironment(env);
+  if (!felix.ok) wrong.push(felix.error);
   const etcd = etcdSettings(env);
   if (!etcd.ok) wrong.push(etcd.error);
   const mtu = Number(env['CNI_MTU'] || 1500);
@@ -63,6 +69,7 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     etcd: etcd.ok ? etcd.value : { endpoints: [] },
     logLevel: env['LOG_LEVEL'] || env['FELIX_LOGSEVERITYSCREEN'] || 'info',
     endpointToHostAction: hostAction ?? 'DROP',
+    ...(felix.ok ? { felix: felix.value } : {}),
     healthEnabled: truth('FELIX_HEALTHENABLED', true),
     healthHost: env['FELIX_HEALTHHOST'] || '127.0.0.1',
     healthPort: port('FELIX_HEALTHPORT', 9099),

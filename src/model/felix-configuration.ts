@@ -25,6 +25,12 @@ export interface FelixConfigurationSpec {
   /** Ports of host endpoints that no policy closes; absent: FAILSAFES, empty: none. */
   readonly failsafeInboundHostPorts?: readonly ProtocolPort[];
   readonly failsafeOutboundHostPorts?: readonly ProtocolPort[];
+  /** Of Log rules' lines; absent: calico-packet. */
+  readonly logPrefix?: string;
+  /** `100/minute`; absent: no limit. */
+  readonly logActionRateLimit?: string;
+  /** Absent: 5. */
+  readonly logActionRateLimitBurst?: number;
   /** Whether pods may ask to send from addresses that are not theirs; absent: Disabled. */
   readonly workloadSourceSpoofing?: 'Disabled' | 'Any';
 }

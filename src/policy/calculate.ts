@@ -44,7 +44,7 @@ export interface PolicyFacts {
 
 export class PolicyCalculator {
   private readonly node: string;
-  private readonly world = new World();
+  private readonly world: World;
   private readonly index: SetIndex;
   private readonly local: LocalEndpoints;
   private readonly hosts: HostEndpoints;
@@ -53,7 +53,8 @@ export class PolicyCalculator {
   private activated: readonly (readonly Applied[])[] = [];
 
   constructor({ node, settings, nodeAddress }: CalculatorOptions) {
-    const { world } = this;
+    const world = new World(settings.felix);
+    this.world = world;
     this.node = node;
     const index = new SetIndex((name) => world.profiles.get(name)?.labels);
     const local = new LocalEndpoints(world);

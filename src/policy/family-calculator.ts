@@ -120,6 +120,7 @@ export class FamilyCalculator {
     this.fresh.clear();
     this.onlyFresh = true;
     this.stale = false;
+    if (this.filter.setLog(this.known.world.logging(this.known.node))) this.forgetRendered();
     const active = this.active();
     const host = this.hostTables();
     const tables = new Map(this.fixed)
@@ -148,6 +149,11 @@ export class FamilyCalculator {
       interfaces: fresh.map(({ interfaceName }) => interfaceName),
       ipSets: this.ipSets(active),
     };
+  }
+
+  private forgetRendered(): void {
+    this.rendered = undefined;
+    this.held = { guarded: [], failsafes: FAILSAFES, chains: NO_HOST };
   }
 
   // The same object as before when it holds the same.

@@ -121,6 +121,9 @@ const felix = fc.record(
     failsafeInboundHostPorts: failsafes,
     failsafeOutboundHostPorts: failsafes,
     workloadSourceSpoofing: pick('Any', 'Disabled'),
+    logPrefix: pick('%t %k %p', 'mine'),
+    logActionRateLimit: pick('10/minute', 'often'),
+    logActionRateLimitBurst: pick(3, 7),
   },
   { requiredKeys: [] },
 );

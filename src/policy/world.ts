@@ -14,6 +14,7 @@ import {
   parsePolicyResource,
   type Tier,
 } from './read/resources.ts';
+import { LOG_DEFAULTS, type LogSettings } from './render/log-action.ts';
 import type { Item } from './set-index.ts';
 
 export type WorldChange =
@@ -65,10 +66,17 @@ export class World {
   readonly nodes = new Map<string, Ip>();
   /** By name of the FelixConfiguration. */
   private readonly felix = new Map<string, FelixSettings>();
+  /** What the environment says of the same. */
+  private readonly environment: FelixSettings | undefined;
   private hostPorts = FAILSAFES;
+  private log = LOG_DEFAULTS;
   private readonly tiers = new Map<string, Tier>();
   private readonly kinds = new Map<string, PolicyResource['kind']>();
   private ranks: ReadonlyMap<Policy, number> | undefined;
+
+  constructor(environment?: FelixSettings) {
+    this.environment = environment;
+  }
 
   keys(): readonly string[] {
     return [...this.kinds.keys()];
@@ -164,7 +172,21 @@ export class World {
     return this.hostPorts;
   }
 
+  /** The same object until something has changed. */
+  logging(node: string): LogSettings {
+    const prefix = this.setting(node, 'logPrefix') ?? LOG_DEFAULTS.prefix;
+    const rate = this.setting(node, 'logRate');
+    const burst = this.setting(node, 'logBurst') ?? LOG_DEFAULTS.burst;
+    const before = this.log;
+    if (before.prefix === prefix && before.rate === rate && before.burst === burst) return before;
+    this.log = { prefix, rate, burst };
+    return this.log;
+  }
+
+  // Felix's order: the environment, the node's configuration, the cluster's.
   private setting<K extends keyof FelixSettings>(node: string, name: K): FelixSettings[K] {
+    const own = this.environment?.[name];
+    if (own !== undefined) return own;
     return this.felix.get(`node.${node}`)?.[name] ?? this.felix.get('default')?.[name];
   }
 

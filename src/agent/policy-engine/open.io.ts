@@ -11,7 +11,7 @@ import type { PolicyMetrics } from './metrics.io.ts';
 const SETTLE_MILLISECONDS = 500;
 
 export interface NodePolicyParts {
-  readonly settings: Pick<AgentSettings, 'endpointToHostAction' | 'logDeniedFlows'>;
+  readonly settings: Pick<AgentSettings, 'endpointToHostAction' | 'logDeniedFlows' | 'felix'>;
   readonly tables: Tables;
   readonly ipv6Tables: Tables | undefined;
   readonly ipSets: IpSets;
@@ -34,6 +34,7 @@ export const openNodePolicy = (
     observer: metrics.observer,
     settings: {
       endpointToHostAction: settings.endpointToHostAction,
+      ...(settings.felix ? { felix: settings.felix } : {}),
       ipipEnabled: false,
       logDenied: settings.logDeniedFlows,
     },

@@ -14,6 +14,7 @@ import { SERVICE_ENDPOINTS, type ServiceEndpointsSpec } from '../../model/servic
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { parseInterfaceAddress } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
+import { isRate } from '../render/log-action.ts';
 import type { PolicyIdentity } from '../render/policy-chains.ts';
 import type { Item } from '../set-index.ts';
 import {
@@ -72,6 +73,9 @@ export interface FelixSettings {
   readonly spoofing: boolean | undefined;
   readonly failsafeInbound: readonly Failsafe[] | undefined;
   readonly failsafeOutbound: readonly Failsafe[] | undefined;
+  readonly logPrefix: string | undefined;
+  readonly logRate: string | undefined;
+  readonly logBurst: number | undefined;
 }
 
 export interface Tier {
@@ -190,13 +194,20 @@ const of = <T>(
   make: (value: T) => PolicyResource,
 ): PolicyResource | undefined => (parsed.ok ? make(parsed.value) : undefined);
 
-function felixSettingsOf(spec: FelixConfigurationSpec): FelixSettings {
+/** What a FelixConfiguration says, or the environment in its words. */
+export function felixSettingsOf(spec: FelixConfigurationSpec): FelixSettings {
   const said = <T, R>(value: T | null | undefined, read: (value: T) => R): R | undefined =>
     value === null || value === undefined ? undefined : read(value);
   return {
     spoofing: said(spec.workloadSourceSpoofing, (allowed) => allowed === 'Any'),
     failsafeInbound: said(spec.failsafeInboundHostPorts, failsafesOf),
     failsafeOutbound: said(spec.failsafeOutboundHostPorts, failsafesOf),
+    logPrefix: spec.logPrefix || undefined,
+    // iptables would refuse another, and the whole table with it.
+    logRate: said(spec.logActionRateLimit, (rate) => (isRate(rate) ? rate : undefined)),
+    logBurst: said(spec.logActionRateLimitBurst, (burst) =>
+      Number.isInteger(burst) && burst >= 1 && burst <= 10_000 ? burst : undefined,
+    ),
   };
 }
 

@@ -138,6 +138,9 @@ const protocolPorts = list(object({ protocol: string, port: number, net: string 
 
 export const checkFelixConfigurationSpec = checked({
   workloadSourceSpoofing: string,
+  logPrefix: string,
+  logActionRateLimit: string,
+  logActionRateLimitBurst: number,
   failsafeInboundHostPorts: protocolPorts,
   failsafeOutboundHostPorts: protocolPorts,
 });

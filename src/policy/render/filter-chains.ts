@@ -6,6 +6,7 @@ import type { Policy, Profile } from '../read/resources.ts';
 import { RenderCache } from './cache.ts';
 import { dispatchChains } from './dispatch-chains.ts';
 import { type EndpointChain, endpointChains } from './endpoint-chains.ts';
+import { LOG_DEFAULTS, type LogSettings } from './log-action.ts';
 import { type Direction, endpointChainName } from './names.ts';
 import { policyChain, profileChain } from './policy-chains.ts';
 import { type DefaultAction, tiersOf } from './policy-tiers.ts';
@@ -22,13 +23,23 @@ export class FilterRenderer {
   private readonly family: Family;
   private readonly defaultAction: DefaultAction;
   private readonly logDenied: boolean;
-  readonly cache = new RenderCache();
-  private readonly known = new WeakMap<ActiveEndpoint, Map<Direction, KnownChains>>();
+  cache = new RenderCache();
+  private log = LOG_DEFAULTS;
+  private known = new WeakMap<ActiveEndpoint, Map<Direction, KnownChains>>();
 
   constructor(family: Family, defaultAction: DefaultAction, logDenied = false) {
     this.logDenied = logDenied;
     this.family = family;
     this.defaultAction = defaultAction;
+  }
+
+  /** What Log rules do from now on; false: as before. */
+  setLog(log: LogSettings): boolean {
+    if (this.log === log) return false;
+    this.log = log;
+    this.cache = new RenderCache();
+    this.known = new WeakMap();
+    return true;
   }
 
   /** The chains by name. */
@@ -84,13 +95,20 @@ export class FilterRenderer {
     const rules = policy[direction];
     if (!rules) return undefined;
     return this.cache.ofObject(policy, direction, () =>
-      policyChain(policy, direction, rules, this.family, this.logDenied),
+      policyChain(policy, direction, rules, this.family, this.logDenied, this.log),
     );
   }
 
   profile(profile: Profile, direction: Direction): RenderedChain {
     return this.cache.ofObject(profile, direction, () =>
-      profileChain(profile.name, direction, profile[direction], this.family, this.logDenied),
+      profileChain(
+        profile.name,
+        direction,
+        profile[direction],
+        this.family,
+        this.logDenied,
+        this.log,
+      ),
     );
   }
 }

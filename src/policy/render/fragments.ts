@@ -26,7 +26,6 @@ export const DROP = '--jump DROP';
 export const NOTRACK = '--jump NOTRACK';
 export const RETURN = '--jump RETURN';
 export const MASQUERADE = '--jump MASQUERADE --random-fully';
-export const LOG = '--jump LOG --log-prefix "calico-packet: " --log-level 5';
 /** Tells who listens to the group of the packet; of the prefix 63 characters are kept. */
 export const NFLOG_GROUP = 1;
 export const nflog = (prefix: string): string =>

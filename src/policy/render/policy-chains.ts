@@ -3,6 +3,7 @@
 import type { Family } from '../../net/ip.ts';
 import type { ParsedRule } from '../read/parsed-rule.ts';
 import { clearMark, DROP, MARK, nflog, RETURN } from './fragments.ts';
+import { LOG_DEFAULTS, type LogAction, type LogSettings, logAction } from './log-action.ts';
 import { type Direction, policyChainName, profileChainName } from './names.ts';
 import type { Chain, Rule } from './rule.ts';
 import { renderRule } from './rule-render.ts';
@@ -20,15 +21,19 @@ export const fullName = ({ namespace, name }: PolicyIdentity): string =>
   namespace === undefined ? name : `${namespace}/${name}`;
 
 export const policyChain = (
-  policy: PolicyIdentity,
+  policy: PolicyIdentity & { readonly tier: string },
   direction: Direction,
   rules: readonly ParsedRule[],
   family: Family,
   logDenied = false,
+  log: LogSettings = LOG_DEFAULTS,
 ): Chain => {
+  const kind = policy.id.slice(0, policy.id.indexOf('/'));
+  const action = logAction(log, { ...policy, kind });
   const chain = policyChainName(direction, policy.id);
   const comment = `${policy.kind} ${fullName(policy)} ${direction}`;
-  return { name: chain, rules: rulesOf(rules, family, comment, logDenied ? chain : undefined) };
+  const logged = logDenied ? chain : undefined;
+  return { name: chain, rules: rulesOf(rules, { family, comment, logged, log: action }) };
 };
 
 export const profileChain = (
@@ -37,12 +42,16 @@ export const profileChain = (
   rules: readonly ParsedRule[],
   family: Family,
   logDenied = false,
+  log: LogSettings = LOG_DEFAULTS,
 ): Chain => {
   const chain = profileChainName(direction, name);
+  const action = logAction(log, { ...PROFILES, name });
   const comment = `Profile ${name} ${direction}`;
   const logged = logDenied ? chain : undefined;
-  return { name: chain, rules: rulesOf(rules, family, comment, logged, UNPASSED) };
+  return { name: chain, rules: rulesOf(rules, { family, comment, logged, log: action }, UNPASSED) };
 };
+
+const PROFILES = { tier: '__PROFILE__', kind: 'pro', namespace: undefined };
 
 /** The rules of a chain that the rule at `index` becomes; its denials are told under its number. */
 export function renderLogged(
@@ -50,8 +59,9 @@ export function renderLogged(
   index: number,
   family: Family,
   chain: string | undefined,
+  log?: LogAction,
 ): readonly Rule[] {
-  const rules = renderRule(rule, family);
+  const rules = renderRule(rule, family, log);
   if (chain === undefined || rule.action !== 'Deny') return rules;
   return rules.flatMap((one) =>
     one.action === DROP ? [{ ...one, action: nflog(`${chain} ${index + 1}`) }, one] : [one],
@@ -63,14 +73,20 @@ export function renderLogged(
 export const CLEAR_PASS = clearMark(MARK.pass);
 const UNPASSED: Rule = { match: '', action: CLEAR_PASS };
 
+interface ChainFacts {
+  readonly family: Family;
+  readonly comment: string;
+  /** The chain's name when its denials are told of. */
+  readonly logged: string | undefined;
+  readonly log: LogAction;
+}
+
 function rulesOf(
   parsed: readonly ParsedRule[],
-  family: Family,
-  comment: string,
-  logged: string | undefined,
+  { family, comment, logged, log }: ChainFacts,
   beforePass?: Rule,
 ): readonly Rule[] {
-  const rules = parsed.flatMap((rule, i) => renderLogged(rule, i, family, logged));
+  const rules = parsed.flatMap((rule, i) => renderLogged(rule, i, family, logged, log));
   if (beforePass && parsed.some(({ action }) => action === 'Pass')) rules.unshift(beforePass);
   // Returning at the end of a chain happens by itself.
   while (rules.at(-1)?.action === RETURN) rules.pop();

@@ -14,7 +14,6 @@ import {
   clearMark,
   DROP,
   inSet,
-  LOG,
   MARK,
   marked,
   notInSet,
@@ -24,11 +23,16 @@ import {
   setMaskedMark,
   unmarked,
 } from './fragments.ts';
+import { LOG_DEFAULTS, type LogAction, logAction } from './log-action.ts';
 import { setName } from './names.ts';
 import type { Rule } from './rule.ts';
 
 /** The rule for one family; nothing when it cannot match a packet of that family. */
-export function renderRule(rule: ParsedRule, family: Family): readonly Rule[] {
+export function renderRule(
+  rule: ParsedRule,
+  family: Family,
+  log: LogAction = PLAIN_LOG,
+): readonly Rule[] {
   const filtered = ofFamily(rule, family);
   if (!filtered) return [];
   const source = splitSide(filtered.source, 'src', filtered.protocol, family);
@@ -49,13 +53,16 @@ export function renderRule(rule: ParsedRule, family: Family): readonly Rule[] {
     icmp(filtered.notIcmp, family, '! '),
     blocks.length > 0 ? marked(MARK.scratch0) : '',
   );
-  const rules = [...blocks, ...withVerdict(match, filtered.action)];
+  const rules = [...blocks, ...withVerdict(match, filtered.action, log)];
   if (filtered.annotations.length === 0) return rules;
   return rules.map((r) => ({ ...r, comments: filtered.annotations }));
 }
 
-function withVerdict(match: string, action: ParsedRule['action']): readonly Rule[] {
-  if (action === 'Log') return [{ match, action: LOG }];
+const NOBODY = { tier: '', kind: '', name: '', namespace: undefined };
+const PLAIN_LOG = logAction(LOG_DEFAULTS, NOBODY);
+
+function withVerdict(match: string, action: ParsedRule['action'], log: LogAction): readonly Rule[] {
+  if (action === 'Log') return [{ match: all(match, log.limit), action: log.action }];
   const bit = { Allow: MARK.accept, Pass: MARK.pass, Deny: MARK.drop }[action];
   return [
     { match, action: setMark(bit) },

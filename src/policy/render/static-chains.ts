@@ -4,6 +4,7 @@
 import type { TableName } from '../../kernel/tables.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
+import type { FelixSettings } from '../read/resources.ts';
 import {
   ACCEPT,
   ALL_MARKS,
@@ -36,6 +37,8 @@ export interface PolicySettings {
   readonly ipipEnabled: boolean;
   /** Tell of packets (NFLOG) before policy drops them; absent: no, and the rules are Felix's. */
   readonly logDenied?: boolean;
+  /** What the environment says of what FelixConfiguration may say too; it has the last word. */
+  readonly felix?: FelixSettings;
 }
 
 /** Our rules in the kernel's own chains, by kernel chain. */
