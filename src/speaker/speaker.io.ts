@@ -136,6 +136,7 @@ export class Speaker {
       listenErrors: this.listeners.errors,
       peers: this.peers.map(({ peer, state }) => ({ address: peer.address, state })),
       upForMs: this.parts.clock.now() - this.startedAt,
+      restarting: this.exchange.table.deferred,
     });
   }
 

@@ -192,6 +192,14 @@ test('readiness names what is missing', () => {
 calico/node is not ready: BIRD6 is not ready: BGP not established with fd00::3`,
   );
   assert.equal(readinessText({ ready: true, problems: [] }), 'ready');
+  const up = READY.peers.map((peer) => ({ ...peer, state: 'established' as const }));
+  const restarting = { ...READY, peers: up, restarting: [6 as const] };
+  const words = ['BIRD6 is not ready: graceful restart in progress'];
+  assert.deepEqual(readinessOf(restarting), { ready: false, problems: words });
+  assert.deepEqual(readinessOf({ ...restarting, upForMs: 31_000 }), {
+    ready: true,
+    problems: words,
+  });
 });
 
 test('environment: defaults, and one sentence for what cannot be used', () => {

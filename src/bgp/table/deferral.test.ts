@@ -15,14 +15,16 @@ function restarted() {
 }
 
 test('a reflector tells its clients nothing, no End-of-RIB either, before the last one has told all', () => {
-  const { upGraceful, say, sayEnd, learned } = restarted();
+  const { upGraceful, say, sayEnd, learned, table } = restarted();
   const ears = ['1', '2', '3'].map(upGraceful);
   say('1', A);
   sayEnd('1');
   say('2', B);
   sayEnd('2');
   assert.deepEqual([learned(), ...ears.map(({ heard }) => heard.join())], ['', '', '', '']);
+  assert.deepEqual(table.deferred, [4]);
   sayEnd('3');
+  assert.deepEqual(table.deferred, []);
   assert.equal(learned(), `${A} ${B}`);
   assert.deepEqual(ears[2]!.heard.slice(0, -1).toSorted(), [A, B, OWN_BLOCK]);
   for (const ear of ears) assert.equal(ear.heard.at(-1), 'end of RIB');

@@ -93,6 +93,11 @@ export class Table {
     this.deferral.begin(peers, now);
   }
 
+  /** Families that are not decided yet after a restart. */
+  get deferred(): readonly Family[] {
+    return FAMILIES.filter((family) => this.deferral.holds(family));
+  }
+
   /** A session came up. */
   peerUp(key: string, policy: PeerPolicy, localAddress: Ip, agreed: Agreed): void {
     this.outbox.empty();

@@ -12,6 +12,8 @@ export interface SpeakerFacts {
   readonly listenErrors: readonly string[];
   readonly peers: readonly { readonly address: Ip; readonly state: SessionState }[];
   readonly upForMs: number;
+  /** Families that wait for the peers after a restart (RFC 4724 section 4.1). */
+  readonly restarting?: readonly Family[];
 }
 
 export interface SpeakerHealth {
@@ -24,7 +26,7 @@ export interface SpeakerHealth {
 const ALL_SESSIONS_MS = 30_000;
 
 export function readinessOf(facts: SpeakerFacts): SpeakerHealth {
-  const { inSync, node, self, listenErrors, peers, upForMs } = facts;
+  const { inSync, node, self, listenErrors, peers, upForMs, restarting = [] } = facts;
   const blocking = [
     ...(inSync ? [] : ['waiting for the first listing of the datastore']),
     ...(inSync && !self ? [`waiting for Node ${node} in the datastore`] : []),
@@ -32,19 +34,25 @@ export function readinessOf(facts: SpeakerFacts): SpeakerHealth {
     ...listenErrors,
   ];
   const missing = peers.filter(({ state }) => state !== 'established').map((p) => p.address);
-  const problems = [...blocking, ...notEstablished(missing, 4), ...notEstablished(missing, 6)];
-  const enough =
-    missing.length === 0 || (upForMs > ALL_SESSIONS_MS && missing.length < peers.length);
+  const problems = [
+    ...blocking,
+    ...notEstablished(missing, 4),
+    ...notEstablished(missing, 6),
+    ...restarting.map((f) => `${birdOf(f)} is not ready: graceful restart in progress`),
+  ];
+  const all = missing.length === 0 && restarting.length === 0;
+  const enough = all || (upForMs > ALL_SESSIONS_MS && missing.length < peers.length);
   return { ready: blocking.length === 0 && enough, problems };
 }
 
 function notEstablished(missing: readonly Ip[], family: Family): readonly string[] {
   const peers = missing.filter((address) => familyOf(address) === family);
-  const bird = family === 4 ? 'BIRD' : 'BIRD6';
   return peers.length > 0
-    ? [`${bird} is not ready: BGP not established with ${peers.join(',')}`]
+    ? [`${birdOf(family)} is not ready: BGP not established with ${peers.join(',')}`]
     : [];
 }
+
+const birdOf = (family: Family): string => (family === 4 ? 'BIRD' : 'BIRD6');
 
 /** The probe's answer. */
 export const readinessText = ({ ready, problems }: SpeakerHealth): string =>
