@@ -1,26 +1,26 @@
 // IP sets through kept-open `ipset restore`. It says nothing when it is done, but `list` is allowed
 // inside it and prints: listing a small set of our own after COMMIT is the acknowledgement. (Listing
 // all names would do too, but takes 8 ms with 1,000 sets.)
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
 import { OpError } from '../../base/op-error.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
-import type { IpSets } from '../tables.ts';
-import { parseIpSets, printIpSetChange } from './save.ts';
+import type { IpSet, IpSets } from '../tables.ts';
+import { printIpSetChange, SaveReader } from './save.ts';
 
 const execute = promisify(execFile);
-const SAVE_BYTES_MAX = 256 << 20;
 /** Outside the `cali40` and `cali60` names that belong to policy; shared by all of us. */
 const ACK_SET = 'calico-kit-ack';
 /** A socket buffer's worth at a time keeps the child's answers near. */
 const LINES_MAX = 10_000;
+const ERROR_CHARACTERS_MAX = 4096;
 
 export async function openIpSets(options: { readonly netnsPath?: string } = {}): Promise<IpSets> {
   const inside = inNamespace(options.netnsPath);
-  const run = async (...args: string[]): Promise<string> => {
+  const run = async (...args: string[]): Promise<void> => {
     const [file, ...rest] = [...inside, 'ipset', ...args];
     try {
-      return (await execute(file!, rest, { maxBuffer: SAVE_BYTES_MAX })).stdout;
+      await execute(file!, rest);
     } catch (cause) {
       throw new OpError(`ipset ${args[0]}`, cause);
     }
@@ -35,8 +35,7 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
     acknowledges: (line) => line === ACK_SET,
   });
   return {
-    read: async (prefix) =>
-      parseIpSets(await run('save')).filter(({ name }) => name.startsWith(prefix)),
+    read: (prefix) => readSets([...inside, 'ipset', 'save'], prefix),
     commit: async (changes) => {
       for (let at = 0; at < changes.length; at += LINES_MAX) {
         const lines = changes.slice(at, at + LINES_MAX).map(printIpSetChange);
@@ -48,4 +47,21 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
       await run('destroy', ACK_SET).catch(() => {}); // never made, or gone already
     },
   };
+}
+
+function readSets([file, ...args]: readonly string[], prefix: string): Promise<readonly IpSet[]> {
+  return new Promise((resolve, reject) => {
+    const reader = new SaveReader(prefix);
+    let errors = '';
+    const child = spawn(file!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.setEncoding('utf8').on('data', (text: string) => reader.take(text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      errors = (errors + text).slice(-ERROR_CHARACTERS_MAX);
+    });
+    child.on('error', (cause) => reject(new OpError('ipset save', cause)));
+    child.on('close', (code, signal) => {
+      if (code === 0) resolve(reader.end());
+      else reject(new OpError('ipset save', errors || `ended with ${signal ?? `code ${code}`}`));
+    });
+  });
 }

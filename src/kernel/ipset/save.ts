@@ -6,21 +6,50 @@ const TYPES = ['hash:net', 'hash:ip', 'hash:ip,port'] as const;
 
 /** Sets of the kinds that we use, in the order of the text. */
 export function parseIpSets(text: string): readonly IpSet[] {
-  const sets = new Map<string, IpSetMeta & { members: Set<string> }>();
-  for (const line of text.split('\n')) {
+  const reader = new SaveReader('');
+  reader.take(text);
+  return reader.end();
+}
+
+/** Reads the text piece by piece: a whole one of 250,000 members would hold up everything else. */
+export class SaveReader {
+  private readonly prefix: string;
+  private readonly sets = new Map<string, IpSetMeta & { members: Set<string> }>();
+  private rest = '';
+
+  /** Of the sets whose name begins so. */
+  constructor(prefix: string) {
+    this.prefix = prefix;
+  }
+
+  /** The next piece; it may end inside a line. */
+  take(text: string): void {
+    const lines = (this.rest + text).split('\n');
+    this.rest = lines.pop() ?? '';
+    for (const line of lines) this.line(line);
+  }
+
+  /** What was read, after the last piece. */
+  end(): readonly IpSet[] {
+    this.line(this.rest);
+    this.rest = '';
+    return [...this.sets.values()];
+  }
+
+  private line(line: string): void {
+    if (!line.startsWith(this.prefix, line.indexOf(' ') + 1)) return;
     const [verb, name = '', third = '', ...options] = line.split(' ');
     const type = TYPES.find((known) => known === third);
     if (verb === 'create' && type) {
-      sets.set(name, {
+      this.sets.set(name, {
         name,
         type,
         family: option(options, 'family') === 'inet6' ? 'inet6' : 'inet',
         maxElements: Number(option(options, 'maxelem') ?? 65536),
         members: new Set(),
       });
-    } else if (verb === 'add') sets.get(name)?.members.add(canonical(third));
+    } else if (verb === 'add') this.sets.get(name)?.members.add(canonical(third));
   }
-  return [...sets.values()];
 }
 
 // `ipset` prints the IPv4 addresses inside IPv6 ones with dots (RFC 5952, section 5); our canonical

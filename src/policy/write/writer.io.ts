@@ -26,6 +26,7 @@ export interface TableSize {
 export class PolicyWriter {
   private readonly tables: Tables;
   private readonly ipSets: IpSets;
+  private readonly family: Family;
   private readonly prefixes: readonly string[];
   private readonly knownTables = new Map<TableName, KnownTable>();
   /** What was asked for when the table became what is known. */
@@ -37,6 +38,7 @@ export class PolicyWriter {
   constructor(tables: Tables, ipSets: IpSets, family: Family) {
     this.tables = tables;
     this.ipSets = ipSets;
+    this.family = family;
     this.prefixes = setPrefixes(family);
   }
 
@@ -158,7 +160,7 @@ export class PolicyWriter {
     const read = await Promise.all(unknown.map((table) => this.tables.read(table)));
     for (const [i, table] of unknown.entries()) this.knownTables.set(table, knownTable(read[i]!));
     if (this.known) return;
-    const sets = await this.ipSets.read('cali');
+    const sets = await this.ipSets.read(`cali${this.family}`);
     const ours = ({ name }: { name: string }) => this.prefixes.some((p) => name.startsWith(p));
     this.known = knownSets(sets.filter(ours));
   }
