@@ -17,6 +17,19 @@ test('the chart default beats: ACCEPT', () => {
   assert.ok(settings.ok && settings.value.endpointToHostAction === 'ACCEPT');
 });
 
+test('what is done about denied packets and connections', () => {
+  const of = (env: Record<string, string>) => {
+    const settings = parseEnvironment({ ...good, ...env });
+    assert.ok(settings.ok);
+    return [settings.value.logDeniedFlows, settings.value.cutDeniedFlows];
+  };
+  assert.deepEqual(of({}), [false, true]);
+  assert.deepEqual(of({ FELIX_LOGDENIEDFLOWS: 'true', FELIX_CUTDENIEDFLOWS: 'false' }), [
+    true,
+    false,
+  ]);
+});
+
 test('bad values name the variable, the value and the fix', () => {
   const cases: [Record<string, string>, string][] = [
     [{}, 'ETCD_ENDPOINTS: empty; give e.g. http://10.96.232.136:6666'],

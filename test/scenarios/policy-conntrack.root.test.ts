@@ -12,9 +12,10 @@ import { openConnections } from '../../src/kernel/conntrack/conntrack.io.ts';
 import { inNetnsAt } from '../../src/kernel/namespaces.io.ts';
 import { eventually } from '../lab/command.ts';
 import { netnsPath } from '../lab/netns.ts';
-import { endpoint, type Pod, PROFILE, stored, withPods } from './policy-pods.ts';
+import { endpoint, exec, type Pod, PROFILE, stored, withPods } from './policy-pods.ts';
 
 const PORT = 8081;
+const SERVICE = '10.96.0.7';
 const deny = (ports: readonly number[], extra: object = {}): KeyValue =>
   stored('networkpolicies/default/cut', 'NetworkPolicy', {
     selector: "app == 'server'",
@@ -97,14 +98,17 @@ test('a change cuts the connections that it denies, and no other', (t) =>
       await talks.call(a, b.address, 4001);
       await talks.call(a, b.ipv6, 4002);
       await talks.call(c, b.address, 4003);
-      const all = [4001, 4002, 4003];
+      const toService = ['-d', SERVICE, '-j', 'DNAT', '--to-destination', b.address];
+      exec(node, 'iptables', '-t', 'nat', '-A', 'PREROUTING', ...toService);
+      await talks.call(a, SERVICE, 4004);
+      const all = [4001, 4002, 4003, 4004];
       const settled = async (item: KeyValue): Promise<void> => {
         engine.changes([{ kind: 'put', item }]);
         await engine.putEndpoint(server.key, server.value);
       };
 
       await settled(deny([9, 10]));
-      await eventually('it was judged', () => cutter!.judged >= 3);
+      await eventually('it was judged', () => cutter!.judged >= 4);
       for (const port of all) await talks.goesOn(port);
       assert.equal(cutter.cut, 0, 'a change that denies other things cuts nothing');
 
@@ -114,14 +118,15 @@ test('a change cuts the connections that it denies, and no other', (t) =>
 
       await settled(client('stranger'));
       const changedAt = performance.now();
-      await eventually('both of a are cut', () => cutter!.cut >= 2);
+      await eventually('those of a are cut', () => cutter!.cut >= 3);
       t.diagnostic(`cut ${Math.round(performance.now() - changedAt)} ms after the rules`);
       assert.equal(await talks.lines(4001, 300), 0, 'a label brings it into a denied set');
       assert.equal(await talks.lines(4002, 300), 0, 'over IPv6 too');
+      assert.equal(await talks.lines(4004, 300), 0, 'and to a service');
       await talks.goesOn(4003);
 
       await settled(deny([PORT]));
-      await eventually('c is cut', () => cutter!.cut >= 3);
+      await eventually('c is cut', () => cutter!.cut >= 4);
       assert.equal(await talks.lines(4003, 300), 0, 'a new Deny');
       assert.equal(await talks.lines(4001, 300), 0, 'and what was cut does not come back');
 
