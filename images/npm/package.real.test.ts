@@ -29,10 +29,11 @@ before(() => {
 });
 after(() => rmSync(app, { recursive: true, force: true }));
 
+const examples = [...README.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1]!);
+
 /** The examples of the README as one program; each begins with what it imports. */
 function program(): string {
-  const examples = [...README.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1]!);
-  assert.equal(examples.length, 4);
+  assert.equal(examples.length, 5);
   const [first, several, patch] = examples as [string, string, string];
   // The first one ends its app; here the others follow.
   const begun = first.replace("new Calico(app, 'calico', settings.value);\napp.synth();\n", '');
@@ -43,6 +44,24 @@ function program(): string {
   const bodies = [begun, several, patch].join('\n').replace(/^import .*\n/gm, '');
   return [...imports, bodies, 'app.synth();'].join('\n');
 }
+
+const POLICY = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: web, namespace: shop }
+spec: { podSelector: { matchLabels: { app: web } }, policyTypes: [Ingress] }
+`;
+
+test('the README’s test of policies runs, and fails where a policy says otherwise', () => {
+  symlinkSync(join(MODULES, 'yaml'), join(app, 'node_modules/yaml'));
+  writeFileSync(join(app, 'policies.test.ts'), examples[4]!);
+  const run = () =>
+    execFileSync(process.execPath, ['policies.test.ts'], { cwd: app, stdio: 'pipe' });
+  writeFileSync(join(app, 'policies.yaml'), POLICY);
+  run();
+  writeFileSync(join(app, 'policies.yaml'), POLICY.replaceAll('web', 'db'));
+  assert.throws(run, /'deny' !== 'allow'|AssertionError/);
+});
 
 test('the README’s examples compile and run', () => {
   writeFileSync(join(app, 'main.ts'), program());

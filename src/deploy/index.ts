@@ -1,8 +1,15 @@
-// What other cdk8s apps import: the constructs, the settings they take, and the helpers with
-// which a construct of one's own can be read both ways.
+// What other programs import: the constructs, the settings they take, the helpers with which a
+// construct of one's own can be read both ways; and policies as a user's own tests ask them.
 
 export type { Values } from '../model/settings/schema.ts';
 export { defaults, isOn, settingsFrom } from '../model/settings/settings.ts';
+export {
+  type ClusterDescription,
+  cluster,
+  type DescribedPod,
+  reach,
+  trace,
+} from '../policy/library.ts';
 export { Calico } from './constructs/calico.ts';
 export { CalicoCleanup } from './constructs/calico-cleanup.ts';
 export { CalicoEtc } from './constructs/calico-etc.ts';

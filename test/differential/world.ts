@@ -79,6 +79,8 @@ export interface RandomWorld {
   readonly namespaces: readonly WorldNamespace[];
   readonly tiers: readonly { name: string; order: number; defaultAction: 'Deny' | 'Pass' }[];
   readonly slices: readonly WorldSlice[];
+  /** Of Log rules; must not change any verdict. */
+  readonly felix: object;
   readonly policies: readonly WorldPolicy[];
   readonly sets: readonly WorldSet[];
 }
@@ -202,7 +204,10 @@ export function randomWorld(chance: Chance): RandomWorld {
         .map((port) => ({ port, protocol: chance.pick(['TCP', 'UDP'] as const) })),
     };
   });
-  return { pods, namespaces, tiers, policies, sets, slices };
+  const felix = chance.of(0.5)
+    ? { logPrefix: '%t %k %p', logActionRateLimit: '10/minute', logActionRateLimitBurst: 2 }
+    : {};
+  return { pods, namespaces, tiers, policies, sets, slices, felix };
 }
 
 const ROOT = '/calico/resources/v3/projectcalico.org/';
@@ -221,6 +226,7 @@ export function storedWorld(world: RandomWorld): readonly KeyValue[] {
       egress: egress.map(storedRule),
       labelsToApply: Object.fromEntries(Object.entries(labels).map(([k, v]) => [`pcns.${k}`, v])),
     });
+  put('felixconfigurations/default', 'FelixConfiguration', world.felix);
   for (const { name, ...spec } of world.tiers) put(`tiers/${name}`, 'Tier', spec);
   for (const [i, { labels, nets }] of world.sets.entries())
     put(`globalnetworksets/s${i}`, 'GlobalNetworkSet', { nets }, { labels });

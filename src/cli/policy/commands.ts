@@ -5,9 +5,10 @@ import type { Store } from '../../datastore/store.ts';
 import { RESOURCES } from '../../model/keys.ts';
 import type { Models, Ports } from '../../policy/explain/matrix.ts';
 import { modelOf } from '../../policy/explain/model.ts';
+import { parsePort } from '../../policy/explain/ports.ts';
 import { withStaged } from '../../policy/read/staged.ts';
 import type { Output } from '../output.ts';
-import { parsePort, reachCommand, traceCommand } from './trace.ts';
+import { reachCommand, traceCommand } from './trace.ts';
 import { parseWhatIf } from './what-if.ts';
 
 export interface Running {

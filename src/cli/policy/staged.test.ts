@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PolicyCalculator } from '../../policy/calculate.ts';
 import { modelOf } from '../../policy/explain/model.ts';
+import { parsePort } from '../../policy/explain/ports.ts';
 import { withStaged } from '../../policy/read/staged.ts';
-import { parsePort, reachCommand, traceCommand } from './trace.ts';
+import { reachCommand, traceCommand } from './trace.ts';
 import { parseWhatIf } from './what-if.ts';
 
 const ROOT = '/calico/resources/v3/projectcalico.org/';

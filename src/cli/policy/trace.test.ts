@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PolicyModel } from '../../policy/explain/model.ts';
-import { parsePort, reachCommand, traceCommand } from './trace.ts';
+import { parsePort } from '../../policy/explain/ports.ts';
+import { reachCommand, traceCommand } from './trace.ts';
 import { parseWhatIf } from './what-if.ts';
 
 const ROOT = '/calico/resources/v3/projectcalico.org/';
