@@ -44,7 +44,8 @@ export async function runSpecs(
     ...inNetns('cp'),
     ...['env', `HOME=${folder}`, ginkgo, '--no-color', '--silence-skips', ...limits, ...report],
     ...[`--focus=${exactly(names)}`, suite, '--'],
-    ...[`--kubeconfig=${cluster.kubeconfig}`, `--report-dir=${folder}`, ...FLAGS],
+    ...[`--kubeconfig=${cluster.kubeconfig}`, `--num-nodes=${cluster.nodes.length}`],
+    ...[`--report-dir=${folder}`, ...FLAGS],
   ];
   let ended = 0;
   await run(argv, join(folder, 'log.txt'), (text) => {
