@@ -5,7 +5,8 @@ import { PolicyModel } from '../../src/policy/explain/model.ts';
 import { Chance } from './chance.ts';
 import { evaluated, probesOf } from './probes.ts';
 import { arrives } from './reference.ts';
-import { randomWorld, storedWorld } from './world.ts';
+import { storedWorld } from './stored-world.ts';
+import { randomWorld } from './world.ts';
 
 test('3,000 random worlds', () => {
   let allowed = 0;

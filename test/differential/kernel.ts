@@ -10,7 +10,8 @@ import { Chance } from './chance.ts';
 import type { Arrival, ProberAnswer, ProberOrder, SentProbe } from './prober.ts';
 import { evaluated, probesOf } from './probes.ts';
 import { arrives, type Probe } from './reference.ts';
-import { PORTS, randomWorld, storedWorld, type WorldPod } from './world.ts';
+import { storedWorld } from './stored-world.ts';
+import { PORTS, randomWorld, type WorldPod } from './world.ts';
 
 export interface Differential {
   readonly worlds: number;

@@ -95,7 +95,7 @@ function fits(
     if (!numeric(ports) && !byName) return false;
     if (byName && ports.every((one) => one === 'web')) return true;
   }
-  const isLimited = side.selector || notSelector || side.namespaceSelector;
+  const isLimited = side.selector || notSelector || side.namespaceSelector || side.serviceAccounts;
   if (!isLimited) return true;
   const found =
     world.pods.some(
@@ -107,8 +107,7 @@ function fits(
         selected(world, side, namespace, undefined, set.labels),
     );
   // With nothing to choose from, notSelector takes away from all addresses there are.
-  const onlyNot =
-    notSelector && !side.selector && !side.namespaceSelector && namespace === undefined;
+  const onlyNot = notSelector && isOnlyNot(side, namespace);
   if (!onlyNot) return found;
   const excluded = { selector: notSelector };
   return !(
@@ -139,17 +138,24 @@ const serves = (
         slice.ports.some((one) => one.port === port && one.protocol === protocol)),
   );
 
+const isOnlyNot = (side: WorldSide, namespace: string | undefined): boolean =>
+  !side.selector && !side.namespaceSelector && !side.serviceAccounts && namespace === undefined;
+
 function selected(
   world: RandomWorld,
-  { selector, notSelector, namespaceSelector }: WorldSide,
+  side: WorldSide,
   namespace: string | undefined,
   pod: WorldPod | undefined,
   setLabels: Readonly<Record<string, string>> | undefined,
 ): boolean {
+  const { selector, notSelector, namespaceSelector, serviceAccounts } = side;
   const labels = pod?.labels ?? setLabels ?? {};
-  const limited = selector || notSelector || namespaceSelector;
+  const limited = selector || notSelector || namespaceSelector || serviceAccounts;
+  const { names, role } = serviceAccounts ?? {};
+  if (names && !(pod && names.includes(pod.account))) return false;
+  if (role && pod?.role !== role) return false;
   if (selector && !selector.holds(labels)) return false;
-  const onlyNot = !selector && !namespaceSelector && namespace === undefined;
+  const onlyNot = isOnlyNot(side, namespace);
   if (notSelector && !onlyNot && notSelector.holds(labels)) return false;
   if (namespaceSelector) {
     const own = world.namespaces.find(({ name }) => name === pod?.namespace)?.labels ?? {};

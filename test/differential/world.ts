@@ -1,6 +1,5 @@
 // Random worlds: three pods of two namespaces with policies of every kind. A world is made of values
 // with the meaning of each selector beside its text, so that the reference needs no parser.
-import type { KeyValue } from '../../src/datastore/store.ts';
 import type { Chance } from './chance.ts';
 
 export interface Labels {
@@ -18,6 +17,9 @@ export interface WorldPod {
   readonly addresses: readonly string[];
   readonly labels: Labels;
   readonly webPort: number;
+  /** Its service account, `role` being that one's label. */
+  readonly account: string;
+  readonly role: string;
 }
 
 export interface WorldSide {
@@ -25,6 +27,7 @@ export interface WorldSide {
   readonly notSelector?: SelectorCase;
   /** Of the namespace's own labels. */
   readonly namespaceSelector?: SelectorCase;
+  readonly serviceAccounts?: { readonly names?: readonly string[]; readonly role?: string };
   readonly nets?: readonly string[];
   readonly notNets?: readonly string[];
   readonly ports?: readonly (number | string)[];
@@ -117,6 +120,13 @@ function selector(chance: Chance): SelectorCase {
 const NETS = ['10.65.0.0/16', '10.65.0.2/31', '10.65.0.4/32', '10.66.0.0/16', 'fd00:65::2/127'];
 const V6_NETS = ['fd00:65::/64', 'fd00:65::4/128', 'fd00:66::/64'];
 
+const ACCOUNTS = ['default', 'probe'];
+const ROLES = ['admin', 'user'];
+const accounts = (chance: Chance) => ({
+  ...(chance.of(0.6) ? { names: chance.some(ACCOUNTS, 2) } : { role: chance.pick(ROLES) }),
+  ...(chance.of(0.2) ? { role: chance.pick(ROLES) } : {}),
+});
+
 const service = (chance: Chance) => ({
   name: chance.pick(['web', 'db', 'absent']),
   namespace: chance.pick(['ns1', 'ns2']),
@@ -131,6 +141,7 @@ function side(chance: Chance, ports: boolean, isTcp: boolean): WorldSide {
     ...(chance.of(0.4) ? { selector: selector(chance) } : {}),
     ...(chance.of(0.1) ? { notSelector: selector(chance) } : {}),
     ...(chance.of(0.2) ? { namespaceSelector: term(chance, 'team', TEAMS) } : {}),
+    ...(chance.of(0.1) ? { serviceAccounts: accounts(chance) } : {}),
     ...(chance.of(0.2) ? { nets: nets() } : {}),
     ...(chance.of(0.15) ? { notNets: nets() } : {}),
     ...(ports && chance.of(0.5) ? { ports: portList() } : {}),
@@ -149,6 +160,11 @@ function rule(chance: Chance): WorldRule {
   };
 }
 
+const accountOf = (account: string, roles: readonly string[]) => ({
+  account,
+  role: roles[ACCOUNTS.indexOf(account)]!,
+});
+
 const rules = (chance: Chance, most: number): readonly WorldRule[] =>
   Array.from({ length: chance.below(most + 1) }, () => rule(chance));
 
@@ -159,6 +175,7 @@ export function randomWorld(chance: Chance): RandomWorld {
     const profile = () => (chance.of(0.7) ? [open] : rules(chance, 2));
     return { name, labels, ingress: profile(), egress: profile() };
   });
+  const roles = chance.of(0.5) ? ROLES : ROLES.toReversed();
   const pods = ['a', 'b', 'c'].map(
     (name, i): WorldPod => ({
       name,
@@ -169,6 +186,8 @@ export function randomWorld(chance: Chance): RandomWorld {
         ...(chance.of(0.5) ? { level: chance.pick(['1', '2']) } : {}),
       },
       webPort: chance.pick([80, 8080]),
+      // Of one name in a namespace there is one account; its role follows from both.
+      ...accountOf(chance.pick(ACCOUNTS), i < 2 ? roles : roles.toReversed()),
     }),
   );
   const policies = Array.from({ length: chance.below(7) }, (_, i): WorldPolicy => {
@@ -209,66 +228,3 @@ export function randomWorld(chance: Chance): RandomWorld {
     : {};
   return { pods, namespaces, tiers, policies, sets, slices, felix };
 }
-
-const ROOT = '/calico/resources/v3/projectcalico.org/';
-
-/** The world as it is stored. */
-export function storedWorld(world: RandomWorld): readonly KeyValue[] {
-  const items: KeyValue[] = [];
-  const put = (path: string, kind: string, spec: object, metadata: object = {}): void => {
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    const resource = { kind, apiVersion: 'projectcalico.org/v3', metadata: { name, ...metadata } };
-    items.push({ key: ROOT + path, value: JSON.stringify({ ...resource, spec }), revision: 1n });
-  };
-  for (const { name, labels, ingress, egress } of world.namespaces)
-    put(`profiles/kns.${name}`, 'Profile', {
-      ingress: ingress.map(storedRule),
-      egress: egress.map(storedRule),
-      labelsToApply: Object.fromEntries(Object.entries(labels).map(([k, v]) => [`pcns.${k}`, v])),
-    });
-  put('felixconfigurations/default', 'FelixConfiguration', world.felix);
-  for (const { name, ...spec } of world.tiers) put(`tiers/${name}`, 'Tier', spec);
-  for (const [i, { labels, nets }] of world.sets.entries())
-    put(`globalnetworksets/s${i}`, 'GlobalNetworkSet', { nets }, { labels });
-  for (const [i, { namespace, ...spec }] of world.slices.entries()) {
-    const path = `kubernetesendpointslices/${namespace}/slice${i}`;
-    put(path, 'KubernetesEndpointSlice', spec, { namespace });
-  }
-  for (const pod of world.pods) {
-    const spec = {
-      node: 'node1',
-      interfaceName: `cali${pod.name}`,
-      ipNetworks: pod.addresses.map((one) => `${one}/${one.includes(':') ? 128 : 32}`),
-      profiles: [`kns.${pod.namespace}`],
-      ports: [{ name: 'web', protocol: 'TCP', port: pod.webPort }],
-    };
-    const labels = { ...pod.labels, 'projectcalico.org/namespace': pod.namespace };
-    const path = `workloadendpoints/${pod.namespace}/node1-k8s-${pod.name}-eth0`;
-    put(path, 'WorkloadEndpoint', spec, { namespace: pod.namespace, labels });
-  }
-  for (const { name, namespace, selector, ingress, egress, ...more } of world.policies) {
-    const spec = {
-      ...more,
-      selector: selector.text,
-      ingress: ingress.map(storedRule),
-      egress: egress.map(storedRule),
-    };
-    if (namespace)
-      put(`networkpolicies/${namespace}/${name}`, 'NetworkPolicy', spec, { namespace });
-    else put(`globalnetworkpolicies/${name}`, 'GlobalNetworkPolicy', spec);
-  }
-  return items;
-}
-
-const storedRule = ({ source, destination, ...more }: WorldRule): object => ({
-  ...more,
-  source: storedSide(source),
-  destination: storedSide(destination),
-});
-
-const storedSide = ({ selector, notSelector, namespaceSelector, ...more }: WorldSide): object => ({
-  ...more,
-  ...(selector ? { selector: selector.text } : {}),
-  ...(notSelector ? { notSelector: notSelector.text } : {}),
-  ...(namespaceSelector ? { namespaceSelector: namespaceSelector.text } : {}),
-});
