@@ -155,3 +155,22 @@ test('a command that is not there is an OpError', () =>
     }
     await tables.close();
   }));
+
+test('nft: every change to any table changes the generation, reading does not', () =>
+  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+    const [one, other] = [
+      await openTables({ netnsPath: path!, backend: 'nft' }),
+      await openTables({ netnsPath: path!, backend: 'nft', family: 6 }),
+    ];
+    const seen = new Set<number>();
+    for (const tables of [one, other, one]) {
+      await tables.commit({ table: 'filter', lines: [':cali-A - [0:0]', '-A cali-A -j DROP'] });
+      await one.read('filter');
+      const generation = one.generation!();
+      assert.ok(generation !== undefined && !seen.has(generation));
+      assert.equal(other.generation!(), generation);
+      seen.add(generation);
+    }
+    await one.close();
+    await other.close();
+  }));

@@ -5,10 +5,11 @@
 import type { Log } from '../../base/log.io.ts';
 import { messageOf, OpError } from '../../base/op-error.ts';
 import { pause } from '../../base/pause.io.ts';
-import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
+import type { IpSets, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import type { FamilyCalculator } from '../../policy/family-calculator.ts';
 import { PolicyWriter, type TableSize } from '../../policy/write/writer.io.ts';
+import { CheckRotation, ROUND } from './check-rotation.ts';
 
 /** Told of each round. Times are in milliseconds. */
 export interface RoundObserver {
@@ -38,10 +39,6 @@ export interface FamilyLoopOptions {
   readonly observer?: RoundObserver | undefined;
 }
 
-/** Tables read back in turn; the one that people flush most comes every second time. */
-const CHECKS: readonly TableName[] = ['filter', 'nat', 'filter', 'raw', 'filter', 'mangle'];
-/** Ip sets are read back every so many checks. */
-const CHECKS_PER_SET_CHECK = 18;
 /** Steady changes may put the removal of surplus rules off for so long. */
 const SETTLE_MILLISECONDS_MAX = 5_000;
 /** So many left-over endpoints make every commit dearer than their removal is. */
@@ -63,7 +60,7 @@ export class FamilyLoop {
   private readonly waiters = new Set<Waiter>();
   private readonly stop = new AbortController();
   private readonly checks: NodeJS.Timeout;
-  private checkCount = 0;
+  private readonly rotation = new CheckRotation();
   /** Looks at the kernel that had to wait for a round under way or for quiet. */
   private checksDue = 0;
   private begun = false;
@@ -141,15 +138,16 @@ export class FamilyLoop {
   }
 
   private check(): void {
-    if (!this.written) return;
-    this.checksDue = Math.min(this.checksDue + 1, CHECKS.length);
+    if (!this.written || this.rotation.isNeedless(this.options.tables.generation?.())) return;
+    this.checksDue = Math.min(this.checksDue + 1, ROUND);
     if (!this.running && !this.settling) this.look();
   }
 
   private look(): void {
     for (; this.checksDue > 0; this.checksDue--) {
-      this.writer.doubtTable(CHECKS[this.checkCount % CHECKS.length]!);
-      if (++this.checkCount % CHECKS_PER_SET_CHECK === 0) this.writer.doubtSets();
+      const { table, withSets } = this.rotation.next();
+      this.writer.doubtTable(table);
+      if (withSets) this.writer.doubtSets();
     }
     this.wake('check');
   }

@@ -4,9 +4,11 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { messageOf, OpError } from '../../base/op-error.ts';
 import type { Family } from '../../net/ip.ts';
+import { inNetnsAt } from '../namespaces.io.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
 import type { Tables } from '../tables.ts';
 import { parseCounts } from './counts.ts';
+import { RuleGeneration } from './generation.io.ts';
 import { type Backend, chooseBackend, parseSave } from './save.ts';
 
 const execute = promisify(execFile);
@@ -39,12 +41,22 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
     ack: (id) => [`# ack ${id}`],
     acknowledges: (line, id) => line === `# ack ${id}`,
   });
+  const generation =
+    backend === 'nft'
+      ? new RuleGeneration((work) =>
+          netnsPath === undefined ? work() : inNetnsAt(netnsPath, work),
+        )
+      : undefined;
   return {
+    generation: () => generation?.now(),
     read: async (table) => parseSave(await save(backend, '-t', table), table),
     counts: async (table) => parseCounts(await save(backend, '-c', '-t', table), table),
     commit: ({ table, lines }) =>
       child.commit(`iptables ${table}`, [`*${table}`, ...lines, 'COMMIT']),
-    close: () => child.close(),
+    close: async () => {
+      generation?.close();
+      await child.close();
+    },
   };
 }
 
