@@ -80,7 +80,10 @@ export class StrictKernel {
   dropUnusedSets(): void {
     const rules = this.rules();
     for (const name of this.sets.keys())
-      if (/^cali[46]0(?:n|s|svc|svcnoport):/.test(name) && !rules.some((rule) => rule.includes(` ${name} `)))
+      if (
+        /^cali[46]0(?:n|s|svc|svcnoport):/.test(name) &&
+        !rules.some((rule) => rule.includes(` ${name} `))
+      )
         this.sets.delete(name);
   }
 
