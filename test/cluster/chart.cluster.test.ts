@@ -211,8 +211,12 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
       20,
       async () => (await etcdGet('/calico/ipam/v2/handle/', '--keys-only')) !== before,
     );
-    const routes = await routesOf(cluster, last);
-    assert.ok(!routes.includes(`${ip} dev`), routes);
+    // The link goes in the background, once the release is durable, and its route with it.
+    await until(
+      'the route is gone',
+      5,
+      async () => !(await routesOf(cluster, last)).includes(`${ip} dev`),
+    );
     assert.doesNotMatch(
       await etcdGet('/calico/resources/v3/projectcalico.org/workloadendpoints/', '--keys-only'),
       /-k8s-client-/,

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { command } from '../command.ts';
+import { command, until } from '../command.ts';
 import { buildTestImages, PROBE_IMAGE } from '../images.ts';
 import { PREFIX, RUN } from './layout.ts';
 import { OWN_FOLDERS } from './mount-points.ts';
@@ -97,6 +97,8 @@ for (const when of ['state folder', 'API server', 'control plane', 'node'] as co
     await once(child, 'exit');
     assert.equal(cluster.exists(), false);
     await cluster.delete();
+    // A command that the maker was waiting for ends by itself, once nobody answers it.
+    await until('its commands ended', 20, async () => processesOfRun().length === 0);
     assert.equal(await traces(), before);
   });
 }
