@@ -78,7 +78,8 @@ function restartCapabilities(config: SessionConfig, restarting: boolean): Capabi
   if (!gracefulRestart) return [];
   const families = config.families.map((family) => ({
     family,
-    forwardingPreserved: gracefulRestart.forwardingPreserved.includes(family),
+    // Whoever only lost the connection forwards as before.
+    forwardingPreserved: !restarting || gracefulRestart.forwardingPreserved.includes(family),
   }));
   const lives = staleSeconds === undefined ? [] : families.map((f) => ({ ...f, staleSeconds }));
   const { restartSeconds, notifies } = gracefulRestart;

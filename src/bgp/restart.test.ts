@@ -229,6 +229,21 @@ test('the Restart State bit is of the first session after a restart alone', () =
   assert.equal(bit(upWith(CONFIG, PEER)), false);
 });
 
+test('forwarding state is preserved over a restart of the program, and while it runs, but not over a reboot', () => {
+  const bits = (session: Session): readonly boolean[] | undefined =>
+    ourOpen(session)
+      .capabilities.find((c) => c.kind === 'gracefulRestart')
+      ?.families.map((f) => f.forwardingPreserved);
+  const rebooted = { ...CONFIG.gracefulRestart!, forwardingPreserved: [] };
+  const first = { ...CONFIG, gracefulRestart: rebooted };
+  assert.deepEqual(bits(newSession(CONFIG)), [true, true]);
+  assert.deepEqual(bits(newSession(first)), [false, false]);
+  // A connection lost later: whatever the peer has kept since holds.
+  assert.deepEqual(bits(upWith(first, PEER)), [true, true]);
+  const later = { ...first, gracefulRestart: { ...rebooted, restarting: false } };
+  assert.deepEqual(bits(newSession(later)), [true, true]);
+});
+
 test('long-lived routes: offered with graceful restart only', () => {
   const offered = (config: SessionConfig) =>
     openOf(config).capabilities.find((c) => c.kind === 'longLived')?.families;

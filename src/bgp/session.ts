@@ -50,7 +50,7 @@ export interface OurRestart {
   readonly restartSeconds: number;
   /** This program has just started, and peers may have kept the routes of the one before. */
   readonly restarting: boolean;
-  /** Families whose routes the kernel has kept since. */
+  /** Families whose routes the kernel has kept since; none after a reboot. */
   readonly forwardingPreserved: readonly Family[];
   /** Routes outlast NOTIFICATIONs and the hold timer, where the peer wants that too (RFC 8538). */
   readonly notifies: boolean;

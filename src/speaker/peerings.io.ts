@@ -32,6 +32,8 @@ export interface PeeringsParts {
   readonly random: () => number;
   /** For peers that say nothing. */
   readonly holdTimeSeconds: number;
+  /** The kernel has routes of a run before this one. */
+  readonly forwardingPreserved: () => boolean;
   /** What is done with what a session tells. It tells nothing before this has answered. */
   readonly listener: (running: RunningPeer) => PeeringListener;
   /** Facts changed that are not the session's: policy. */
@@ -111,9 +113,10 @@ export class Peerings {
   }
 
   private start(peer: DesiredPeer, routerId: Ip): void {
-    const { clock, random, holdTimeSeconds, listener } = this.parts;
+    const { clock, random, holdTimeSeconds, listener, forwardingPreserved } = this.parts;
     const log = this.parts.log.child({ peer: peer.name, node: peer.node });
-    const config = configOf(peer, routerId, holdTimeSeconds, clock.now() - this.startedAt);
+    const start = { forMs: clock.now() - this.startedAt, preserved: forwardingPreserved() };
+    const config = configOf(peer, routerId, holdTimeSeconds, start);
     const key = endpointOf(peer);
     const running = { key, peer, config, log } as { peer: DesiredPeer; peering: Peering } & Omit<
       RunningPeer,
@@ -141,7 +144,7 @@ const configOf = (
   peer: DesiredPeer,
   routerId: Ip,
   holdTimeSeconds: number,
-  upForMs: Milliseconds,
+  start: Start,
 ): SessionConfig => ({
   localAsn: peer.localAsn,
   peerAsn: peer.asn,
@@ -150,20 +153,27 @@ const configOf = (
   passive: peer.passive,
   holdTimeSeconds: peer.holdTimeSeconds ?? holdTimeSeconds,
   keepaliveSeconds: peer.keepaliveSeconds,
-  gracefulRestart: restartOf(peer, upForMs),
+  gracefulRestart: restartOf(peer, start),
   longLivedSeconds: peer.longLivedSeconds,
   addPath: peer.addPath,
   extendedNextHop: peer.family === 6,
 });
 
-// The kernel keeps our routes whatever becomes of this program.
-function restartOf(peer: DesiredPeer, upForMs: Milliseconds): OurRestart | undefined {
+/** How long ago the program started, and whether the kernel had kept its routes until then. */
+interface Start {
+  readonly forMs: Milliseconds;
+  readonly preserved: boolean;
+}
+
+// The kernel keeps our routes whatever becomes of this program, but not over a reboot.
+function restartOf(peer: DesiredPeer, start: Start): OurRestart | undefined {
   const { gracefulRestartSeconds: restartSeconds = 0, families } = peer;
   if (restartSeconds === 0) return undefined;
   // Whether this program has run before nobody knows; a peer that kept nothing does nothing.
-  const restarting = upForMs < restartSeconds * 1000;
+  const restarting = start.forMs < restartSeconds * 1000;
+  const forwardingPreserved = start.preserved ? families : [];
   // A peer whose hold timer expired is most likely dead, and so are the ways through it.
-  return { restartSeconds, restarting, forwardingPreserved: families, notifies: false };
+  return { restartSeconds, restarting, forwardingPreserved, notifies: false };
 }
 
 /** With a text for the operators of the other side (RFC 9003). */

@@ -74,6 +74,7 @@ export class Speaker {
     });
     this.peerings = new Peerings({
       ...parts,
+      forwardingPreserved: () => this.routing.isRestart(),
       listener: (running) => this.listenerOf(running),
       changed: ({ key, peer }) => this.exchange.setPeer(key, peer),
       ended: (key) => this.exchange.removePeer(key),

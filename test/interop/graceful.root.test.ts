@@ -142,6 +142,23 @@ describe('graceful restart with BIRD', { timeout: 120_000 }, () => {
     assert.deepEqual(deleted, []);
   });
 
+  /** What we say of our forwarding state in the OPEN that BIRD has heard. */
+  const preserved = (): string => {
+    const shown = hosts.birdc('show', 'protocols', 'all', 'ours');
+    const ours = shown.slice(shown.indexOf('Neighbor capabilities'));
+    return /AF preserved: *(.*)/.exec(ours)?.[1] ?? '';
+  };
+
+  test('the restart is told as one that kept the routes; after a reboot it is not', async () => {
+    assert.match(preserved(), /ipv4/);
+    await hosts.killSpeaker();
+    run(['ip', '-n', hosts.left, 'route', 'flush', 'proto', 'bird']);
+    hosts.startSpeaker();
+    await hosts.established(30_000);
+    assert.doesNotMatch(preserved(), /ipv4/);
+    await hosts.routesAre([blackhole, via(THEIR_BLOCK)]);
+  });
+
   test('1,000 packets a second both ways: none is lost, whoever is killed and starts again', async () => {
     const told = async (): Promise<void> => {
       const known = async () => (await hosts.dump()).some((line) => line.includes(THEIR_BLOCK));

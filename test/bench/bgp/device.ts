@@ -40,6 +40,7 @@ const exchange = new Exchange({
   session: (key) => peerings.at(key)?.peering,
 });
 const peerings = new Peerings({
+  forwardingPreserved: () => false,
   clock: systemClock,
   log,
   random: Math.random,
