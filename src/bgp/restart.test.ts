@@ -154,6 +154,7 @@ const CEASED = notification(ERROR.cease, CEASE.administrativeReset);
 const ENDINGS: [what: string, event: SessionEvent, stay: readonly boolean[]][] = [
   ['TCP breaks', { kind: 'connectionDown', connection: 1, error: 'reset' }, [true, true, false]],
   ['the hold timer expires', { kind: 'holdTimerExpires', connection: 1 }, [true, false, false]],
+  ['the peer does not read', { kind: 'sendHoldTimerExpires', connection: 1 }, [true, false, false]],
   ['the peer says Cease', message(CEASED), [true, false, false]],
   ['the peer says hard reset', message(hardReset(CEASED)), [false, false, false]],
   ['the peer objects to an UPDATE', message(notification(ERROR.update, 1)), [true, false, false]],

@@ -18,6 +18,7 @@ import {
   stateOf,
   step,
 } from './session.ts';
+import { sendHoldSeconds } from './transitions.ts';
 
 const CONFIG: SessionConfig = {
   localAsn: 64512 as Asn,
@@ -92,6 +93,7 @@ const EVENTS: Record<string, SessionEvent> = {
   RetryTimer: { kind: 'retryTimerExpires' },
   HoldTimer: { kind: 'holdTimerExpires', connection: 1 },
   KeepaliveTimer: { kind: 'keepaliveTimerExpires', connection: 1 },
+  SendHoldTimer: { kind: 'sendHoldTimerExpires', connection: 1 },
   Connected: up(2, false),
   Accepted: up(2, true),
   ConnectFailed: { kind: 'connectFailed', error: 'refused' },
@@ -133,6 +135,7 @@ const TABLE: Record<SessionState, Record<string, string>> = {
     HoldTimer: 'idle: send notification 4/0, close',
     Connected: 'openSent: send notification 6/5, close',
     Accepted: 'openSent: send open',
+    SendHoldTimer: 'active: close',
     ConnectionDown: 'active: close',
     Open: 'openConfirm: send keepalive',
     OpenWrongAs: 'idle: send notification 2/2, close',
@@ -149,6 +152,7 @@ const TABLE: Record<SessionState, Record<string, string>> = {
     KeepaliveTimer: 'openConfirm: send keepalive',
     Connected: 'openConfirm: send notification 6/5, close',
     Accepted: 'openConfirm: send open',
+    SendHoldTimer: 'active: close',
     ConnectionDown: 'active: close',
     Open: 'idle: send notification 5/2, close',
     OpenWrongAs: 'idle: send notification 5/2, close',
@@ -163,6 +167,7 @@ const TABLE: Record<SessionState, Record<string, string>> = {
     ManualStop: 'idle: send notification 6/2, close, down',
     HoldTimer: 'idle: send notification 4/0, close, down',
     KeepaliveTimer: 'established: send keepalive',
+    SendHoldTimer: 'idle: close, down',
     Connected: 'established: send notification 6/5, close, send keepalive',
     Accepted: 'established: send notification 6/5, close, send keepalive',
     ConnectionDown: 'active: close, down',
@@ -224,6 +229,10 @@ test('the hold timer ends a silent peer, a word prolongs it', () => {
   );
   const prolonged = step(established, message(KEEPALIVE), at(50_000)).session;
   assert.equal(prolonged.connections[0]?.holdUntil, 140_000);
+});
+
+test('the send hold time: 8 minutes, or twice a longer hold time; none without a hold time', () => {
+  assert.deepEqual([0, 3, 240, 241, 3600].map(sendHoldSeconds), [undefined, 480, 480, 482, 7200]);
 });
 
 test('a refused attempt waits 0.1, 0.2 ... 5, 5 seconds; a disagreement 5, 10, 20, 30, 30', () => {

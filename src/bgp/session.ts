@@ -19,6 +19,7 @@ import {
   onKeepaliveTimer,
   onMalformed,
   onSendBytes,
+  onSendHoldTimer,
   onStop,
   retrySeconds,
 } from './transitions.ts';
@@ -108,6 +109,8 @@ export type SessionEvent =
   | { readonly kind: 'connectFailed'; readonly error: string }
   /** TcpConnectionFails (18). */
   | { readonly kind: 'connectionDown'; readonly connection: number; readonly error: string }
+  /** SendHoldTimer_Expires (29, RFC 9687): the peer takes nothing of what we say any more. */
+  | { readonly kind: 'sendHoldTimerExpires'; readonly connection: number }
   /** A message other than UPDATE arrived (19, 24 to 26). */
   | { readonly kind: 'message'; readonly connection: number; readonly message: SessionMessage }
   /** An UPDATE arrived (27); the machine does not look into it. */
@@ -188,6 +191,8 @@ export function step(session: Session, event: SessionEvent, at: Instant): Step {
       return onRetryTimer(session, at);
     case 'holdTimerExpires':
       return onHoldTimer(session, event.connection, at);
+    case 'sendHoldTimerExpires':
+      return onSendHoldTimer(session, event.connection, at);
     case 'keepaliveTimerExpires':
       return onKeepaliveTimer(session, event.connection, at);
     case 'connectionUp':

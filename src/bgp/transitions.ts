@@ -143,6 +143,21 @@ export function onHoldTimer(session: Session, id: number, at: Instant): Step {
     : nothing(session);
 }
 
+/** SendHoldTime: at least so long (RFC 9687 section 3.2), and twice the hold time; none with a hold time of 0. */
+const SEND_HOLD_SECONDS_MIN = 480;
+export const sendHoldSeconds = (holdTimeSeconds: number): number | undefined =>
+  holdTimeSeconds > 0 ? Math.max(SEND_HOLD_SECONDS_MIN, 2 * holdTimeSeconds) : undefined;
+
+/** A NOTIFICATION would wait behind all that the peer has not taken: it is not sent. */
+export function onSendHoldTimer(session: Session, id: number, at: Instant): Step {
+  const connection = find(session, id);
+  if (!connection) return nothing(session);
+  const error = notificationText(notification(ERROR.sendHoldTimer));
+  if (connection.state !== 'established') return onConnectionDown(session, id, error, at);
+  const ending = { kind: 'notified', hard: false } as const;
+  return end(session, connection, { error, disagreed: true, ending }, at);
+}
+
 export function onMalformed(session: Session, id: number, answer: Notification, at: Instant): Step {
   const connection = find(session, id);
   return connection ? refuse(session, connection, answer, at) : nothing(session);

@@ -12,6 +12,7 @@ const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const IPPROTO_TCP = 6;
 const TCP_MD5SIG = 14;
+const TCP_USER_TIMEOUT = 18;
 /** struct tcp_md5sig: sockaddr_storage (128 bytes), flags, prefix, key length, device, key. */
 const MD5SIG = { bytes: 216, keyLengthAt: 130, keyAt: 136, keyBytesMax: 80 } as const;
 const IPPROTO_IPV6 = 41;
@@ -90,9 +91,23 @@ export function setHops(fd: number, family: Family, { ttl = -1, minTtl = 0 }: Ho
 
 /** Hop limits of a socket that node has accepted and keeps the descriptor of. Throws OpError. */
 export function setHopsOf(socket: Socket, family: Family, limits: HopLimits): void {
-  // The one way to it; node has no word for it.
+  const fd = descriptorOf(socket);
+  if (fd !== undefined) setHops(fd, family, limits);
+}
+
+/**
+ * A connection ends with ETIMEDOUT when the other side takes none of what waits for it for so long,
+ * be it that it does not answer or that it does not read. Throws OpError.
+ */
+export function setSendTimeoutOf(socket: Socket, milliseconds: number): void {
+  const fd = descriptorOf(socket);
+  if (fd !== undefined) setIntOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, milliseconds);
+}
+
+// The one way to it; node has no word for it.
+function descriptorOf(socket: Socket): number | undefined {
   const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
-  if (handle?.fd !== undefined && handle.fd >= 0) setHops(handle.fd, family, limits);
+  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
 }
 
 function openSocket(

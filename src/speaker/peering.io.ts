@@ -28,6 +28,7 @@ import {
   step,
 } from '../bgp/session.ts';
 import type { MessageCounts } from '../bgp/status.ts';
+import { sendHoldSeconds } from '../bgp/transitions.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { MessageCounter } from './messages.ts';
 import { dial, openWire, type Wire, type WireListener } from './transport.io.ts';
@@ -140,9 +141,10 @@ export class Peering {
     const heard: WireListener = {
       message: (bytes) => this.receive(connection, bytes),
       malformed: (answer) => this.tell({ kind: 'malformed', connection, answer }),
-      down: (error) => {
+      down: (error, unread) => {
         this.wires.delete(connection);
-        this.tell({ kind: 'connectionDown', connection, error });
+        if (unread) this.tell({ kind: 'sendHoldTimerExpires', connection });
+        else this.tell({ kind: 'connectionDown', connection, error });
       },
       octetsMax: () => this.octetsMax(connection),
     };
@@ -208,7 +210,7 @@ export class Peering {
         this.wires.delete(effect.connection);
         break;
       case 'established':
-        listener.established(effect.negotiated, this.wires.get(effect.connection)?.localAddress);
+        this.onEstablished(effect.connection, effect.negotiated);
         break;
       case 'updateBytes':
         listener.update(effect.body);
@@ -221,6 +223,13 @@ export class Peering {
         listener.down(effect.error, effect.keepStale);
         break;
     }
+  }
+
+  private onEstablished(connection: number, negotiated: Negotiated): void {
+    const wire = this.wires.get(connection);
+    const seconds = sendHoldSeconds(negotiated.holdTimeSeconds);
+    if (seconds !== undefined) wire?.setSendHold(seconds * 1000);
+    this.parts.listener.established(negotiated, wire?.localAddress);
   }
 
   private connect(): void {

@@ -1,7 +1,15 @@
 // BGP's TCP connections as wires that carry whole messages. A wire tells of its end once, and of
 // nothing afterwards.
 import { createServer, type Server, Socket } from 'node:net';
-import { connectFd, type HopLimits, listenFd, setHops, setMd5Key } from '../kernel/tcp.io.ts';
+import type { Milliseconds } from '../base/clock.ts';
+import {
+  connectFd,
+  type HopLimits,
+  listenFd,
+  setHops,
+  setMd5Key,
+  setSendTimeoutOf,
+} from '../kernel/tcp.io.ts';
 import { type Family, familyOf, type Ip, ip, parseIp } from '../net/ip.ts';
 import { Inbox, type InboxListener } from './inbox.io.ts';
 import type { Turns } from './turns.io.ts';
@@ -13,6 +21,8 @@ export interface Wire {
   send(bytes: readonly Uint8Array[]): boolean;
   /** Octets that the peer has not taken yet. */
   queuedOctets(): number;
+  /** A peer that takes nothing of what waits for it for so long has ended the connection. */
+  setSendHold(milliseconds: Milliseconds): void;
   /** Something has arrived that waits for its turn. */
   hasUnread(): boolean;
   /** Ends after what was sent has gone out, or soon in any case. */
@@ -22,7 +32,8 @@ export interface Wire {
 }
 
 export interface WireListener extends InboxListener {
-  down(error: string): void;
+  /** `unread`: the peer has taken nothing for too long. */
+  down(error: string, unread: boolean): void;
 }
 
 /** Bytes that may wait for a peer that does not read. */
@@ -34,21 +45,20 @@ const CLOSE_MS = 1000;
 export function openWire(socket: Socket, listener: WireListener, turns: Turns): Wire {
   let open = true;
   socket.setNoDelay(true);
-  const ended = (error: string): void => {
-    if (!open) return;
-    open = false;
-    listener.down(error);
-  };
   const inbox = new Inbox(socket, listener, turns);
   let failure = 'the peer closed the connection';
-  socket.on('error', (error) => {
+  let unread = false;
+  socket.on('error', (error: NodeJS.ErrnoException) => {
     failure = error.message;
+    unread = error.code === 'ETIMEDOUT';
   });
   socket.on('end', () => socket.destroy());
   socket.on('close', () => {
     // Its last words count.
     inbox.finish();
-    ended(failure);
+    if (!open) return;
+    open = false;
+    listener.down(failure, unread);
   });
   return {
     localAddress: parseIp(socket.localAddress ?? ''),
@@ -60,6 +70,7 @@ export function openWire(socket: Socket, listener: WireListener, turns: Turns): 
       return socket.writableLength <= QUEUED_OCTETS_MAX;
     },
     queuedOctets: () => socket.writableLength,
+    setSendHold: (milliseconds) => setSendTimeoutOf(socket, milliseconds),
     hasUnread: () => inbox.hasUnread,
     close() {
       open = false;

@@ -20,6 +20,8 @@ export const ERROR = {
   cease: 6,
   /** RFC 7313 section 5. */
   routeRefresh: 7,
+  /** RFC 9687 section 3.3. */
+  sendHoldTimer: 8,
 } as const;
 export const HEADER_ERROR = { notSynchronized: 1, badLength: 2, badType: 3 } as const;
 export const OPEN_ERROR = {
@@ -90,6 +92,7 @@ const CODE_TEXT: Record<number, string> = {
   5: 'Finite State Machine Error',
   6: 'Cease',
   7: 'ROUTE-REFRESH Message Error',
+  8: 'Send Hold Timer Expired',
 };
 const SUBCODE_TEXT: Record<string, string> = {
   '1/1': 'Connection Not Synchronized',
