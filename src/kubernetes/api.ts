@@ -142,6 +142,11 @@ export interface EndpointSlice {
   readonly ports?: readonly { readonly protocol?: string; readonly port?: number }[];
 }
 
+/** A Service or an EndpointSlice with all that it says, but for who wrote it. */
+export interface WholeObject {
+  readonly metadata: Metadata;
+}
+
 /** The kinds that can be listed and watched. */
 export interface Kinds {
   pods: Pod;
@@ -153,6 +158,9 @@ export interface Kinds {
   secrets: Secret;
   services: Service;
   endpointslices: EndpointSlice;
+  /** The same objects for who serves them: every field of spec, status, endpoints and ports. */
+  wholeservices: WholeObject;
+  wholeendpointslices: WholeObject;
 }
 
 export interface KindWatcher<T> {

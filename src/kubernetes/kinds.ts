@@ -12,6 +12,7 @@ import type {
   Service,
   ServiceAccount,
   StatefulSet,
+  WholeObject,
 } from './api.ts';
 
 export const PATHS: Readonly<Record<keyof Kinds, string>> = {
@@ -24,6 +25,8 @@ export const PATHS: Readonly<Record<keyof Kinds, string>> = {
   secrets: '/api/v1/secrets',
   services: '/api/v1/services',
   endpointslices: '/apis/discovery.k8s.io/v1/endpointslices',
+  wholeservices: '/api/v1/services',
+  wholeendpointslices: '/apis/discovery.k8s.io/v1/endpointslices',
 };
 
 /** Where a kind is listed: in all namespaces, or in one. */
@@ -119,6 +122,12 @@ const endpointSliceOf = ({
   ports: (ports ?? []).map((port) => pick(port, ['protocol', 'port'])),
 });
 
+// Who wrote which field (managedFields) is often larger than the rest.
+const wholeOf = ({ metadata, ...rest }: WholeObject): WholeObject => ({
+  metadata: metadataOf(metadata),
+  ...rest,
+});
+
 /** An object as the API server sends it -> the fields that we use. */
 export const TRIM: { readonly [K in keyof Kinds]: (object: Kinds[K]) => Kinds[K] } = {
   pods: podOf,
@@ -130,4 +139,6 @@ export const TRIM: { readonly [K in keyof Kinds]: (object: Kinds[K]) => Kinds[K]
   secrets: secretOf,
   services: serviceOf,
   endpointslices: endpointSliceOf,
+  wholeservices: wholeOf,
+  wholeendpointslices: wholeOf,
 };

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { memoryTables } from '../../kernel/memory-tables.ts';
+import type { ChainRules } from '../../kernel/tables.ts';
+import { canonicalRule } from './canonical.ts';
+import { knownTable, planRelease, planTable, type WantedTable } from './plan.ts';
+
+const LAST = '-m comment --comment "must be last" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS';
+const HOOK = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES';
+
+/** Each service: a rule in the list, a chain, and a chain for each endpoint. */
+function wantedOf(services: Readonly<Record<string, readonly string[]>>): WantedTable {
+  const chains = new Map<string, ChainRules>([['KUBE-NODEPORTS', []]]);
+  const list = Object.keys(services).map((name) => `-d 10.96.0.${name} -j KUBE-SVC-${name}`);
+  chains.set('KUBE-SERVICES', [...list, LAST]);
+  for (const [name, ends] of Object.entries(services)) {
+    chains.set(
+      `KUBE-SVC-${name}`,
+      ends.map((end) => `-j KUBE-SEP-${name}-${end}`),
+    );
+    for (const end of ends)
+      chains.set(`KUBE-SEP-${name}-${end}`, [`-p tcp -j DNAT --to-destination ${end}`]);
+  }
+  return { chains, hooks: new Map([['PREROUTING', [HOOK]]]) };
+}
+
+test('one text for what is written and what iptables-save shows of it', () => {
+  const pairs = [
+    [
+      '-m comment --comment "a/b cluster IP" -m tcp -p tcp -d 10.0.0.1 --dport 80 -j KUBE-SVC-X',
+      '-d 10.0.0.1/32 -p tcp -m comment --comment "a/b cluster IP" -m tcp --dport 80 -j KUBE-SVC-X',
+    ],
+    ['-j MARK --or-mark 0x4000', '-j MARK --set-xmark 0x4000/0x4000'],
+    ['-j MARK --xor-mark 0x4000', '-j MARK --set-xmark 0x4000/0x0'],
+    [
+      '-m statistic --mode random --probability 0.3333333333 -j A',
+      '-m statistic --mode random --probability 0.33333333349 -j A',
+    ],
+    [
+      '-m recent --name KUBE-SEP-X --rcheck --seconds 10800 --reap -j KUBE-SEP-X',
+      '-m recent --rcheck --seconds 10800 --reap --name KUBE-SEP-X --mask 255.255.255.255 --rsource -j KUBE-SEP-X',
+    ],
+    [
+      '-m comment --comment "a/b" ! -s 10.0.0.0/8 -j A',
+      '! -s 10.0.0.0/8 -m comment --comment a/b -j A',
+    ],
+    ['-j REJECT', '-j REJECT --reject-with icmp-port-unreachable'],
+  ] as const;
+  for (const [written, shown] of pairs) assert.equal(canonicalRule(written), canonicalRule(shown));
+  assert.notEqual(canonicalRule('-s 10.0.0.1 -j A'), canonicalRule('! -s 10.0.0.1 -j A'));
+  assert.notEqual(
+    canonicalRule('-m comment --comment "-j A" -j B'),
+    canonicalRule('-m comment --comment "-j B" -j A'),
+  );
+});
+
+test('from any services to any others, the table is what a fresh start makes; then nothing is to do', async () => {
+  const names = fc.constantFrom('1', '2', '3', '4', '5');
+  const services = fc.dictionary(names, fc.uniqueArray(fc.constantFrom('x', 'y', 'z')));
+  await fc.assert(
+    fc.asyncProperty(fc.array(services, { minLength: 1, maxLength: 6 }), async (worlds) => {
+      const tables = memoryTables();
+      let known = knownTable(await tables.read('nat'));
+      for (const world of worlds) {
+        const wanted = wantedOf(world);
+        const { lines, after } = planTable(known, wanted);
+        await tables.commit({ table: 'nat', lines });
+        known = after;
+        const content = await tables.read('nat');
+        assert.equal(content.get('KUBE-SERVICES')!.at(-1), LAST);
+        assert.deepEqual(planTable(knownTable(content), wanted).lines, []);
+        assert.deepEqual(planTable(after, wanted).lines, []);
+      }
+      const fresh = memoryTables();
+      const last = wantedOf(worlds.at(-1)!);
+      const { lines } = planTable(knownTable(await fresh.read('nat')), last);
+      await fresh.commit({ table: 'nat', lines });
+      const sorted = async (t: typeof tables) =>
+        new Map(
+          [...(await t.read('nat'))].map(([name, r]) => [name, r.toSorted()] as const).sort(),
+        );
+      assert.deepEqual(await sorted(tables), await sorted(fresh));
+    }),
+  );
+});
+
+test('a service beside others is a rule at the head, and its own chains', () => {
+  const before = wantedOf({ '1': ['x'], '2': ['y'] });
+  const { after } = planTable(knownTable(new Map()), before);
+  const { lines } = planTable(after, wantedOf({ '1': ['x'], '2': ['y'], '3': ['z'] }));
+  assert.deepEqual(lines, [
+    ':KUBE-SVC-3 - [0:0]',
+    ':KUBE-SEP-3-z - [0:0]',
+    '-I KUBE-SERVICES -d 10.96.0.3 -j KUBE-SVC-3',
+    '-A KUBE-SVC-3 -j KUBE-SEP-3-z',
+    '-A KUBE-SEP-3-z -p tcp -j DNAT --to-destination z',
+  ]);
+});
+
+test('hooks stand after policy’s and before others’; a release takes them and leaves what is shared', () => {
+  const cali = '-m comment --comment "cali:0123456789abcdef" -j cali-PREROUTING';
+  const read = new Map<string, ChainRules>([
+    ['PREROUTING', [cali, '-j USER']],
+    ['KUBE-MARK-MASQ', ['-j MARK --set-xmark 0x4000/0x4000']],
+    ['KUBE-KUBELET-CANARY', []],
+    ['KUBE-ROUTER-INPUT', []],
+  ]);
+  const { lines, after } = planTable(knownTable(read), wantedOf({}));
+  assert.equal(lines.at(-1), `-I PREROUTING 2 ${HOOK}`);
+  assert.deepEqual(after.hooks.get('PREROUTING'), [cali, HOOK, '-j USER']);
+  const released = planRelease(after);
+  assert.deepEqual(released.lines, [
+    `-D PREROUTING ${HOOK}`,
+    ':KUBE-NODEPORTS - [0:0]',
+    ':KUBE-SERVICES - [0:0]',
+    '-X KUBE-NODEPORTS',
+    '-X KUBE-SERVICES',
+  ]);
+  assert.deepEqual(planRelease(released.after).lines, []);
+});
