@@ -76,6 +76,27 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
     }
   });
 
+  scenario('off the main thread: to each its own refusals', async (fixture) => {
+    const { kernel } = fixture;
+    const { index } = await kernel.addVeth(pair(fixture.podNetns));
+    const up = { kind: 'setLink', index, up: true } as const;
+    const add = (route: Route) => ({ kind: 'addRoute', route }) as const;
+    const other = { ...blackhole, destination: cidr('192.168.9.0/26') };
+    const outcomes = await Promise.all([
+      kernel.applyAside([up, add(blackhole), add(blackhole)]),
+      kernel.applyAside([]),
+      kernel.addVeth(pair(fixture.podNetns)).catch((cause: OpError) => cause.errno),
+      kernel.applyAside([add(other), up, add(other), add(other)]),
+    ]);
+    const told = outcomes.map((refused) =>
+      Array.isArray(refused) ? refused.map(({ index: at, error }) => [at, error.errno]) : refused,
+    );
+    const [twice, another] = [[[2, 17]], [...[2, 3].map((at) => [at, 17])]];
+    assert.deepEqual(told, [twice, [], 17, another]);
+    assert.equal(kernel.link('calitest')?.up, true);
+    assert.equal(kernel.routes({ protocol: ROUTE_PROTOCOL.bird }).length, 2);
+  });
+
   scenario('of a batch only what is refused is told', async ({ kernel, podNetns }) => {
     const { index } = await kernel.addVeth(pair(podNetns));
     const up = { kind: 'setLink', index, up: true } as const;

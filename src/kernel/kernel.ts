@@ -146,6 +146,8 @@ export interface Kernel {
   apply(changes: readonly LinkChange[]): void;
   /** The same, and answers every refusal; throws only when the kernel cannot be talked to. */
   applyEach(changes: readonly LinkChange[]): readonly Refusal[];
+  /** As applyEach, off the main thread: it may wait long for whoever else changes links. */
+  applyAside(changes: readonly LinkChange[]): Promise<readonly Refusal[]>;
   /** False: there was none. Takes about 15 ms of kernel time, off the main thread. */
   deleteLink(name: string): Promise<boolean>;
   /** All links of a group (not 0) in about the time of one; none is fine. Off the main thread. */

@@ -1,10 +1,8 @@
 // The kernel's memory twin, as far as callers can see. Namespaces must be made first, as on Linux.
 import { OpError } from '../base/op-error.ts';
-import { type Cidr, hostCidr } from '../net/cidr.ts';
 import { mac } from '../net/mac.ts';
 import type {
   InterfaceAddressOfLink,
-  Ipv4Settings,
   Kernel,
   KernelEvent,
   Link,
@@ -13,7 +11,15 @@ import type {
   Route,
   VethPair,
 } from './kernel.ts';
-import { agrees, linkFor, linksOf, sameIdentity, storedAs } from './memory-routes.ts';
+import {
+  emptyNamespace,
+  type Namespace,
+  putLink,
+  removeLink,
+  sysctlsOf,
+  tell,
+} from './memory/namespace.ts';
+import { agrees, linkFor, sameIdentity, storedAs } from './memory/routes.ts';
 
 export interface MemoryKernel extends Kernel {
   /** Makes an empty namespace (with a loopback) at `path`. */
@@ -32,31 +38,9 @@ interface Machine {
   nextIndex: number;
 }
 
-interface Namespace {
-  links: Map<number, Link>;
-  addresses: InterfaceAddressOfLink[];
-  routes: Route[];
-  readonly sysctls: Map<string, string>;
-  /** By link: the group it was put into. */
-  readonly groups: Map<number, number>;
-  readonly peers: Map<number, { readonly namespace: Namespace; readonly index: number }>;
-  readonly listeners: Set<(event: KernelEvent) => void>;
-}
-
 const EEXIST = 17;
 const ENODEV = 19;
 const EADDRNOTAVAIL = 99;
-
-const loopback: Link = { index: 1, name: 'lo', mtu: 65536, up: false };
-const emptyNamespace = (): Namespace => ({
-  links: new Map([[1, loopback]]),
-  addresses: [],
-  routes: [],
-  sysctls: new Map(),
-  groups: new Map(),
-  peers: new Map(),
-  listeners: new Set(),
-});
 
 export function memoryKernel(): MemoryKernel {
   const machine: Machine = { namespaces: new Map(), nextIndex: 2 };
@@ -142,6 +126,10 @@ class Memory implements MemoryKernel {
   apply(changes: readonly LinkChange[]): void {
     const [refused] = this.applyEach(changes);
     if (refused) throw refused.error;
+  }
+
+  async applyAside(changes: readonly LinkChange[]): Promise<readonly Refusal[]> {
+    return this.applyEach(changes);
   }
 
   applyEach(changes: readonly LinkChange[]): readonly Refusal[] {
@@ -257,43 +245,4 @@ class Memory implements MemoryKernel {
     if (!namespace) throw new OpError(`open network namespace ${path}`, 'no such file', 2);
     return namespace;
   }
-}
-
-const sysctlsOf = (ipv4: Ipv4Settings | undefined): Readonly<Record<string, string>> =>
-  ipv4
-    ? {
-        forwarding: String(Number(ipv4.forwarding)),
-        proxy_arp: String(Number(ipv4.proxyArp)),
-        rp_filter: String(ipv4.rpFilter),
-      }
-    : {};
-
-function tell(namespace: Namespace, event: KernelEvent): void {
-  for (const listener of namespace.listeners) queueMicrotask(() => listener(event));
-}
-
-function putLink(namespace: Namespace, link: Link): void {
-  namespace.links.set(link.index, link);
-  tell(namespace, { kind: 'link', link, gone: false });
-}
-
-// Like Linux, which tells of the link and its addresses but not of the routes that go with it.
-function removeLink(namespace: Namespace, index: number): void {
-  const link = namespace.links.get(index);
-  if (!link) return;
-  namespace.links.delete(index);
-  namespace.groups.delete(index);
-  for (const address of namespace.addresses.filter((a) => a.linkIndex === index))
-    tell(namespace, { kind: 'address', address, gone: true });
-  tell(namespace, { kind: 'link', link, gone: true });
-  const own: ReadonlySet<Cidr> = new Set(
-    namespace.addresses.filter((a) => a.linkIndex === index).map((a) => hostCidr(a.ip)),
-  );
-  namespace.addresses = namespace.addresses.filter((a) => a.linkIndex !== index);
-  namespace.routes = namespace.routes.filter(
-    (r) => !linksOf(r).includes(index) && !own.has(r.destination),
-  );
-  const peer = namespace.peers.get(index);
-  namespace.peers.delete(index);
-  if (peer) removeLink(peer.namespace, peer.index);
 }

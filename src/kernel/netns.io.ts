@@ -2,7 +2,6 @@
 import { closeSync, readFileSync, writeFileSync } from 'node:fs';
 import { OpError } from '../base/op-error.ts';
 import type { Kernel, KernelEvent, Link, LinkChange, Refusal, Route, VethPair } from './kernel.ts';
-import { errnoText, libc } from './libc.io.ts';
 import { inNetns, openNetns } from './namespaces.io.ts';
 import { decodeAddress, encodeDumpAddresses } from './netlink/address.ts';
 import { describeChange, encodeChange } from './netlink/change.ts';
@@ -15,9 +14,11 @@ import {
   encodeGetLink,
   encodeVeth,
 } from './netlink/link.ts';
+import type { Message } from './netlink/message.ts';
 import { decodeRoute, encodeDumpRoutes } from './netlink/route.ts';
 import { podSysctlRoot } from './private-proc.io.ts';
-import { applySlowly, openNetlink, Rtnetlink, type SlowReply } from './rtnetlink.io.ts';
+import { openNetlink, type Request, Rtnetlink } from './rtnetlink.io.ts';
+import { Sockets } from './sockets.io.ts';
 import { GROUPS, subscribe } from './subscribe.io.ts';
 
 const FAMILIES = [4, 6] as const;
@@ -67,42 +68,44 @@ class LinuxKernel implements Kernel {
   private readonly within: Within;
   private readonly release: () => void;
   private readonly sysctls: Sysctls;
-  private readonly netlink: Rtnetlink;
-  /** Sockets for slow changes that none uses now. */
-  private readonly idle: number[] = [];
-  private closed = false;
+  private readonly sockets: Sockets;
 
   constructor(within: Within, release: () => void, sysctls: Sysctls) {
     this.sysctls = sysctls;
     this.within = within;
     this.release = release;
-    this.netlink = new Rtnetlink(within(() => openNetlink()));
+    this.sockets = new Sockets(() => within(() => openNetlink()));
   }
 
   links() {
-    return this.netlink.dump('list links', encodeDumpLinks, decodeLink);
+    return this.dump('list links', encodeDumpLinks, decodeLink);
   }
 
   link(name: string): Link | undefined {
-    return this.netlink.ask(`get link ${name}`, encodeGetLink(name), decodeLink);
+    const question = encodeGetLink(name);
+    return this.sockets.now((socket) => socket.ask(`get link ${name}`, question, decodeLink));
   }
 
   addresses() {
-    return this.netlink.dump('list addresses', encodeDumpAddresses, decodeAddress);
+    return this.dump('list addresses', encodeDumpAddresses, decodeAddress);
   }
 
   routes(filter: Parameters<Kernel['routes']>[0] = {}): readonly Route[] {
     const families = filter.family ? [filter.family] : FAMILIES;
     const found = families.flatMap((family) =>
-      this.netlink.dump('list routes', encodeDumpRoutes(family), decodeRoute),
+      this.dump('list routes', encodeDumpRoutes(family), decodeRoute),
     );
     return filter.protocol === undefined
       ? found
       : found.filter((route) => route.protocol === filter.protocol);
   }
 
+  private dump<T>(what: string, encode: Encoded, read: (message: Message) => T | undefined) {
+    return this.sockets.now((socket) => socket.dump(what, encode, read));
+  }
+
   *routeParts(): Generator<readonly Route[]> {
-    // A socket of its own: the shared one answers other questions in between.
+    // Not one of the kept sockets: others may stop to read half-way.
     const netlink = new Rtnetlink(this.within(() => openNetlink()));
     try {
       for (const family of FAMILIES)
@@ -116,9 +119,11 @@ class LinuxKernel implements Kernel {
     const what = `add veth ${pair.name}`;
     const peerNetnsFd = openNetns(pair.peerNetns);
     try {
-      const make = encodeVeth({ ...pair, peerNetnsFd });
-      const { errno, answer } = await this.slowly(make, encodeGetLink(pair.name));
-      if (errno !== 0) throw new OpError(what, errnoText(errno), errno);
+      const encode = encodeVeth({ ...pair, peerNetnsFd });
+      const look: Request = { what, encode: encodeGetLink(pair.name), isQuestion: true };
+      const { refused, answers } = await this.sockets.aside([{ what, encode }, look]);
+      if (refused[0]) throw refused[0].error;
+      const answer = answers.get(1);
       const link = answer && decodeLink(answer);
       if (!link) throw new OpError(what, 'it vanished at once', ENODEV);
       return link;
@@ -133,13 +138,13 @@ class LinuxKernel implements Kernel {
   }
 
   applyEach(changes: readonly LinkChange[]): readonly Refusal[] {
-    return this.netlink.apply(
-      changes.map((change) => ({
-        what: describeChange(change),
-        encode: encodeChange(change),
-        ...(change.kind === 'deleteRoute' ? { tolerated: ROUTE_IS_GONE } : {}),
-      })),
-    );
+    return this.sockets.now((socket) => socket.apply(changes.map(requestOf)));
+  }
+
+  async applyAside(changes: readonly LinkChange[]): Promise<readonly Refusal[]> {
+    if (changes.length === 0) return [];
+    const { refused } = await this.sockets.aside(changes.map(requestOf));
+    return refused;
   }
 
   async deleteLink(name: string): Promise<boolean> {
@@ -151,21 +156,9 @@ class LinuxKernel implements Kernel {
   }
 
   private async deleted(what: string, encode: Encoded): Promise<boolean> {
-    const { errno } = await this.slowly(encode);
-    if (errno === ENODEV) return false;
-    if (errno !== 0) throw new OpError(`delete ${what}`, errnoText(errno), errno);
-    return true;
-  }
-
-  // One such change at a time on a socket; the sockets are kept.
-  private async slowly(encode: Encoded, question?: Encoded): Promise<SlowReply> {
-    const fd = this.idle.pop() ?? this.within(() => openNetlink());
-    try {
-      return await applySlowly(fd, encode, question);
-    } finally {
-      if (this.closed) libc.close(fd);
-      else this.idle.push(fd);
-    }
+    const { refused } = await this.sockets.aside([{ what: `delete ${what}`, encode }]);
+    if (refused[0] && refused[0].error.errno !== ENODEV) throw refused[0].error;
+    return refused.length === 0;
   }
 
   setSysctl(key: string, value: string): void {
@@ -199,9 +192,13 @@ class LinuxKernel implements Kernel {
   }
 
   close(): void {
-    this.closed = true;
-    for (const fd of this.idle.splice(0)) libc.close(fd);
-    this.netlink.close();
+    this.sockets.close();
     this.release();
   }
 }
+
+const requestOf = (change: LinkChange): Request => ({
+  what: describeChange(change),
+  encode: encodeChange(change),
+  ...(change.kind === 'deleteRoute' ? { tolerated: ROUTE_IS_GONE } : {}),
+});

@@ -28,8 +28,6 @@ const BYTES_PER_SEND_MAX = 1 << 16;
 /** A dump that others disturb is asked again this often. */
 const DUMP_TRIES_MAX = 10;
 const SEQUENCE_MAX = 0x7fff_ffff;
-const MSG_DONTWAIT = 0x40;
-const EIO = 5;
 const ENODEV = 19;
 const EINTR = 4;
 
@@ -58,6 +56,22 @@ export interface Request {
   readonly encode: Encoded;
   /** Refusals that are as good as done. */
   readonly tolerated?: readonly number[];
+  /** A question: its reply is among the outcome's answers, unless it is refused. */
+  readonly isQuestion?: boolean;
+}
+
+/** By place in the list of requests. */
+export interface Outcome {
+  readonly refused: readonly Refusal[];
+  readonly answers: ReadonlyMap<number, Message>;
+}
+
+/** Requests of one send: `count` of them from `at` on, numbered from `first` on. */
+interface Batch {
+  readonly writer: MessageWriter;
+  readonly at: number;
+  readonly first: number;
+  readonly count: number;
 }
 
 /** Shared: a call is done with it before it returns. */
@@ -77,13 +91,32 @@ export class Rtnetlink {
 
   /** In order, many in one send; answers the refusals after every ACK has arrived. */
   apply(requests: readonly Request[]): readonly Refusal[] {
-    const refused: Refusal[] = [];
-    for (let at = 0; at < requests.length; ) at = this.applySome(requests, at, refused);
-    return refused;
+    const outcome = emptyOutcome();
+    for (let at = 0; at < requests.length; ) {
+      const batch = this.batch(requests, at);
+      this.send(batch.writer);
+      this.collect(requests, batch, outcome);
+      at += batch.count;
+    }
+    return outcome.refused;
   }
 
-  /** Sends what fits, from `at` on; answers where the rest begins. */
-  private applySome(requests: readonly Request[], at: number, refused: Refusal[]): number {
+  /** The same off the main thread; nobody else may use this socket meanwhile. */
+  async applyAside(requests: readonly Request[]): Promise<Outcome> {
+    const outcome = emptyOutcome();
+    for (let at = 0; at < requests.length; ) {
+      const batch = this.batch(requests, at);
+      const bytes = batch.writer.finish();
+      // The kernel does the work inside send(): when that returns, the replies are there.
+      check('netlink send', Number(await sendAsync(this.fd, bytes, bytes.length, 0)));
+      this.collect(requests, batch, outcome);
+      at += batch.count;
+    }
+    return outcome;
+  }
+
+  /** What fits into one send, from `at` on; of its changes only the last is acknowledged. */
+  private batch(requests: readonly Request[], at: number): Batch {
     const most = Math.min(requests.length - at, REQUESTS_PER_SEND_MAX);
     const writer = new MessageWriter(
       Math.min(most * MESSAGE_BYTES_MAX, BYTES_PER_SEND_MAX + MESSAGE_BYTES_MAX),
@@ -95,19 +128,31 @@ export class Rtnetlink {
       start = writer.bytes;
       requests[at + count]!.encode(writer, first + count);
     }
-    this.send(writer);
-    for (let acked = false; !acked; ) {
+    return { writer, at, first, count };
+  }
+
+  /** Reads until there is word of the batch's last request. */
+  private collect(
+    requests: readonly Request[],
+    { at, first, count }: Batch,
+    { refused, answers }: ReturnType<typeof emptyOutcome>,
+  ): void {
+    for (let done = false; !done; ) {
       for (const message of messagesIn(this.receive())) {
         const index = at + message.sequence - first;
         const request = index >= at && index < at + count ? requests[index] : undefined;
-        if (message.type !== NLMSG.ERROR || !request) continue;
-        acked ||= index === at + count - 1;
+        if (!request) continue;
+        done ||= index === at + count - 1;
+        if (message.type !== NLMSG.ERROR) {
+          // A copy: what is read next would overwrite it.
+          if (request.isQuestion) answers.set(index, copyOf(message));
+          continue;
+        }
         const { errno, text } = ackOf(message);
         if (errno === 0 || request.tolerated?.includes(errno)) continue;
         refused.push({ index, error: new OpError(request.what, errnoText(errno, text), errno) });
       }
     }
-    return at + count;
   }
 
   /** One request, one reply; undefined when there is no such device. */
@@ -210,43 +255,6 @@ const sendAsync = promisify(libc.send.async) as (
   flags: number,
 ) => Promise<bigint>;
 
-/** The errno of a request whose kernel work is long, and what a question that followed it brought. */
-export interface SlowReply {
-  readonly errno: number;
-  readonly answer: Message | undefined;
-}
+const emptyOutcome = () => ({ refused: [] as Refusal[], answers: new Map<number, Message>() });
 
-/**
- * A request whose kernel work is long, on a socket of its own; in the same send a question about
- * its outcome. Afterwards nothing is left to be read on the socket.
- */
-export async function applySlowly(
-  fd: number,
-  encode: Encoded,
-  question?: Encoded,
-): Promise<SlowReply> {
-  const writer = new MessageWriter(2 * MESSAGE_BYTES_MAX);
-  encode(writer, CHANGE);
-  question?.(writer, QUESTION);
-  const bytes = writer.finish();
-  // The kernel does the work inside send(): when that returns, the answers are there.
-  if (Number(await sendAsync(fd, bytes, bytes.length, 0)) < 0)
-    return { errno: EIO, answer: undefined };
-  const [change] = receiveNow(fd);
-  const [answer] = question ? receiveNow(fd) : [];
-  const refused = change?.type !== NLMSG.ERROR || change.sequence !== CHANGE;
-  return {
-    errno: refused ? EIO : ackOf(change).errno,
-    answer: answer?.type === NLMSG.ERROR ? undefined : answer,
-  };
-}
-
-// A copy: what is read next would overwrite it.
-function receiveNow(fd: number): readonly Message[] {
-  const length = Number(libc.recv(fd, received, received.length, MSG_DONTWAIT));
-  return [...messagesIn(Buffer.from(received.subarray(0, Math.max(length, 0))))];
-}
-
-/** Sequence numbers of `applySlowly`. */
-const CHANGE = 1;
-const QUESTION = 2;
+const copyOf = (message: Message): Message => ({ ...message, body: Buffer.from(message.body) });

@@ -138,10 +138,10 @@ async function connect(
     call.request.config.policySetupMilliseconds,
   );
   programmed.catch(() => {}); // awaited below; a failure before that must not end the process
-  configurePod(call, veth, assigned.ips);
+  await configurePod(call, veth, assigned.ips);
   await reach(call, 'add:configured');
   await settleFlows(context, assigned.ips);
-  addHostRoutes(call, veth, assigned.ips);
+  await addHostRoutes(call, veth, assigned.ips);
   await reach(call, 'add:routed');
   await unlessAborted(call.overtaken, programmed);
   await reach(call, 'add:programmed');

@@ -3,7 +3,7 @@ import { OpError } from '../../../base/op-error.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
 import { type CniError, cniError } from '../../../cni/errors.ts';
 import * as plan from '../../../cni/plan.ts';
-import { type Kernel, type Link, ROUTE_PROTOCOL } from '../../../kernel/kernel.ts';
+import { type Kernel, type Link, type LinkChange, ROUTE_PROTOCOL } from '../../../kernel/kernel.ts';
 import { familyOf, type Ip } from '../../../net/ip.ts';
 import { type Call, reach } from './call.io.ts';
 
@@ -38,9 +38,27 @@ export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
   call.undo.push('veth', () => unmake(call));
   setSysctls(kernel, plan.hostSysctls(link.name, hasV6), hasV6);
   const maySpoof = owner.wishes.sourcePrefixes.length > 0;
-  kernel.apply(plan.hostLinkChanges(link.index, maySpoof));
+  const podIndex = preparePod(call, link, hasV6);
+  await Promise.all([
+    change(call, kernel, plan.hostLinkChanges(link.index, maySpoof)),
+    change(call, call.inside, plan.podLinkUp(podIndex)),
+  ]);
   await reach(call, 'add:veth');
-  return ok({ host: link, podIndex: preparePod(call, link, hasV6) });
+  return ok({ host: link, podIndex });
+}
+
+/** From here on the main thread has better things to do than to wait for the lock of the kernel's links. */
+const CALLS_MANY = 3;
+
+/** Throws OpError of the first refusal. */
+async function change(
+  { context }: Call,
+  kernel: Kernel,
+  changes: readonly LinkChange[],
+): Promise<void> {
+  const isBusy = context.callCount() > CALLS_MANY;
+  const [refused] = isBusy ? await kernel.applyAside(changes) : kernel.applyEach(changes);
+  if (refused) throw refused.error;
 }
 
 // A newer container of the pod may have made its own under the name.
@@ -66,22 +84,25 @@ async function addPair(call: Call): Promise<Link | undefined> {
   }
 }
 
-// What needs no address is done while that is being stored.
+// What has to be so before the pod's link comes up; answers the link's index.
 function preparePod({ request, inside }: Call, { peerIndex }: Link, hasV6: boolean): number {
   const { config, ifname } = request;
   if (!peerIndex) throw new OpError(`configure ${ifname}`, 'the kernel does not tell its index');
   setSysctls(inside, plan.podSysctlsBefore(ifname, hasV6), hasV6);
   setSysctls(inside, plan.podSysctls(config.allowIpForwarding, hasV6), hasV6);
-  inside.apply(plan.podLinkUp(peerIndex));
   return peerIndex;
 }
 
 /** Addresses and routes inside the container. Throws OpError. */
-export function configurePod(call: Call, { podIndex }: Veth, ips: readonly Ip[]): void {
+export async function configurePod(
+  call: Call,
+  { podIndex }: Veth,
+  ips: readonly Ip[],
+): Promise<void> {
   const { config, ifname } = call.request;
   const destinations = plan.destinationsOf(call.outside?.routes ?? [], config.includeDefaultRoutes);
   const metric = plan.metricOf(ifname, podIndex);
-  call.inside.apply(plan.podAddresses(podIndex, ips, { destinations, metric }));
+  await change(call, call.inside, plan.podAddresses(podIndex, ips, { destinations, metric }));
 }
 
 const wantsV6 = ({ owner, outside }: Call): boolean =>
@@ -103,12 +124,12 @@ function setSysctls(kernel: Kernel, sysctls: readonly plan.Sysctl[], hasV6: bool
  * A route that already leads to the pod's own interface is success. One of BGP leads to the node that
  * the address left: the speaker has not heard of the move yet. Any other is named. Throws OpError.
  */
-export function addHostRoutes(call: Call, { host }: Veth, ips: readonly Ip[]): void {
+export async function addHostRoutes(call: Call, { host }: Veth, ips: readonly Ip[]): Promise<void> {
   const { kernel } = call.context;
   for (const address of ips) {
     const route = plan.hostRoute(host.index, address);
     try {
-      kernel.apply([{ kind: 'addRoute', route }]);
+      await change(call, kernel, [{ kind: 'addRoute', route }]);
     } catch (cause) {
       if (!(cause instanceof OpError) || cause.errno !== EEXIST) throw cause;
       const taken = kernel.routes().find((other) => other.destination === route.destination);

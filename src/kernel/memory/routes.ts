@@ -1,7 +1,7 @@
 // Routes of the memory twin: identity and what reads back, as Linux has it.
-import { OpError } from '../base/op-error.ts';
-import { familyOf } from '../net/ip.ts';
-import type { InterfaceAddressOfLink, Link, Route } from './kernel.ts';
+import { OpError } from '../../base/op-error.ts';
+import { familyOf } from '../../net/ip.ts';
+import type { InterfaceAddressOfLink, Link, Route } from '../kernel.ts';
 
 /** The kernel's own metric of IPv6 routes that are added with 0. */
 const IPV6_METRIC = 1024;
