@@ -1,5 +1,5 @@
 // The policy engine's figures in Prometheus form, under Felix's names where Felix has them.
-import { Counter, Gauge, Histogram, type Registry, Summary } from '../../base/metrics.io.ts';
+import { Counter, Gauge, Histogram, RecentSummary, type Registry } from '../../base/metrics.io.ts';
 import type { IpSets, Tables } from '../../kernel/tables.ts';
 import { bounded } from '../../policy/counters/totals.ts';
 import { definitionsOf } from '../../policy/family-calculator.ts';
@@ -47,12 +47,12 @@ export class PolicyMetrics {
       const counter = new Counter({ name, help, registers });
       return () => counter.inc();
     };
-    const apply = new Summary({
+    const apply = new RecentSummary({
       name: 'felix_int_dataplane_apply_time_seconds',
       help: 'Time to bring the tables and sets to what policy asks for',
       registers,
     });
-    const calculated = new Summary({
+    const calculated = new RecentSummary({
       name: 'felix_calc_graph_update_time_seconds',
       help: 'Time to take in changes of the datastore',
       registers,
