@@ -27,6 +27,8 @@ export interface TablePlan {
 
 /** Chains of one service or endpoint: they go with it. */
 const PER_SERVICE = /^KUBE-(SVC|SVL|SEP|EXT|FW|XLB)-/;
+/** kube-proxy makes it again when it is gone, so that it learns of a flush. */
+export const CANARY = 'KUBE-PROXY-CANARY';
 /** The others that no one but a service proxy uses. */
 const OWN: ReadonlySet<string> = new Set([
   'KUBE-SERVICES',
@@ -35,7 +37,7 @@ const OWN: ReadonlySet<string> = new Set([
   'KUBE-FORWARD',
   'KUBE-POSTROUTING',
   'KUBE-PROXY-FIREWALL',
-  'KUBE-PROXY-CANARY',
+  CANARY,
 ]);
 /** Chains that kubelet uses too. */
 const SHARED: ReadonlySet<string> = new Set(['KUBE-MARK-MASQ', 'KUBE-MARK-DROP', 'KUBE-FIREWALL']);
@@ -72,7 +74,7 @@ export function planTable(known: KnownTable, wanted: WantedTable): TablePlan {
     rules.push(...(edits ?? list.map((rule) => `-A ${name} ${rule}`)));
   }
   const stale = [...known.chains.keys()].filter(
-    (name) => PER_SERVICE.test(name) && !wanted.chains.has(name),
+    (name) => (PER_SERVICE.test(name) || name === CANARY) && !wanted.chains.has(name),
   );
   const hooks = new Map(known.hooks);
   const hookLines: string[] = [];

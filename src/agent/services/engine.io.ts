@@ -1,0 +1,253 @@
+// The live service proxy of a node: follows Services, EndpointSlices and its own Node, and keeps the
+// KUBE-* chains equal to what follows from them. Nothing is written before all lists are complete.
+// The first change is written at once; those that come meanwhile or soon after go together.
+import type { Log } from '../../base/log.io.ts';
+import { messageOf } from '../../base/op-error.ts';
+import { pause } from '../../base/pause.io.ts';
+import type { Tables } from '../../kernel/tables.ts';
+import type { Kinds, KindWatcher, KubernetesApi, Node, WholeObject } from '../../kubernetes/api.ts';
+import type { Family } from '../../net/ip.ts';
+import { kubeProxyAnswers } from './live-proxy.io.ts';
+import { ServiceWriter, type WantedTables, type Written } from './writer.io.ts';
+
+/** What the objects mean for each address family. Pure: `services` renders, `facts` is for others. */
+export interface ServiceModel {
+  putService(object: WholeObject): void;
+  /** By `namespace/name`. */
+  removeService(key: string): void;
+  putSlice(object: WholeObject): void;
+  removeSlice(key: string): void;
+  setNode(node: Node | undefined): void;
+  /** As of now; the same value as long as nothing has changed. */
+  wanted(family: Family): WantedTables;
+}
+
+/** Told of each round; times are in milliseconds. */
+export interface ServiceObserver {
+  synced(round: SyncRound): void;
+  failed(): void;
+}
+
+export interface SyncRound extends Written {
+  readonly full: boolean;
+  readonly took: number;
+  /** Since the oldest change of the round came in; undefined for a look at the kernel. */
+  readonly latency: number | undefined;
+}
+
+export interface ServiceEngineOptions {
+  readonly node: string;
+  readonly model: ServiceModel;
+  readonly kubernetes: KubernetesApi;
+  readonly tables: Tables;
+  /** Absent on a machine without IPv6. */
+  readonly ipv6Tables: Tables | undefined;
+  /** Write also while a kube-proxy answers. */
+  readonly takeOver: boolean;
+  readonly log: Log;
+  readonly observer?: ServiceObserver;
+  /** After each round that succeeded. */
+  readonly onWritten?: () => void;
+  readonly groupMilliseconds?: number;
+  readonly checkMilliseconds?: number;
+  /** Whether a kube-proxy runs on this node; for tests. */
+  readonly kubeProxyRuns?: () => Promise<boolean>;
+}
+
+/** Changes that come within this time after a round are written together. */
+const GROUP_MILLISECONDS = 100;
+const CHECK_MILLISECONDS = 10_000;
+const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
+const WAIT_FOR_PROXY_MILLISECONDS = 5_000;
+const KUBE_PROXY_RUNS =
+  'a kube-proxy runs on this node; remove it, or set serviceProxy.takeOver to write beside it until it is gone';
+
+export class ServiceEngine {
+  private readonly options: ServiceEngineOptions;
+  private readonly writers: ReadonlyMap<Family, ServiceWriter>;
+  private readonly stop = new AbortController();
+  private readonly lists = new Set(['wholeservices', 'wholeendpointslices', 'nodes']);
+  private readonly first = Promise.withResolvers<void>();
+  private wakeUp = Promise.withResolvers<void>();
+  private changedAt: number | undefined;
+  private checkIsDue = false;
+  private readonly checks: NodeJS.Timeout;
+  private running: Promise<void>;
+  private written = false;
+  private lost: string | undefined;
+  /** Why the kernel does not hold what it should. */
+  private writeProblem: string | undefined;
+
+  constructor(options: ServiceEngineOptions) {
+    this.options = options;
+    const { tables, ipv6Tables } = options;
+    this.writers = new Map<Family, ServiceWriter>([
+      [4, new ServiceWriter(tables)],
+      ...(ipv6Tables ? [[6, new ServiceWriter(ipv6Tables)] as const] : []),
+    ]);
+    this.checks = setInterval(() => this.check(), options.checkMilliseconds ?? CHECK_MILLISECONDS);
+    this.checks.unref();
+    this.follow();
+    this.running = this.run();
+  }
+
+  /** Resolves once everything has been written for the first time. */
+  inSync(): Promise<void> {
+    return this.first.promise;
+  }
+
+  /** Why services are not served as they should be. */
+  get problem(): string | undefined {
+    if (this.writeProblem !== undefined) return this.writeProblem;
+    if (this.lists.size > 0)
+      return `waiting for the first list of ${[...this.lists].join(', ').replaceAll('whole', '')}${this.lost === undefined ? '' : `: ${this.lost}`}`;
+    return this.written ? undefined : 'rules are not written yet';
+  }
+
+  sizes() {
+    return [...this.writers].flatMap(([family, writer]) =>
+      writer.sizes().map((size) => ({ family, ...size })),
+    );
+  }
+
+  /** Stops writing; what is in the kernel stays. */
+  async close(): Promise<void> {
+    clearInterval(this.checks);
+    this.stop.abort();
+    this.wakeUp.resolve();
+    await this.running;
+    await Promise.all([this.options.tables.close(), this.options.ipv6Tables?.close()]);
+  }
+
+  private follow(): void {
+    const { model, node } = this.options;
+    this.watch('wholeservices', model.putService.bind(model), model.removeService.bind(model));
+    this.watch('wholeendpointslices', model.putSlice.bind(model), model.removeSlice.bind(model));
+    const selector = `metadata.name=${node}`;
+    this.watch(
+      'nodes',
+      (one) => model.setNode(one),
+      () => model.setNode(undefined),
+      selector,
+    );
+  }
+
+  // A list that comes again says by what is absent what is gone.
+  private watch<K extends keyof Kinds>(
+    kind: K,
+    put: (object: Kinds[K]) => void,
+    remove: (key: string) => void,
+    fieldSelector?: string,
+  ): void {
+    let known = new Set<string>();
+    const keyOf = ({ metadata }: Kinds[K]): string =>
+      `${metadata.namespace ?? ''}/${metadata.name}`;
+    const watcher: KindWatcher<Kinds[K]> = {
+      snapshot: (items) => {
+        const now = new Set(items.map(keyOf));
+        for (const key of known) if (!now.has(key)) remove(key);
+        for (const item of items) put(item);
+        known = now;
+        this.lists.delete(kind);
+        this.changed();
+      },
+      put: (item) => {
+        known.add(keyOf(item));
+        put(item);
+        this.changed();
+      },
+      gone: (item) => {
+        known.delete(keyOf(item));
+        remove(keyOf(item));
+        this.changed();
+      },
+      connection: (up, error) => {
+        this.lost = up ? undefined : error?.message;
+        if (!up) this.options.log.warn({ kind, cause: this.lost }, 'services: the watch broke');
+      },
+    };
+    this.options.kubernetes.watch(kind, watcher, {
+      signal: this.stop.signal,
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    });
+  }
+
+  private changed(): void {
+    this.changedAt ??= performance.now();
+    if (this.lists.size === 0) this.wakeUp.resolve();
+  }
+
+  private check(): void {
+    if (!this.written) return;
+    this.checkIsDue = true;
+    this.wakeUp.resolve();
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.stop;
+    let retry = RETRY_MILLISECONDS.first;
+    await this.wakeUp.promise;
+    while (!signal.aborted) {
+      if (!this.written || this.checkIsDue) await this.waitForKubeProxy();
+      this.wakeUp = Promise.withResolvers();
+      const startedAt = performance.now();
+      try {
+        await this.round(startedAt);
+        retry = RETRY_MILLISECONDS.first;
+        const left = (this.options.groupMilliseconds ?? GROUP_MILLISECONDS) + startedAt;
+        const quiet = left - performance.now();
+        if (quiet > 0) await pause(quiet, signal);
+        await this.wakeUp.promise;
+      } catch (cause) {
+        this.failed(cause);
+        await pause(retry, signal);
+        retry = Math.min(2 * retry, RETRY_MILLISECONDS.max);
+      }
+    }
+  }
+
+  private async waitForKubeProxy(): Promise<void> {
+    const { takeOver, log, kubeProxyRuns = kubeProxyAnswers } = this.options;
+    while (!takeOver && !this.stop.signal.aborted && (await kubeProxyRuns())) {
+      if (this.writeProblem === undefined) log.error(KUBE_PROXY_RUNS);
+      this.writeProblem = KUBE_PROXY_RUNS;
+      await pause(WAIT_FOR_PROXY_MILLISECONDS, this.stop.signal);
+    }
+  }
+
+  private async round(startedAt: number): Promise<void> {
+    const { changedAt, checkIsDue, written } = this;
+    const { model, log, observer, onWritten, takeOver } = this.options;
+    this.changedAt = undefined;
+    this.checkIsDue = false;
+    if (checkIsDue) for (const writer of this.writers.values()) writer.doubt();
+    const done = await Promise.allSettled(
+      [...this.writers].map(([family, writer]) => writer.apply(model.wanted(family))),
+    );
+    const refusal = done.find((one) => one.status === 'rejected');
+    if (refusal) {
+      this.changedAt = changedAt ?? this.changedAt;
+      throw refusal.reason;
+    }
+    const sum = (of: keyof Written): number =>
+      done.reduce((n, one) => n + (one.status === 'fulfilled' ? one.value[of] : 0), 0);
+    if (checkIsDue && changedAt === undefined && sum('commits') > 0)
+      log.warn({ lines: sum('lines') }, 'rules of services were changed by others; repaired');
+    const now = performance.now();
+    const latency = changedAt === undefined ? undefined : now - changedAt;
+    const round = { commits: sum('commits'), lines: sum('lines'), took: now - startedAt, latency };
+    observer?.synced({ ...round, full: !written || checkIsDue });
+    this.written = true;
+    const back = !takeOver && [...this.writers.values()].some((one) => one.canaryCameBack);
+    if (back && this.writeProblem === undefined) log.error(KUBE_PROXY_RUNS);
+    this.writeProblem = back ? KUBE_PROXY_RUNS : undefined;
+    this.first.resolve();
+    onWritten?.();
+  }
+
+  private failed(cause: unknown): void {
+    this.writeProblem = messageOf(cause);
+    this.options.observer?.failed();
+    this.options.log.error({ cause: this.writeProblem }, 'services not written; trying again');
+  }
+}

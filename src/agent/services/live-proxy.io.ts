@@ -1,0 +1,19 @@
+// Whether a kube-proxy runs on this node: its health server answers. Two that write the same chains
+// would undo each other's work.
+
+/** kube-proxy's default; the agent's pod is in the node's own network. */
+export const KUBE_PROXY_HEALTH = 'http://127.0.0.1:10256/healthz';
+const PATIENCE_MILLISECONDS = 1000;
+
+/** Its answer has this in it whether it is healthy or not. */
+const ANSWER = /"lastUpdated"/;
+
+/** Nobody there, or somebody else: false. */
+export async function kubeProxyAnswers(url = KUBE_PROXY_HEALTH): Promise<boolean> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MILLISECONDS) });
+    return ANSWER.test(await response.text());
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,122 @@
+// Writes one address family's service rules through a kept-open restore child: one transaction for
+// each table that has to change. Keeps in mind what the kernel holds and reads it back when in doubt.
+import type { TableName, Tables } from '../../kernel/tables.ts';
+import {
+  CANARY,
+  type KnownTable,
+  knownTable,
+  planRelease,
+  planTable,
+  type WantedTable,
+} from './plan.ts';
+
+/** What the kernel shall hold. */
+export interface WantedTables {
+  readonly filter: WantedTable;
+  readonly nat: WantedTable;
+}
+
+/** Destinations of nat's entry must lead somewhere: filter is written first, as REJECT rules go. */
+const WRITTEN = ['filter', 'nat'] as const;
+/** Where a former kube-proxy may have left something. */
+const ALL: readonly TableName[] = ['filter', 'nat', 'mangle'];
+
+export interface Written {
+  /** Transactions. */
+  readonly commits: number;
+  /** Lines of restore text. */
+  readonly lines: number;
+}
+
+export class ServiceWriter {
+  private readonly tables: Tables;
+  private readonly known = new Map<TableName, KnownTable>();
+  private readonly written = new Map<TableName, WantedTable>();
+  private generation: number | undefined;
+  /** A kube-proxy has made its chain again that we had removed. */
+  canaryCameBack = false;
+  private readonly canaryRemoved = new Set<TableName>();
+
+  constructor(tables: Tables) {
+    this.tables = tables;
+  }
+
+  /** Makes the kernel hold it. Throws OpError; what was refused is read back next time. */
+  async apply(wanted: WantedTables): Promise<Written> {
+    let [commits, lines] = [0, 0];
+    for (const table of WRITTEN) {
+      if (this.written.get(table) === wanted[table]) continue;
+      const known = this.known.get(table) ?? (await this.read(table));
+      const plan = planTable(known, wanted[table]);
+      await this.commit(table, plan.lines, plan.after);
+      this.written.set(table, wanted[table]);
+      commits += plan.lines.length > 0 ? 1 : 0;
+      lines += plan.lines.length;
+    }
+    return { commits, lines };
+  }
+
+  /**
+   * The next apply reads the tables back, unless nobody has changed a table of this namespace since
+   * the last time that it was asked.
+   */
+  doubt(): void {
+    const now = this.tables.generation?.();
+    if (now !== undefined && now === this.generation) return;
+    this.generation = now;
+    this.forget();
+  }
+
+  private forget(): void {
+    this.known.clear();
+    this.written.clear();
+  }
+
+  /** Takes everything of services out of the kernel; answers how many lines that took. */
+  async release(): Promise<number> {
+    let lines = 0;
+    for (const table of ALL) {
+      const plan = planRelease(await this.read(table));
+      await this.commit(table, plan.lines, plan.after);
+      lines += plan.lines.length;
+    }
+    this.forget();
+    return lines;
+  }
+
+  /** How many chains and rules of services the kernel holds, by table. */
+  sizes(): readonly {
+    readonly table: TableName;
+    readonly chains: number;
+    readonly rules: number;
+  }[] {
+    return [...this.written].map(([table, { chains }]) => ({
+      table,
+      chains: chains.size,
+      rules: [...chains.values()].reduce((sum, rules) => sum + rules.length, 0),
+    }));
+  }
+
+  private async read(table: TableName): Promise<KnownTable> {
+    const known = knownTable(await this.tables.read(table));
+    if (known.chains.has(CANARY) && this.canaryRemoved.has(table)) this.canaryCameBack = true;
+    this.known.set(table, known);
+    return known;
+  }
+
+  private async commit(
+    table: TableName,
+    lines: readonly string[],
+    after: KnownTable,
+  ): Promise<void> {
+    try {
+      if (lines.length > 0) await this.tables.commit({ table, lines });
+      this.known.set(table, after);
+      if (!after.chains.has(CANARY)) this.canaryRemoved.add(table);
+    } catch (cause) {
+      this.known.delete(table);
+      this.written.delete(table);
+      throw cause;
+    }
+  }
+}
