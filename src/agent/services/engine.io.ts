@@ -189,6 +189,7 @@ export class ServiceEngine {
     await this.wakeUp.promise;
     while (!signal.aborted) {
       if (!this.written || this.checkIsDue) await this.waitForKubeProxy();
+      if (signal.aborted) return;
       this.wakeUp = Promise.withResolvers();
       const startedAt = performance.now();
       try {
