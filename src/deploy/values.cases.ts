@@ -158,6 +158,31 @@ const isDisjoint = (values: object): boolean => {
   return checked.ok || !checked.error.some((fault) => fault.includes(' overlaps '));
 };
 
+const prefixes = fc.oneof(
+  fc.constant(''),
+  fc.array(cidr, { minLength: 1, maxLength: 2 }).map((all) => all.join(',')),
+);
+const serviceProxyMore = {
+  mode: fc.constantFrom('modern', '2018'),
+  clusterCIDR: prefixes,
+  nodePortAddresses: prefixes,
+  masqueradeAll: fc.boolean(),
+  masqueradeBit: fc.integer({ min: 0, max: 15 }),
+  externalCIDRs: prefixes,
+  takeOver: fc.boolean(),
+};
+const serviceProxy = fc.oneof(
+  optional({ enabled: fc.constant(false), ...serviceProxyMore }),
+  fc.record(
+    {
+      enabled: fc.constant(true),
+      apiServer: fc.record({ host: fc.ipV4(), port }),
+      ...serviceProxyMore,
+    },
+    { requiredKeys: ['enabled', 'apiServer'] },
+  ),
+);
+
 /** What users may write, and what must be accepted. */
 export const goodValues = optional({
   networking: optional({
@@ -190,6 +215,7 @@ export const goodValues = optional({
     pull_secrets: fc.array(name, { maxLength: 2 }),
   }),
   etcd,
+  serviceProxy,
   pod: optional({
     calico_node: optional({
       ...podSettings,

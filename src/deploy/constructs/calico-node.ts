@@ -22,7 +22,14 @@ import {
   type VolumeMount,
   withMore,
 } from './manifest.ts';
-import { certificates, etcdEndpoints, PROC_SYS_NET, type Settings } from './settings.ts';
+import {
+  apiServer,
+  certificates,
+  etcdEndpoints,
+  PROC_SYS_NET,
+  type Settings,
+  serviceProxy,
+} from './settings.ts';
 
 export const NODE = 'calico-node';
 export const AGENT_COMMAND = ['/usr/local/bin/node', '/opt/calico/agent.mjs'];
@@ -124,6 +131,7 @@ const common = (settings: Settings): Of<EnvironmentVariable>[] =>
   list<Of<EnvironmentVariable>>(
     identity,
     certificates(settings).env,
+    apiServer(settings),
     eachEntry('variable', settings.conf.node, (name, value) => ({ name, value })),
   );
 
@@ -161,7 +169,10 @@ const agent = (settings: Settings): Container => ({
   name: NODE,
   ...imageOf(settings),
   command: AGENT_COMMAND,
-  env: withMore([...common(settings), ...pool, PROC_SYS_NET], settings.pod.calico_node),
+  env: withMore(
+    [...common(settings), ...pool, PROC_SYS_NET, ...serviceProxy(settings)],
+    settings.pod.calico_node,
+  ),
   livenessProbe: { ...probe('/liveness', AGENT_HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', AGENT_HEALTH_PORT), periodSeconds: 2 },
   securityContext: dropAll(...AGENT_CAPABILITIES),

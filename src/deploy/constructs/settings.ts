@@ -53,3 +53,29 @@ export const certificates = ({ etcd: { tls } }: Settings) => {
 
 /** `true` or `false` for a switch. */
 export const switchText = (value: Parameters<typeof isOn>[0]): Of<string> => str(isOn(value));
+
+const PROXY = 'CALICO_SERVICE_PROXY';
+
+/** What an agent that serves Services is told; nothing where it does not. */
+export const serviceProxy = ({ serviceProxy: proxy, networking }: Settings) => {
+  const setting = (name: string, value: Of<string>) =>
+    when(proxy.enabled, { name: name === '' ? PROXY : `${PROXY}_${name}`, value });
+  const clusterCidr = choose(eq(proxy.clusterCIDR, ''), networking.podSubnet, proxy.clusterCIDR);
+  return list<Of<EnvironmentVariable>>(
+    setting('', 'true'),
+    setting('MODE', proxy.mode),
+    setting('CLUSTER_CIDR', clusterCidr),
+    setting('NODEPORT_ADDRESSES', proxy.nodePortAddresses),
+    setting('MASQUERADE_ALL', str(proxy.masqueradeAll)),
+    setting('MASQUERADE_BIT', str(proxy.masqueradeBit)),
+    setting('EXTERNAL_CIDRS', proxy.externalCIDRs),
+    setting('TAKE_OVER', str(proxy.takeOver)),
+  );
+};
+
+/** Where the API server is before any Service is served: it goes before what kubelet tells. */
+export const apiServer = ({ serviceProxy: proxy }: Settings) =>
+  list<Of<EnvironmentVariable>>(
+    when(proxy.enabled, { name: 'KUBERNETES_SERVICE_HOST', value: proxy.apiServer.host }),
+    when(proxy.enabled, { name: 'KUBERNETES_SERVICE_PORT', value: str(proxy.apiServer.port) }),
+  );

@@ -31,6 +31,14 @@ networking:
       ipip:
         mode: Never
 `,
+  'service-proxy': `# No kube-proxy: calico-node serves Services. Where one runs, set takeOver, upgrade, and remove it
+# when the node pods are ready: its chains are taken over as they stand, no connection is lost.
+serviceProxy:
+  enabled: true
+  apiServer:
+    host: 10.0.0.10
+    port: 6443
+`,
   'external-etcd': `# A datastore of your own instead of calico-etcd.
 etcd:
   enabled: false

@@ -70,7 +70,8 @@ function faultOf(rule: ValueRule, values: Json): string[] | undefined {
       return good ? undefined : [`${name}: ${JSON.stringify(value)} ${remedyOf(rule)}`];
     }
     case 'patternIf': {
-      if (value === undefined || (valueAt(values, rule.given) ?? '') === '') return undefined;
+      const given = valueAt(values, rule.given) || '';
+      if (value === undefined || given === '') return undefined;
       const good = new RegExp(rule.pattern).test(String(value));
       return good ? undefined : [`${name}: ${JSON.stringify(value)} ${rule.message}`];
     }

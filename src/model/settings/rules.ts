@@ -66,7 +66,7 @@ export interface DisjointRule {
   readonly addressIf: readonly string[];
 }
 
-/** Where the text at `given` is not empty, the one at `path` must match. */
+/** Where the text at `given` is not empty, or the switch there is on, the one at `path` must match. */
 export interface PatternIfRule {
   readonly kind: 'patternIf';
   readonly path: readonly string[];
@@ -92,6 +92,7 @@ export const IPV4_POOL = `^${IPV4}/([89]|[12][0-9]|3[0-2])$`;
 export const IPV4_ADDRESS = `^${IPV4}$`;
 // Loose: what is left is told by the controllers.
 const IPV6 = '[0-9a-fA-F:.]*:[0-9a-fA-F:.]*';
+const PREFIX = `(${IPV4}/([0-9]|[12][0-9]|3[0-2])|${IPV6}/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))`;
 const HOST_AND_PORT = '[^ \\t\\r\\n,/]+:[0-9]+/?';
 const urlsOf = (scheme: string): string =>
   `${scheme}://${HOST_AND_PORT}(,${scheme}://${HOST_AND_PORT})*`;
@@ -117,6 +118,14 @@ const BFD_PART =
 
 const image = (path: string, example: string) =>
   pattern(path, '^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$', 'an image reference', example);
+
+const prefixes = (path: string) =>
+  pattern(
+    path,
+    `^(|${PREFIX}(,${PREFIX})*)$`,
+    'a comma-separated list of prefixes',
+    '10.0.0.0/8,fd00::/8',
+  );
 
 const method = (name: string) =>
   pattern(
@@ -183,6 +192,17 @@ export const rules: readonly Rule[] = [
     path: ['etcd', 'endpoints'],
     message: 'is needed when etcd.enabled is false, for example http://10.0.2.6:2379',
   },
+  {
+    kind: 'patternIf',
+    path: ['serviceProxy', 'apiServer', 'host'],
+    given: ['serviceProxy', 'enabled'],
+    pattern: '^[a-zA-Z0-9.:-]+$',
+    message:
+      'is no address or name: before services are served, the API server must be reached without one, for example 10.0.0.10',
+  },
+  prefixes('serviceProxy.clusterCIDR'),
+  prefixes('serviceProxy.nodePortAddresses'),
+  prefixes('serviceProxy.externalCIDRs'),
   {
     kind: 'each',
     path: ['networking', 'pools'],
