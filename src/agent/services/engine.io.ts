@@ -7,8 +7,8 @@ import { pause } from '../../base/pause.io.ts';
 import type { Tables } from '../../kernel/tables.ts';
 import type { Kinds, KindWatcher, KubernetesApi, Node, WholeObject } from '../../kubernetes/api.ts';
 import type { Family } from '../../net/ip.ts';
+import { ServiceWriter, type WantedTables, type Written } from '../../services/write/writer.io.ts';
 import { kubeProxyAnswers } from './live-proxy.io.ts';
-import { ServiceWriter, type WantedTables, type Written } from './writer.io.ts';
 
 /** What the objects mean for each address family. Pure: `services` renders, `facts` is for others. */
 export interface ServiceModel {

@@ -4,8 +4,8 @@ import { openLog } from '../../base/log.io.ts';
 import { type MemoryTables, memoryTables } from '../../kernel/memory-tables.ts';
 import type { WholeObject } from '../../kubernetes/api.ts';
 import { memoryKubernetes } from '../../kubernetes/memory.ts';
+import type { WantedTable } from '../../services/write/plan.ts';
 import { ServiceEngine, type ServiceEngineOptions, type SyncRound } from './engine.io.ts';
-import type { WantedTable } from './plan.ts';
 
 const NONE: WantedTable = { chains: new Map(), hooks: new Map() };
 

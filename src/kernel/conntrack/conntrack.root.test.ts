@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import type { Ip } from '../../net/ip.ts';
 import { inNetns, openNetns } from '../namespaces.io.ts';
 import { openConnections, openFlowDeleter } from './conntrack.io.ts';
+import { calledBy } from './flow.ts';
 
 const NETNS = `ckt-flows-${process.pid}`;
 const conntrack = (...args: readonly string[]): string =>
@@ -55,6 +56,13 @@ test('a connection is read, cut, and freed again', async () => {
     { ...tcp, source: '10.1.1.1', destination: '10.2.2.2', destinationPort: 2 },
     { ...tcp, source: 'fd00::1', destination: 'fd00::2', destinationPort: 7 },
   ]);
+  assert.deepEqual(
+    live.map(({ flow }) => calledBy(flow)),
+    [
+      { ip: '10.2.2.2', port: 2 },
+      { ip: 'fd00::2', port: 7 },
+    ],
+  );
   await connections.cut(live);
   for (const family of ['ipv4', 'ipv6'])
     assert.match(conntrack('-L', '-f', family), /^tcp +6 1[12]\d\d SYN_SENT [^\n]*\n$/);

@@ -18,7 +18,13 @@ const CTA = {
 } as const;
 const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
-const CTA_PROTO = { NUMBER: 1, SOURCE_PORT: 2, ICMP_TYPE: 5, ICMPV6_TYPE: 8 } as const;
+const CTA_PROTO = {
+  NUMBER: 1,
+  SOURCE_PORT: 2,
+  DESTINATION_PORT: 3,
+  ICMP_TYPE: 5,
+  ICMPV6_TYPE: 8,
+} as const;
 const CTA_PROTOINFO_TCP = 1;
 const CTA_PROTOINFO_TCP_STATE = 1;
 const TCP_SYN_SENT = 1;
@@ -145,17 +151,26 @@ export function connectionOf(
   };
 }
 
+/** Whom a flow called, before any DNAT. */
+export function calledBy({ tuple }: Flow): { readonly ip: Ip; readonly port: number } | undefined {
+  const { destination, destinationPort } = endsOf(tuple);
+  return destination && { ip: destination, port: destinationPort };
+}
+
 function endsOf(tuple: Buffer) {
   const parts = attributesOf(tuple);
   const ips = attributesOf(parts.get(CTA_TUPLE_IP) ?? Buffer.alloc(0));
   const upper = attributesOf(parts.get(CTA_TUPLE_PROTO) ?? Buffer.alloc(0));
   const source = ips.get(CTA_IP.V4_SRC) ?? ips.get(CTA_IP.V6_SRC);
+  const destination = ips.get(CTA_IP.V4_DST) ?? ips.get(CTA_IP.V6_DST);
   const icmp = [CTA_PROTO.ICMP_TYPE, CTA_PROTO.ICMPV6_TYPE].find((type) => upper.has(type));
   const octet = (type: number): number => upper.get(type)?.readUInt8(0) ?? 0;
   return {
     source: source && ipFromBytes(source),
+    destination: destination && ipFromBytes(destination),
     protocol: octet(CTA_PROTO.NUMBER),
     sourcePort: upper.get(CTA_PROTO.SOURCE_PORT)?.readUInt16BE(0) ?? 0,
+    destinationPort: upper.get(CTA_PROTO.DESTINATION_PORT)?.readUInt16BE(0) ?? 0,
     icmp: icmp === undefined ? undefined : { type: octet(icmp), code: octet(icmp + 1) },
   };
 }
