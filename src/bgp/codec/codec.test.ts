@@ -195,6 +195,25 @@ test('the extended form of optional parameters (RFC 9072) is read', () => {
   ]);
 });
 
+test('FRR 8.4 with extended-optional-parameters: its OPEN as it was on the wire', () => {
+  const open = bytes(
+    `${MARKER}006b 01 04 fde9 0009 0a4d0801 ff ff 004b 0200060104000100010200028000020002020002000246
+     0002000641040000fde902000206000200064504000101010200 06490402766d000200044002c0780200094707000101
+     80000000`.replaceAll(/\s/g, ''),
+  );
+  const decoded = decodeMessage(open, INTERNAL);
+  assert(decoded.ok && decoded.value.kind === 'open');
+  const { asn, holdTimeSeconds, capabilities } = decoded.value;
+  assert.deepEqual([asn, holdTimeSeconds, capabilities.length], [65001, 9, 10]);
+  assert.deepEqual(
+    capabilities.flatMap(({ kind }) => (kind === 'unknown' ? [] : [kind])),
+    [
+      ...['multiprotocol', 'routeRefresh', 'enhancedRefresh', 'fourOctetAs', 'extendedMessage'],
+      ...['addPath', 'gracefulRestart', 'longLived'],
+    ],
+  );
+});
+
 test('many capabilities travel in the extended form', () => {
   const capabilities = Array.from({ length: 40 }, (_, i) => ({
     kind: 'unknown' as const,

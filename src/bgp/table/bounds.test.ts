@@ -27,7 +27,7 @@ test('an external peer without a policy, where one is demanded: no routes in, no
   assert.deepEqual([learned(), ear.heard], ['', ['end of RIB']]);
   const filter = { name: 'all', importV4: [], exportV4: [], importV6: [], exportV6: [] };
   const policy = { ...table.why(A as never)[0] };
-  assert.equal(policy.lost, 'not accepted');
+  assert.deepEqual([policy.lost, policy.refusal], ['not accepted', 'no policy (RFC 8212)']);
   up('2', {}, { ...EXTERNAL, explicitPolicy: true, filters: [filter] });
   tell('2', path, B);
   work();

@@ -13,7 +13,7 @@ import {
   type OwnIdentity,
 } from './policy/import.ts';
 import type { Receiver } from './receive.ts';
-import type { AttributeSets } from './routes/attribute-sets.ts';
+import type { AttributeSets, ImportVerdict } from './routes/attribute-sets.ts';
 import { NONE } from './routes/paths.ts';
 import type { Rib } from './routes/rib.ts';
 import { keepsForwarding, REFRESH_MS, type Stale, staleOf } from './stale.ts';
@@ -60,6 +60,13 @@ export class Neighbours {
 
   keyAt(index: number): string {
     return this.byIndex[index]?.peer.key ?? '';
+  }
+
+  /** Why a path is not accepted. */
+  refusal(rib: Rib, path: number): string | undefined {
+    const neighbour = this.byIndex[rib.paths.peer[path]!];
+    const verdict = neighbour && this.verdict(neighbour, rib, path);
+    return typeof verdict === 'string' ? verdict : undefined;
   }
 
   receiver(key: string): Receiver | undefined {
@@ -237,19 +244,21 @@ export class Neighbours {
   }
 
   private importAgain(neighbour: Neighbour): void {
-    const { sets, ribs, walks } = this.parts;
+    const { ribs, walks } = this.parts;
     for (const family of FAMILIES) {
       const rib = ribs[family];
       walks.begin('import', rib, neighbour.peer.index, (path) => {
-        const { paths, prefixes } = rib;
-        const verdict = importSet(sets, neighbour.policy, sets.at(paths.raw[path]!));
-        const used =
-          typeof verdict === 'string'
-            ? verdict
-            : importPrefix(sets, neighbour.policy, verdict, prefixes, paths.prefix[path]!);
+        const used = this.verdict(neighbour, rib, path);
         rib.reconsider(path, typeof used === 'string' ? NONE : used.id);
       });
     }
+  }
+
+  private verdict({ policy }: Neighbour, { paths, prefixes }: Rib, path: number): ImportVerdict {
+    const { sets } = this.parts;
+    const verdict = importSet(sets, policy, sets.at(paths.raw[path]!));
+    if (typeof verdict === 'string') return verdict;
+    return importPrefix(sets, policy, verdict, prefixes, paths.prefix[path]!);
   }
 
   // RFC 9494 section 4.3: marked, least preferred, and gone where the origin wants that.

@@ -213,7 +213,7 @@ export class Table {
 
   /** All paths to a prefix, the best one first, and why the others are not. */
   why(prefix: Cidr): readonly PathReport[] {
-    return explain(this.ribs, prefix, (index) => this.neighbours.keyAt(index));
+    return explain(this.ribs, prefix, this.neighbours);
   }
 
   /** Paths held from a peer. */

@@ -18,12 +18,21 @@ export interface PathReport {
   readonly equal: boolean;
   /** The step at which it lost; undefined: it is the best. */
   readonly lost: Step | 'not accepted' | undefined;
+  /** Why it is not accepted. */
+  readonly refusal?: string | undefined;
+}
+
+/** What is known of peers by their numbers. */
+export interface Peers {
+  keyAt(index: number): string;
+  /** Why import makes nothing of a path; undefined: it does. */
+  refusal(rib: Rib, path: number): string | undefined;
 }
 
 export function explain(
   ribs: Readonly<Record<Family, Rib>>,
   prefix: Cidr,
-  keyAt: (index: number) => string,
+  peers: Peers,
 ): readonly PathReport[] {
   const rib = ribs[cidrFamily(prefix)];
   const id = rib.prefixes.findCidr(prefix);
@@ -45,13 +54,14 @@ export function explain(
     const set = rib.sets.at(accepted ? paths.used[path]! : paths.raw[path]!);
     const name = nameOf(peer, pathId);
     reports.push({
-      peer: peer === OWN ? undefined : keyAt(peer),
+      peer: peer === OWN ? undefined : peers.keyAt(peer),
       pathId,
       nextHop: set.nextHop,
       attributes: set.attributes,
       stale: rib.isStale(path),
       equal: accepted && equal.has(name),
       lost: accepted ? lost.get(name) : 'not accepted',
+      ...(accepted ? {} : { refusal: peers.refusal(rib, path) }),
     });
   }
   return reports.sort(

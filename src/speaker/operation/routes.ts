@@ -47,9 +47,10 @@ function pathReport(path: TablePath, nameOf: (key: string) => string): PathRepor
   };
 }
 
-function rankOf({ lost, equal }: TablePath): Pick<PathReport, 'rank' | 'why'> {
+function rankOf({ lost, equal, refusal }: TablePath): Pick<PathReport, 'rank' | 'why'> {
   if (lost === undefined) return { rank: 'best' };
-  if (lost === 'not accepted') return { rank: 'unusable', why: lost };
+  if (lost === 'not accepted')
+    return { rank: 'unusable', why: refusal ? `${lost}: ${refusal}` : lost };
   return { rank: equal ? 'equal' : 'worse', why: lost };
 }
 
