@@ -17,6 +17,8 @@ import { addNodeCommands } from './node/commands.ts';
 import { type Output, textOf } from './output.ts';
 import { addPolicyCommands } from './policy/commands.ts';
 import { addSeenCommands } from './policy/seen.ts';
+import { addServiceCommands } from './services/commands.ts';
+import { readServiceTables, releaseServices } from './services/kernel.io.ts';
 import { addSettingsCommands } from './settings/commands.ts';
 import { unknownCluster, version } from './version.ts';
 
@@ -97,6 +99,12 @@ addSettingsCommands(program, {
   failed: () => {
     process.exitCode = 1;
   },
+});
+
+addServiceCommands(program, {
+  print: (output, format) => print(output, isJson(format)),
+  readTables: readServiceTables,
+  release: releaseServices,
 });
 
 addNodeCommands(program, {
