@@ -22,14 +22,15 @@ export interface ServiceModel {
   wanted(family: Family): WantedTables;
 }
 
-/** Told of each round; times are in milliseconds. */
+/** Told of each family's part in a round; times are in milliseconds. */
 export interface ServiceObserver {
-  synced(round: SyncRound): void;
-  failed(): void;
+  synced(family: Family, round: SyncRound): void;
+  failed(family: Family, isFull: boolean): void;
 }
 
 export interface SyncRound extends Written {
-  readonly full: boolean;
+  /** The first, or one that read the kernel back. */
+  readonly isFull: boolean;
   readonly took: number;
   /** Since the oldest change of the round came in; undefined for a look at the kernel. */
   readonly latency: number | undefined;
@@ -61,6 +62,12 @@ const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 const WAIT_FOR_PROXY_MILLISECONDS = 5_000;
 const KUBE_PROXY_RUNS =
   'a kube-proxy runs on this node; remove it, or set serviceProxy.takeOver to write beside it until it is gone';
+
+interface Round {
+  readonly startedAt: number;
+  readonly changedAt: number | undefined;
+  readonly isFull: boolean;
+}
 
 export class ServiceEngine {
   private readonly options: ServiceEngineOptions;
@@ -217,38 +224,58 @@ export class ServiceEngine {
   }
 
   private async round(startedAt: number): Promise<void> {
-    const { changedAt, checkIsDue, written } = this;
-    const { model, log, observer, onWritten, takeOver } = this.options;
+    const { changedAt, checkIsDue } = this;
+    const { log, onWritten } = this.options;
     this.changedAt = undefined;
     this.checkIsDue = false;
     if (checkIsDue) for (const writer of this.writers.values()) writer.doubt();
+    const isFull = !this.written || checkIsDue;
     const done = await Promise.allSettled(
-      [...this.writers].map(([family, writer]) => writer.apply(model.wanted(family))),
+      [...this.writers].map(([family, writer]) =>
+        this.sync(family, writer, { startedAt, changedAt, isFull }),
+      ),
     );
     const refusal = done.find((one) => one.status === 'rejected');
     if (refusal) {
       this.changedAt = changedAt ?? this.changedAt;
       throw refusal.reason;
     }
-    const sum = (of: keyof Written): number =>
-      done.reduce((n, one) => n + (one.status === 'fulfilled' ? one.value[of] : 0), 0);
-    if (checkIsDue && changedAt === undefined && sum('commits') > 0)
-      log.warn({ lines: sum('lines') }, 'rules of services were changed by others; repaired');
-    const now = performance.now();
-    const latency = changedAt === undefined ? undefined : now - changedAt;
-    const round = { commits: sum('commits'), lines: sum('lines'), took: now - startedAt, latency };
-    observer?.synced({ ...round, full: !written || checkIsDue });
+    const repaired = done.some((one) => one.status === 'fulfilled' && one.value.commits > 0);
+    if (checkIsDue && changedAt === undefined && repaired)
+      log.warn('rules of services were changed by others; repaired');
     this.written = true;
-    const back = !takeOver && [...this.writers.values()].some((one) => one.canaryCameBack);
-    if (back && this.writeProblem === undefined) log.error(KUBE_PROXY_RUNS);
-    this.writeProblem = back ? KUBE_PROXY_RUNS : undefined;
+    this.lookForKubeProxy();
     this.first.resolve();
     onWritten?.();
   }
 
+  private async sync(
+    family: Family,
+    writer: ServiceWriter,
+    { startedAt, changedAt, isFull }: Round,
+  ): Promise<Written> {
+    const { model, observer } = this.options;
+    try {
+      const written = await writer.apply(model.wanted(family));
+      const now = performance.now();
+      const latency = changedAt === undefined ? undefined : now - changedAt;
+      observer?.synced(family, { ...written, took: now - startedAt, latency, isFull });
+      return written;
+    } catch (cause) {
+      observer?.failed(family, isFull);
+      throw cause;
+    }
+  }
+
+  private lookForKubeProxy(): void {
+    const { takeOver, log } = this.options;
+    const back = !takeOver && [...this.writers.values()].some((one) => one.canaryCameBack);
+    if (back && this.writeProblem === undefined) log.error(KUBE_PROXY_RUNS);
+    this.writeProblem = back ? KUBE_PROXY_RUNS : undefined;
+  }
+
   private failed(cause: unknown): void {
     this.writeProblem = messageOf(cause);
-    this.options.observer?.failed();
     this.options.log.error({ cause: this.writeProblem }, 'services not written; trying again');
   }
 }

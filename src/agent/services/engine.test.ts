@@ -64,7 +64,7 @@ async function fixture(
     log: openLog('test', 'silent'),
     kubeProxyRuns: async () => false,
     observer: {
-      synced: (round) => {
+      synced: (_family, round) => {
         rounds.push(round);
         heard.resolve();
         heard = Promise.withResolvers();

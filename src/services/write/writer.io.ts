@@ -28,10 +28,19 @@ export interface Written {
   readonly lines: number;
 }
 
+export interface ServiceTableSize {
+  readonly table: TableName;
+  readonly chains: number;
+  readonly rules: number;
+  /** Of the last transaction. */
+  readonly lastLines: number;
+}
+
 export class ServiceWriter {
   private readonly tables: Tables;
   private readonly known = new Map<TableName, KnownTable>();
   private readonly written = new Map<TableName, WantedTable>();
+  private readonly lastLines = new Map<TableName, number>();
   private generation: number | undefined;
   /** A kube-proxy has made its chain again that we had removed. */
   canaryCameBack = false;
@@ -84,16 +93,13 @@ export class ServiceWriter {
     return lines;
   }
 
-  /** How many chains and rules of services the kernel holds, by table. */
-  sizes(): readonly {
-    readonly table: TableName;
-    readonly chains: number;
-    readonly rules: number;
-  }[] {
+  /** What the kernel holds of services, by table. */
+  sizes(): readonly ServiceTableSize[] {
     return [...this.written].map(([table, { chains }]) => ({
       table,
       chains: chains.size,
       rules: [...chains.values()].reduce((sum, rules) => sum + rules.length, 0),
+      lastLines: this.lastLines.get(table) ?? 0,
     }));
   }
 
@@ -111,6 +117,7 @@ export class ServiceWriter {
   ): Promise<void> {
     try {
       if (lines.length > 0) await this.tables.commit({ table, lines });
+      if (lines.length > 0) this.lastLines.set(table, lines.length);
       this.known.set(table, after);
       if (!after.chains.has(CANARY)) this.canaryRemoved.add(table);
     } catch (cause) {
