@@ -5,22 +5,12 @@ import type { Log } from '../../base/log.io.ts';
 import { messageOf } from '../../base/op-error.ts';
 import { pause } from '../../base/pause.io.ts';
 import type { Tables } from '../../kernel/tables.ts';
-import type { Kinds, KindWatcher, KubernetesApi, Node, WholeObject } from '../../kubernetes/api.ts';
+import type { KubernetesApi } from '../../kubernetes/api.ts';
 import type { Family } from '../../net/ip.ts';
-import { ServiceWriter, type WantedTables, type Written } from '../../services/write/writer.io.ts';
+import { ServiceWriter, type Written } from '../../services/write/writer.io.ts';
 import { kubeProxyAnswers } from './live-proxy.io.ts';
-
-/** What the objects mean for each address family. Pure: `services` renders, `facts` is for others. */
-export interface ServiceModel {
-  putService(object: WholeObject): void;
-  /** By `namespace/name`. */
-  removeService(key: string): void;
-  putSlice(object: WholeObject): void;
-  removeSlice(key: string): void;
-  setNode(node: Node | undefined): void;
-  /** As of now; the same value as long as nothing has changed. */
-  wanted(family: Family): WantedTables;
-}
+import type { ServiceModel } from './model.ts';
+import { ServiceSource } from './source.io.ts';
 
 /** Told of each family's part in a round; times are in milliseconds. */
 export interface ServiceObserver {
@@ -73,7 +63,7 @@ export class ServiceEngine {
   private readonly options: ServiceEngineOptions;
   private readonly writers: ReadonlyMap<Family, ServiceWriter>;
   private readonly stop = new AbortController();
-  private readonly lists = new Set(['wholeservices', 'wholeendpointslices', 'nodes']);
+  private readonly source: ServiceSource;
   private readonly first = Promise.withResolvers<void>();
   private wakeUp = Promise.withResolvers<void>();
   private changedAt: number | undefined;
@@ -81,7 +71,6 @@ export class ServiceEngine {
   private readonly checks: NodeJS.Timeout;
   private running: Promise<void>;
   private written = false;
-  private lost: string | undefined;
   /** Why the kernel does not hold what it should. */
   private writeProblem: string | undefined;
 
@@ -94,7 +83,11 @@ export class ServiceEngine {
     ]);
     this.checks = setInterval(() => this.check(), options.checkMilliseconds ?? CHECK_MILLISECONDS);
     this.checks.unref();
-    this.follow();
+    this.source = new ServiceSource({
+      ...options,
+      changed: () => this.changed(),
+      signal: this.stop.signal,
+    });
     this.running = this.run();
   }
 
@@ -106,8 +99,7 @@ export class ServiceEngine {
   /** Why services are not served as they should be. */
   get problem(): string | undefined {
     if (this.writeProblem !== undefined) return this.writeProblem;
-    if (this.lists.size > 0)
-      return `waiting for the first list of ${[...this.lists].join(', ').replaceAll('whole', '')}${this.lost === undefined ? '' : `: ${this.lost}`}`;
+    if (this.source.missing !== undefined) return this.source.missing;
     return this.written ? undefined : 'rules are not written yet';
   }
 
@@ -126,62 +118,9 @@ export class ServiceEngine {
     await Promise.all([this.options.tables.close(), this.options.ipv6Tables?.close()]);
   }
 
-  private follow(): void {
-    const { model, node } = this.options;
-    this.watch('wholeservices', model.putService.bind(model), model.removeService.bind(model));
-    this.watch('wholeendpointslices', model.putSlice.bind(model), model.removeSlice.bind(model));
-    const selector = `metadata.name=${node}`;
-    this.watch(
-      'nodes',
-      (one) => model.setNode(one),
-      () => model.setNode(undefined),
-      selector,
-    );
-  }
-
-  // A list that comes again says by what is absent what is gone.
-  private watch<K extends keyof Kinds>(
-    kind: K,
-    put: (object: Kinds[K]) => void,
-    remove: (key: string) => void,
-    fieldSelector?: string,
-  ): void {
-    let known = new Set<string>();
-    const keyOf = ({ metadata }: Kinds[K]): string =>
-      `${metadata.namespace ?? ''}/${metadata.name}`;
-    const watcher: KindWatcher<Kinds[K]> = {
-      snapshot: (items) => {
-        const now = new Set(items.map(keyOf));
-        for (const key of known) if (!now.has(key)) remove(key);
-        for (const item of items) put(item);
-        known = now;
-        this.lists.delete(kind);
-        this.changed();
-      },
-      put: (item) => {
-        known.add(keyOf(item));
-        put(item);
-        this.changed();
-      },
-      gone: (item) => {
-        known.delete(keyOf(item));
-        remove(keyOf(item));
-        this.changed();
-      },
-      connection: (up, error) => {
-        this.lost = up ? undefined : error?.message;
-        if (!up) this.options.log.warn({ kind, cause: this.lost }, 'services: the watch broke');
-      },
-    };
-    this.options.kubernetes.watch(kind, watcher, {
-      signal: this.stop.signal,
-      ...(fieldSelector === undefined ? {} : { fieldSelector }),
-    });
-  }
-
   private changed(): void {
     this.changedAt ??= performance.now();
-    if (this.lists.size === 0) this.wakeUp.resolve();
+    if (this.source.isComplete) this.wakeUp.resolve();
   }
 
   private check(): void {

@@ -96,7 +96,7 @@ test('nothing is written before all lists are complete', async () => {
   const { engine, tables } = await fixture({ kubernetes: late });
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(tables.commits, 0);
-  assert.match(engine.problem ?? '', /waiting for the first list of endpointslices/);
+  assert.match(engine.problem ?? '', /waiting for the first list of EndpointSlices/);
   tellSlices();
   await engine.inSync();
   assert.equal(tables.commits, 1);
