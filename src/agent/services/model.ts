@@ -2,8 +2,10 @@
 import type { Node, WholeObject } from '../../kubernetes/api.ts';
 import type { Family } from '../../net/ip.ts';
 import type { WantedTables } from '../../services/write/writer.io.ts';
+import type { WantedHealthChecks } from './health-checks.io.ts';
+import type { UdpServices } from './stale-flows.ts';
 
-/** What the objects mean for each address family. Pure: `services` renders, `facts` is for others. */
+/** The rules that follow from the objects, for each address family. */
 export interface ServiceModel {
   putService(object: WholeObject): void;
   /** By `namespace/name`. */
@@ -13,4 +15,11 @@ export interface ServiceModel {
   setNode(node: Node | undefined): void;
   /** As of now; the same value as long as nothing has changed. */
   wanted(family: Family): WantedTables;
+}
+
+/** What an engine's companions need beside the rules. */
+export interface ServiceFacts {
+  /** Where UDP services are called, of both families. */
+  udp(): UdpServices;
+  healthChecks(): WantedHealthChecks;
 }
