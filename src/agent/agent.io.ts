@@ -36,6 +36,7 @@ import { PolicyViews } from './policy-engine/views.io.ts';
 import type { PolicyEngine } from './policy-engine.io.ts';
 import { type Readiness, readinessOf } from './readiness.ts';
 import { Recovery, recover } from './recovery.io.ts';
+import type { NodeServices } from './services/open.io.ts';
 import { encapsulationProblem, startUp } from './start-up.io.ts';
 import { DatastoreView } from './view.ts';
 
@@ -49,6 +50,8 @@ export interface AgentParts {
   readonly ipv6Tables: Tables | undefined;
   readonly ipSets: IpSets;
   readonly kubernetes: KubernetesApi | undefined;
+  /** Absent: somebody else serves services. */
+  readonly services?: NodeServices | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly registry: Registry;
@@ -73,7 +76,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     ? serveHealth({
         host: settings.healthHost,
         port: settings.healthPort,
-        state: () => readinessOf(readinessFacts(progress)),
+        state: () => readinessOf(readinessFacts(progress, parts.services?.problem)),
         pages: progress.views.pages,
       })
     : undefined;
@@ -87,6 +90,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     // Kernel state stays: pods keep their routes and rules while no agent runs.
     server.close();
     health?.close();
+    await parts.services?.close();
     await progress.policy?.close();
     progress.context?.allocator.close();
     progress.context?.removal.close();
@@ -261,7 +265,10 @@ async function handle(progress: Progress, request: CniRequest): Promise<Result<s
   return progress.gate.call(() => carryOut(context, request));
 }
 
-const readinessFacts = ({ stage, context, policy, problem, lost }: Progress): Readiness => ({
+const readinessFacts = (
+  { stage, context, policy, problem, lost }: Progress,
+  servicesProblem: string | undefined,
+): Readiness => ({
   datastoreLost: context && lost,
   stage,
   started: context !== undefined,
@@ -270,6 +277,7 @@ const readinessFacts = ({ stage, context, policy, problem, lost }: Progress): Re
       ? (policy.state().problem ?? 'rules are not written yet')
       : undefined,
   settingsProblem: problem,
+  servicesProblem,
   datastoreLocked: context ? !context.view.datastoreReady : false,
 });
 

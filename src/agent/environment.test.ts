@@ -50,3 +50,26 @@ test('bad values name the variable, the value and the fix', () => {
     assert.equal(settings.error, message);
   }
 });
+
+test('services: off; the first setting that cannot be used is named', () => {
+  const of = (env: Record<string, string>) => parseEnvironment({ ...good, ...env });
+  const off = of({ CALICO_SERVICE_PROXY_CLUSTER_CIDR: '10.0.0.0/8' });
+  assert.ok(off.ok && off.value.serviceProxy === undefined);
+  const on = of({
+    CALICO_SERVICE_PROXY: 'true',
+    CALICO_SERVICE_PROXY_CLUSTER_CIDR: '192.168.0.0/16, fd00::/48',
+  });
+  assert.ok(on.ok);
+  assert.deepEqual(on.value.serviceProxy, {
+    mode: 'modern',
+    clusterCidrs: ['192.168.0.0/16', 'fd00::/48'],
+    nodePortAddresses: [],
+    masqueradeAll: false,
+    masqueradeBit: 14,
+    externalCidrs: [],
+    takeOver: false,
+  });
+  const wrong = of({ CALICO_SERVICE_PROXY_MASQUERADE_BIT: '17' });
+  assert.ok(!wrong.ok);
+  assert.match(wrong.error, /MASQUERADE_BIT: '17' must be 0 to 15/);
+});

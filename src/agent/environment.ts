@@ -4,6 +4,7 @@ import { fail, ok, type Result } from '../base/result.ts';
 import { type EtcdSettings, etcdSettings } from '../datastore/settings.ts';
 import { felixEnvironment } from '../policy/read/environment.ts';
 import type { FelixSettings } from '../policy/read/resources.ts';
+import { type ServiceProxySettings, serviceProxySettings } from './services/settings.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 export type HostAction = 'DROP' | 'RETURN' | 'ACCEPT';
@@ -31,6 +32,8 @@ export interface AgentSettings {
   readonly effectiveMtu: number;
   /** Whether a Kubernetes API is configured (service account or kubeconfig). */
   readonly kubernetes: boolean;
+  /** Absent: services are somebody else's. */
+  readonly serviceProxy?: ServiceProxySettings;
   /** Name of the place where a test ends the process; empty in production. */
   readonly failpoint: string;
 }
@@ -62,6 +65,8 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
   if (!felix.ok) wrong.push(felix.error);
   const etcd = etcdSettings(env);
   if (!etcd.ok) wrong.push(etcd.error);
+  const serviceProxy = serviceProxySettings(env);
+  if (!serviceProxy.ok) wrong.push(serviceProxy.error);
   const mtu = Number(env['CNI_MTU'] || 1500);
   if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65535)
     wrong.push(`CNI_MTU: '${env['CNI_MTU']}' must be 576 to 65535`);
@@ -81,6 +86,7 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     journalFolder: env['CALICO_JOURNAL_FOLDER'] || '/var/lib/calico/releases',
     effectiveMtu: mtu,
     kubernetes: Boolean(env['KUBERNETES_SERVICE_HOST'] || env['KUBECONFIG']),
+    ...(serviceProxy.ok && serviceProxy.value ? { serviceProxy: serviceProxy.value } : {}),
     failpoint: env['CALICO_FAILPOINT'] ?? '',
   };
   return wrong[0] === undefined ? ok(settings) : fail(wrong[0]);

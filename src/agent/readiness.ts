@@ -6,6 +6,8 @@ export interface Readiness {
   readonly started: boolean;
   readonly policyProblem: string | undefined;
   readonly settingsProblem: string | undefined;
+  /** Why services are not served as they should be. */
+  readonly servicesProblem: string | undefined;
   readonly datastoreLocked: boolean;
   /** Why the datastore's watch is down. */
   readonly datastoreLost: string | undefined;
@@ -16,6 +18,7 @@ export function readinessOf(facts: Readiness): HealthState {
     facts.started ? undefined : facts.stage,
     facts.policyProblem && `policy: ${facts.policyProblem}`,
     facts.settingsProblem,
+    facts.servicesProblem && `services: ${facts.servicesProblem}`,
     facts.datastoreLost && `the datastore cannot be reached: ${facts.datastoreLost}`,
     facts.datastoreLocked
       ? 'the datastore is locked (ClusterInformation datastoreReady is false)'
