@@ -15,21 +15,42 @@ after(() => execFileSync('ip', ['netns', 'delete', NETNS]));
 
 const comment = (text: string): string => `-m comment --comment "${text}"`;
 
-/** Every kind of rule that kube-proxy's proxier writes, in its words. */
-function everyKind(family: Family): WantedTables {
-  const six = family === 6;
-  const [vip, pod, range, any] = six
-    ? ['fd00:96::1', '[fd00:1::1]:8080', 'fd00:1::/64', '::1/128']
-    : ['10.96.0.1', '10.1.0.1:8080', '10.1.0.0/16', '127.0.0.0/8'];
-  const podIp = pod!.replace(/:8080$/, '').replace(/[[\]]/g, '');
-  const affinity = '-m recent --name KUBE-SEP-AAAAAAAAAAAAAAAA';
-  const nat = new Map<string, ChainRules>([
+const AFFINITY = '-m recent --name KUBE-SEP-AAAAAAAAAAAAAAAA';
+const PORTALS = comment('kubernetes service portals');
+
+interface Places {
+  readonly vip: string;
+  readonly pod: string;
+  readonly podIp: string;
+  readonly range: string;
+  readonly loopback: string;
+}
+
+const placesOf = (family: Family): Places =>
+  family === 6
+    ? {
+        vip: 'fd00:96::1',
+        pod: '[fd00:1::1]:8080',
+        podIp: 'fd00:1::1',
+        range: 'fd00:1::/64',
+        loopback: '::1/128',
+      }
+    : {
+        vip: '10.96.0.1',
+        pod: '10.1.0.1:8080',
+        podIp: '10.1.0.1',
+        range: '10.1.0.0/16',
+        loopback: '127.0.0.0/8',
+      };
+
+const natChains = ({ vip, pod, podIp, range, loopback }: Places): WantedTables['nat']['chains'] =>
+  new Map<string, ChainRules>([
     [
       'KUBE-SERVICES',
       [
         `${comment('a/b:c cluster IP')} -m tcp -p tcp -d ${vip} --dport 80 -j KUBE-SVC-AAAAAAAAAAAAAAAA`,
         `${comment('a/s external IP')} -m sctp -p sctp -d ${vip} --dport 7 -j KUBE-EXT-AAAAAAAAAAAAAAAA`,
-        `${comment('kubernetes service nodeports; NOTE: this must be the last rule in this chain')} -m addrtype --dst-type LOCAL ! -d ${any} -j KUBE-NODEPORTS`,
+        `${comment('kubernetes service nodeports; NOTE: this must be the last rule in this chain')} -m addrtype --dst-type LOCAL ! -d ${loopback} -j KUBE-NODEPORTS`,
       ],
     ],
     [
@@ -47,7 +68,7 @@ function everyKind(family: Family): WantedTables {
       'KUBE-SVC-AAAAAAAAAAAAAAAA',
       [
         `${comment('a/b:c cluster IP')} -m tcp -p tcp -d ${vip} --dport 80 ! -s ${range} -j KUBE-MARK-MASQ`,
-        `${comment(`a/b:c -> ${pod}`)} ${affinity} --rcheck --seconds 10800 --reap -j KUBE-SEP-AAAAAAAAAAAAAAAA`,
+        `${comment(`a/b:c -> ${pod}`)} ${AFFINITY} --rcheck --seconds 10800 --reap -j KUBE-SEP-AAAAAAAAAAAAAAAA`,
         `${comment(`a/b:c -> ${pod}`)} -m statistic --mode random --probability 0.3333333333 -j KUBE-SEP-AAAAAAAAAAAAAAAA`,
         `${comment(`a/b:c -> ${pod}`)} -j KUBE-SEP-AAAAAAAAAAAAAAAA`,
       ],
@@ -56,7 +77,7 @@ function everyKind(family: Family): WantedTables {
       'KUBE-SEP-AAAAAAAAAAAAAAAA',
       [
         `${comment('a/b:c')} -s ${podIp} -j KUBE-MARK-MASQ`,
-        `${comment('a/b:c')} ${affinity} --set -m tcp -p tcp -j DNAT --to-destination ${pod}`,
+        `${comment('a/b:c')} ${AFFINITY} --set -m tcp -p tcp -j DNAT --to-destination ${pod}`,
       ],
     ],
     ['KUBE-MARK-MASQ', ['-j MARK --or-mark 0x4000']],
@@ -69,8 +90,9 @@ function everyKind(family: Family): WantedTables {
       ],
     ],
   ]);
-  const portals = comment('kubernetes service portals');
-  const filter = new Map<string, ChainRules>([
+
+const filterChains = ({ vip }: Places): WantedTables['filter']['chains'] =>
+  new Map<string, ChainRules>([
     [
       'KUBE-SERVICES',
       [`${comment('a/n has no endpoints')} -m tcp -p tcp -d ${vip} --dport 81 -j REJECT`],
@@ -90,23 +112,24 @@ function everyKind(family: Family): WantedTables {
       ],
     ],
   ]);
-  return {
-    nat: {
-      chains: nat,
-      hooks: new Map([
-        ['PREROUTING', [`${portals} -j KUBE-SERVICES`]],
-        ['POSTROUTING', [`${comment('kubernetes postrouting rules')} -j KUBE-POSTROUTING`]],
-      ]),
-    },
-    filter: {
-      chains: filter,
-      hooks: new Map([
-        ['FORWARD', [`-m conntrack --ctstate NEW ${portals} -j KUBE-SERVICES`]],
-        ['INPUT', [`-m conntrack --ctstate NEW ${portals} -j KUBE-SERVICES`]],
-      ]),
-    },
-  };
-}
+
+/** Every kind of rule that kube-proxy's proxier writes, in its words. */
+const everyKind = (family: Family): WantedTables => ({
+  nat: {
+    chains: natChains(placesOf(family)),
+    hooks: new Map([
+      ['PREROUTING', [`${PORTALS} -j KUBE-SERVICES`]],
+      ['POSTROUTING', [`${comment('kubernetes postrouting rules')} -j KUBE-POSTROUTING`]],
+    ]),
+  },
+  filter: {
+    chains: filterChains(placesOf(family)),
+    hooks: new Map([
+      ['FORWARD', [`-m conntrack --ctstate NEW ${PORTALS} -j KUBE-SERVICES`]],
+      ['INPUT', [`-m conntrack --ctstate NEW ${PORTALS} -j KUBE-SERVICES`]],
+    ]),
+  },
+});
 
 for (const family of [4, 6] as const) {
   const filled = async (work: (tables: Tables, writer: ServiceWriter) => Promise<void>) => {
