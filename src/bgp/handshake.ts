@@ -7,6 +7,7 @@ import { AFI_OF, SAFI_UNICAST } from './codec/families.ts';
 import { ERROR, type Notification, notification, OPEN_ERROR } from './codec/notification.ts';
 import type { Open } from './codec/open.ts';
 import type { Connection, OurRestart, Session, SessionConfig } from './session.ts';
+import type { Kept } from './table/stale.ts';
 
 /** What both OPENs of a session agreed on. */
 export interface Negotiated {
@@ -175,24 +176,25 @@ function restartOf(
 export type Ending =
   /** TCP broke, or the peer came anew beside it. */
   | { readonly kind: 'lost' }
-  /** One side said why, or the hold timer expired. */
+  /** One side said why. */
   | { readonly kind: 'notified'; readonly hard: boolean }
-  /** Forwarding to the peer is known to be broken, or the session is not wanted. */
-  | { readonly kind: 'final' };
+  /** Nothing was heard of the peer, it took nothing, or BFD says that it cannot be reached. */
+  | { readonly kind: 'silent' };
 
 /**
  * Whether what the peer told stays, stale, until it is back: after a restart without a word (RFC
- * 4724 section 4.2), and after a NOTIFICATION when both sides want that (RFC 8538 section 4.1).
+ * 4724 section 4.2), and after a NOTIFICATION or silence when both sides want that (RFC 8538
+ * section 4.1).
  */
-export function keepsStale(negotiated: Negotiated, ending: Ending): boolean {
+export function keptAfter(negotiated: Negotiated, ending: Ending): Kept {
   const { gracefulRestart: restart, longLived = [] } = negotiated;
-  if (!restart || restart.families.length + longLived.length === 0) return false;
+  if (!restart || restart.families.length + longLived.length === 0) return 'nothing';
   switch (ending.kind) {
     case 'lost':
-      return true;
+      return 'all';
     case 'notified':
-      return restart.notifies && !ending.hard;
-    case 'final':
-      return false;
+      return restart.notifies && !ending.hard ? 'all' : 'nothing';
+    case 'silent':
+      return restart.notifies ? 'beyond' : 'nothing';
   }
 }

@@ -15,6 +15,7 @@ import {
   stateOf,
   step,
 } from './session.ts';
+import type { Kept } from './table/stale.ts';
 
 const CONFIG: SessionConfig = {
   localAsn: 64512 as Asn,
@@ -150,26 +151,27 @@ const message = (n: ReturnType<typeof notification>): SessionEvent => ({
 });
 const CEASED = notification(ERROR.cease, CEASE.administrativeReset);
 
+const NO = 'nothing';
 /** How a session ends, and whether the routes stay for: RFC 8538, RFC 4724 alone, neither. */
-const ENDINGS: [what: string, event: SessionEvent, stay: readonly boolean[]][] = [
-  ['TCP breaks', { kind: 'connectionDown', connection: 1, error: 'reset' }, [true, true, false]],
-  ['the hold timer expires', { kind: 'holdTimerExpires', connection: 1 }, [true, false, false]],
-  ['the peer does not read', { kind: 'sendHoldTimerExpires', connection: 1 }, [true, false, false]],
-  ['the peer says Cease', message(CEASED), [true, false, false]],
-  ['the peer says hard reset', message(hardReset(CEASED)), [false, false, false]],
-  ['the peer objects to an UPDATE', message(notification(ERROR.update, 1)), [true, false, false]],
+const ENDINGS: [what: string, event: SessionEvent, stay: readonly Kept[]][] = [
+  ['TCP breaks', { kind: 'connectionDown', connection: 1, error: 'reset' }, ['all', 'all', NO]],
+  ['the hold timer expires', { kind: 'holdTimerExpires', connection: 1 }, ['beyond', NO, NO]],
+  ['the peer does not read', { kind: 'sendHoldTimerExpires', connection: 1 }, ['beyond', NO, NO]],
+  ['the peer says Cease', message(CEASED), ['all', NO, NO]],
+  ['the peer says hard reset', message(hardReset(CEASED)), [NO, NO, NO]],
+  ['the peer objects to an UPDATE', message(notification(ERROR.update, 1)), ['all', NO, NO]],
   [
     'we object to an UPDATE',
     { kind: 'malformed', connection: 1, answer: notification(ERROR.update, 1) },
-    [true, false, false],
+    ['all', NO, NO],
   ],
   [
     'too many prefixes',
     { kind: 'malformed', connection: 1, answer: notification(ERROR.cease, CEASE.maximumPrefixes) },
-    [false, false, false],
+    [NO, NO, NO],
   ],
-  ['BFD says down', { kind: 'bfdDown' }, [false, false, false]],
-  ['we stop it', { kind: 'stop', reason: CEASED }, [false, false, false]],
+  ['BFD says down', { kind: 'bfdDown' }, ['beyond', NO, NO]],
+  ['we stop it', { kind: 'stop', reason: CEASED }, [NO, NO, NO]],
 ];
 for (const [what, event, stay] of ENDINGS) {
   test(`stale routes: ${what}`, () => {
@@ -177,7 +179,7 @@ for (const [what, event, stay] of ENDINGS) {
       const { effects } = run(upWith(CONFIG, peer), [event]);
       const down = effects.filter((e) => e.kind === 'down');
       assert.equal(down.length, 1);
-      return down[0]!.keepStale;
+      return down[0]!.keeps;
     });
     assert.deepEqual(kept, stay);
   });
@@ -190,7 +192,7 @@ test('to a peer that keeps routes after a NOTIFICATION a Cease is a hard reset',
     return notificationText(sent.message);
   };
   const bfd: SessionEvent = { kind: 'bfdDown' };
-  assert.equal(said(PEER, bfd), 'Cease: Hard Reset (6/9): Cease: BFD Down (6/10)');
+  assert.equal(said(PEER, bfd), 'Cease: BFD Down (6/10)', 'it may keep what leads elsewhere');
   assert.equal(said(AWARE, bfd), 'Cease: BFD Down (6/10)');
   const stop: SessionEvent = { kind: 'stop', reason: CEASED };
   assert.equal(said(PEER, stop), 'Cease: Hard Reset (6/9): Cease: Administrative Reset (6/4)');
@@ -202,8 +204,8 @@ test('a peer that connects anew has restarted: the new connection counts, its ro
   const accepted: SessionEvent = { kind: 'connectionUp', connection: 2, incoming: true };
   const { session, effects } = run(upWith(CONFIG, PEER), [accepted], 60_000);
   assert.deepEqual(
-    effects.map((e) => (e.kind === 'down' ? `down ${e.keepStale}` : e.kind)),
-    ['close', 'down true', 'send'],
+    effects.map((e) => (e.kind === 'down' ? `down ${e.keeps}` : e.kind)),
+    ['close', 'down all', 'send'],
   );
   assert.equal(stateOf(session), 'openSent');
   const again = run(session, [
@@ -257,7 +259,7 @@ test('long-lived routes: offered with graceful restart only', () => {
   const brief = { ...PEER, gracefulRestart: { ...PEER.gracefulRestart!, restartSeconds: 0 } };
   const lost: SessionEvent = { kind: 'connectionDown', connection: 1, error: '' };
   const { effects } = run(upWith(CONFIG, { ...brief, longLivedSeconds: 60 }), [lost]);
-  assert.equal(effects.find((e) => e.kind === 'down')?.keepStale, true);
+  assert.equal(effects.find((e) => e.kind === 'down')?.keeps, 'all');
 });
 
 test('keepalives: as often as configured, at a third of the hold time at least', () => {

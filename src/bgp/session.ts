@@ -11,6 +11,7 @@ import type { Notification } from './codec/notification.ts';
 import type { Open } from './codec/open.ts';
 import type { Negotiated } from './handshake.ts';
 import { onMessage, onUpdateBytes } from './on-message.ts';
+import type { Kept } from './table/stale.ts';
 import {
   onBfdDown,
   onConnectionDown,
@@ -140,8 +141,8 @@ export type SessionEffect =
       readonly negotiated: Negotiated;
       readonly peer: Open;
     }
-  /** An established connection ended; without `keepStale` all that the peer told is void. */
-  | { readonly kind: 'down'; readonly error: string; readonly keepStale: boolean }
+  /** An established connection ended; all that the peer told and that is not kept is void. */
+  | { readonly kind: 'down'; readonly error: string; readonly keeps: Kept }
   /** The body of an UPDATE. */
   | { readonly kind: 'updateBytes'; readonly body: Uint8Array }
   /** The peer wants a family again, or begins or ends to tell it again. */

@@ -11,7 +11,7 @@ import {
   notification,
   notificationText,
 } from './codec/notification.ts';
-import { type Ending, keepsStale, ourOpen } from './handshake.ts';
+import { type Ending, keptAfter, ourOpen } from './handshake.ts';
 import type {
   Connection,
   Instant,
@@ -83,7 +83,7 @@ function onReturn(session: Session, up: Connection, id: number, at: Instant): St
   const connections = [newConnection(id, true, at)];
   return {
     session: { ...session, phase: 'active', retryAt: undefined, lastError: error, connections },
-    effects: [closeOf(up), { kind: 'down', error, keepStale: true }, send(id, ourOpen(session))],
+    effects: [closeOf(up), { kind: 'down', error, keeps: 'all' }, send(id, ourOpen(session))],
   };
 }
 
@@ -138,9 +138,11 @@ export function onKeepaliveTimer(session: Session, id: number, at: Instant): Ste
 
 export function onHoldTimer(session: Session, id: number, at: Instant): Step {
   const connection = find(session, id);
-  return connection
-    ? refuse(session, connection, notification(ERROR.holdTimer), at)
-    : nothing(session);
+  if (!connection) return nothing(session);
+  const answer = notification(ERROR.holdTimer);
+  const ending = { kind: 'silent' } as const;
+  const error = notificationText(answer);
+  return end(session, connection, { error, answer, disagreed: true, ending }, at);
 }
 
 /** SendHoldTime: at least so long (RFC 9687 section 3.2), and twice the hold time; none with a hold time of 0. */
@@ -154,7 +156,7 @@ export function onSendHoldTimer(session: Session, id: number, at: Instant): Step
   if (!connection) return nothing(session);
   const error = notificationText(notification(ERROR.sendHoldTimer));
   if (connection.state !== 'established') return onConnectionDown(session, id, error, at);
-  const ending = { kind: 'notified', hard: false } as const;
+  const ending = { kind: 'silent' } as const;
   return end(session, connection, { error, disagreed: true, ending }, at);
 }
 
@@ -175,9 +177,9 @@ export function onConnectionDown(session: Session, id: number, error: string, at
 export function onBfdDown(session: Session, at: Instant): Step {
   const connection = session.connections.find(({ state }) => state === 'established');
   if (!connection) return nothing(session);
-  const answer = hardened(connection, notification(ERROR.cease, CEASE.bfdDown));
+  const answer = notification(ERROR.cease, CEASE.bfdDown);
   const error = notificationText(answer);
-  const ending = { kind: 'final' } as const;
+  const ending = { kind: 'silent' } as const;
   return end(session, connection, { error, answer, disagreed: false, ending }, at);
 }
 
@@ -188,7 +190,7 @@ export function onStop(session: Session, reason: Notification | undefined): Step
   ]);
   if (session.phase === 'connect') effects.push({ kind: 'abandonConnect' });
   if (session.connections.some(({ state }) => state === 'established'))
-    effects.push({ kind: 'down', error: 'stopped', keepStale: false });
+    effects.push({ kind: 'down', error: 'stopped', keeps: 'nothing' });
   const stopped = { phase: 'idle', retryAt: undefined, failures: 0, connections: [] } as const;
   return { session: { ...session, ...stopped }, effects };
 }
@@ -248,7 +250,7 @@ export function end(
   effects.push(closeOf(connection));
   const { heard } = connection;
   if (connection.state === 'established' && heard)
-    effects.push({ kind: 'down', error, keepStale: keepsStale(heard.negotiated, ending) });
+    effects.push({ kind: 'down', error, keeps: keptAfter(heard.negotiated, ending) });
   const rest = { ...without(session, connection), lastError: error };
   if (rest.connections.length > 0 || rest.phase === 'connect') return { session: rest, effects };
   return { session: retry(rest, disagreed, at), effects };

@@ -5,6 +5,7 @@ import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
 import type { Agreed, PeerPolicy } from '../bgp/table/peer.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
 import type { Received } from '../bgp/table/receive.ts';
+import type { Kept } from '../bgp/table/stale.ts';
 import { type LearnedPrefix, Table } from '../bgp/table/table.ts';
 import type { Family, Ip } from '../net/ip.ts';
 
@@ -69,8 +70,8 @@ export class Exchange {
     this.soon();
   }
 
-  down(key: string, keepStale: boolean): void {
-    this.table.peerDown(key, { keepStale }, this.parts.clock.now());
+  down(key: string, keeps: Kept): void {
+    this.table.peerDown(key, keeps, this.parts.clock.now());
     this.soon();
   }
 

@@ -28,6 +28,7 @@ import {
   step,
 } from '../bgp/session.ts';
 import type { MessageCounts } from '../bgp/status.ts';
+import type { Kept } from '../bgp/table/stale.ts';
 import { sendHoldSeconds } from '../bgp/transitions.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { MessageCounter } from './messages.ts';
@@ -40,8 +41,8 @@ export interface PeeringListener {
   /** The body of an UPDATE; only valid until this returns. */
   update(body: Uint8Array): void;
   refresh(family: Family, subtype: RefreshSubtype): void;
-  /** With `keepStale` what the peer told stays until it is back (RFC 4724). */
-  down(error: string, keepStale: boolean): void;
+  /** What of what the peer told stays until it is back (RFC 4724). */
+  down(error: string, keeps: Kept): void;
 }
 
 export interface PeeringParts {
@@ -220,7 +221,7 @@ export class Peering {
         break;
       case 'down':
         this.flaps += 1;
-        listener.down(effect.error, effect.keepStale);
+        listener.down(effect.error, effect.keeps);
         break;
     }
   }

@@ -172,8 +172,9 @@ function restartOf(peer: DesiredPeer, start: Start): OurRestart | undefined {
   // Whether this program has run before nobody knows; a peer that kept nothing does nothing.
   const restarting = start.forMs < restartSeconds * 1000;
   const forwardingPreserved = start.preserved ? families : [];
-  // A peer whose hold timer expired is most likely dead, and so are the ways through it.
-  return { restartSeconds, restarting, forwardingPreserved, notifies: false };
+  // Whose routes are to live long, they outlast more than a restart.
+  const notifies = (peer.longLivedSeconds ?? 0) > 0;
+  return { restartSeconds, restarting, forwardingPreserved, notifies };
 }
 
 /** With a text for the operators of the other side (RFC 9003). */

@@ -232,9 +232,9 @@ export class Speaker {
       },
       update: (body) => this.onUpdate(running, body),
       refresh: (family, subtype) => this.exchange.refresh(key, family, subtype),
-      down: (error, keepStale) => {
-        log.warn({ address, error, keepStale }, 'down');
-        this.exchange.down(key, keepStale);
+      down: (error, keeps) => {
+        log.warn({ address, error, keeps }, 'down');
+        this.exchange.down(key, keeps);
       },
     };
   }

@@ -185,7 +185,7 @@ export class Target {
       else if (effect.kind === 'established') this.up(effect.negotiated);
       else if (effect.kind === 'down') {
         this.ends += 1;
-        this.table.peerDown(PEER, { keepStale: effect.keepStale }, this.now);
+        this.table.peerDown(PEER, effect.keeps, this.now);
       }
   }
 

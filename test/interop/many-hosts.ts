@@ -74,6 +74,10 @@ export class ManyHosts {
     await once(child, 'exit');
   }
 
+  signal(name: string, signal: NodeJS.Signals): void {
+    this.children.get(name)?.kill(signal);
+  }
+
   startSpeaker(n: number, env: object = {}): void {
     this.start(`speaker${n}`, this.netns(n), [process.execPath, SPEAKER], {
       ETCD_ENDPOINTS: ETCD,

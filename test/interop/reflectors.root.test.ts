@@ -139,6 +139,32 @@ describe('route reflectors by selector', { timeout: 180_000 }, () => {
     assert.match(await flow.stop(), / 0% packet loss/);
   });
 
+  test('all reflectors fall silent: what they reflected stays, as the last choice; they come back', async () => {
+    const flow = traffic(3, 4);
+    const monitors = CLIENTS.map((n) => monitor(n));
+    const pathsTo = (n: number) =>
+      routesOf(3).find(({ prefix }) => prefix === block(n))?.paths ?? [];
+    try {
+      for (const n of [1, 2]) hosts.signal(`speaker${n}`, 'SIGSTOP');
+      await eventually('noticed', () => CLIENTS.every((n) => upOf(n) === ''));
+      const last = () => pathsTo(4).filter(({ communities }) => communities.includes('llgr-stale'));
+      await eventually('both are the last choice', () => last().length === 2);
+      // The way to a reflector that it told itself went with it; what the other one told of it stays.
+      assert.deepEqual(
+        pathsTo(1).map(({ peer }) => peer),
+        [nameOf(2)],
+      );
+    } finally {
+      for (const n of [1, 2]) hosts.signal(`speaker${n}`, 'SIGCONT');
+    }
+    await eventually('back', () => CLIENTS.every((n) => upOf(n).includes(nameOf(2))), 20_000);
+    const fresh = () => CLIENTS.every((n) => !hosts.ask(n, '/routes').includes('"stale":true'));
+    await eventually('all is told anew', fresh, 20_000);
+    await hosts.converged(...NODES);
+    for (const one of monitors) assert.deepEqual(await one.stop(), []);
+    assert.match(await flow.stop(), / 0% packet loss/);
+  });
+
   test('the only reflector is killed and starts again: no client loses a route for a moment', async () => {
     hosts.putNode(2, {});
     await eventually('one reflector', () => CLIENTS.every((n) => upOf(n) === nameOf(1)));

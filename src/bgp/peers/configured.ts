@@ -132,7 +132,7 @@ function sessionTo(
   const multihop = (peer.ttlSecurityHops ?? 1) > 1 || isBeyondSubnet(self, address);
   return {
     ...PEER_DEFAULTS,
-    ...wished({ ...cluster.wishes, ...peer.wishes }, multihop),
+    ...wished({ ...cluster.wishes, ...peer.wishes }, { multihop, kin: node && asn === localAsn }),
     ...reflection(self, node, asn === localAsn),
     kind: target.kind,
     name: `${target.kind === 'node' ? 'Node' : 'Global'}_${dashless(address)}${suffix}`,

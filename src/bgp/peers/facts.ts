@@ -52,13 +52,25 @@ export function passwordOf(
   return { password };
 }
 
+/**
+ * How long nodes keep what another one told before it went, as a last choice: what a reflector told
+ * leads through others, who live on when all reflectors are gone (RFC 9494).
+ */
+const LONG_LIVED_SECONDS = 86_400;
+
+export interface Between {
+  readonly multihop: boolean;
+  /** Two nodes of one cluster and AS; whether one of them reflects must not end the session. */
+  readonly kin?: boolean | undefined;
+}
+
 /** The part of a session that annotations decide. */
-export function wished(wishes: SessionWishes, multihop: boolean) {
+export function wished(wishes: SessionWishes, { multihop, kin }: Between) {
   const { bfd, holdTimeSeconds, longLivedSeconds, maxPrefixes } = wishes;
   return {
     bfd: bfd === undefined || bfd === 'off' ? undefined : ({ multihop, ...bfd } as DesiredBfd),
     holdTimeSeconds,
-    longLivedSeconds,
+    longLivedSeconds: longLivedSeconds ?? (kin ? LONG_LIVED_SECONDS : undefined),
     maxPrefixes,
     explicitPolicy: wishes.explicitPolicy ?? false,
     addPath: wishes.addPath ?? true,

@@ -31,7 +31,10 @@ export function meshPeers({ self, nodes, cluster, secret }: PeeringFacts): {
       if (!ours || !theirs || ours === theirs) continue;
       peers.push({
         ...PEER_DEFAULTS,
-        ...wished(cluster.wishes, isBeyondSubnet(self, theirs)),
+        ...wished(cluster.wishes, {
+          multihop: isBeyondSubnet(self, theirs),
+          kin: asn === localAsn,
+        }),
         gracefulRestartSeconds:
           cluster.nodeMeshMaxRestartSeconds ?? PEER_DEFAULTS.gracefulRestartSeconds,
         kind: 'mesh',

@@ -249,6 +249,18 @@ test('reflectors by selector: both sides have the session, the reflector has cli
   assert.deepEqual(names({ self: 'd', nodes, peers: manual, cluster: OFF }), ['Node_10_0_0_12']);
 });
 
+test('nodes of one AS keep what the other told for a day, whoever reflects; others only as asked for', () => {
+  const peers = { rr: { nodeSelector: 'all()', peerSelector: "rr == 'yes'" } };
+  const times = (world: Parameters<typeof desired>[0]) =>
+    desired(world).peers.map(({ name, longLivedSeconds }) => `${name} ${longLivedSeconds}`);
+  assert.deepEqual(times({ self: 'a', nodes: [A, REFLECTOR], peers, cluster: OFF }), [
+    'Node_10_0_0_11 86400',
+  ]);
+  assert.deepEqual(times({ self: 'a', nodes: [A, B] }), ['Mesh_10_0_0_10 86400']);
+  const tor = { p: { peerIP: '10.0.0.254', asNumber: 64512 } };
+  assert.deepEqual(times({ self: 'a', nodes: [A], peers: tor }), ['Global_10_0_0_254 undefined']);
+});
+
 test('reflectors: an external or otherwise numbered peer is no client, an internal router is one', () => {
   const of = (spec: object) =>
     only({ self: 'd', nodes: [REFLECTOR], peers: { p: { peerIP: '10.0.0.254', ...spec } } });

@@ -9,6 +9,7 @@ import { PEER_DEFAULTS } from '../peers.ts';
 import { announcement, Listener } from './listener.cases.ts';
 import type { Agreed, PeerPolicy } from './peer.ts';
 import type { Received } from './receive.ts';
+import type { Kept } from './stale.ts';
 import { type LearnedPrefix, Table } from './table.ts';
 
 const ASN = 64512 as Asn;
@@ -89,8 +90,8 @@ export function tableOfNeighbours() {
   };
   return {
     ...{ table, clock, slow, join, up, work },
-    down: (key: string): void => {
-      table.peerDown(key, { keepStale: true }, clock.now);
+    down: (key: string, keeps: Kept = 'all'): void => {
+      table.peerDown(key, keeps, clock.now);
       work();
     },
     tell,

@@ -2,9 +2,9 @@
 // while they restart (RFC 4724 section 4.2, RFC 9494 section 4.2).
 import type { Milliseconds } from '../../base/clock.ts';
 import type { Family, Ip } from '../../net/ip.ts';
+import { dropThrough, makeLongLived } from './aging.ts';
 import type { Exports } from './out/exports.ts';
 import { type Agreed, type Peer, type PeerPolicy, peerOf } from './peer.ts';
-import { LLGR_STALE, NO_LLGR, standard, withCommunities } from './policy/communities.ts';
 import {
   type ImportPolicy,
   importKey,
@@ -16,7 +16,7 @@ import type { Receiver } from './receive.ts';
 import type { AttributeSets, ImportVerdict } from './routes/attribute-sets.ts';
 import { NONE } from './routes/paths.ts';
 import type { Rib } from './routes/rib.ts';
-import { keepsForwarding, REFRESH_MS, type Stale, staleOf } from './stale.ts';
+import { type Kept, keepsForwarding, REFRESH_MS, type Stale, staleOf } from './stale.ts';
 import type { Walks } from './walks.ts';
 
 const FAMILIES = [4, 6] as const;
@@ -111,7 +111,7 @@ export class Neighbours {
     }
   }
 
-  down(key: string, keepStale: boolean, now: Milliseconds): void {
+  down(key: string, keeps: Kept, now: Milliseconds): void {
     const neighbour = this.byKey.get(key);
     if (!neighbour?.up) return;
     neighbour.up = false;
@@ -121,17 +121,21 @@ export class Neighbours {
     for (const family of FAMILIES) {
       this.parts.exports[family].leave(index);
       const rib = this.parts.ribs[family];
-      const kept = keepStale ? staleOf(agreed, family, now) : undefined;
+      const kept = staleOf(agreed, family, keeps, now);
       rib.makeStale(index);
-      if (kept) neighbour.stale.set(family, kept);
-      else this.drop(neighbour, family);
+      if (!kept) {
+        this.drop(neighbour, family);
+        continue;
+      }
+      neighbour.stale.set(family, kept);
+      if (keeps === 'beyond') dropThrough(this.parts, neighbour.peer, family);
     }
   }
 
   remove(key: string): void {
     const neighbour = this.byKey.get(key);
     if (!neighbour) return;
-    this.down(key, false, 0);
+    this.down(key, 'nothing', 0);
     this.byKey.delete(key);
     for (const family of FAMILIES) this.drop(neighbour, family);
   }
@@ -180,7 +184,7 @@ export class Neighbours {
           continue;
         }
         neighbour.stale.set(family, { until: now + thenMs, thenMs: 0, longLived: true });
-        this.makeLongLived(neighbour, family);
+        makeLongLived(this.parts, neighbour.peer, family);
       }
     }
   }
@@ -259,27 +263,6 @@ export class Neighbours {
     const verdict = importSet(sets, policy, sets.at(paths.raw[path]!));
     if (typeof verdict === 'string') return verdict;
     return importPrefix(sets, policy, verdict, prefixes, paths.prefix[path]!);
-  }
-
-  // RFC 9494 section 4.3: marked, least preferred, and gone where the origin wants that.
-  private makeLongLived({ peer: { index } }: Neighbour, family: Family): void {
-    const { sets, ribs, walks } = this.parts;
-    const rib = ribs[family];
-    walks.begin('long-lived', rib, index, (path) => {
-      const { paths } = rib;
-      if (!rib.isStale(path) || paths.used[path]! < 0) return;
-      const set = sets.at(paths.used[path]!);
-      if (set.attributes.communities?.includes(NO_LLGR)) {
-        rib.removePath(path);
-        return;
-      }
-      const { attributes, nextHop } = set;
-      const marked = () => ({
-        attributes: withCommunities(attributes, [standard(LLGR_STALE)]),
-        nextHop,
-      });
-      rib.reconsider(path, sets.intern(`${set.key}|stale`, marked).id);
-    });
   }
 
   // Of a peer that was removed the number is free when its last path is swept.

@@ -2,7 +2,10 @@
 // routes (RFC 9494 section 4.2 and 4.3).
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Family } from '../../net/ip.ts';
+import { cidr } from '../../net/cidr.ts';
+import { type Family, ip } from '../../net/ip.ts';
+import { encodeAttributes } from '../codec/attributes.ts';
+import { announcement } from './listener.cases.ts';
 import { GRACEFUL, tableOfNeighbours } from './neighbour.cases.ts';
 
 const [A, B, C] = ['192.168.1.0/26', '192.168.2.0/26', '192.168.3.0/26'];
@@ -82,6 +85,43 @@ test('all reflectors are away for a day: the routes stay, and go when the long-l
   }
   assert.deepEqual(table.why(A as never)[0]?.attributes.communities, [LLGR_STALE]);
   clock.now = RESTART_MS + DAY_SECONDS * 1000;
+  work();
+  assert.equal(learned(), '');
+});
+
+test('a reflector falls silent: the ways through itself go at once, all others are the last choice', () => {
+  const { up, say, tell, down, learned, hops, table, clock, work } = tableOfNeighbours();
+  up('1', LASTING);
+  say('1', A);
+  const words = encodeAttributes(
+    { origin: 'igp', asPath: [], localPref: 100 },
+    ip('10.0.0.7'),
+    true,
+  );
+  table.receive('1', announcement([cidr(B), cidr(C)], words));
+  up('2');
+  tell('2', { localPref: 50 }, C);
+  assert.deepEqual(hops(C), ['10.0.0.7']);
+  down('1', 'beyond');
+  assert.deepEqual([learned(), hops(B), hops(C)], [`${B} ${C}`, ['10.0.0.7'], ['10.0.0.2']]);
+  clock.now = DAY_SECONDS * 1000;
+  work();
+  assert.equal(learned(), C);
+});
+
+test('a peer falls silent whose routes do not live long: what leads elsewhere waits for its restart', () => {
+  const { up, say, down, clock, work, learned, table } = tableOfNeighbours();
+  up('1', { gracefulRestart: GRACEFUL });
+  say('1', A);
+  const words = encodeAttributes(
+    { origin: 'igp', asPath: [], localPref: 100 },
+    ip('10.0.0.7'),
+    true,
+  );
+  table.receive('1', announcement([cidr(B)], words));
+  down('1', 'beyond');
+  assert.equal(learned(), B);
+  clock.now = RESTART_MS;
   work();
   assert.equal(learned(), '');
 });

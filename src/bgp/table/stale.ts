@@ -14,14 +14,29 @@ export interface Stale {
 /** A peer that does not end its refresh in this time is not waited for. */
 export const REFRESH_MS = 360_000;
 
+/**
+ * What is kept of a peer whose session ended: all; what does not lead through itself, because it
+ * fell silent; or nothing.
+ */
+export type Kept = 'all' | 'beyond' | 'nothing';
+
 /** Of a session that has just ended; undefined: nothing of the family is kept. */
-export function staleOf(agreed: Agreed, family: Family, now: Milliseconds): Stale | undefined {
+export function staleOf(
+  agreed: Agreed,
+  family: Family,
+  keeps: Kept,
+  now: Milliseconds,
+): Stale | undefined {
+  if (keeps === 'nothing') return undefined;
   const { gracefulRestart, longLived = [] } = agreed;
   const restarts = gracefulRestart?.families.some((f) => f.family === family) ?? false;
   const restartMs = restarts ? (gracefulRestart?.restartSeconds ?? 0) * 1000 : 0;
   const lives = longLived.find((l) => l.family === family);
   if (!restarts && !lives) return undefined;
-  return { until: now + restartMs, thenMs: (lives?.staleSeconds ?? 0) * 1000, longLived: false };
+  const thenMs = (lives?.staleSeconds ?? 0) * 1000;
+  // Nobody restarts there: what can be kept longer is the last choice from now on.
+  const until = keeps === 'beyond' && thenMs > 0 ? now : now + restartMs;
+  return { until, thenMs, longLived: false };
 }
 
 /** A peer that could not keep its forwarding state has lost its routes (RFC 4724 section 4.2). */

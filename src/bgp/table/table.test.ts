@@ -201,7 +201,7 @@ function pair() {
       case 'down':
         up.delete(e.peer);
         forget(e.peer);
-        table.peerDown(String(e.peer), { keepStale: false }, 0);
+        table.peerDown(String(e.peer), 'nothing', 0);
         return;
       case 'refresh':
         table.refresh(String(e.peer), 4, 'request', 0);

@@ -18,6 +18,7 @@ import type { OwnIdentity } from './policy/import.ts';
 import { type Received, receiveUpdate } from './receive.ts';
 import { AttributeSets } from './routes/attribute-sets.ts';
 import { Rib } from './routes/rib.ts';
+import type { Kept } from './stale.ts';
 import { Walks } from './walks.ts';
 import { explain, type PathReport } from './why.ts';
 
@@ -105,11 +106,11 @@ export class Table {
     this.neighbours.up(key, policy, localAddress, agreed);
   }
 
-  /** A session ended; with `keepStale` its paths stay until the peer is back (RFC 4724). */
-  peerDown(key: string, { keepStale }: { readonly keepStale: boolean }, now: Milliseconds): void {
+  /** A session ended; what is kept of its paths stays until the peer is back (RFC 4724). */
+  peerDown(key: string, keeps: Kept, now: Milliseconds): void {
     this.outbox.empty();
     this.deferral.down(key);
-    this.neighbours.down(key, keepStale, now);
+    this.neighbours.down(key, keeps, now);
   }
 
   /** A peer is no longer wanted. */

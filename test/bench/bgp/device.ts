@@ -52,9 +52,9 @@ const peerings = new Peerings({
       if (reset) running.peering.reject(reset);
     },
     refresh: (family, subtype) => exchange.refresh(running.key, family, subtype),
-    down: (error, keepStale) => {
+    down: (error, keeps) => {
       running.log.warn({ error }, 'down');
-      exchange.down(running.key, keepStale);
+      exchange.down(running.key, keeps);
     },
   }),
   changed: ({ key, peer }) => exchange.setPeer(key, peer),
