@@ -204,8 +204,16 @@ export class Target {
           return;
         }
         rest = rest.subarray(taken.value.length);
-        this.check(bodyOf(taken.value));
+        if (isUpdate(taken.value)) this.check(bodyOf(taken.value));
+        else this.checkMark(taken.value);
       }
+  }
+
+  // Beside UPDATEs only the begin and end of what a peer asked for again (RFC 7313).
+  private checkMark(message: Uint8Array): void {
+    const decoded = decodeSessionMessage(message);
+    if (decoded.ok && decoded.value.kind === 'routeRefresh') return;
+    this.violations.push(`told: ${Buffer.from(message).toString('hex')}`);
   }
 
   // Only the ear's: the peer's own may carry path identifiers.

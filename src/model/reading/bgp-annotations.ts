@@ -5,6 +5,7 @@
 //                                  (absent: RFC 5883 only where a router lies between, by the subnet)
 //   calico-kit.io/hold-time        9s; 0s or at least 3s
 //   calico-kit.io/long-lived-time  3600s; how long peers may keep our routes after the restart time
+//                                  (absent: a day between nodes of one AS)
 //   calico-kit.io/max-prefixes     100000
 //   calico-kit.io/explicit-policy  true: an external peer without filters exchanges no routes
 //   calico-kit.io/families         ipv4,ipv6: whose routes a session carries; absent: its own address's. IPv4
