@@ -1,9 +1,15 @@
 // What a message does, one function for each state of the connection that it meets (RFC 4271
 // section 8.2.2).
 import type { RouteRefresh, SessionMessage } from './codec/message.ts';
-import { ERROR, FSM_ERROR, isHardReset, notificationText } from './codec/notification.ts';
+import {
+  ERROR,
+  FSM_ERROR,
+  isHardReset,
+  notificationText,
+  tellsOfSilence,
+} from './codec/notification.ts';
 import type { Open } from './codec/open.ts';
-import { collisionLoser, negotiate, refusalOf } from './handshake.ts';
+import { collisionLoser, type Ending, negotiate, refusalOf } from './handshake.ts';
 import type { Connection, Instant, Session, SessionEffect, Step } from './session.ts';
 import {
   COLLISION,
@@ -31,7 +37,9 @@ export function onMessage(
   if (!connection) return nothing(session);
   if (message.kind === 'notification') {
     const disagreed = message.code !== ERROR.cease;
-    const ending = { kind: 'notified', hard: isHardReset(message) } as const;
+    const ending: Ending = tellsOfSilence(message)
+      ? { kind: 'silent' }
+      : { kind: 'notified', hard: isHardReset(message) };
     const error = `peer: ${notificationText(message)}`;
     return end(session, connection, { error, disagreed, ending }, at);
   }

@@ -158,6 +158,12 @@ const ENDINGS: [what: string, event: SessionEvent, stay: readonly Kept[]][] = [
   ['the hold timer expires', { kind: 'holdTimerExpires', connection: 1 }, ['beyond', NO, NO]],
   ['the peer does not read', { kind: 'sendHoldTimerExpires', connection: 1 }, ['beyond', NO, NO]],
   ['the peer says Cease', message(CEASED), ['all', NO, NO]],
+  ['the peer does not hear us', message(notification(ERROR.holdTimer)), ['beyond', NO, NO]],
+  [
+    'the peer’s BFD does not hear us',
+    message(notification(ERROR.cease, CEASE.bfdDown)),
+    ['beyond', NO, NO],
+  ],
   ['the peer says hard reset', message(hardReset(CEASED)), [NO, NO, NO]],
   ['the peer objects to an UPDATE', message(notification(ERROR.update, 1)), ['all', NO, NO]],
   [

@@ -84,6 +84,10 @@ export const hardReset = (reason: Notification): Notification =>
 export const isHardReset = ({ code, subcode }: Notification): boolean =>
   code === ERROR.cease && subcode === CEASE.hardReset;
 
+/** The sender does not hear us, or BFD does not: what we send its way is lost, too. */
+export const tellsOfSilence = ({ code, subcode }: Notification): boolean =>
+  code === ERROR.holdTimer || (code === ERROR.cease && subcode === CEASE.bfdDown);
+
 const CODE_TEXT: Record<number, string> = {
   1: 'Message Header Error',
   2: 'OPEN Message Error',
