@@ -177,7 +177,11 @@ export class Neighbours {
     for (const neighbour of this.byKey.values()) {
       for (const [family, until] of neighbour.refreshing)
         if (until <= now) this.drop(neighbour, family);
-      for (const [family, { until, thenMs, longLived }] of neighbour.stale) {
+      for (const [family, kept] of neighbour.stale) {
+        const { until, thenMs, longLived } = kept;
+        // It is back, and may never say that it has told all.
+        if (neighbour.up && until > now + REFRESH_MS)
+          neighbour.stale.set(family, { ...kept, until: now + REFRESH_MS });
         if (until > now) continue;
         if (longLived || thenMs === 0 || neighbour.up) {
           this.drop(neighbour, family);

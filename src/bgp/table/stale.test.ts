@@ -6,7 +6,9 @@ import { cidr } from '../../net/cidr.ts';
 import { type Family, ip } from '../../net/ip.ts';
 import { encodeAttributes } from '../codec/attributes.ts';
 import { announcement } from './listener.cases.ts';
+
 import { GRACEFUL, tableOfNeighbours } from './neighbour.cases.ts';
+import { REFRESH_MS } from './stale.ts';
 
 const [A, B, C] = ['192.168.1.0/26', '192.168.2.0/26', '192.168.3.0/26'];
 const RESTART_MS = GRACEFUL.restartSeconds * 1000;
@@ -87,6 +89,23 @@ test('all reflectors are away for a day: the routes stay, and go when the long-l
   clock.now = RESTART_MS + DAY_SECONDS * 1000;
   work();
   assert.equal(learned(), '');
+});
+
+test('it comes back in the long-lived time and never says that it has told all: not waited for long', () => {
+  const { up, say, down, clock, work, learned, table } = tableOfNeighbours();
+  up('1', LASTING);
+  say('1', A, B);
+  down('1');
+  clock.now = RESTART_MS;
+  work();
+  clock.now = 3_600_000;
+  up('1', LASTING);
+  say('1', B);
+  assert.equal(learned(), `${A} ${B}`);
+  clock.now = table.nextDeadline!;
+  assert(clock.now <= 3_600_000 + REFRESH_MS);
+  work();
+  assert.equal(learned(), B);
 });
 
 test('a reflector falls silent: the ways through itself go at once, all others are the last choice', () => {
