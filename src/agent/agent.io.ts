@@ -15,7 +15,6 @@ import { deleteFlows } from '../kernel/conntrack/conntrack.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
-import { RESOURCES } from '../model/keys.ts';
 import { carryOut, notYet } from './cni/commands.io.ts';
 import type { CniContext } from './cni/context.ts';
 import { forgetFormerFlows, openFlowRemoval } from './cni/del/flow-removal.io.ts';
@@ -27,17 +26,17 @@ import { Turns } from './cni/turns.ts';
 import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
 import { watchInvariants } from './invariants.io.ts';
+import { followDatastore, openTunnel } from './life/follow.io.ts';
+import type { Progress } from './life/progress.ts';
 import { measureAgent } from './metrics.io.ts';
 import { followLocalPods } from './pods.io.ts';
-import { HostAddresses } from './policy-engine/host-addresses.io.ts';
 import { PolicyMetrics } from './policy-engine/metrics.io.ts';
 import { openNodePolicy } from './policy-engine/open.io.ts';
 import { PolicyViews } from './policy-engine/views.io.ts';
-import type { PolicyEngine } from './policy-engine.io.ts';
 import { type Readiness, readinessOf } from './readiness.ts';
 import { Recovery, recover } from './recovery.io.ts';
 import type { NodeServices } from './services/open.io.ts';
-import { encapsulationProblem, startUp } from './start-up.io.ts';
+import { startUp } from './start-up.io.ts';
 import { DatastoreView } from './view.ts';
 
 export interface AgentParts {
@@ -100,20 +99,6 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   }
 }
 
-interface Progress {
-  /** What the agent is waiting for, in words. */
-  stage: string;
-  context: CniContext | undefined;
-  policy: PolicyEngine | undefined;
-  /** A setting that this machine cannot serve. */
-  problem: string | undefined;
-  /** Why the datastore's watch is down. */
-  lost: string | undefined;
-  readonly gate: CallGate;
-  readonly recovery: Recovery;
-  readonly views: PolicyViews;
-}
-
 async function start(parts: AgentParts, progress: Progress): Promise<void> {
   const { settings, store, kernel, kubernetes, clock, log, signal } = parts;
   progress.stage = 'waiting for the datastore';
@@ -152,8 +137,10 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     recoverSoon: progress.recovery.soon,
     callCount: () => progress.gate.count,
   };
-  followDatastore(parts, view, policy, progress);
+  const tunnel = openTunnel(parts, started, { view, allocator, progress });
+  followDatastore(parts, view, policy, progress, tunnel);
   await allocator.ready();
+  tunnel.wake();
   progress.stage = 'writing the first rules';
   await policy.inSync();
   progress.stage = 'waiting for the list of pods of this node';
@@ -201,51 +188,6 @@ async function announce(
       await sleep(ANNOUNCE_MILLISECONDS);
     }
   }
-}
-
-function followDatastore(
-  parts: AgentParts,
-  view: DatastoreView,
-  policy: PolicyEngine,
-  progress: Progress,
-): void {
-  const { store, log, signal } = parts;
-  const checkEncapsulation = (): void => {
-    const problem = encapsulationProblem(
-      view.pools.filter((pool) => !pool.spec.disabled),
-      { ipip: false },
-    );
-    if (problem && problem !== progress.problem) log.error(problem);
-    progress.problem = problem;
-  };
-  const tell = policy.setHostAddresses.bind(policy);
-  const addresses = new HostAddresses(parts.kernel, tell, log, signal);
-  // Before the first rules are written: a restart must not open what is closed.
-  addresses.read();
-  store.watch(
-    RESOURCES,
-    {
-      snapshot({ items }) {
-        view.snapshot(items);
-        policy.snapshot(items);
-        if (policy.needsHostAddresses) addresses.follow();
-        checkEncapsulation();
-      },
-      changes(changes) {
-        view.changes(changes);
-        policy.changes(changes);
-        if (policy.needsHostAddresses) addresses.follow();
-        checkEncapsulation();
-      },
-      connection: ({ up, error }) => {
-        if (up && progress.lost) progress.recovery.soon();
-        progress.lost = up ? undefined : (error?.message ?? 'no connection');
-        if (up) log.info('datastore connection is up');
-        else log.warn({ cause: error?.message }, 'datastore connection lost');
-      },
-    },
-    signal,
-  );
 }
 
 async function handle(progress: Progress, request: CniRequest): Promise<Result<string, CniError>> {

@@ -30,6 +30,8 @@ export interface AgentSettings {
   readonly journalFolder: string;
   /** MTU of pod interfaces, encapsulation already subtracted. */
   readonly effectiveMtu: number;
+  /** Of the IP-in-IP device; absent: FelixConfiguration's, else what the link leaves. */
+  readonly ipipMtu: number | undefined;
   /** Whether a Kubernetes API is configured (service account or kubeconfig). */
   readonly kubernetes: boolean;
   /** Absent: services are somebody else's. */
@@ -67,9 +69,12 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
   if (!etcd.ok) wrong.push(etcd.error);
   const serviceProxy = serviceProxySettings(env);
   if (!serviceProxy.ok) wrong.push(serviceProxy.error);
-  const mtu = Number(env['CNI_MTU'] || 1500);
-  if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65535)
-    wrong.push(`CNI_MTU: '${env['CNI_MTU']}' must be 576 to 65535`);
+  const mtu = (name: string): number | undefined => {
+    const bytes = Number(env[name] || 0);
+    if (bytes !== 0 && !(Number.isInteger(bytes) && bytes >= 576 && bytes <= 65535))
+      wrong.push(`${name}: '${env[name]}' must be 576 to 65535`);
+    return bytes || undefined;
+  };
   const settings: AgentSettings = {
     etcd: etcd.ok ? etcd.value : { endpoints: [] },
     logLevel: env['LOG_LEVEL'] || env['FELIX_LOGSEVERITYSCREEN'] || 'info',
@@ -84,7 +89,8 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     cutDeniedFlows: truth('FELIX_CUTDENIEDFLOWS', true),
     socketPath: env['CALICO_CNI_SOCKET'] || '/var/run/calico/cni.sock',
     journalFolder: env['CALICO_JOURNAL_FOLDER'] || '/var/lib/calico/releases',
-    effectiveMtu: mtu,
+    effectiveMtu: mtu('CNI_MTU') ?? 1500,
+    ipipMtu: mtu('FELIX_IPINIPMTU'),
     kubernetes: Boolean(env['KUBERNETES_SERVICE_HOST'] || env['KUBECONFIG']),
     ...(serviceProxy.ok && serviceProxy.value ? { serviceProxy: serviceProxy.value } : {}),
     failpoint: env['CALICO_FAILPOINT'] ?? '',

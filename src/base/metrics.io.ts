@@ -8,8 +8,8 @@ const RECENT = 500;
 const QUANTILES = [0.5, 0.9, 0.99];
 
 /**
- * Quantiles of the last 500 observations, sorted when they are asked for: an observation costs next to
- * nothing, where the library's own summary sorts it into a digest at once (60 us).
+ * Quantiles of the last 500 observations, sorted when they are asked for: an observation costs next
+ * to nothing, where the library's own summary sorts it into a digest at once (60 us).
  */
 export class RecentSummary extends Summary {
   private readonly recent = new Float64Array(RECENT);

@@ -107,6 +107,8 @@ export type LinkChange =
       readonly ip: Ip;
       readonly mac: Mac;
     }
+  /** An IP-in-IP device to everywhere; fails with EEXIST (17) when there is one of the name. */
+  | { readonly kind: 'addIpip'; readonly name: string }
   /** Sysctl `ipv4/neigh/<link>/proxy_delay`: the longest random wait before a proxy's ARP answer. */
   | { readonly kind: 'setProxyDelay'; readonly linkIndex: number; readonly milliseconds: number };
 

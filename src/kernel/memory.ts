@@ -185,6 +185,12 @@ class Memory implements MemoryKernel {
       case 'setNeighbour':
         this.linkAt(change.linkIndex);
         return;
+      case 'addIpip': {
+        if (this.link(change.name)) throw new OpError(`add ${change.name}`, 'exists', EEXIST);
+        const index = this.machine.nextIndex++;
+        putLink(namespace, { index, name: change.name, kind: 'ipip', mtu: 1480, up: false });
+        return;
+      }
       case 'setProxyDelay': {
         const key = `ipv4/neigh/${this.linkAt(change.linkIndex).name}/proxy_delay`;
         namespace.sysctls.set(key, String(change.milliseconds / 10));

@@ -13,16 +13,15 @@ import {
   type DesiredSet,
   type DesiredTable,
   NOTHING,
-  renderHooks,
-  TABLES,
 } from './desired.ts';
+import { asksForIpip, fixedTables } from './fixed-tables.ts';
 import { FAILSAFES } from './read/failsafes.ts';
 import type { ParsedRule, SetDefinition } from './read/parsed-rule.ts';
 import type { Policy, Profile } from './read/resources.ts';
 import { FilterRenderer } from './render/filter-chains.ts';
 import { type HostRendering, type HostTable, hostChains } from './render/host-chains.ts';
 import { renderChain } from './render/rule.ts';
-import { type PolicySettings, sourceChain, staticChains } from './render/static-chains.ts';
+import { type PolicySettings, sourceChain } from './render/static-chains.ts';
 import type { SetIndex } from './set-index.ts';
 import { fixedSets, netSet, portSet } from './sets.ts';
 import type { World } from './world.ts';
@@ -54,7 +53,8 @@ export class FamilyCalculator {
   /** Makes the chains of policies and profiles, and keeps them. */
   readonly filter: FilterRenderer;
   /** What does not depend on any endpoint. */
-  private readonly fixed: ReadonlyMap<TableName, DesiredTable>;
+  private fixed: ReadonlyMap<TableName, DesiredTable>;
+  private hasTunnel = false;
   /** Keys of local endpoints that are new or made of something else since the last answer. */
   private readonly fresh = new Set<string>();
   private onlyFresh = false;
@@ -85,11 +85,19 @@ export class FamilyCalculator {
       (tier) => world.tier(tier).defaultAction,
       settings.logDenied,
     );
-    const fixed = (table: TableName) =>
-      staticChains(table, family, known.settings).map((c) => [c.name, renderChain(c)] as const);
-    this.fixed = new Map(
-      TABLES.map((table) => [table, { ...renderHooks(table), chains: new Map(fixed(table)) }]),
-    );
+    this.fixed = fixedTables(family, settings, false);
+  }
+
+  // IP-in-IP may come and go with the pools.
+  private takeTunnel(): void {
+    const { settings, world } = this.known;
+    const { ipipEnabled } = settings;
+    const wanted = ipipEnabled === 'pools' ? asksForIpip([...world.pools.values()]) : ipipEnabled;
+    if (wanted === this.hasTunnel) return;
+    this.hasTunnel = wanted;
+    this.fixed = fixedTables(this.family, settings, wanted);
+    this.raw = undefined;
+    this.forgetRendered();
   }
 
   /** A local endpoint is new or made of something else. */
@@ -121,6 +129,7 @@ export class FamilyCalculator {
     this.onlyFresh = true;
     this.stale = false;
     if (this.filter.setLog(this.known.world.logging(this.known.node))) this.forgetRendered();
+    this.takeTunnel();
     const active = this.active();
     const host = this.hostTables();
     const tables = new Map(this.fixed)
@@ -237,14 +246,14 @@ export class FamilyCalculator {
 
   private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {
     const { family } = this;
-    const { settings, world, index, hosts, nodeAddress, activate } = this.known;
+    const { world, index, hosts, nodeAddress, activate } = this.known;
     activate();
     const own = nodeAddress();
     const sets = [
       ...fixedSets({
         family,
         pools: [...world.pools.values()],
-        hosts: family === 4 && settings.ipipEnabled ? [...world.nodes.values()] : undefined,
+        hosts: family === 4 && this.hasTunnel ? [...world.nodes.values()] : undefined,
         nodeAddress: own && familyOf(own) === family ? own : undefined,
       }),
       ...[...definitionsOf([...active, ...hosts.guarded()])].map(([id, { port, service }]) =>

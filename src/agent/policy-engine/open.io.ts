@@ -35,7 +35,7 @@ export const openNodePolicy = (
     settings: {
       endpointToHostAction: settings.endpointToHostAction,
       ...(settings.felix ? { felix: settings.felix } : {}),
-      ipipEnabled: false,
+      ipipEnabled: 'pools',
       logDenied: settings.logDeniedFlows,
     },
     nodeAddress: () => nodeAddress?.ip,

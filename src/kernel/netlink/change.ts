@@ -2,7 +2,7 @@
 import { assertNever } from '../../base/assert.ts';
 import type { LinkChange } from '../kernel.ts';
 import { encodeAddAddress, encodeDeleteAddress } from './address.ts';
-import { type Encoded, encodeSetLink } from './link.ts';
+import { type Encoded, encodeIpip, encodeSetLink } from './link.ts';
 import { encodeSetNeighbour, encodeSetProxyDelay } from './neighbour.ts';
 import { encodeAddRoute, encodeDeleteRoute, encodeReplaceRoute } from './route.ts';
 
@@ -22,6 +22,8 @@ export function encodeChange(change: LinkChange): Encoded {
       return encodeDeleteRoute(change.route);
     case 'setNeighbour':
       return encodeSetNeighbour(change);
+    case 'addIpip':
+      return encodeIpip(change.name);
     case 'setProxyDelay':
       return encodeSetProxyDelay(change);
     default:
@@ -43,6 +45,8 @@ export function describeChange(change: LinkChange): string {
       return `${change.kind.replace('Route', '')} route ${change.route.destination}`;
     case 'setNeighbour':
       return `set neighbour ${change.ip}`;
+    case 'addIpip':
+      return `add IP-in-IP device ${change.name}`;
     case 'setProxyDelay':
       return `set proxy_delay of link ${change.linkIndex}`;
     default:

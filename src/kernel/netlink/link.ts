@@ -65,6 +65,18 @@ export const encodeVeth =
       });
     });
 
+/**
+ * Without a remote address it is the device of all tunnels (`tunl0`), which the module brings by itself:
+ * the kernel loads that because somebody asks for the kind, and then says EEXIST.
+ */
+export const encodeIpip =
+  (name: string): Encoded =>
+  (w, sequence) =>
+    void w.message(RTM_LINK.NEW, ACKED | NLM.CREATE | NLM.EXCL, sequence, () => {
+      linkBody(w, 0).attributeText(IFLA.IFNAME, name);
+      w.nested(IFLA.LINKINFO, () => void w.attribute(INFO.KIND, Buffer.from('ipip')));
+    });
+
 export interface LinkSetting {
   readonly index: number;
   readonly up?: boolean | undefined;

@@ -33,8 +33,8 @@ import type { Chain, Rule } from './rule.ts';
 export interface PolicySettings {
   /** What a workload's packet to its own host meets after its egress policy. */
   readonly endpointToHostAction: 'DROP' | 'RETURN' | 'ACCEPT';
-  /** A `tunl0` device carries traffic between nodes. */
-  readonly ipipEnabled: boolean;
+  /** A `tunl0` device carries traffic between nodes; `pools`: when an enabled pool asks for it. */
+  readonly ipipEnabled: boolean | 'pools';
   /** Tell of packets (NFLOG) before policy drops them; absent: no, and the rules are Felix's. */
   readonly logDenied?: boolean;
   /** What the environment says of what FelixConfiguration may say too; it has the last word. */
@@ -93,10 +93,11 @@ export function staticChains(
   table: TableName,
   family: Family,
   settings: PolicySettings,
+  throughTunnel = settings.ipipEnabled === true,
 ): readonly Chain[] {
   const set = (id: string): string => setName(family, id);
   // The tunnel runs over IPv4; IPv6 travels plain or not at all.
-  const ipipEnabled = settings.ipipEnabled && family === 4;
+  const ipipEnabled = throughTunnel && family === 4;
   switch (table) {
     case 'raw':
       return rawChains;

@@ -1,0 +1,88 @@
+// The agent's one watch of the datastore, and who is told of what it brings.
+import type { Log } from '../../base/log.io.ts';
+import type { Allocator } from '../../ipam/allocator.io.ts';
+import { RESOURCES } from '../../model/keys.ts';
+import type { AgentParts } from '../agent.io.ts';
+import { HostAddresses } from '../policy-engine/host-addresses.io.ts';
+import type { PolicyEngine } from '../policy-engine.io.ts';
+import { encapsulationProblem, type Started } from '../start-up.io.ts';
+import { IpipTunnel } from '../tunnels/ipip.io.ts';
+import type { DatastoreView } from '../view.ts';
+import type { Progress } from './progress.ts';
+
+/** The node's tunnel device; idle until it is woken. */
+export function openTunnel(
+  parts: AgentParts,
+  { node, nodeAddress }: Started,
+  {
+    view,
+    allocator,
+    progress,
+  }: { readonly view: DatastoreView; readonly allocator: Allocator; readonly progress: Progress },
+): IpipTunnel {
+  const tunnel: IpipTunnel = new IpipTunnel({
+    ...parts,
+    node,
+    nodeAddress: nodeAddress?.ip,
+    allocator,
+    pools: () => view.pools,
+    mtu: parts.settings.ipipMtu,
+    onChange: () => checkEncapsulation(view, tunnel, progress, parts.log),
+  });
+  return tunnel;
+}
+
+/** One watch of everything that the agent works from, from now on. */
+export function followDatastore(
+  parts: AgentParts,
+  view: DatastoreView,
+  policy: PolicyEngine,
+  progress: Progress,
+  tunnel: IpipTunnel,
+): void {
+  const { store, log, signal } = parts;
+  const tell = policy.setHostAddresses.bind(policy);
+  const addresses = new HostAddresses(parts.kernel, tell, log, signal);
+  // Before the first rules are written: a restart must not open what is closed.
+  addresses.read();
+  store.watch(
+    RESOURCES,
+    {
+      snapshot({ items }) {
+        view.snapshot(items);
+        policy.snapshot(items);
+        if (policy.needsHostAddresses) addresses.follow();
+        checkEncapsulation(view, tunnel, progress, log);
+        if (progress.context) tunnel.wake();
+      },
+      changes(changes) {
+        view.changes(changes);
+        policy.changes(changes);
+        if (policy.needsHostAddresses) addresses.follow();
+        checkEncapsulation(view, tunnel, progress, log);
+        tunnel.changes(changes);
+      },
+      connection: ({ up, error }) => {
+        if (up && progress.lost) progress.recovery.soon();
+        progress.lost = up ? undefined : (error?.message ?? 'no connection');
+        if (up) log.info('datastore connection is up');
+        else log.warn({ cause: error?.message }, 'datastore connection lost');
+      },
+    },
+    signal,
+  );
+}
+
+function checkEncapsulation(
+  view: DatastoreView,
+  tunnel: IpipTunnel,
+  progress: Progress,
+  log: Log,
+): void {
+  const problem = encapsulationProblem(
+    view.pools.filter((pool) => !pool.spec.disabled),
+    { ipip: tunnel.problem === undefined },
+  );
+  if (problem && problem !== progress.problem) log.error(problem);
+  progress.problem = problem;
+}
