@@ -1,0 +1,100 @@
+// What a service means beside its rules: where UDP is called and who serves it, and its health check.
+import type { WholeObject } from '../../kubernetes/api.ts';
+import type { HealthCheck } from './health-checks.io.ts';
+import { placeOf } from './stale-flows.ts';
+
+/** The fields of a Service that are read here. */
+export interface ServiceObject extends WholeObject {
+  readonly spec?: {
+    readonly type?: string;
+    readonly clusterIP?: string;
+    readonly clusterIPs?: readonly string[];
+    readonly externalIPs?: readonly string[];
+    readonly externalTrafficPolicy?: string;
+    readonly healthCheckNodePort?: number;
+    readonly ports?: readonly {
+      readonly name?: string;
+      readonly protocol?: string;
+      readonly port: number;
+      readonly nodePort?: number;
+    }[];
+  };
+  readonly status?: {
+    readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string }[] };
+  };
+}
+
+/** The fields of an EndpointSlice that are read here. */
+export interface SliceObject extends WholeObject {
+  readonly endpoints?: readonly {
+    readonly addresses?: readonly string[];
+    readonly nodeName?: string;
+    readonly conditions?: { readonly ready?: boolean; readonly serving?: boolean };
+  }[];
+  readonly ports?: readonly {
+    readonly name?: string;
+    readonly protocol?: string;
+    readonly port?: number;
+  }[];
+}
+
+export interface FactsOfService {
+  /** `address:port` of each place where UDP is called, with its serving endpoints. */
+  readonly udpAddresses: readonly (readonly [string, ReadonlySet<string>])[];
+  readonly udpNodePorts: readonly (readonly [number, ReadonlySet<string>])[];
+  /** Port and answer. */
+  readonly healthCheck: readonly [number, HealthCheck] | undefined;
+}
+
+export function factsOf(
+  { metadata, spec = {}, status = {} }: ServiceObject,
+  slices: readonly SliceObject[],
+  node: string,
+): FactsOfService {
+  const ips = [
+    ...(spec.clusterIPs ?? [spec.clusterIP ?? '']),
+    ...(spec.externalIPs ?? []),
+    ...(status.loadBalancer?.ingress ?? []).map(({ ip }) => ip ?? ''),
+  ].filter((ip) => ip !== '' && ip !== 'None');
+  const udp = (spec.ports ?? [])
+    .filter(({ protocol }) => protocol === 'UDP')
+    .map((port) => ({ ...port, ends: servingEnds(slices, port.name ?? '') }));
+  const port = spec.externalTrafficPolicy === 'Local' ? (spec.healthCheckNodePort ?? 0) : 0;
+  const { namespace = '', name } = metadata;
+  return {
+    udpAddresses: udp.flatMap(({ port, ends }) =>
+      ips.map((ip) => [placeOf(ip, port), ends] as const),
+    ),
+    udpNodePorts: udp.flatMap(({ nodePort, ends }) =>
+      nodePort ? [[nodePort, ends] as const] : [],
+    ),
+    healthCheck:
+      port > 0
+        ? [port, { namespace, name, localEndpoints: localEndpoints(slices, node) }]
+        : undefined,
+  };
+}
+
+// Traffic policies and topology are left aside: a change of them is no reason to end a flow.
+function servingEnds(slices: readonly SliceObject[], name: string): ReadonlySet<string> {
+  return new Set(
+    slices.flatMap(({ endpoints = [], ports = [] }) =>
+      ports
+        .filter((port) => (port.name ?? '') === name && port.port !== undefined)
+        .flatMap(({ port }) =>
+          endpoints
+            .filter(({ conditions }) => conditions?.serving ?? conditions?.ready ?? true)
+            .flatMap(({ addresses = [] }) => addresses.slice(0, 1))
+            .map((ip) => placeOf(ip, port!)),
+        ),
+    ),
+  );
+}
+
+const localEndpoints = (slices: readonly SliceObject[], node: string): number =>
+  new Set(
+    slices
+      .flatMap(({ endpoints = [] }) => endpoints)
+      .filter(({ nodeName, conditions }) => nodeName === node && (conditions?.ready ?? true))
+      .flatMap(({ addresses = [] }) => addresses.slice(0, 1)),
+  ).size;

@@ -1,0 +1,80 @@
+// The chains, and the hooks in the kernel's own, that are there without any service.
+import type { ChainRules } from '../../kernel/tables.ts';
+import type { WantedTable } from '../write/plan.ts';
+import { comment, type RenderOptions } from './render.ts';
+
+const NEW = '-m conntrack --ctstate NEW';
+const jump = (to: string, words: string, match = ''): string =>
+  [match, comment(words), `-j ${to}`].filter(Boolean).join(' ');
+
+const portals = jump('KUBE-SERVICES', 'kubernetes service portals');
+const newPortals = jump('KUBE-SERVICES', 'kubernetes service portals', NEW);
+const external = jump(
+  'KUBE-EXTERNAL-SERVICES',
+  'kubernetes externally-visible service portals',
+  NEW,
+);
+const firewall = jump('KUBE-PROXY-FIREWALL', 'kubernetes load balancer firewall', NEW);
+
+/** Each was put first in turn (iptablesJumpChains), so that the last stands first. */
+const FILTER_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
+  ['INPUT', [firewall, jump('KUBE-NODEPORTS', 'kubernetes health check service ports'), external]],
+  [
+    'FORWARD',
+    [firewall, jump('KUBE-FORWARD', 'kubernetes forwarding rules'), newPortals, external],
+  ],
+  ['OUTPUT', [firewall, newPortals]],
+]);
+
+const NAT_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
+  ['PREROUTING', [portals]],
+  ['OUTPUT', [portals]],
+  ['POSTROUTING', [jump('KUBE-POSTROUTING', 'kubernetes postrouting rules')]],
+]);
+
+const LAST = comment(
+  'kubernetes service nodeports; NOTE: this must be the last rule in this chain',
+);
+
+/** With an empty list for each kind of rule that services add; nat's entry ends as it must. */
+export function renderFixed(options: RenderOptions): {
+  readonly filter: WantedTable;
+  readonly nat: WantedTable;
+} {
+  const { mark, family, nodePortAddresses } = options;
+  const loopback = family === 6 ? '::1/128' : '127.0.0.0/8';
+  const nodePorts = nodePortAddresses?.map((ip) => `${LAST} -d ${ip} -j KUBE-NODEPORTS`) ?? [
+    `${LAST} -m addrtype --dst-type LOCAL ! -d ${loopback} -j KUBE-NODEPORTS`,
+  ];
+  const filter = new Map<string, ChainRules>([
+    ['KUBE-SERVICES', []],
+    ['KUBE-EXTERNAL-SERVICES', []],
+    [
+      'KUBE-FORWARD',
+      [
+        '-m conntrack --ctstate INVALID -j DROP',
+        `${comment('kubernetes forwarding rules')} -m mark --mark ${mark}/${mark} -j ACCEPT`,
+        `${comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+      ],
+    ],
+    ['KUBE-NODEPORTS', []],
+    ['KUBE-PROXY-FIREWALL', []],
+  ]);
+  const nat = new Map<string, ChainRules>([
+    ['KUBE-SERVICES', nodePorts],
+    ['KUBE-NODEPORTS', []],
+    [
+      'KUBE-POSTROUTING',
+      [
+        `-m mark ! --mark ${mark}/${mark} -j RETURN`,
+        `-j MARK --xor-mark ${mark}`,
+        `${comment('kubernetes service traffic requiring SNAT')} -j MASQUERADE --random-fully`,
+      ],
+    ],
+    ['KUBE-MARK-MASQ', [`-j MARK --or-mark ${mark}`]],
+  ]);
+  return {
+    filter: { chains: filter, hooks: FILTER_HOOKS },
+    nat: { chains: nat, hooks: NAT_HOOKS },
+  };
+}

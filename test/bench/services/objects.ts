@@ -1,0 +1,63 @@
+// Services with two endpoints each, as an API server has them.
+import { createHash } from 'node:crypto';
+import type { WholeObject } from '../../../src/kubernetes/api.ts';
+
+const NAMESPACE = 'bench';
+const octets = (n: number): string => `${(n >> 8) & 255}.${n & 255}`;
+const nameOf = (i: number): string => `service-${i}`;
+
+export const service = (i: number): WholeObject =>
+  ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: nameOf(i), namespace: NAMESPACE, uid: `s${i}` },
+    spec: {
+      type: 'ClusterIP',
+      clusterIP: `10.96.${octets(i)}`,
+      clusterIPs: [`10.96.${octets(i)}`],
+      ipFamilies: ['IPv4'],
+      ipFamilyPolicy: 'SingleStack',
+      internalTrafficPolicy: 'Cluster',
+      sessionAffinity: 'None',
+      ports: [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 8080 }],
+    },
+    status: { loadBalancer: {} },
+  }) as WholeObject;
+
+/** `round` makes the second endpoint another one. */
+export const slice = (i: number, round = 0): WholeObject =>
+  ({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: `${nameOf(i)}-1`,
+      namespace: NAMESPACE,
+      uid: `e${i}`,
+      labels: {
+        'kubernetes.io/service-name': nameOf(i),
+        'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+      },
+    },
+    addressType: 'IPv4',
+    endpoints: [`10.20.${octets(i)}`, `10.${21 + round}.${octets(i)}`].map((address) => ({
+      addresses: [address],
+      nodeName: 'n1',
+      conditions: { ready: true, serving: true, terminating: false },
+    })),
+    ports: [{ name: 'http', protocol: 'TCP', port: 8080 }],
+  }) as WholeObject;
+
+/** kube-proxy's name of an endpoint's chain (proxier.go, servicePortEndpointChainName). */
+export function endpointChain(i: number, round = 0): string {
+  const text = `${NAMESPACE}/${nameOf(i)}:httptcp10.${21 + round}.${octets(i)}:8080`;
+  return `KUBE-SEP-${base32(createHash('sha256').update(text).digest()).slice(0, 16)}`;
+}
+
+/** RFC 4648, section 6. */
+function base32(bytes: Uint8Array): string {
+  const bits = [...bytes].map((octet) => octet.toString(2).padStart(8, '0')).join('');
+  const digits = bits.match(/.{5}/g) ?? [];
+  return digits
+    .map((five) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[Number.parseInt(five, 2)])
+    .join('');
+}

@@ -1,0 +1,153 @@
+// One peer's figures; this process is in the peer's namespace.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { WholeObject } from '../../../src/kubernetes/api.ts';
+import { toolPath } from '../../cluster/tools.ts';
+import { attempt, eventually, run } from '../../lab/command.ts';
+import { type FakeApiServer, startFakeApiServer } from '../../lab/fake-api-server.ts';
+import { median } from '../figures.ts';
+import { endpointChain, service, slice } from './objects.ts';
+
+export interface Measured {
+  /** From its start until the kernel has the last service. */
+  readonly fullMs: number;
+  readonly addedMs: number;
+  /** Processor time from the storm's beginning until its last change is in the kernel. */
+  readonly stormCpuMs: number;
+  /** From the storm's last change until the kernel has it. */
+  readonly stormMs: number;
+  readonly rssMib: number;
+}
+
+const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise);
+const [SERVICES, ADDED, STORM] = [
+  number('SERVICES', 10_000),
+  number('ADDED', 10),
+  number('STORM', 1000),
+];
+const PATIENCE_MILLISECONDS = 300_000;
+const STORM_MILLISECONDS = 1000;
+const TICK_MILLISECONDS = 10;
+
+// Both watch the same paths; our watches have names of their own only inside.
+const put = (api: FakeApiServer, kind: 'services' | 'endpointslices', object: WholeObject): void =>
+  api.put(kind as 'wholeservices', object);
+
+const isThere = (chain: string): boolean => attempt(['iptables-nft', '-t', 'nat', '-S', chain]).ok;
+
+const untilThere = (chain: string): Promise<boolean> =>
+  eventually(`chain ${chain}`, () => isThere(chain), PATIENCE_MILLISECONDS);
+
+async function startPeer(name: string, api: FakeApiServer): Promise<ChildProcess> {
+  const stdio = ['ignore', 'ignore', process.env['DEBUG'] ? 'inherit' : 'ignore'] as const;
+  if (name === 'ours') {
+    const program = join(import.meta.dirname, 'ours.ts');
+    return spawn(process.execPath, [program, api.kubeconfig], { stdio: [...stdio] });
+  }
+  const config = join(dirname(api.kubeconfig), 'kube-proxy.yaml');
+  writeFileSync(config, kubeProxyConfig(api.kubeconfig));
+  return spawn(await toolPath('kube-proxy'), ['--config', config], { stdio: [...stdio] });
+}
+
+// Never touch the machine-wide conntrack limits; this bench's API server knows lists, and watches from
+// a version.
+const kubeProxyConfig = (
+  kubeconfig: string,
+): string => `apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: iptables
+clusterCIDR: 10.0.0.0/8
+hostnameOverride: n1
+clientConnection: {kubeconfig: ${kubeconfig}, contentType: application/json, acceptContentTypes: application/json}
+conntrack: {maxPerCore: 0, min: 0}
+iptables: {localhostNodePorts: false}
+featureGates: {WatchListClient: false}
+`;
+
+/** The process and all that it started, those that live and those it waited for. */
+function family(pid: number): readonly number[] {
+  const parents = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const { ok, output } = attempt(['cat', `/proc/${name}/stat`]);
+      return ok
+        ? [[Number(name), Number(output.replace(/^.*\) /, '').split(' ')[1])] as const]
+        : [];
+    });
+  const grown = [pid];
+  for (const one of grown)
+    for (const [child, parent] of parents) if (parent === one) grown.push(child);
+  return grown;
+}
+
+const TICKS_PER_SECOND = 100;
+
+/** Milliseconds. */
+const processorTime = (pid: number): number =>
+  family(pid).reduce((sum, one) => {
+    const fields = readFileSync(`/proc/${one}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    // utime, stime, cutime, cstime: fields 14 to 17 of proc_pid_stat(5).
+    const ticks = fields.slice(11, 15).reduce((total, text) => total + Number(text), 0);
+    return sum + (1000 * ticks) / TICKS_PER_SECOND;
+  }, 0);
+
+const residentMib = (pid: number): number =>
+  family(pid).reduce((sum, one) => {
+    const text = readFileSync(`/proc/${one}/status`, 'utf8');
+    return sum + Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024;
+  }, 0);
+
+async function storm(api: FakeApiServer): Promise<number> {
+  const ticks = STORM_MILLISECONDS / TICK_MILLISECONDS;
+  for (let tick = 0; tick < ticks; tick++) {
+    const [from, to] = [tick, tick + 1].map((t) => Math.round((t * STORM) / ticks));
+    for (let i = from!; i < to!; i++) put(api, 'endpointslices', slice(i % SERVICES, 1));
+    await new Promise((resolve) => setTimeout(resolve, TICK_MILLISECONDS));
+  }
+  const ended = performance.now();
+  await untilThere(endpointChain((STORM - 1) % SERVICES, 1));
+  return performance.now() - ended;
+}
+
+async function measure(peer: string): Promise<Measured> {
+  const api = await startFakeApiServer();
+  for (let i = 0; i < SERVICES; i++) {
+    put(api, 'services', service(i));
+    put(api, 'endpointslices', slice(i));
+  }
+  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' }, spec: {} };
+  const addresses = [{ type: 'InternalIP', address: '10.201.0.1' }];
+  api.put('nodes', { ...node, status: { addresses } });
+  const startedAt = performance.now();
+  const child = await startPeer(peer, api);
+  try {
+    await untilThere(endpointChain(SERVICES - 1));
+    const fullMs = performance.now() - startedAt;
+    const added: number[] = [];
+    for (let i = SERVICES; i < SERVICES + ADDED; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+      const at = performance.now();
+      put(api, 'services', service(i));
+      put(api, 'endpointslices', slice(i));
+      await untilThere(endpointChain(i));
+      added.push(performance.now() - at);
+    }
+    const before = processorTime(child.pid!);
+    const stormMs = await storm(api);
+    const stormCpuMs = processorTime(child.pid!) - before;
+    return { fullMs, addedMs: median(added), stormMs, stormCpuMs, rssMib: residentMib(child.pid!) };
+  } finally {
+    child.kill('SIGKILL');
+    api.close();
+  }
+}
+
+run(['ip', 'link', 'set', 'lo', 'up']);
+run(['ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth0-peer']);
+run(['ip', 'address', 'add', '10.201.0.1/24', 'dev', 'eth0']);
+run(['ip', 'link', 'set', 'eth0', 'up']);
+console.log(JSON.stringify(await measure(process.argv[2]!)));
+process.exit(0);
