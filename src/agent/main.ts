@@ -1,6 +1,7 @@
 // The agent: CNI server, IPAM and policy of one node in one process. `agent.mjs` runs it;
 // `agent.mjs install-cni` and `agent.mjs cleanup` are the two short jobs of the same image.
 import { existsSync, promises as fs } from 'node:fs';
+import { hostname } from 'node:os';
 import { systemClock } from '../base/clock.io.ts';
 import { type Log, openLog } from '../base/log.io.ts';
 import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
@@ -12,8 +13,9 @@ import { openKernel } from '../kernel/netns.io.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
 import { runAgent } from './agent.io.ts';
 import { cleanUpNode } from './clean-up.io.ts';
-import { parseEnvironment } from './environment.ts';
+import { type AgentSettings, parseEnvironment } from './environment.ts';
 import { installCni, uninstallCni } from './install-cni.io.ts';
+import { type NodeServicesParts, openNodeServices } from './services/open.io.ts';
 
 const STATE_PATHS = ['/var/lib/calico', '/var/run/calico'];
 
@@ -25,21 +27,34 @@ async function agent(log: Log): Promise<void> {
   process.once('SIGINT', () => stop.abort());
   const registry = openRegistry();
   if (settings.value.metricsEnabled) serveMetrics(registry, settings.value.metricsPort);
+  const kernel = openKernel(process.env['CALICO_PROC_SYS_NET']);
+  const kubernetes = settings.value.kubernetes ? await openKubernetes() : undefined;
   await runAgent({
     settings: settings.value,
     env: process.env,
     store: openStore(settings.value.etcd, log),
-    kernel: openKernel(process.env['CALICO_PROC_SYS_NET']),
+    kernel,
     tables: await openTables({}),
     ipv6Tables: await openIpv6Tables(),
     ipSets: await openIpSets({}),
-    kubernetes: settings.value.kubernetes ? await openKubernetes() : undefined,
+    kubernetes,
+    services: await openServices(settings.value, { kubernetes, kernel, log, registry }),
     clock: systemClock,
     log,
     registry,
     signal: stop.signal,
   });
 }
+
+/** Kubernetes' name of the node: the datastore, which may tell another, may be behind a service. */
+const openServices = async (
+  { serviceProxy }: AgentSettings,
+  parts: Omit<NodeServicesParts, 'node' | 'settings'>,
+) => {
+  const node =
+    process.env['CALICO_K8S_NODE_REF'] || process.env['NODENAME'] || hostname().toLowerCase();
+  return serviceProxy && openNodeServices({ ...parts, node, settings: serviceProxy });
+};
 
 const openIpv6Tables = async () =>
   existsSync('/proc/net/if_inet6') ? openTables({ family: 6 }) : undefined;

@@ -12,7 +12,8 @@ import { ServiceEngine } from './engine.io.ts';
 import { FlowPurge } from './flow-purge.io.ts';
 import { HealthChecks } from './health-checks.io.ts';
 import { ServiceMetrics } from './metrics.io.ts';
-import type { ServiceFacts, ServiceModel } from './model.ts';
+import { RenderedModel } from './rendered-model.ts';
+import type { ServiceProxySettings } from './settings.ts';
 
 /** What the agent knows of a running service proxy. */
 export interface NodeServices {
@@ -23,8 +24,7 @@ export interface NodeServices {
 
 export interface NodeServicesParts {
   readonly node: string;
-  readonly model: ServiceModel & ServiceFacts;
-  readonly takeOver: boolean;
+  readonly settings: ServiceProxySettings;
   readonly kubernetes: KubernetesApi | undefined;
   readonly kernel: Pick<Kernel, 'addresses'>;
   readonly log: Log;
@@ -35,15 +35,19 @@ const IPV6 = '/proc/net/if_inet6';
 
 /** Throws OpError when there is no Kubernetes API to ask. */
 export async function openNodeServices(parts: NodeServicesParts): Promise<NodeServices> {
-  const { kubernetes, kernel, model, log, registry } = parts;
+  const { kubernetes, kernel, log, registry, settings, node } = parts;
   if (!kubernetes) throw new OpError('serve services', 'no Kubernetes API is configured');
   const metrics = new ServiceMetrics(registry);
   const ownAddresses = () => kernel.addresses().map(({ ip }) => ip);
+  const model = new RenderedModel(node, settings, ownAddresses);
   const purge = new FlowPurge({ connections: openConnections(), ownAddresses, log });
   // With restore children of its own: a full sync must not hold up a pod's policy.
   const engine: ServiceEngine = new ServiceEngine({
-    ...parts,
+    node,
+    model,
+    takeOver: settings.takeOver,
     kubernetes,
+    log,
     tables: await openTables({}),
     ipv6Tables: existsSync(IPV6) ? await openTables({ family: 6 }) : undefined,
     observer: metrics.observer,
