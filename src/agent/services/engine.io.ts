@@ -45,8 +45,12 @@ export interface ServiceEngineOptions {
   readonly kubeProxyRuns?: () => Promise<boolean>;
 }
 
-/** Changes that come within this time after a round are written together. */
+/** Changes of a storm that come within this time after a round's beginning are written together. */
 const GROUP_MILLISECONDS = 100;
+/** A round with more changes than this is a storm's. */
+const STORM_CHANGES = 10;
+/** A round that is none is followed by twice its own time of quiet. */
+const QUIET_SHARE = 2;
 const CHECK_MILLISECONDS = 10_000;
 const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 const WAIT_FOR_PROXY_MILLISECONDS = 5_000;
@@ -67,6 +71,8 @@ export class ServiceEngine {
   private readonly first = Promise.withResolvers<void>();
   private wakeUp = Promise.withResolvers<void>();
   private changedAt: number | undefined;
+  /** Since the last round began. */
+  private changes = 0;
   private checkIsDue = false;
   private readonly checks: NodeJS.Timeout;
   private running: Promise<void>;
@@ -120,6 +126,7 @@ export class ServiceEngine {
 
   private changed(): void {
     this.changedAt ??= performance.now();
+    this.changes++;
     if (this.source.isComplete) this.wakeUp.resolve();
   }
 
@@ -138,12 +145,12 @@ export class ServiceEngine {
       if (signal.aborted) return;
       this.wakeUp = Promise.withResolvers();
       const startedAt = performance.now();
+      const { changes } = this;
+      this.changes = 0;
       try {
         await this.round(startedAt);
         retry = RETRY_MILLISECONDS.first;
-        const left = (this.options.groupMilliseconds ?? GROUP_MILLISECONDS) + startedAt;
-        const quiet = left - performance.now();
-        if (quiet > 0) await pause(quiet, signal);
+        await pause(this.quietAfter(startedAt, changes), signal);
         await this.wakeUp.promise;
       } catch (cause) {
         this.failed(cause);
@@ -151,6 +158,13 @@ export class ServiceEngine {
         retry = Math.min(2 * retry, RETRY_MILLISECONDS.max);
       }
     }
+  }
+
+  private quietAfter(startedAt: number, changes: number): number {
+    const group = this.options.groupMilliseconds ?? GROUP_MILLISECONDS;
+    const took = performance.now() - startedAt;
+    const quiet = changes > STORM_CHANGES ? group - took : QUIET_SHARE * took;
+    return Math.max(0, Math.min(group, quiet));
   }
 
   private async waitForKubeProxy(): Promise<void> {

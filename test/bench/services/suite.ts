@@ -43,7 +43,9 @@ async function startPeer(name: string, api: FakeApiServer): Promise<ChildProcess
   const stdio = ['ignore', 'ignore', process.env['DEBUG'] ? 'inherit' : 'ignore'] as const;
   if (name === 'ours') {
     const program = join(import.meta.dirname, 'ours.ts');
-    return spawn(process.execPath, [program, api.kubeconfig], { stdio: [...stdio] });
+    return spawn(process.execPath, [program, new URL(api.url).port, api.account], {
+      stdio: [...stdio],
+    });
   }
   const config = join(dirname(api.kubeconfig), 'kube-proxy.yaml');
   writeFileSync(config, kubeProxyConfig(api.kubeconfig));
