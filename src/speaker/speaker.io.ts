@@ -193,7 +193,9 @@ export class Speaker {
 
   private begin(): void {
     clearTimeout(this.patience);
-    if (!this.begun && this.routing.isRestart()) this.exchange.defer(this.wanted);
+    // A reflector tells nobody a part of what it will know: they would drop the rest.
+    const waits = this.routing.isRestart() || this.demand.self?.clusterId !== undefined;
+    if (!this.begun && waits) this.exchange.defer(this.wanted);
     this.begun = true;
     this.reconcilePeers();
     this.tellNews();

@@ -165,6 +165,23 @@ describe('route reflectors by selector', { timeout: 180_000 }, () => {
     assert.match(await flow.stop(), / 0% packet loss/);
   });
 
+  test('all reflectors are rebooted: the clients keep the ways to each other', async () => {
+    const flow = traffic(3, 4);
+    const deleted = CLIENTS.map((n) => monitor(n));
+    for (const n of [1, 2]) await hosts.end(`speaker${n}`);
+    for (const n of [1, 2]) hosts.inside(n, 'ip', 'route', 'flush', 'proto', 'bird');
+    await eventually('noticed', () => CLIENTS.every((n) => upOf(n) === ''));
+    for (const n of [1, 2]) hosts.startSpeaker(n);
+    await eventually('back', () => CLIENTS.every((n) => upOf(n).includes(nameOf(2))), 20_000);
+    await hosts.converged(...NODES);
+    const ways = (await Promise.all(deleted.map((one) => one.stop()))).flat();
+    assert.deepEqual(
+      ways.filter((line) => CLIENTS.some((n) => line.includes(block(n)))),
+      [],
+    );
+    assert.match(await flow.stop(), / 0% packet loss/);
+  });
+
   test('the only reflector is killed and starts again: no client loses a route for a moment', async () => {
     hosts.putNode(2, {});
     await eventually('one reflector', () => CLIENTS.every((n) => upOf(n) === nameOf(1)));

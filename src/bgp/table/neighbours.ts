@@ -16,7 +16,15 @@ import type { Receiver } from './receive.ts';
 import type { AttributeSets, ImportVerdict } from './routes/attribute-sets.ts';
 import { NONE } from './routes/paths.ts';
 import type { Rib } from './routes/rib.ts';
-import { type Kept, keepsForwarding, REFRESH_MS, type Stale, staleOf } from './stale.ts';
+import {
+  boundOf,
+  type Kept,
+  keepsForwarding,
+  livesLong,
+  REFRESH_MS,
+  type Stale,
+  staleOf,
+} from './stale.ts';
 import type { Walks } from './walks.ts';
 
 const FAMILIES = [4, 6] as const;
@@ -104,7 +112,7 @@ export class Neighbours {
     neighbour.up = true;
     for (const family of FAMILIES) {
       if (neighbour.stale.has(family) && !keepsForwarding(agreed, family))
-        this.drop(neighbour, family);
+        this.forgot(neighbour, family);
       if (!agreed.families.includes(family)) continue;
       if (agreed.gracefulRestart) neighbour.telling.add(family);
       this.parts.exports[family].join(peer);
@@ -154,7 +162,10 @@ export class Neighbours {
   toldAll(key: string, family: Family): void {
     const neighbour = this.byKey.get(key);
     neighbour?.telling.delete(family);
-    if (neighbour?.stale.has(family)) this.drop(neighbour, family);
+    const stale = neighbour?.stale.get(family);
+    if (!neighbour || !stale) return;
+    if (stale.longLived) neighbour.stale.set(family, { ...stale, told: true });
+    else this.drop(neighbour, family);
   }
 
   /** RFC 7313 section 4.2; before the End-of-RIB a begin is ignored, without a begin an end. */
@@ -178,10 +189,10 @@ export class Neighbours {
       for (const [family, until] of neighbour.refreshing)
         if (until <= now) this.drop(neighbour, family);
       for (const [family, kept] of neighbour.stale) {
-        const { until, thenMs, longLived } = kept;
+        const { thenMs, longLived } = kept;
         // It is back, and may never say that it has told all.
-        if (neighbour.up && until > now + REFRESH_MS)
-          neighbour.stale.set(family, { ...kept, until: now + REFRESH_MS });
+        const until = neighbour.up ? boundOf(kept, now) : kept.until;
+        if (until < kept.until) neighbour.stale.set(family, { ...kept, until });
         if (until > now) continue;
         if (longLived || thenMs === 0 || neighbour.up) {
           this.drop(neighbour, family);
@@ -216,6 +227,13 @@ export class Neighbours {
     const index = this.byKey.get(key)?.peer.index;
     if (index === undefined) return 0;
     return FAMILIES.reduce((sum, f) => sum + this.parts.exports[f].toldTo(index), 0);
+  }
+
+  // RFC 4724 section 4.2; what it told of others does not hang on its own forwarding state.
+  private forgot(neighbour: Neighbour, family: Family): void {
+    const { peer } = neighbour;
+    if (livesLong(peer.agreed, family)) dropThrough(this.parts, peer, family);
+    else this.drop(neighbour, family);
   }
 
   private drop(neighbour: Neighbour, family: Family): void {

@@ -8,7 +8,7 @@ import { encodeAttributes } from '../codec/attributes.ts';
 import { announcement } from './listener.cases.ts';
 
 import { GRACEFUL, tableOfNeighbours } from './neighbour.cases.ts';
-import { REFRESH_MS } from './stale.ts';
+import { REFRESH_MS, RETURN_MS } from './stale.ts';
 
 const [A, B, C] = ['192.168.1.0/26', '192.168.2.0/26', '192.168.3.0/26'];
 const RESTART_MS = GRACEFUL.restartSeconds * 1000;
@@ -106,6 +106,53 @@ test('it comes back in the long-lived time and never says that it has told all: 
   assert(clock.now <= 3_600_000 + REFRESH_MS);
   work();
   assert.equal(learned(), B);
+});
+
+test('a reflector is back before all others are with it: what it has not heard of again stays a while', () => {
+  const { up, down, say, sayEnd, clock, work, learned, table } = tableOfNeighbours();
+  const words = encodeAttributes(
+    { origin: 'igp', asPath: [], localPref: 100 },
+    ip('10.0.0.7'),
+    true,
+  );
+  const reflected = () => {
+    table.receive('1', announcement([cidr(B), cidr(C)], words));
+    work();
+  };
+  up('1', LASTING);
+  reflected();
+  say('1', A);
+  down('1', 'beyond');
+  up('1', LASTING);
+  sayEnd('1');
+  assert.equal(learned(), `${B} ${C}`);
+  clock.now = RETURN_MS - 1;
+  table.receive('1', announcement([cidr(C)], words));
+  work();
+  assert.equal(learned(), `${B} ${C}`);
+  clock.now = RETURN_MS;
+  work();
+  assert.equal(learned(), C);
+});
+
+test('a reflector that was rebooted: the ways through itself go, others wait for what it tells', () => {
+  const { up, down, say, sayEnd, learned, table, work } = tableOfNeighbours();
+  const words = encodeAttributes(
+    { origin: 'igp', asPath: [], localPref: 100 },
+    ip('10.0.0.7'),
+    true,
+  );
+  const families = [{ family: 4 as Family, forwardingPreserved: false }];
+  up('1', LASTING);
+  say('1', A);
+  table.receive('1', announcement([cidr(B)], words));
+  work();
+  down('1');
+  assert.equal(learned(), `${A} ${B}`);
+  up('1', { ...LASTING, gracefulRestart: { ...GRACEFUL, families } });
+  assert.equal(learned(), B);
+  sayEnd('1');
+  assert.equal(learned(), '');
 });
 
 test('a reflector falls silent: the ways through itself go at once, all others are the last choice', () => {

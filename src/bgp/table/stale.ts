@@ -9,7 +9,15 @@ export interface Stale {
   /** What follows: the paths go, or they become the last choice for this long. */
   readonly thenMs: Milliseconds;
   readonly longLived: boolean;
+  /** The peer is back and has told all that it has. */
+  readonly told?: boolean;
 }
+
+/**
+ * A reflector that comes back has told all before all others are back with it: what is the last choice
+ * stays so much longer. The longest pause between two attempts of a peer, and the handshake.
+ */
+export const RETURN_MS = 10_000;
 
 /** A peer that does not end its refresh in this time is not waited for. */
 export const REFRESH_MS = 360_000;
@@ -38,6 +46,14 @@ export function staleOf(
   const until = keeps === 'beyond' && thenMs > 0 ? now : now + restartMs;
   return { until, thenMs, longLived: false };
 }
+
+/** When it has to end at the latest, once the peer is back. */
+export const boundOf = ({ until, told }: Stale, now: Milliseconds): Milliseconds =>
+  Math.min(until, now + (told ? RETURN_MS : REFRESH_MS));
+
+/** Its routes may live long, whatever becomes of itself (RFC 9494). */
+export const livesLong = ({ longLived = [] }: Agreed, family: Family): boolean =>
+  longLived.some((l) => l.family === family && l.staleSeconds > 0);
 
 /** A peer that could not keep its forwarding state has lost its routes (RFC 4724 section 4.2). */
 export const keepsForwarding = ({ gracefulRestart }: Agreed, family: Family): boolean =>
