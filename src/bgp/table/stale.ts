@@ -14,8 +14,8 @@ export interface Stale {
 }
 
 /**
- * A reflector that comes back has told all before all others are back with it: what is the last choice
- * stays so much longer. The longest pause between two attempts of a peer, and the handshake.
+ * A reflector that comes back has told all before all others are back with it: what is the last
+ * choice stays so much longer. The longest pause between two attempts of a peer, and the handshake.
  */
 export const RETURN_MS = 10_000;
 
