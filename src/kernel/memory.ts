@@ -12,6 +12,7 @@ import type {
   VethPair,
 } from './kernel.ts';
 import {
+  dropWithoutAddress,
   emptyNamespace,
   type Namespace,
   putLink,
@@ -173,6 +174,7 @@ class Memory implements MemoryKernel {
         if (at < 0) throw new OpError(`delete address ${ip}`, 'not available', EADDRNOTAVAIL);
         const [address] = namespace.addresses.splice(at, 1);
         if (address) tell(namespace, { kind: 'address', address, gone: true });
+        dropWithoutAddress(namespace, linkIndex);
         return;
       }
       case 'addRoute':

@@ -94,6 +94,36 @@ export function routeCases(scenario: Scenario): void {
     },
   );
 
+  scenario('the last IPv4 address of a link takes its IPv4 routes along', async (fixture) => {
+    const { kernel } = fixture;
+    const [first] = await twoLinks(fixture);
+    const [four, six] = [cidr('192.168.5.0/26'), cidr('fd00:5::/122')];
+    const linkIndex = first!;
+    const onlink = { ...base, onlink: true, linkIndex };
+    const address = { linkIndex, ip: ip('10.73.0.1'), prefixLength: 32 };
+    kernel.apply([
+      { kind: 'addAddress', ...address },
+      {
+        kind: 'addRoute',
+        route: { ...onlink, destination: four, metric: 0, gateway: ip('10.9.9.9') },
+      },
+      {
+        kind: 'addRoute',
+        route: {
+          ...base,
+          linkIndex,
+          destination: six,
+          metric: 1024,
+          gateway: ip(`${NETS[6][0]}:2`),
+        },
+      },
+      { kind: 'deleteAddress', linkIndex, ip: ip(`${NETS[4][0]}.1`), prefixLength: 24 },
+    ]);
+    assert.equal(at(kernel, four).length, 1, 'another address is left');
+    kernel.apply([{ kind: 'deleteAddress', ...address }]);
+    assert.deepEqual([at(kernel, four).length, at(kernel, six).length], [0, 1]);
+  });
+
   scenario('IPv4 routes of several ways', (fixture) =>
     severalWays(fixture, cidr('192.168.7.0/26'), [ip('10.71.0.2'), ip('10.72.0.2')]),
   );

@@ -68,7 +68,7 @@ export class RouteSync {
     if (event.kind === 'route')
       this.takeIn(event.gone ? this.mirror.remove(event.route) : this.mirror.put(event.route));
     // A last address takes the routes over its link along, without a word.
-    if (event.kind === 'address' && event.gone && this.resolver.uses(event.address.linkIndex))
+    if (event.kind === 'address' && event.gone && this.leadsOver(event.address.linkIndex))
       this.needsAudit = true;
     if (event.kind === 'link' && (event.gone || !event.link.up))
       this.takeIn(this.mirror.dropLink(event.link.index));
@@ -141,6 +141,10 @@ export class RouteSync {
 
   endAudit(): void {
     this.takeIn(this.mirror.endAudit());
+  }
+
+  private leadsOver(link: number): boolean {
+    return link === this.facts.tunnelLink || this.resolver.uses(link);
   }
 
   private plan(prefix: Cidr): readonly LinkChange[] {

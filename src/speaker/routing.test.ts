@@ -6,6 +6,7 @@ import type { Kernel, KernelEvent, LinkChange, Route } from '../kernel/kernel.ts
 import { memoryKernel } from '../kernel/memory.ts';
 import { type Cidr, cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
+import type { RoutePool } from '../routes/desired.ts';
 import { Routing } from './routing.io.ts';
 
 const base = { kind: 'unicast', scope: 'global', onlink: false, metric: 0 } as const;
@@ -24,7 +25,12 @@ function node(t: TestContext, ...present: Partial<Route>[]) {
     const whole = { ...base, linkIndex: link.index, protocol: 12, ...route, destination };
     kernel.apply([{ kind: 'addRoute', route: whole }]);
   }
-  const wanted = { blackholes: [] as Cidr[], held: new Set<Cidr>(), ignored: [] as string[] };
+  const wanted = {
+    blackholes: [] as Cidr[],
+    held: new Set<Cidr>(),
+    ignored: [] as string[],
+    pools: [] as RoutePool[],
+  };
   const deaf = { now: false };
   const hears: Kernel['subscribe'] = kernel.subscribe.bind(kernel);
   t.mock.method(kernel, 'subscribe', (listener: (event: KernelEvent) => void, s: AbortSignal) =>
@@ -37,7 +43,7 @@ function node(t: TestContext, ...present: Partial<Route>[]) {
     log: openLog('test', 'fatal'),
     demand: () => ({
       own: { blackholes: wanted.blackholes, held: wanted.held },
-      pools: [],
+      pools: wanted.pools,
       address,
       ignoredInterfaces: wanted.ignored,
     }),
@@ -110,6 +116,28 @@ test('a deleted route is put back, a changed one set right', async (t) => {
   kernel.apply([{ kind: 'replaceRoute', route: { ...route!, gateway: ip('10.200.0.99') } }]);
   await told();
   pass(1000);
+  assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12']);
+});
+
+test('the tunnel loses its address, and its routes with it: they are back within a second', async (t) => {
+  const { kernel, learn, routing, pass, ours, wanted } = node(t);
+  wanted.pools.push({ cidr: cidr('192.168.0.0/16'), ipip: 'Always', vxlan: 'Never' });
+  const tunnel = kernel.addLink({ name: 'tunl0', mtu: 1480, up: true });
+  const address = { linkIndex: tunnel.index, ip: ip('192.168.1.1'), prefixLength: 32 };
+  kernel.apply([{ kind: 'addAddress', ...address }]);
+  learn(LEFT.destination, HOP);
+  routing.changed();
+  pass(10);
+  assert.deepEqual(
+    kernel.routes({ protocol: 12 }).map(({ linkIndex }) => linkIndex),
+    [tunnel.index],
+  );
+  await told();
+  pass(1000);
+  kernel.apply([{ kind: 'deleteAddress', ...address }]);
+  assert.deepEqual(ours(), []);
+  await told();
+  for (let i = 0; i < 100; i++) pass(10);
   assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12']);
 });
 

@@ -63,3 +63,12 @@ export function removeLink(namespace: Namespace, index: number): void {
   namespace.peers.delete(index);
   if (peer) removeLink(peer.namespace, peer.index);
 }
+
+/** Like Linux: with its last IPv4 address a link loses its IPv4 routes, without a word. */
+export function dropWithoutAddress(namespace: Namespace, index: number): void {
+  const isIpv4 = (text: string): boolean => !text.includes(':');
+  if (namespace.addresses.some((a) => a.linkIndex === index && isIpv4(a.ip))) return;
+  namespace.routes = namespace.routes.filter(
+    (route) => route.linkIndex !== index || !isIpv4(route.destination),
+  );
+}
