@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status test test-unit test-real test-cluster lint synth charts plan package images bench simulate storm differential conformance fuzz clean
+.PHONY: help up down status test test-unit test-real test-cluster test-guest lint synth charts plan package images bench simulate storm differential conformance fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +24,7 @@ status: node_modules/.installed ## what runs on the cluster
 	@node test/cluster/status.ts
 
 test: node_modules/.installed ## lint and every rung of the test ladder
-	@test/run lint unit fuzz real cluster
+	@test/run lint unit fuzz real cluster guest
 
 test-unit: node_modules/.installed ## unit and property tests (no root needed)
 	@test/run unit
@@ -34,6 +34,9 @@ test-real: node_modules/.installed ## tests against the kernel, etcd, Helm, BIRD
 
 test-cluster: node_modules/.installed ## the chart on a real cluster (root)
 	@test/run cluster
+
+test-guest: node_modules/.installed ## IP-in-IP on an emulated machine whose kernel has it (root)
+	@test/run guest
 
 lint: node_modules/.installed ## types, style and format
 	@test/run lint

@@ -36,13 +36,16 @@ export function runAsync(argv: readonly string[]): Promise<string> {
   });
 }
 
+/** A machine in software emulation needs longer for everything. */
+const SLOWNESS = Number(process.env['CALICO_KIT_SLOWNESS'] ?? 1);
+
 /** Asks every 20 ms until `holds` answers something true; throws with `what` after the time. */
 export async function eventually<T>(
   what: string,
   holds: () => T | Promise<T>,
   milliseconds = 10_000,
 ): Promise<NonNullable<T>> {
-  const end = performance.now() + milliseconds;
+  const end = performance.now() + milliseconds * SLOWNESS;
   for (let last: unknown; ; ) {
     try {
       const value = await holds();

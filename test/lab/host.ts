@@ -7,6 +7,8 @@ import { attempt, eventually, run } from './command.ts';
 
 const NODE = process.execPath;
 const ROOT = join(import.meta.dirname, '../..');
+/** Where bundled programs are, as in the images; absent: the sources are run. */
+const PROGRAMS = process.env['CALICO_KIT_PROGRAMS'];
 
 export interface CniReply {
   readonly exit: number;
@@ -69,7 +71,7 @@ export class LabHost {
       ...inside,
       NODE,
       ...nodeArguments,
-      join(ROOT, `src/${name}/main.ts`),
+      PROGRAMS ? join(PROGRAMS, `${name}.mjs`) : join(ROOT, `src/${name}/main.ts`),
     ];
     return spawn(argv[0]!, argv.slice(1), {
       stdio: ['ignore', log, log],

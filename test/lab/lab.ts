@@ -159,7 +159,7 @@ export async function openLab(
 ): Promise<Lab> {
   const prefix = `ckt-lab-${process.pid}`;
   const directory = mkdtempSync(join(dataFolder, 'calico-kit-lab-'));
-  const etcdBinary = await toolPath('etcd');
+  const etcdBinary = process.env['CALICO_KIT_ETCD'] ?? (await toolPath('etcd'));
   makeFabric(prefix);
   const certificate = tls ? makeCertificate(directory, FABRIC_ADDRESS) : undefined;
   const etcdEndpoint = `${tls ? 'https' : 'http'}://${FABRIC_ADDRESS}:6666`;

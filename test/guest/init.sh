@@ -1,0 +1,20 @@
+#!/usr/bin/busybox sh
+# The guest's first process: mounts what programs expect, runs the test, says how it ended, switches off.
+export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/opt/busybox HOME=/root NO_COLOR=1
+export NODE_COMPILE_CACHE=/tmp/node-compile-cache CALICO_KIT_SLOWNESS=6
+export CALICO_KIT_PROGRAMS=/opt/calico CALICO_KIT_ETCD=/usr/local/bin/etcd
+/usr/bin/busybox mkdir -p /opt/busybox
+/usr/bin/busybox --install -s /opt/busybox
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/shm /run/netns
+mount -t tmpfs tmp /tmp
+mount --make-rshared /
+ip link set lo up
+echo /usr/sbin/modprobe > /proc/sys/kernel/modprobe
+node /opt/test/inside.mjs > /dev/ttyS1 2>&1
+echo "guest: exit $?" > /dev/ttyS1
+sync
+echo o > /proc/sysrq-trigger
+sleep 60

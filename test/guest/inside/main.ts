@@ -1,0 +1,2 @@
+// What runs in the guest: each file's tests, one after the other, as node:test prints them.
+import './ipip.ts';

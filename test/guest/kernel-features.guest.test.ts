@@ -1,0 +1,26 @@
+// Kernel features that the machine's own kernel may lack, tested on a kernel that has them.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { bootGuest } from './boot.ts';
+import { guestImage } from './image.ts';
+
+const MINUTE_MS = 60_000;
+const CONSOLE_LINES = 50;
+
+test('the tests inside the guest pass', { timeout: 20 * MINUTE_MS }, async () => {
+  const image = await guestImage();
+  const folder = mkdtempSync(join(tmpdir(), 'ckt-guest-'));
+  const consoleLog = join(folder, 'console.log');
+  try {
+    const onLine = (line: string): void => console.log(`guest: ${line}`);
+    const exit = await bootGuest({ image, milliseconds: 15 * MINUTE_MS, consoleLog, onLine });
+    if (exit === undefined)
+      console.log(readFileSync(consoleLog, 'utf8').split('\n').slice(-CONSOLE_LINES).join('\n'));
+    assert.equal(exit, 0, 'exit code of the tests inside; see the lines above');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
