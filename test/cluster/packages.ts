@@ -14,7 +14,8 @@ export const CLUSTER_PACKAGES: readonly string[] = [
   'busybox-static',
 ];
 
-/** What the tests need besides: BIRD, GoBGP and FRR as peers, a reader of MRT, ping, tools. */
+/** What the tests need besides: BIRD, GoBGP and FRR as peers, a reader of MRT, others' CNI plugins,
+ *  ping, tools. */
 export const PACKAGES: readonly string[] = [
   ...CLUSTER_PACKAGES,
   'iputils-ping',
@@ -22,6 +23,7 @@ export const PACKAGES: readonly string[] = [
   'gobgpd',
   'frr',
   'bgpdump',
+  'containernetworking-plugins',
   'socat',
   'ethtool',
   'kmod',
