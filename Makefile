@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status test test-unit test-real test-cluster test-guest lint synth charts plan package images bench simulate storm differential conformance fuzz clean
+.PHONY: help up down status test test-unit test-real test-cluster test-guest lint synth charts plan package images bench simulate storm differential kube-proxy-differential conformance fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ storm: node_modules/.installed ## kill -9 of the agent amid ADDs and DELs on the
 
 differential: node_modules/.installed ## policy: 2,000 random worlds asked of kernel, evaluator and reference (WORLDS= SECONDS= SEED=)
 	@node test/differential/main.ts
+
+kube-proxy-differential: node_modules/.installed ## services: 510 random worlds, iptables-save after kube-proxy 1.36.3 and after us (WORLDS= SEED=)
+	@node test/kube-proxy/main.ts
 
 conformance: node_modules/.installed ## Kubernetes' own e2e suite on a cluster of its own (root; FOCUS=netpol|services|pods|REGEX SKIP= PROCS= ROUNDS= KEEP=1)
 	@CALICO_KIT_CLUSTER=$${CALICO_KIT_CLUSTER:-cc} node test/conformance/main.ts

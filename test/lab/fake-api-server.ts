@@ -13,8 +13,10 @@ type Stored = { readonly metadata: Metadata };
 interface Event {
   readonly version: number;
   readonly kind: string;
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  /** What a DELETED one was, else what it is. */
   readonly object: Stored;
+  readonly former: Stored | undefined;
+  readonly isGone: boolean;
 }
 
 export interface FakeApiServer {
@@ -114,11 +116,11 @@ class Fake implements FakeApiServer {
   put<K extends keyof Kinds>(kind: K, object: Kinds[K]): void {
     const id = idOf(object.metadata);
     const objects = this.kind(kind);
-    const type = objects.has(id) ? 'MODIFIED' : 'ADDED';
+    const former = objects.get(id);
     const resourceVersion = String(++this.version);
     const stored = { ...object, metadata: { ...object.metadata, resourceVersion } };
     objects.set(id, stored);
-    this.tell({ version: this.version, kind, type, object: stored });
+    this.tell({ version: this.version, kind, object: stored, former, isGone: false });
   }
 
   remove<K extends keyof Kinds>(kind: K, name: string, namespace?: string): void {
@@ -127,7 +129,8 @@ class Fake implements FakeApiServer {
     this.kind(kind).delete(id);
     if (!object) return;
     const metadata = { ...object.metadata, resourceVersion: String(++this.version) };
-    this.tell({ version: this.version, kind, type: 'DELETED', object: { ...object, metadata } });
+    const last = { ...object, metadata };
+    this.tell({ version: this.version, kind, object: last, former: object, isGone: true });
   }
 
   endWatches(how: 'end' | 'break'): void {
@@ -171,7 +174,7 @@ class Fake implements FakeApiServer {
   private tell(event: Event): void {
     this.history.push(event);
     for (const { kind, selects, response } of this.open) {
-      if (kind === event.kind && selects(event.object)) write(response, event);
+      if (kind === event.kind) tellOne(response, event, selects);
     }
   }
 
@@ -236,8 +239,7 @@ class Fake implements FakeApiServer {
     const watch = { kind, selects, response };
     response.flushHeaders();
     for (const event of this.history) {
-      if (event.version > from && event.kind === kind && watch.selects(event.object))
-        write(response, event);
+      if (event.version > from && event.kind === kind) tellOne(response, event, selects);
     }
     this.open.add(watch);
     response.on('close', () => this.open.delete(watch));
@@ -251,14 +253,39 @@ function selectorOf(
   namespace: string | undefined,
 ): (object: Stored) => boolean {
   const [field, wanted] = (query.get('fieldSelector') ?? '').split('=');
+  const terms = (query.get('labelSelector') ?? '').split(',').filter((term) => term !== '');
   return (object) =>
     (namespace ?? object.metadata.namespace) === object.metadata.namespace &&
     (field !== 'metadata.name' || object.metadata.name === wanted) &&
+    terms.every((term) => hasLabel(object, term)) &&
     (field !== 'spec.nodeName' || (object as Kinds['pods']).spec.nodeName === wanted);
+}
+
+/** A term of a label selector: `key`, `!key`, `key=value` or `key!=value`. */
+function hasLabel({ metadata }: Stored, term: string): boolean {
+  const [, not, key, operator, value] = /^(!?)([^=!]+)(!?==?)?(.*)$/.exec(term) ?? [];
+  const label = metadata.labels?.[key ?? ''];
+  if (!operator) return (label !== undefined) === (not === '');
+  return operator === '!=' ? label !== value : label === value;
 }
 
 const write = (response: ServerResponse, event: { readonly type: string; object: object }): void =>
   void response.write(`${JSON.stringify({ type: event.type, object: event.object })}\n`);
+
+/** What no longer is selected is gone for this watch, what now is has come. */
+function tellOne(
+  response: ServerResponse,
+  { object, former, isGone }: Event,
+  selects: (object: Stored) => boolean,
+): void {
+  const [was, is] = [former !== undefined && selects(former), !isGone && selects(object)];
+  if (was && is) write(response, { type: 'MODIFIED', object });
+  else if (is) write(response, { type: 'ADDED', object });
+  else if (was) {
+    const metadata = { ...former!.metadata, resourceVersion: object.metadata.resourceVersion };
+    write(response, { type: 'DELETED', object: { ...former, metadata } });
+  }
+}
 
 const refuse = (response: ServerResponse, status: number, message: string): void =>
   void response.writeHead(status).end(JSON.stringify({ kind: 'Status', code: status, message }));

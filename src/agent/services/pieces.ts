@@ -38,5 +38,5 @@ function tableOf(fixed: WantedTable, parts: readonly Chains[]): WantedTable {
     }
   for (const [name, rules] of lists)
     if (rules.length > 0) chains.set(name, [...rules, ...fixed.chains.get(name)!]);
-  return { chains, hooks: fixed.hooks };
+  return { ...fixed, chains };
 }

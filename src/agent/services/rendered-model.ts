@@ -3,10 +3,10 @@
 import type { Node, WholeObject } from '../../kubernetes/api.ts';
 import { type Cidr, cidrFamily, contains } from '../../net/cidr.ts';
 import { type Family, familyOf, type Ip, parseIp } from '../../net/ip.ts';
-import { renderFixed } from '../../services/stand-in/fixed.ts';
-import type { EndpointSliceObject, ServiceObject } from '../../services/stand-in/objects.ts';
-import { readService } from '../../services/stand-in/read.ts';
-import { type RenderOptions, renderService } from '../../services/stand-in/render.ts';
+import type { EndpointSliceObject, ServiceObject } from '../../services/render/objects.ts';
+import { readService } from '../../services/render/read.ts';
+import { RENDERERS, type Renderer } from '../../services/render/render.ts';
+import type { RenderOptions } from '../../services/render/rules.ts';
 import type { WantedTables } from '../../services/write/writer.io.ts';
 import { type FactsOfService, factsOf } from './facts.ts';
 import type { WantedHealthChecks } from './health-checks.io.ts';
@@ -31,6 +31,7 @@ const keyOf = ({ metadata }: WholeObject): string => `${metadata.namespace ?? ''
 export class RenderedModel implements ServiceModel, ServiceFacts {
   private readonly node: string;
   private readonly settings: ServiceProxySettings;
+  private readonly renderer: Renderer;
   private readonly ownAddresses: () => readonly Ip[];
   private readonly services = new Map<string, ServiceObject>();
   private readonly slices = new Map<string, EndpointSliceObject>();
@@ -52,6 +53,7 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   ) {
     this.node = node;
     this.settings = settings;
+    this.renderer = RENDERERS[settings.mode];
     this.ownAddresses = ownAddresses;
     this.place = { node, zone: '' };
   }
@@ -102,7 +104,7 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     this.renderTouched();
     const rendering = this.renderings.get(family)!;
     if (!rendering.fixed) rendering.whole = undefined;
-    rendering.fixed ??= renderFixed(this.optionsOf(family));
+    rendering.fixed ??= this.renderer.fixed(this.optionsOf(family));
     rendering.whole ??= together(rendering.fixed, rendering.pieces.values());
     return rendering.whole;
   }
@@ -150,7 +152,10 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
       return;
     }
     const parts = ports.map((port) =>
-      renderService({ ...port, externalIps: port.externalIps.filter(this.isAllowed) }, options),
+      this.renderer.service(
+        { ...port, externalIps: port.externalIps.filter(this.isAllowed) },
+        options,
+      ),
     );
     const merged = { filter: new Map<string, string[]>(), nat: new Map<string, string[]>() };
     for (const part of parts)

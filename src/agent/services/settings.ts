@@ -2,8 +2,7 @@
 // runs beside us stays untouched.
 import { fail, ok, type Result } from '../../base/result.ts';
 import { type Cidr, parseCidr } from '../../net/cidr.ts';
-
-export type RenderMode = 'modern' | '2018';
+import { RENDER_MODES, type RenderMode } from '../../services/render/render.ts';
 
 export interface ServiceProxySettings {
   /** Chains as kube-proxy writes them today, or as it did in 2018. */
@@ -22,7 +21,6 @@ export interface ServiceProxySettings {
   readonly takeOver: boolean;
 }
 
-const MODES: readonly RenderMode[] = ['modern', '2018'];
 const MASQUERADE_BIT = { default: 14, max: 15 };
 
 /** Undefined: switched off. Errors: the first variable that cannot be used. */
@@ -48,8 +46,9 @@ export function serviceProxySettings(
       });
   const enabled = truth('CALICO_SERVICE_PROXY');
   const text = env['CALICO_SERVICE_PROXY_MODE'] || 'modern';
-  const mode = MODES.find((known) => known === text);
-  if (!mode) wrong.push(`CALICO_SERVICE_PROXY_MODE: '${text}' must be one of ${MODES.join(', ')}`);
+  const mode = RENDER_MODES.find((known) => known === text);
+  if (!mode)
+    wrong.push(`CALICO_SERVICE_PROXY_MODE: '${text}' must be one of ${RENDER_MODES.join(', ')}`);
   const masqueradeBit = Number(
     env['CALICO_SERVICE_PROXY_MASQUERADE_BIT'] || MASQUERADE_BIT.default,
   );

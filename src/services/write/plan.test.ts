@@ -119,3 +119,18 @@ test('hooks stand after policy’s and before others’; a release takes them an
   ]);
   assert.deepEqual(planRelease(released.after).lines, []);
 });
+
+test('a chain that others write must be there; what it holds is theirs, and it stays', () => {
+  const wanted: WantedTable = {
+    chains: new Map(),
+    hooks: new Map([['INPUT', ['-j KUBE-FIREWALL']]]),
+    ensured: ['KUBE-FIREWALL'],
+  };
+  const missing = planTable({ chains: new Map(), hooks: new Map() }, wanted);
+  assert.deepEqual(missing.lines, [':KUBE-FIREWALL - [0:0]', '-I INPUT 1 -j KUBE-FIREWALL']);
+  assert.deepEqual(planTable(missing.after, wanted).lines, []);
+  const theirs = new Map([['KUBE-FIREWALL', ['-j DROP']]]);
+  const there = planTable({ chains: theirs, hooks: new Map() }, wanted);
+  assert.deepEqual(there.lines, ['-I INPUT 1 -j KUBE-FIREWALL']);
+  assert.deepEqual(planRelease(there.after).lines, []);
+});

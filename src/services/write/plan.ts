@@ -8,6 +8,10 @@ export interface WantedTable {
   readonly chains: ReadonlyMap<string, ChainRules>;
   /** Our rules in the kernel's own chains, in order. */
   readonly hooks: ReadonlyMap<string, ChainRules>;
+  /** Chains that must be there, whatever they hold: kubelet writes them. */
+  readonly ensured?: readonly string[];
+  /** A rule's place matters in the long lists too: 2018's masquerading rules stand before jumps. */
+  readonly inOrder?: boolean;
 }
 
 /** A table as far as it concerns services. */
@@ -41,7 +45,8 @@ const OWN: ReadonlySet<string> = new Set([
 ]);
 /** Chains that kubelet uses too. */
 const SHARED: ReadonlySet<string> = new Set(['KUBE-MARK-MASQ', 'KUBE-MARK-DROP', 'KUBE-FIREWALL']);
-/** Each of their rules matches packets of its own: but for the last rule, order means nothing. */
+/** Each of their rules matches packets of its own: but for the last rule, order means nothing, unless
+ *  a table says otherwise. */
 const LISTS: ReadonlySet<string> = new Set([
   'KUBE-SERVICES',
   'KUBE-EXTERNAL-SERVICES',
@@ -68,11 +73,14 @@ export function planTable(known: KnownTable, wanted: WantedTable): TablePlan {
   const rules: string[] = [];
   for (const [name, list] of wanted.chains) {
     const present = known.chains.get(name);
-    if (present && sameChain(name, present, list)) continue;
-    const edits = present && LISTS.has(name) ? editsOf(name, present, list) : undefined;
+    const isLoose = LISTS.has(name) && !wanted.inOrder;
+    if (present && sameChain(present, list, isLoose)) continue;
+    const edits = present && isLoose ? editsOf(name, present, list) : undefined;
     if (!edits) made.push(`:${name} - [0:0]`);
     rules.push(...(edits ?? list.map((rule) => `-A ${name} ${rule}`)));
   }
+  const ensured = (wanted.ensured ?? []).filter((name) => !known.chains.has(name));
+  made.push(...ensured.map((name) => `:${name} - [0:0]`));
   const stale = [...known.chains.keys()].filter(
     (name) => (PER_SERVICE.test(name) || name === CANARY) && !wanted.chains.has(name),
   );
@@ -86,6 +94,7 @@ export function planTable(known: KnownTable, wanted: WantedTable): TablePlan {
   const chains = new Map(known.chains);
   for (const name of stale) chains.delete(name);
   for (const [name, list] of wanted.chains) chains.set(name, list);
+  for (const name of ensured) chains.set(name, []);
   return {
     lines: [
       ...made,
@@ -99,11 +108,11 @@ export function planTable(known: KnownTable, wanted: WantedTable): TablePlan {
 }
 
 /** Whether the kernel's rules are those that shall be there. */
-function sameChain(name: string, known: ChainRules, wanted: ChainRules): boolean {
+function sameChain(known: ChainRules, wanted: ChainRules, isLoose: boolean): boolean {
   if (known === wanted) return true;
   if (known.length !== wanted.length) return false;
   if (known.every((rule, i) => rule === wanted[i])) return true;
-  if (!LISTS.has(name)) return known.every((rule, i) => same(rule, wanted[i]!));
+  if (!isLoose) return known.every((rule, i) => same(rule, wanted[i]!));
   const { added, removed } = difference(known, wanted);
   return added.length === 0 && removed.length === 0 && lastIsSame(known, wanted);
 }

@@ -1,43 +1,51 @@
 // The chains, and the hooks in the kernel's own, that are there without any service.
 import type { ChainRules } from '../../kernel/tables.ts';
 import type { WantedTable } from '../write/plan.ts';
-import { comment, type RenderOptions } from './render.ts';
+import { comment, type RenderOptions } from './rules.ts';
 
-const NEW = '-m conntrack --ctstate NEW';
-const jump = (to: string, words: string, match = ''): string =>
+export const NEW = '-m conntrack --ctstate NEW';
+/** A rule in one of the kernel's chains. */
+export const hook = (to: string, words: string, match = ''): string =>
   [match, comment(words), `-j ${to}`].filter(Boolean).join(' ');
 
-const portals = jump('KUBE-SERVICES', 'kubernetes service portals');
-const newPortals = jump('KUBE-SERVICES', 'kubernetes service portals', NEW);
-const external = jump(
+const portals = hook('KUBE-SERVICES', 'kubernetes service portals');
+const newPortals = hook('KUBE-SERVICES', 'kubernetes service portals', NEW);
+const external = hook(
   'KUBE-EXTERNAL-SERVICES',
   'kubernetes externally-visible service portals',
   NEW,
 );
-const firewall = jump('KUBE-PROXY-FIREWALL', 'kubernetes load balancer firewall', NEW);
+const firewall = hook('KUBE-PROXY-FIREWALL', 'kubernetes load balancer firewall', NEW);
+
+// kubelet's chain, for both of us (pkg/kubelet/kubelet_network_linux.go).
+const SHARED = 'KUBE-FIREWALL';
+const shared = `-j ${SHARED}`;
 
 /** Each was put first in turn (iptablesJumpChains), so that the last stands first. */
 const FILTER_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
-  ['INPUT', [firewall, jump('KUBE-NODEPORTS', 'kubernetes health check service ports'), external]],
+  [
+    'INPUT',
+    [shared, firewall, hook('KUBE-NODEPORTS', 'kubernetes health check service ports'), external],
+  ],
   [
     'FORWARD',
-    [firewall, jump('KUBE-FORWARD', 'kubernetes forwarding rules'), newPortals, external],
+    [firewall, hook('KUBE-FORWARD', 'kubernetes forwarding rules'), newPortals, external],
   ],
-  ['OUTPUT', [firewall, newPortals]],
+  ['OUTPUT', [shared, firewall, newPortals]],
 ]);
 
 const NAT_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
   ['PREROUTING', [portals]],
   ['OUTPUT', [portals]],
-  ['POSTROUTING', [jump('KUBE-POSTROUTING', 'kubernetes postrouting rules')]],
+  ['POSTROUTING', [hook('KUBE-POSTROUTING', 'kubernetes postrouting rules')]],
 ]);
 
-const LAST = comment(
+export const LAST = comment(
   'kubernetes service nodeports; NOTE: this must be the last rule in this chain',
 );
 
 /** With an empty list for each kind of rule that services add; nat's entry ends as it must. */
-export function renderFixed(options: RenderOptions): {
+export function renderModernFixed(options: RenderOptions): {
   readonly filter: WantedTable;
   readonly nat: WantedTable;
 } {
@@ -74,7 +82,7 @@ export function renderFixed(options: RenderOptions): {
     ['KUBE-MARK-MASQ', [`-j MARK --or-mark ${mark}`]],
   ]);
   return {
-    filter: { chains: filter, hooks: FILTER_HOOKS },
+    filter: { chains: filter, hooks: FILTER_HOOKS, ensured: [SHARED] },
     nat: { chains: nat, hooks: NAT_HOOKS },
   };
 }

@@ -6,6 +6,7 @@ import type { EndpointSliceObject, ServiceObject } from './objects.ts';
 export interface ServicePort {
   /** `namespace/name`, with `:port` where the port has a name. */
   readonly id: string;
+  readonly hasPortName: boolean;
   readonly protocol: 'tcp' | 'udp' | 'sctp';
   readonly clusterIp: Ip;
   readonly port: number;
@@ -72,6 +73,7 @@ export function readService(
   const name = `${metadata.namespace ?? ''}/${metadata.name}`;
   return (spec.ports ?? []).map((port) => ({
     id: port.name ? `${name}:${port.name}` : name,
+    hasPortName: Boolean(port.name),
     protocol: (port.protocol ?? 'TCP').toLowerCase() as ServicePort['protocol'],
     clusterIp,
     port: port.port,
