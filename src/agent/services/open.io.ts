@@ -39,7 +39,9 @@ export async function openNodeServices(parts: NodeServicesParts): Promise<NodeSe
   if (!kubernetes) throw new OpError('serve services', 'no Kubernetes API is configured');
   const metrics = new ServiceMetrics(registry);
   const ownAddresses = () => kernel.addresses().map(({ ip }) => ip);
-  const model = new RenderedModel(node, settings, ownAddresses);
+  const model = new RenderedModel(node, settings, ownAddresses, (service, why) =>
+    log.warn({ service }, `not served: ${why}`),
+  );
   const purge = new FlowPurge({ connections: openConnections(), ownAddresses, log });
   // With restore children of its own: a full sync must not hold up a pod's policy.
   const engine: ServiceEngine = new ServiceEngine({

@@ -1,13 +1,14 @@
 // The objects as they come, and the rules that follow from them, service by service: what no change
 // has touched is not rendered again.
 import type { Node, WholeObject } from '../../kubernetes/api.ts';
-import { type Cidr, cidrFamily, contains } from '../../net/cidr.ts';
+import { type Cidr, cidrFamily } from '../../net/cidr.ts';
 import { type Family, familyOf, type Ip, parseIp } from '../../net/ip.ts';
 import type { EndpointSliceObject, ServiceObject } from '../../services/render/objects.ts';
 import { readService } from '../../services/render/read.ts';
 import { RENDERERS, type Renderer } from '../../services/render/render.ts';
 import type { RenderOptions } from '../../services/render/rules.ts';
 import type { WantedTables } from '../../services/write/writer.io.ts';
+import { Claims, within } from './claims.ts';
 import { type FactsOfService, factsOf } from './facts.ts';
 import type { WantedHealthChecks } from './health-checks.io.ts';
 import type { ServiceFacts, ServiceModel } from './model.ts';
@@ -33,6 +34,10 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   private readonly settings: ServiceProxySettings;
   private readonly renderer: Renderer;
   private readonly ownAddresses: () => readonly Ip[];
+  private readonly claims: Claims;
+  /** What was told of addresses that services may not have. */
+  private readonly refused = new Map<string, string>();
+  private readonly onRefused: (service: string, why: string) => void;
   private readonly services = new Map<string, ServiceObject>();
   private readonly slices = new Map<string, EndpointSliceObject>();
   /** Keys of slices by key of the service that they name. */
@@ -50,22 +55,29 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     node: string,
     settings: ServiceProxySettings,
     ownAddresses: () => readonly Ip[] = () => [],
+    onRefused: (service: string, why: string) => void = () => undefined,
   ) {
     this.node = node;
     this.settings = settings;
     this.renderer = RENDERERS[settings.mode];
     this.ownAddresses = ownAddresses;
+    this.onRefused = onRefused;
+    this.claims = new Claims(settings);
     this.place = { node, zone: '' };
   }
 
   putService(object: WholeObject): void {
-    this.services.set(keyOf(object), object);
-    this.touched.add(keyOf(object));
+    const key = keyOf(object);
+    const concerned = this.claims.replace(key, this.services.get(key), object);
+    this.services.set(key, object);
+    for (const one of [key, ...concerned]) this.touched.add(one);
   }
 
   removeService(key: string): void {
+    const concerned = this.claims.replace(key, this.services.get(key), undefined);
     this.services.delete(key);
-    this.touched.add(key);
+    this.refused.delete(key);
+    for (const one of [key, ...concerned]) this.touched.add(one);
   }
 
   putSlice(object: WholeObject): void {
@@ -129,7 +141,7 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     if (this.touched.size === 0) return;
     const options = FAMILIES.map((family) => this.optionsOf(family));
     for (const key of this.touched) {
-      const service = this.services.get(key);
+      const service = this.granted(key);
       const slices = [...(this.slicesOf.get(key) ?? [])].map((slice) => this.slices.get(slice)!);
       for (const option of options) this.renderOne(key, service, slices, option);
       const facts = service && factsOf(service, slices, this.node);
@@ -151,12 +163,7 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
       if (rendering.pieces.delete(key)) rendering.whole = undefined;
       return;
     }
-    const parts = ports.map((port) =>
-      this.renderer.service(
-        { ...port, externalIps: port.externalIps.filter(this.isAllowed) },
-        options,
-      ),
-    );
+    const parts = ports.map((port) => this.renderer.service(port, options));
     const merged = { filter: new Map<string, string[]>(), nat: new Map<string, string[]>() };
     for (const part of parts)
       for (const table of ['filter', 'nat'] as const)
@@ -166,9 +173,17 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     rendering.whole = undefined;
   }
 
-  // An address that nobody has given to services would draw others' traffic (CVE-2020-8554).
-  private readonly isAllowed = (ip: Ip): boolean =>
-    this.settings.externalCidrs.some((range) => within(range, ip));
+  /** The service as it may be served; each refusal is told once, until it is another. */
+  private granted(key: string): ServiceObject | undefined {
+    const object = this.services.get(key);
+    if (!object) return undefined;
+    const { service, refused } = this.claims.granted(key, object);
+    const text = refused.join('; ');
+    if (text === (this.refused.get(key) ?? '')) return service;
+    this.refused.set(key, text);
+    if (text !== '') this.onRefused(key, text);
+    return service;
+  }
 
   private optionsOf(family: Family): RenderOptions {
     const { settings } = this;
@@ -192,9 +207,6 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     };
   }
 }
-
-const within = (range: Cidr, ip: Ip): boolean =>
-  cidrFamily(range) === familyOf(ip) && contains(range, ip);
 
 const serviceOf = ({ metadata }: EndpointSliceObject): string =>
   `${metadata.namespace ?? ''}/${metadata.labels?.[SERVICE_NAME] ?? ''}`;
