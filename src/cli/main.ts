@@ -19,6 +19,7 @@ import { addPolicyCommands } from './policy/commands.ts';
 import { addSeenCommands } from './policy/seen.ts';
 import { addServiceCommands } from './services/commands.ts';
 import { readServiceTables, releaseServices } from './services/kernel.io.ts';
+import { servedAddresses } from './services/listing.ts';
 import { addSettingsCommands } from './settings/commands.ts';
 import { unknownCluster, version } from './version.ts';
 
@@ -79,6 +80,8 @@ addIpamCommands(program, {
 addPolicyCommands(program, {
   run: (format, command) => run(isJson(format), command),
   readFile: (path) => readFileSync(path, 'utf8'),
+  // Away from a node there are no rules to read.
+  served: () => readServiceTables().then(servedAddresses, () => []),
 });
 
 addSeenCommands(program, (output, format) => print(output, isJson(format)));

@@ -3,11 +3,14 @@ import type { Command } from 'commander';
 import type { Result } from '../../base/result.ts';
 import type { Store } from '../../datastore/store.ts';
 import { RESOURCES } from '../../model/keys.ts';
+import { parseIp } from '../../net/ip.ts';
 import type { Models, Ports } from '../../policy/explain/matrix.ts';
 import { modelOf } from '../../policy/explain/model.ts';
 import { parsePort } from '../../policy/explain/ports.ts';
 import { withStaged } from '../../policy/read/staged.ts';
 import type { Output } from '../output.ts';
+import type { ServedAddress } from '../services/listing.ts';
+import { servedAt, traceService } from './service-trace.ts';
 import { reachCommand, traceCommand } from './trace.ts';
 import { parseWhatIf } from './what-if.ts';
 
@@ -15,6 +18,8 @@ export interface Running {
   /** Runs a command on the datastore and prints what it answers; `format` is its -o. */
   run(format: string | undefined, command: (store: Store) => Promise<Output>): Promise<void>;
   readFile(path: string): string;
+  /** What this node's rules do for services; nothing where they cannot be read. */
+  served(): Promise<readonly ServedAddress[]>;
 }
 
 interface Options {
@@ -26,7 +31,7 @@ interface Options {
 }
 
 /** Adds `trace` and `reach`. */
-export function addPolicyCommands(program: Command, { run, readFile }: Running): void {
+export function addPolicyCommands(program: Command, { run, readFile, served }: Running): void {
   const about = (name: string, words: string): Command =>
     program
       .command(name)
@@ -34,7 +39,10 @@ export function addPolicyCommands(program: Command, { run, readFile }: Running):
       .option('--port <port>', '80, 53/udp, icmp/8', '80')
       .option('--with <file...>', 'as if these resources were stored too')
       .option('-o, --output <format>', 'json');
-  about('trace <source> <destination>', 'what policy says of a connection, and which rule it is')
+  about(
+    'trace <source> <destination>',
+    'what policy says of a connection, and which rule it is; on a node also to a service’s address',
+  )
     .option('--expect <verdict>', 'allow or deny: ends with 1 when it is the other')
     .action((source: string, destination: string, options: Options) =>
       run(options.output, async (store) => {
@@ -42,7 +50,14 @@ export function addPolicyCommands(program: Command, { run, readFile }: Running):
         if (expect !== undefined && expect !== 'allow' && expect !== 'deny')
           throw new Error(`--expect '${expect}': use allow or deny`);
         const models = await modelsOf(store, options, readFile);
-        const output = good(traceCommand(models, source, destination, portsOf(options)));
+        const ports = portsOf(options);
+        const address = parseIp(destination);
+        const service = address && servedAt(await served(), models, address, ports);
+        const output = good(
+          service
+            ? traceService(models, source, service, ports)
+            : traceCommand(models, source, destination, ports),
+        );
         const { verdict } = output.data as { readonly verdict: string };
         return { ...output, failed: expect !== undefined && expect !== verdict };
       }),

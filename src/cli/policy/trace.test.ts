@@ -1,8 +1,12 @@
 // `trace` and `reach` as a person reads them, on the datastore of a recorded scenario's shape.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseCounts } from '../../kernel/iptables/counts.ts';
+import { ip } from '../../net/ip.ts';
 import { PolicyModel } from '../../policy/explain/model.ts';
 import { parsePort } from '../../policy/explain/ports.ts';
+import { servedAddresses } from '../services/listing.ts';
+import { servedAt, traceService } from './service-trace.ts';
 import { reachCommand, traceCommand } from './trace.ts';
 import { parseWhatIf } from './what-if.ts';
 
@@ -180,4 +184,54 @@ test('what cannot be used is named', () => {
     none.ok ? '' : none.error,
     "'shop/none' is neither an address nor a pod (namespace/name)",
   );
+});
+
+const SERVICE = `*nat
+[0:0] -A KUBE-SERVICES -d 10.96.0.20/32 -p tcp -m comment --comment "shop/sql cluster IP" -m tcp --dport 80 -j KUBE-SVC-SQL
+[0:0] -A KUBE-NODEPORTS -p tcp -m comment --comment "shop/sql" -m tcp --dport 30080 -j KUBE-EXT-SQL
+[0:0] -A KUBE-EXT-SQL -j KUBE-SVC-SQL
+[0:0] -A KUBE-SVC-SQL -m comment --comment "shop/sql" -m recent --rcheck --seconds 60 --reap --name KUBE-SEP-A -j KUBE-SEP-A
+[0:0] -A KUBE-SVC-SQL -m comment --comment "shop/sql" -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-A
+[0:0] -A KUBE-SVC-SQL -m comment --comment "shop/sql" -j KUBE-SEP-B
+[0:0] -A KUBE-SEP-A -p tcp -m tcp -j DNAT --to-destination 192.168.1.2:5432
+[0:0] -A KUBE-SEP-B -p tcp -m tcp -j DNAT --to-destination 192.168.1.1:5432
+COMMIT
+`;
+const REFUSED = `*filter
+[0:0] -A KUBE-SERVICES -d 10.96.0.30/32 -p tcp -m comment --comment "shop/idle has no endpoints" -m tcp --dport 80 -j REJECT
+COMMIT
+`;
+
+test('trace to a service: its endpoints, their chances, and what policy says of each', () => {
+  const filter = parseCounts(REFUSED, 'filter');
+  const all = servedAddresses([{ nat: parseCounts(SERVICE, 'nat'), filter }]);
+  const models = { enforced: withPolicy() };
+  const traced = (from: string, to: string, ports: string) => {
+    const served = servedAt(all, models, ip(to), port(ports));
+    const output = served && traceService(models, from, served, port(ports));
+    assert.ok(output?.ok);
+    return output.value;
+  };
+  const { lines: told, data } = traced('tools/cron', '10.96.0.20', '80');
+  assert.deepEqual(told.slice(0, 6), [
+    'tools/cron -> service shop/sql, cluster IP 10.96.0.20:80',
+    'chain KUBE-SVC-SQL: one of 2 endpoints, each with a chance of 1/2',
+    'a client stays at its endpoint for 60 s (session affinity)',
+    '  192.168.1.2:5432 shop/db  deny',
+    '  192.168.1.1:5432 shop/web  allow',
+    '',
+  ]);
+  assert.equal(told.at(-1), 'verdict of the service: depends on the endpoint');
+  assert.equal((data as { verdict: string }).verdict, 'depends on the endpoint');
+  // By the port of a node too.
+  assert.equal(
+    traced('tools/cron', '10.0.0.1', '30080').lines[0],
+    'tools/cron -> service shop/sql, node port *:30080',
+  );
+  assert.equal(
+    traced('shop/web', '10.96.0.30', '80').lines.at(-1),
+    'verdict: deny, the service has no endpoints',
+  );
+  assert.equal(servedAt(all, models, ip('10.96.0.20'), port('81')), undefined);
+  assert.equal(servedAt(all, models, ip('192.168.1.1'), port('80')), undefined);
 });

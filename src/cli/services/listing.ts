@@ -23,6 +23,8 @@ export interface ServedAddress {
   /** Why it is not served. */
   readonly problem?: string;
   readonly endpoints: readonly ServedEndpoint[];
+  /** So long a client stays at its endpoint. */
+  readonly affinitySeconds?: number;
   /** First packets of connections since the rule was written; refused packets. */
   readonly packets: number;
 }
@@ -62,8 +64,8 @@ export function servedAddresses(tables: readonly ServiceTables[]): readonly Serv
     .flatMap(({ filter, nat }) => {
       const endpoints = endpointsIn(nat);
       return [
-        ...rulesOf(nat, 'KUBE-SERVICES').flatMap((rule) => served(rule, endpoints)),
-        ...rulesOf(nat, 'KUBE-NODEPORTS').flatMap((rule) => served(rule, endpoints)),
+        ...rulesOf(nat, 'KUBE-SERVICES').flatMap((rule) => served(nat, rule, endpoints)),
+        ...rulesOf(nat, 'KUBE-NODEPORTS').flatMap((rule) => served(nat, rule, endpoints)),
         ...rulesOf(filter, 'KUBE-SERVICES').flatMap(refused),
         ...rulesOf(filter, 'KUBE-EXTERNAL-SERVICES').flatMap(refused),
       ];
@@ -94,14 +96,36 @@ function endpointsIn(nat: TableCounts): (chain: string) => readonly ServedEndpoi
   return walk;
 }
 
+/** Of the chain, or of those that it leads to. */
+function affinityOf(nat: TableCounts, chain: string): number | undefined {
+  for (const { option } of rulesOf(nat, chain)) {
+    const seconds = option('--seconds');
+    if (seconds !== undefined) return Number(seconds);
+    const next = option('-j') ?? '';
+    const found = PER_SERVICE.test(next) && next !== chain ? affinityOf(nat, next) : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 function served(
+  nat: TableCounts,
   { count, option }: Rule,
   endpointsOf: (chain: string) => readonly ServedEndpoint[],
 ): readonly ServedAddress[] {
   const chain = option('-j') ?? '';
   const place = placeOf({ count, option });
   if (!place || !PER_SERVICE.test(chain)) return [];
-  return [{ ...place, chain, endpoints: endpointsOf(chain), packets: count.packets }];
+  const seconds = affinityOf(nat, chain);
+  return [
+    {
+      ...place,
+      chain,
+      endpoints: endpointsOf(chain),
+      ...(seconds === undefined ? {} : { affinitySeconds: seconds }),
+      packets: count.packets,
+    },
+  ];
 }
 
 const NO_ENDPOINTS = / (has no (?:local )?endpoints)$/;
