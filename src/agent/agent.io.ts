@@ -104,7 +104,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   progress.stage = 'waiting for the datastore';
   const started = await startUp({ store, kernel, kubernetes, env: parts.env, clock, log, signal });
   const kubernetesNode = parts.env['CALICO_K8S_NODE_REF'] || started.node;
-  const view = new DatastoreView(started.node);
+  const view = new DatastoreView(started.node, settings.felix?.spoofing);
   const metrics = new PolicyMetrics(parts.registry);
   const policy = openNodePolicy(parts, started, metrics);
   progress.policy = policy;

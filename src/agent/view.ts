@@ -28,8 +28,12 @@ export class DatastoreView {
   private locked = false;
   private synced = false;
 
-  constructor(node: string) {
+  /** The environment's FELIX_WORKLOADSOURCESPOOFING, if it is set. */
+  private readonly spoofingByEnvironment: boolean | undefined;
+
+  constructor(node: string, spoofingByEnvironment?: boolean) {
     this.node = node;
+    this.spoofingByEnvironment = spoofingByEnvironment;
   }
 
   get inSync(): boolean {
@@ -41,8 +45,9 @@ export class DatastoreView {
     return !this.locked;
   }
 
-  /** FelixConfiguration workloadSourceSpoofing: this node's over the cluster's. */
+  /** FelixConfiguration workloadSourceSpoofing: the environment's over this node's over the cluster's. */
   get sourceSpoofingAllowed(): boolean {
+    if (this.spoofingByEnvironment !== undefined) return this.spoofingByEnvironment;
     return (this.spoofing.get(`node.${this.node}`) ?? this.spoofing.get('default')) === 'Any';
   }
 

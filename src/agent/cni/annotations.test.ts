@@ -1,4 +1,5 @@
 // What a pod's and its namespace's annotations make of an ADD, on the memory twins.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -11,6 +12,7 @@ import { memoryKubernetes } from '../../kubernetes/memory.ts';
 import { namespacedKey, resourceKey, resourcePrefix } from '../../model/keys.ts';
 import { API_VERSION, parseResource, printResource } from '../../model/resource.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
+import { DatastoreView } from '../view.ts';
 import { addPod } from './add/add.io.ts';
 import { deletePod } from './del/del.io.ts';
 import { memoryNode, request } from './memory-node.cases.ts';
@@ -142,6 +144,31 @@ test('allowedSourcePrefixes: only where FelixConfiguration lets pods ask for it'
   assert.deepEqual((await specOf(n)).allowSpoofedSourcePrefixes, ['10.9.0.0/16']);
   assert.equal(strict(), '0', 'the kernel’s own check knows of no prefixes');
   n.done();
+});
+
+test('the environment has the last word on source spoofing, as in Felix', () => {
+  const stored = (word: string, name = 'default') => ({
+    key: resourceKey('felixconfigurations', name),
+    value: printResource({
+      kind: 'FelixConfiguration',
+      apiVersion: API_VERSION,
+      metadata: { name },
+      spec: { workloadSourceSpoofing: word },
+    }),
+    revision: 1n,
+  });
+  for (const [environment, node, cluster, allowed] of [
+    [undefined, undefined, 'Any', true],
+    [undefined, 'Disabled', 'Any', false],
+    [false, 'Any', 'Any', false],
+    [true, 'Disabled', 'Disabled', true],
+    [undefined, undefined, undefined, false],
+  ] as const) {
+    const view = new DatastoreView('n1', environment);
+    if (node) view.put(stored(node, 'node.n1'));
+    if (cluster) view.put(stored(cluster));
+    assert.equal(view.sourceSpoofingAllowed, allowed);
+  }
 });
 
 test('stable-address: a StatefulSet’s ordinal gets its address again; other pods are not meant', async () => {
