@@ -73,7 +73,7 @@ export interface PolicyEngineOptions {
   readonly putTimeoutMilliseconds?: number;
 }
 
-const CHECK_MILLISECONDS = 5_000;
+const CHECK_MILLISECONDS = 500;
 const PUT_TIMEOUT_MILLISECONDS = 5_000;
 const PATIENCE_MILLISECONDS = 4_000;
 

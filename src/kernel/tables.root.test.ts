@@ -156,20 +156,44 @@ test('a command that is not there is an OpError', () =>
     await tables.close();
   }));
 
-test('nft: every change to any table changes the generation, reading does not', () =>
-  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+test('nft: others’ changes to any table change the generation; ours and reading do not', () =>
+  inFreshNetns(prefix(), 1, async ([name], [path]) => {
     const [one, other] = [
       await openTables({ netnsPath: path!, backend: 'nft' }),
       await openTables({ netnsPath: path!, backend: 'nft', family: 6 }),
     ];
-    const seen = new Set<number>();
-    for (const tables of [one, other, one]) {
-      await tables.commit({ table: 'filter', lines: [':cali-A - [0:0]', '-A cali-A -j DROP'] });
-      await one.read('filter');
-      const generation = one.generation!();
-      assert.ok(generation !== undefined && !seen.has(generation));
-      assert.equal(other.generation!(), generation);
-      seen.add(generation);
+    const steps: readonly (readonly string[])[] = [
+      [':cali-A - [0:0]', '-A cali-A -j ACCEPT', '-A OUTPUT -j cali-A'],
+      ['-I cali-A 1 -j ACCEPT', '-I cali-A 1 -j RETURN'],
+      [':cali-A - [0:0]', ':cali-B - [0:0]', '-A cali-B -m comment --comment x -j ACCEPT'],
+      ['-D OUTPUT -j cali-A', '-F cali-A', '-X cali-A'],
+    ];
+    const before = one.generation!();
+    assert.ok(before !== undefined);
+    for (const table of ['filter', 'nat', 'raw', 'mangle'] as const)
+      for (const tables of [one, other])
+        for (const lines of steps) {
+          const under = tables.commit({ table, lines });
+          assert.equal(one.generation!(), before, 'while it is under way');
+          await under;
+          await one.read(table);
+          assert.equal(one.generation!(), before);
+          assert.equal(other.generation!(), before);
+        }
+    const refused = one.commit({ table: 'nat', lines: ['-A nowhere -j DROP'] });
+    await assert.rejects(refused);
+    assert.equal(one.generation!(), before);
+    const seen = new Set([before]);
+    for (const [program, table] of [
+      ['iptables-nft', 'filter'],
+      ['ip6tables-nft', 'nat'],
+      ['iptables-nft', 'mangle'],
+    ] as const) {
+      run(['ip', 'netns', 'exec', name!, program, '-t', table, '-F']);
+      const after = one.generation!();
+      assert.ok(after !== undefined && !seen.has(after));
+      assert.equal(other.generation!(), after);
+      seen.add(after);
     }
     await one.close();
     await other.close();

@@ -32,8 +32,8 @@ export interface Tables {
   /** The whole table's counters in one reading; the memory twin has no packets to count. */
   counts?(table: TableName): Promise<TableCounts>;
   /**
-   * A number that every change to a table of this namespace changes, whoever makes it. Undefined
-   * where the kernel does not tell (the legacy backend).
+   * A number that every change to a table of this namespace changes that was not committed here or
+   * by other Tables of this process. Undefined where the kernel does not tell (the legacy backend).
    */
   generation?(): number | undefined;
   /** All or nothing per table; throws OpError with the refused line. */

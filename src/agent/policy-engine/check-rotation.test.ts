@@ -1,23 +1,42 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CheckRotation, ROUND } from './check-rotation.ts';
+import type { TableName } from '../../kernel/tables.ts';
+import { CheckRotation } from './check-rotation.ts';
 
-const checks = (rotation: CheckRotation, count: number, generation: number | undefined) =>
-  Array.from({ length: count }, () =>
-    rotation.isNeedless(generation) ? [] : [rotation.next()],
-  ).flat();
+const ALL: readonly TableName[] = ['filter', 'mangle', 'nat', 'raw'];
 
-test('every table is read once after a change, then none until the next; sets in their time', () => {
+/** The tables read at each of some looks. */
+const looks = (rotation: CheckRotation, count: number, generation: number | undefined) =>
+  Array.from({ length: count }, () => rotation.due(generation).tables.toSorted());
+
+test('all tables are read at once after somebody’s change, then none until the next', () => {
   const rotation = new CheckRotation();
-  const first = checks(rotation, ROUND, 1).map(({ table }) => table);
-  assert.deepEqual([...new Set(first)].sort(), ['filter', 'mangle', 'nat', 'raw']);
-  const quiet = checks(rotation, 1000, 1);
-  assert.ok(quiet.every(({ withSets }) => withSets));
-  assert.ok(quiet.length >= 55);
-  const again = checks(rotation, ROUND, 2).map(({ table }) => table);
-  assert.deepEqual(again.toSorted(), first.toSorted());
+  assert.deepEqual(looks(rotation, 1, 1), [ALL]);
+  assert.deepEqual(looks(rotation, 80, 1).flat(), []);
+  assert.deepEqual(looks(rotation, 1, 2), [ALL]);
+  assert.deepEqual(looks(rotation, 80, 2).flat(), []);
 });
 
-test('where the kernel does not tell, every check reads', () => {
-  assert.equal(checks(new CheckRotation(), 100, undefined).length, 100);
+test('who changes them all the time has them read at every second look, and the last change is seen', () => {
+  const rotation = new CheckRotation();
+  const reads = Array.from({ length: 10 }, (_, i) => rotation.due(i).tables.length > 0);
+  assert.deepEqual(reads, [true, false, true, false, true, false, true, false, true, false]);
+  assert.deepEqual(looks(rotation, 2, 9), [ALL, []]);
+});
+
+test('where the kernel does not tell, the tables take turns', () => {
+  const read = looks(new CheckRotation(), 60, undefined);
+  assert.equal(read.filter((tables) => tables.length > 0).length, 6);
+  assert.deepEqual([...new Set(read.flat())].toSorted(), ALL);
+});
+
+test('sets are read now and then, and all tables with them, whatever the kernel tells', () => {
+  for (const generation of [undefined, 1]) {
+    const rotation = new CheckRotation();
+    const checks = Array.from({ length: 360 }, () => rotation.due(generation));
+    const withSets = checks.filter((check) => check.withSets);
+    assert.equal(withSets.length, 2);
+    if (generation !== undefined)
+      assert.ok(withSets.every(({ tables }) => tables.length === ALL.length));
+  }
 });

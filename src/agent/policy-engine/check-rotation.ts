@@ -1,34 +1,44 @@
-// What is read back next to see whether others have written to it: a table at a time, in turn. While
-// the kernel says that nobody has changed any table, what was read once is not read again.
+// What is read back next to see whether others have written to it. Where the kernel counts changes,
+// all tables are read once somebody else has made one, and hardly ever before; where it does not, a
+// table at a time, in turn.
 import type { TableName } from '../../kernel/tables.ts';
 
 /** The table that people flush most comes every second time. */
-const CHECKS: readonly TableName[] = ['filter', 'nat', 'filter', 'raw', 'filter', 'mangle'];
-/** Ip sets are read back every so many checks: the kernel does not tell of their changes. */
-const CHECKS_PER_SET_CHECK = 18;
+const TURNS: readonly TableName[] = ['filter', 'nat', 'filter', 'raw', 'filter', 'mangle'];
+const ALL: readonly TableName[] = ['filter', 'nat', 'raw', 'mangle'];
+/** Looks between two of these turns. */
+const LOOKS_PER_TURN = 10;
+/** Ip sets are read back every so many looks: the kernel does not tell of their changes. So are all
+ * tables, should a change have escaped the count. */
+const LOOKS_PER_SET_CHECK = 180;
+/** Who changes a table with every look costs us a reading with every second one. */
+const LOOKS_BETWEEN_READINGS = 2;
 
-/** After so many checks every table has been read. */
-export const ROUND = CHECKS.length;
+export interface Check {
+  readonly tables: readonly TableName[];
+  readonly withSets: boolean;
+}
 
 export class CheckRotation {
-  private count = 0;
-  /** The tables' generation at the last check, and for how many checks it has been the same. */
+  private looks = 0;
+  private turns = 0;
+  /** Of others' changes, when the tables were last read; and at which look that was. */
   private generation: number | undefined;
-  private quiet = 0;
+  private readAt = Number.NEGATIVE_INFINITY;
 
-  /** Whether the check that is due now can be left out; `generation` as Tables tells it. */
-  isNeedless(generation: number | undefined): boolean {
-    if (generation === undefined || generation !== this.generation) this.quiet = 0;
+  /** What has to be read at this look; `generation` as Tables tells it. */
+  due(generation: number | undefined): Check {
+    const look = this.looks++;
+    const withSets = (look + 1) % LOOKS_PER_SET_CHECK === 0;
+    if (generation === undefined) {
+      const isTurn = look % LOOKS_PER_TURN === 0;
+      return { tables: isTurn ? [TURNS[this.turns++ % TURNS.length]!] : [], withSets };
+    }
+    const isChanged = generation !== this.generation;
+    if (!withSets && (!isChanged || look - this.readAt < LOOKS_BETWEEN_READINGS))
+      return { tables: [], withSets };
     this.generation = generation;
-    if (this.quiet++ < ROUND) return false;
-    if ((this.count + 1) % CHECKS_PER_SET_CHECK === 0) return false;
-    this.count++;
-    return true;
-  }
-
-  /** What the next check reads. */
-  next(): { readonly table: TableName; readonly withSets: boolean } {
-    const table = CHECKS[this.count % ROUND]!;
-    return { table, withSets: ++this.count % CHECKS_PER_SET_CHECK === 0 };
+    this.readAt = look;
+    return { tables: ALL, withSets };
   }
 }

@@ -5,11 +5,11 @@
 import type { Log } from '../../base/log.io.ts';
 import { messageOf, OpError } from '../../base/op-error.ts';
 import { pause } from '../../base/pause.io.ts';
-import type { IpSets, Tables } from '../../kernel/tables.ts';
+import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import type { FamilyCalculator } from '../../policy/family-calculator.ts';
 import { PolicyWriter, type TableSize } from '../../policy/write/writer.io.ts';
-import { CheckRotation, ROUND } from './check-rotation.ts';
+import { CheckRotation } from './check-rotation.ts';
 
 /** Told of each round. Times are in milliseconds. */
 export interface RoundObserver {
@@ -61,8 +61,9 @@ export class FamilyLoop {
   private readonly stop = new AbortController();
   private readonly checks: NodeJS.Timeout;
   private readonly rotation = new CheckRotation();
-  /** Looks at the kernel that had to wait for a round under way or for quiet. */
-  private checksDue = 0;
+  /** Tables, and sets, whose reading had to wait for a round under way or for quiet. */
+  private readonly tablesDue = new Set<TableName>();
+  private setsDue = false;
   private begun = false;
   private dirty = false;
   /** When the oldest change came that is not written yet. */
@@ -138,17 +139,22 @@ export class FamilyLoop {
   }
 
   private check(): void {
-    if (!this.written || this.rotation.isNeedless(this.options.tables.generation?.())) return;
-    this.checksDue = Math.min(this.checksDue + 1, ROUND);
-    if (!this.running && !this.settling) this.look();
+    if (!this.written) return;
+    const { tables, withSets } = this.rotation.due(this.options.tables.generation?.());
+    for (const table of tables) this.tablesDue.add(table);
+    this.setsDue ||= withSets;
+    if (this.isLookDue && !this.running && !this.settling) this.look();
+  }
+
+  private get isLookDue(): boolean {
+    return this.tablesDue.size > 0 || this.setsDue;
   }
 
   private look(): void {
-    for (; this.checksDue > 0; this.checksDue--) {
-      const { table, withSets } = this.rotation.next();
-      this.writer.doubtTable(table);
-      if (withSets) this.writer.doubtSets();
-    }
+    for (const table of this.tablesDue) this.writer.doubtTable(table);
+    if (this.setsDue) this.writer.doubtSets();
+    this.tablesDue.clear();
+    this.setsDue = false;
     this.wake('check');
   }
 
@@ -175,7 +181,7 @@ export class FamilyLoop {
         this.resolve(waiting);
         if (why !== 'change') await this.writer.destroyUnused();
         // Steady changes leave no time without a round or a settling: the whole is the time to look.
-        if (this.checksDue > 0 && (why !== 'change' || !this.settling)) this.look();
+        if (this.isLookDue && (why !== 'change' || !this.settling)) this.look();
       } catch (cause) {
         this.failed(why, cause);
         await pause(retryMilliseconds, this.stop.signal);

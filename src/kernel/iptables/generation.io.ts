@@ -13,6 +13,65 @@ const GENERATION_ID = 1;
 const FAMILY_HEADER_BYTES = 4;
 const MESSAGE_BYTES_MAX = 256;
 
+/** Transactions of this process in a namespace, whichever tables they were on. */
+class OwnCommits {
+  private done = 0;
+  private underWay = 0;
+
+  get isQuiet(): boolean {
+    return this.underWay === 0;
+  }
+
+  /** Transactions made. */
+  get count(): number {
+    return this.done;
+  }
+
+  async counted(commit: Promise<void>): Promise<void> {
+    this.underWay++;
+    try {
+      await commit;
+      this.done++;
+    } finally {
+      this.underWay--;
+    }
+  }
+}
+
+const OWN = new Map<string, OwnCommits>();
+
+/** Those in the namespace of this path; absent: our own namespace. */
+export function ownCommits(netnsPath = ''): OwnCommits {
+  const known = OWN.get(netnsPath) ?? new OwnCommits();
+  OWN.set(netnsPath, known);
+  return known;
+}
+
+/** How often others have changed rules, as a number that only has to be compared. */
+export class ForeignGeneration {
+  private readonly rules: RuleGeneration;
+  private readonly own: OwnCommits;
+  private last: number | undefined;
+
+  constructor(rules: RuleGeneration, own: OwnCommits) {
+    this.rules = rules;
+    this.own = own;
+  }
+
+  /** While a transaction of ours is under way: what was told before. */
+  now(): number | undefined {
+    if (this.own.isQuiet) {
+      const all = this.rules.now();
+      this.last = all === undefined ? undefined : (all - this.own.count) >>> 0;
+    }
+    return this.last;
+  }
+
+  close(): void {
+    this.rules.close();
+  }
+}
+
 /**
  * `within` switches to the namespace that is asked about.
  */

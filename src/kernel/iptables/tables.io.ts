@@ -8,7 +8,7 @@ import { inNetnsAt } from '../namespaces.io.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
 import type { Tables } from '../tables.ts';
 import { parseCounts } from './counts.ts';
-import { RuleGeneration } from './generation.io.ts';
+import { ForeignGeneration, ownCommits, RuleGeneration } from './generation.io.ts';
 import { type Backend, chooseBackend, parseSave } from './save.ts';
 
 const execute = promisify(execFile);
@@ -41,18 +41,17 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
     ack: (id) => [`# ack ${id}`],
     acknowledges: (line, id) => line === `# ack ${id}`,
   });
+  const own = ownCommits(netnsPath);
+  const within = <T>(work: () => T): T =>
+    netnsPath === undefined ? work() : inNetnsAt(netnsPath, work);
   const generation =
-    backend === 'nft'
-      ? new RuleGeneration((work) =>
-          netnsPath === undefined ? work() : inNetnsAt(netnsPath, work),
-        )
-      : undefined;
+    backend === 'nft' ? new ForeignGeneration(new RuleGeneration(within), own) : undefined;
   return {
     generation: () => generation?.now(),
     read: async (table) => parseSave(await save(backend, '-t', table), table),
     counts: async (table) => parseCounts(await save(backend, '-c', '-t', table), table),
     commit: ({ table, lines }) =>
-      child.commit(`iptables ${table}`, [`*${table}`, ...lines, 'COMMIT']),
+      own.counted(child.commit(`iptables ${table}`, [`*${table}`, ...lines, 'COMMIT'])),
     close: async () => {
       generation?.close();
       await child.close();
