@@ -46,6 +46,20 @@ test('the effective MTU leaves room for the outer header', () => {
     assert.equal(effectiveMtu(settingsOf(user)), mtu);
     assert.equal(configOf(user)['cni_mtu'], String(mtu));
   }
+  const further = (pool: object, mode = 'Never'): number => {
+    const pools = [
+      { name: 'plain', cidr: '10.1.0.0/16' },
+      { name: 'further', ...pool },
+    ];
+    const user = { networking: { pools, settings: { ippool: { ipip: { mode } } } } };
+    return effectiveMtu(settingsOf(user as unknown as Json)) as number;
+  };
+  const nodeSelector = "rack in {'a', 'b'}";
+  assert.equal(further({ cidr: '10.9.0.0/16', ipipMode: 'CrossSubnet' }), 1480);
+  assert.equal(further({ cidr: '10.9.0.0/16', vxlanMode: 'Always', nodeSelector }), 1450);
+  assert.equal(further({ cidr: 'fd00::/64', vxlanMode: 'CrossSubnet' }), 1430);
+  assert.equal(further({ cidr: '10.9.0.0/16', vxlanMode: 'Never', ipipMode: 'Never' }), 1500);
+  assert.equal(further({ cidr: '10.9.0.0/16', vxlanMode: 'Always' }, 'Always'), 1450);
 });
 
 test('agents find the datastore at the Service, or where the user says', () => {

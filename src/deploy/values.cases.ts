@@ -107,6 +107,7 @@ const selector = text;
 const mode = fc.constantFrom('Always', 'CrossSubnet', 'Never');
 const pool = fc.oneof(
   fc.record({ name, cidr }),
+  fc.record({ name, cidr, ipipMode: mode, vxlanMode: mode, nodeSelector: selector }),
   fc.record({
     name,
     cidr: fc.ipV6().map((address) => `${address}/64`),

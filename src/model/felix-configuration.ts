@@ -13,6 +13,11 @@ export interface FelixConfigurationSpec {
   readonly ipipEnabled?: boolean;
   /** MTU of the IP-in-IP device in bytes; absent: found by the policy engine. */
   readonly ipipMTU?: number;
+  /** The same of the VXLAN devices, IPv4 and IPv6. */
+  readonly vxlanMTU?: number;
+  readonly vxlanMTUV6?: number;
+  /** Interfaces that lead to other nodes, a regular expression; absent: MTU_INTERFACES. */
+  readonly mtuIfacePattern?: string;
   readonly logSeverityScreen?: string;
   readonly reportingInterval?: string;
   readonly defaultEndpointToHostAction?:

@@ -1,7 +1,8 @@
 // What follows from the settings and is needed by more than one construct.
+import { type Encapsulation, OVERHEAD_BYTES } from '../../model/mtu.ts';
 import type { Values } from '../../model/settings/schema.ts';
 import type { Of } from '../helm/expr.ts';
-import { choose, eq, isOn, join, list, not, str, sub, when } from '../helm/functions.ts';
+import { choose, eq, isOn, join, list, not, someWith, str, sub, when } from '../helm/functions.ts';
 import type { Cfg } from '../helm/reading.ts';
 import type { EnvironmentVariable, Volume, VolumeMount } from './manifest.ts';
 
@@ -9,16 +10,31 @@ export type Settings = Cfg<Values>;
 
 /** Prefix length of an IPAM block. */
 export const BLOCK_SIZE = '26';
-const IPIP_HEADER_BYTES = 20;
 
 /** Where the agent writes sysctls: its own /proc/sys is read-only without full privileges. */
 export const PROC_SYS_NET = { name: 'CALICO_PROC_SYS_NET', value: '/host/proc/sys/net' };
 
-/** MTU of pod interfaces: the physical one, less the outer header where IP-in-IP may be used. */
+/** MTU of pod interfaces: the physical one, less the largest outer header that any pool asks for. */
 export function effectiveMtu({ networking }: Settings): Of<number> {
-  const plain = eq(networking.settings.ippool.ipip.mode, 'Never');
-  return choose(plain, networking.mtu, sub(networking.mtu, IPIP_HEADER_BYTES));
+  const { mtu, pools, settings } = networking;
+  const less = (encapsulation: Encapsulation) => sub(mtu, OVERHEAD_BYTES[encapsulation]);
+  const on = 'Always|CrossSubnet';
+  const further = (family: string, field: string) =>
+    someWith(pools, [
+      ['cidr', family],
+      [field, on],
+    ]);
+  const tunnelled = not(eq(settings.ippool.ipip.mode, 'Never'));
+  const ipip = choose(
+    tunnelled,
+    less('ipip'),
+    choose(further(IPV4, 'ipipMode'), less('ipip'), mtu),
+  );
+  const vxlan = choose(further(IPV4, 'vxlanMode'), less('vxlan'), ipip);
+  return choose(further(IPV6, 'vxlanMode'), less('vxlanV6'), vxlan);
 }
+
+const [IPV4, IPV6] = ['[^:"]*', '[^"]*:[^"]*'];
 
 /** URLs of the datastore: the user's own, else those of Service calico-etcd. */
 export function etcdEndpoints({ etcd }: Settings): Of<string> {

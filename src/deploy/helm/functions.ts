@@ -117,6 +117,30 @@ export function some(items: Of<readonly unknown[]>): Of<boolean> {
   return items instanceof Expr ? go(`(not (empty ${goOf(items)}))`) : items.length > 0;
 }
 
+/** A field's name and a pattern (RE2 and JavaScript alike) for the whole of its text. */
+type FieldPattern = readonly [name: string, pattern: string];
+
+/**
+ * Whether an object of a list has texts that match; `first`'s name sorts before `second`'s. The objects
+ * hold scalars and lists of words, nothing deeper.
+ */
+export function someWith(
+  items: Of<readonly object[]>,
+  [first, second]: readonly [FieldPattern, FieldPattern],
+): Of<boolean> {
+  if (!(items instanceof Expr)) {
+    const has = (item: object, [name, pattern]: FieldPattern): boolean =>
+      new RegExp(`^(${pattern})$`).test(String((item as Record<string, string>)[name] ?? ''));
+    return items.some((item) => has(item, first) && has(item, second));
+  }
+  const field = ([name, pattern]: FieldPattern): string => `"${name}":"(${pattern})"`;
+  const pattern = `${field(first)}(,"[A-Za-z]+":${JSON_SCALAR})*,${field(second)}`;
+  return go(`(regexMatch ${literal(pattern)} (toJson ${goOf(items)}))`);
+}
+
+/** A text, a list of words, a number or a truth. */
+const JSON_SCALAR = '("([^"\\\\]|\\\\.)*"|\\[[^\\]]*\\]|[a-z0-9.]+)';
+
 /** `{name}` for every name of a list. */
 export function eachNamed(
   variable: string,

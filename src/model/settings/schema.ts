@@ -39,7 +39,7 @@ const Networking = Type.Object(
       1500,
       576,
       65535,
-      'MTU of the physical network; the MTU of pods follows from it (20 less with IP-in-IP)',
+      'MTU of the physical network; the MTU of pods follows from it (20 less with IP-in-IP, 50 with VXLAN, 70 with VXLAN over IPv6)',
     ),
     settings: Type.Object(
       {
