@@ -7,6 +7,7 @@ import { ip } from '../net/ip.ts';
 import { mac } from '../net/mac.ts';
 import { type Kernel, type KernelEvent, ROUTE_PROTOCOL, type Route } from './kernel.ts';
 import { routeCases } from './route.cases.ts';
+import { vxlanCases } from './vxlan.cases.ts';
 
 /** A kernel in a fresh namespace, and the path of another one for pods. */
 export interface KernelFixture {
@@ -219,6 +220,7 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
   );
 
   routeCases(scenario);
+  vxlanCases(scenario);
 
   scenario('what is not there: link, address, device', ({ kernel }) => {
     const none = { linkIndex: 1, ip: ip('10.9.9.9'), prefixLength: 32 };

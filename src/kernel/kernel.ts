@@ -16,6 +16,36 @@ export interface Link {
   readonly up: boolean;
   /** Of a veth: the index of its other end, in that one's namespace. */
   readonly peerIndex?: number | undefined;
+  /** Of a VXLAN device. */
+  readonly vxlan?: VxlanSettings | undefined;
+}
+
+/** A VXLAN device (RFC 7348) is made with these; none can be changed later. */
+export interface VxlanSettings {
+  /** Network identifier, 24 bits. */
+  readonly vni: number;
+  /** UDP port that it sends to and listens on. */
+  readonly port: number;
+  /** The outer source address; its family is that of the outer packets. */
+  readonly local: Ip;
+  /** The link that carries the outer packets. */
+  readonly parentIndex: number;
+  /** Whether it learns hardware addresses from what arrives. */
+  readonly learning: boolean;
+}
+
+/** A permanent neighbour: the hardware address of an address on a link. */
+export interface Neighbour {
+  readonly linkIndex: number;
+  readonly ip: Ip;
+  readonly mac: Mac;
+}
+
+/** An entry of a VXLAN device's forwarding table: frames to `mac` travel to `remote`. */
+export interface ForwardingEntry {
+  readonly linkIndex: number;
+  readonly mac: Mac;
+  readonly remote: Ip;
 }
 
 export interface InterfaceAddressOfLink {
@@ -47,12 +77,12 @@ export interface Route {
   readonly hops?: readonly RouteHop[] | undefined;
   readonly scope: 'global' | 'link';
   readonly onlink: boolean;
-  /** The ownership mark: 3 boot (pod routes), 12 bird (BGP and block routes). */
+  /** The ownership mark: 3 boot (pod routes), 12 bird (BGP and block routes), 80 (the overlay's). */
   readonly protocol: number;
   readonly metric: number;
 }
 
-export const ROUTE_PROTOCOL = { kernel: 2, boot: 3, bird: 12 } as const;
+export const ROUTE_PROTOCOL = { kernel: 2, boot: 3, bird: 12, overlay: 80 } as const;
 
 export interface VethPair {
   readonly name: string;
@@ -101,14 +131,23 @@ export type LinkChange =
   | { readonly kind: 'replaceRoute'; readonly route: Route }
   /** Removes a route that agrees in all that is named but scope and hops; absent is fine. */
   | { readonly kind: 'deleteRoute'; readonly route: Route }
-  | {
-      readonly kind: 'setNeighbour';
-      readonly linkIndex: number;
-      readonly ip: Ip;
-      readonly mac: Mac;
-    }
+  | ({ readonly kind: 'setNeighbour' } & Neighbour)
+  /** Fails with ENOENT (2) when there is none. */
+  | ({ readonly kind: 'deleteNeighbour' } & Pick<Neighbour, 'linkIndex' | 'ip'>)
+  /** Replaces what there was for the hardware address. */
+  | ({ readonly kind: 'setForwarding' } & ForwardingEntry)
+  /** Fails with ENOENT (2) when there is none. */
+  | ({ readonly kind: 'deleteForwarding' } & ForwardingEntry)
   /** An IP-in-IP device to everywhere; fails with EEXIST (17) when there is one of the name. */
   | { readonly kind: 'addIpip'; readonly name: string }
+  /** Fails with EEXIST (17) when there is one of the name, or of the same VNI and port. */
+  | {
+      readonly kind: 'addVxlan';
+      readonly name: string;
+      readonly mac: Mac;
+      readonly mtu: number;
+      readonly vxlan: VxlanSettings;
+    }
   /** Sysctl `ipv4/neigh/<link>/proxy_delay`: the longest random wait before a proxy's ARP answer. */
   | { readonly kind: 'setProxyDelay'; readonly linkIndex: number; readonly milliseconds: number };
 
@@ -125,12 +164,23 @@ export type KernelEvent =
   | { readonly kind: 'link'; readonly link: Link; readonly gone: boolean }
   | { readonly kind: 'address'; readonly address: InterfaceAddressOfLink; readonly gone: boolean }
   | { readonly kind: 'route'; readonly route: Route; readonly gone: boolean }
+  /** `gone`: there is none any more that is permanent. */
+  | {
+      readonly kind: 'neighbour';
+      readonly neighbour: Pick<Neighbour, 'linkIndex' | 'ip'> & { readonly mac?: Mac | undefined };
+      readonly gone: boolean;
+    }
+  | { readonly kind: 'forwarding'; readonly entry: ForwardingEntry; readonly gone: boolean }
   | { readonly kind: 'lost' };
 
 export interface Kernel {
   links(): readonly Link[];
   link(name: string): Link | undefined;
   addresses(): readonly InterfaceAddressOfLink[];
+  /** Permanent ones of a link. */
+  neighbours(linkIndex: number): readonly Neighbour[];
+  /** Of a VXLAN device. */
+  forwarding(linkIndex: number): readonly ForwardingEntry[];
   /** Routes of the main table, optionally of one protocol or family. */
   routes(filter?: { readonly protocol?: number; readonly family?: Family }): readonly Route[];
   /**
@@ -154,11 +204,18 @@ export interface Kernel {
   deleteLink(name: string): Promise<boolean>;
   /** All links of a group (not 0) in about the time of one; none is fine. Off the main thread. */
   deleteLinkGroup(group: number): Promise<void>;
+  /** Whether the link leaves checksums of what it sends to hardware (ethtool's tx). */
+  offloadsChecksums(link: string): boolean;
+  setChecksumOffload(link: string, on: boolean): void;
   /** Writes `/proc/sys/net/<key>`, e.g. `ipv4/conf/calic440f455693/forwarding`. */
   setSysctl(key: string, value: string): void;
   getSysctl(key: string): string;
-  /** Calls back on the main loop until the signal fires. */
-  subscribe(listener: (event: KernelEvent) => void, signal: AbortSignal): void;
+  /** Calls back on the main loop until the signal fires; of neighbours and forwarding only if asked. */
+  subscribe(
+    listener: (event: KernelEvent) => void,
+    signal: AbortSignal,
+    also?: { readonly neighbours: boolean },
+  ): void;
   /** The kernel as seen from inside another namespace; throws OpError (ENOENT 2) if it is gone. */
   enter(netnsPath: string): Kernel;
   close(): void;

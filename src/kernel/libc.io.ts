@@ -35,6 +35,7 @@ export const libc = {
   setsockopt: lib.func('int setsockopt(int, int, int, void *, uint32_t)'),
   socketpair: lib.func('int socketpair(int, int, int, void *)'),
   dup2: lib.func('int dup2(int, int)'),
+  ioctl: lib.func('int ioctl(int, uint64_t, void *)'),
   setns: lib.func('int setns(int, int)'),
   // glibc 2.36: mounts that are in no file tree.
   fsopen: optional('int fsopen(str, uint32_t)'),

@@ -2,11 +2,13 @@
 import { OpError } from '../base/op-error.ts';
 import { mac } from '../net/mac.ts';
 import type {
+  ForwardingEntry,
   InterfaceAddressOfLink,
   Kernel,
   KernelEvent,
   Link,
   LinkChange,
+  Neighbour,
   Refusal,
   Route,
   VethPair,
@@ -21,6 +23,7 @@ import {
   tell,
 } from './memory/namespace.ts';
 import { agrees, linkFor, sameIdentity, storedAs } from './memory/routes.ts';
+import { changeNeighbour, newTunnel } from './memory/tunnels.ts';
 
 export interface MemoryKernel extends Kernel {
   /** Makes an empty namespace (with a loopback) at `path`. */
@@ -81,6 +84,10 @@ class Memory implements MemoryKernel {
   links = (): readonly Link[] => [...this.namespace.links.values()];
   link = (name: string): Link | undefined => this.links().find((link) => link.name === name);
   addresses = (): readonly InterfaceAddressOfLink[] => [...this.namespace.addresses];
+  neighbours = (linkIndex: number): readonly Neighbour[] =>
+    this.namespace.neighbours.filter((neighbour) => neighbour.linkIndex === linkIndex);
+  forwarding = (linkIndex: number): readonly ForwardingEntry[] =>
+    this.namespace.forwarding.filter((entry) => entry.linkIndex === linkIndex);
 
   routes(filter: Parameters<Kernel['routes']>[0] = {}): readonly Route[] {
     return this.namespace.routes.filter(
@@ -185,14 +192,17 @@ class Memory implements MemoryKernel {
         this.removeRoutes((route) => agrees(route, change.route));
         return;
       case 'setNeighbour':
+      case 'deleteNeighbour':
+      case 'setForwarding':
+      case 'deleteForwarding':
         this.linkAt(change.linkIndex);
+        changeNeighbour(namespace, change);
         return;
-      case 'addIpip': {
-        if (this.link(change.name)) throw new OpError(`add ${change.name}`, 'exists', EEXIST);
-        const index = this.machine.nextIndex++;
-        putLink(namespace, { index, name: change.name, kind: 'ipip', mtu: 1480, up: false });
+      case 'addIpip':
+      case 'addVxlan':
+        if (change.kind === 'addVxlan') this.linkAt(change.vxlan.parentIndex);
+        putLink(namespace, { ...newTunnel(namespace, change), index: this.machine.nextIndex++ });
         return;
-      }
       case 'setProxyDelay': {
         const key = `ipv4/neigh/${this.linkAt(change.linkIndex).name}/proxy_delay`;
         namespace.sysctls.set(key, String(change.milliseconds / 10));
@@ -228,19 +238,40 @@ class Memory implements MemoryKernel {
       if (of === group && this.namespace.links.has(index)) removeLink(this.namespace, index);
   }
 
+  offloadsChecksums = (name: string): boolean =>
+    !this.namespace.plainChecksums.has(this.named(name).index);
+
+  setChecksumOffload(name: string, on: boolean): void {
+    const { index } = this.named(name);
+    if (on) this.namespace.plainChecksums.delete(index);
+    else this.namespace.plainChecksums.add(index);
+  }
+
   setSysctl = (key: string, value: string): void => void this.namespace.sysctls.set(key, value);
   getSysctl = (key: string): string => this.namespace.sysctls.get(key) ?? '0';
 
-  subscribe(listener: (event: KernelEvent) => void, signal: AbortSignal): void {
-    this.namespace.listeners.add(listener);
-    signal.addEventListener('abort', () => this.namespace.listeners.delete(listener), {
-      once: true,
-    });
+  subscribe(
+    listener: (event: KernelEvent) => void,
+    signal: AbortSignal,
+    also = { neighbours: false },
+  ): void {
+    const told = (event: KernelEvent): void => {
+      const rare = event.kind === 'neighbour' || event.kind === 'forwarding';
+      if (also.neighbours || !rare) listener(event);
+    };
+    this.namespace.listeners.add(told);
+    signal.addEventListener('abort', () => this.namespace.listeners.delete(told), { once: true });
   }
 
   enter = (netnsPath: string): Kernel => new Memory(this.machine, this.namespaceAt(netnsPath));
 
   close(): void {}
+
+  private named(name: string): Link {
+    const link = this.link(name);
+    if (!link) throw new OpError(`link ${name}`, 'no such device', ENODEV);
+    return link;
+  }
 
   private linkAt(index: number): Link {
     const link = this.namespace.links.get(index);

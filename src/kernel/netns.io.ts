@@ -1,6 +1,7 @@
 // The kernel port on Linux: netlink for links, addresses, routes and neighbours; /proc for sysctls.
 import { closeSync, readFileSync, writeFileSync } from 'node:fs';
 import { OpError } from '../base/op-error.ts';
+import { checksumOffload, setChecksumOffload } from './ethtool/ethtool.io.ts';
 import type { Kernel, KernelEvent, Link, LinkChange, Refusal, Route, VethPair } from './kernel.ts';
 import { inNetns, openNetns } from './namespaces.io.ts';
 import { decodeAddress, encodeDumpAddresses } from './netlink/address.ts';
@@ -15,11 +16,17 @@ import {
   encodeVeth,
 } from './netlink/link.ts';
 import type { Message } from './netlink/message.ts';
+import {
+  decodeForwarding,
+  decodeNeighbour,
+  encodeDumpForwarding,
+  encodeDumpNeighbours,
+} from './netlink/neighbour.ts';
 import { decodeRoute, encodeDumpRoutes } from './netlink/route.ts';
 import { podSysctlRoot } from './private-proc.io.ts';
 import { openNetlink, type Request, Rtnetlink } from './rtnetlink.io.ts';
 import { Sockets } from './sockets.io.ts';
-import { GROUPS, subscribe } from './subscribe.io.ts';
+import { GROUPS, NEIGHBOUR_GROUP, subscribe } from './subscribe.io.ts';
 
 const FAMILIES = [4, 6] as const;
 const ENOENT = 2;
@@ -88,6 +95,19 @@ class LinuxKernel implements Kernel {
 
   addresses() {
     return this.dump('list addresses', encodeDumpAddresses, decodeAddress);
+  }
+
+  neighbours(linkIndex: number) {
+    const all = FAMILIES.flatMap((family) =>
+      this.dump('list neighbours', encodeDumpNeighbours(family, linkIndex), decodeNeighbour),
+    );
+    return all.filter((neighbour) => neighbour.linkIndex === linkIndex);
+  }
+
+  forwarding(linkIndex: number) {
+    const dump = encodeDumpForwarding(linkIndex);
+    const all = this.dump('list forwarding entries', dump, decodeForwarding);
+    return all.filter((entry) => entry.linkIndex === linkIndex);
   }
 
   routes(filter: Parameters<Kernel['routes']>[0] = {}): readonly Route[] {
@@ -181,9 +201,21 @@ class LinuxKernel implements Kernel {
     }
   }
 
-  subscribe(listener: (event: KernelEvent) => void, signal: AbortSignal): void {
-    const open = (): number =>
-      this.within(() => openNetlink({ groups: GROUPS, receiveBytes: 4 << 20 }));
+  offloadsChecksums(link: string): boolean {
+    return this.within(() => checksumOffload(link));
+  }
+
+  setChecksumOffload(link: string, on: boolean): void {
+    this.within(() => setChecksumOffload(link, on));
+  }
+
+  subscribe(
+    listener: (event: KernelEvent) => void,
+    signal: AbortSignal,
+    also = { neighbours: false },
+  ): void {
+    const groups = also.neighbours ? GROUPS | NEIGHBOUR_GROUP : GROUPS;
+    const open = (): number => this.within(() => openNetlink({ groups, receiveBytes: 4 << 20 }));
     subscribe(open, listener, signal);
   }
 

@@ -7,12 +7,15 @@ import { AF, check, libc, SOCK } from './libc.io.ts';
 import { decodeAddress, RTM_ADDRESS } from './netlink/address.ts';
 import { decodeLink, RTM_LINK } from './netlink/link.ts';
 import { type Message, messagesIn } from './netlink/message.ts';
+import { neighbourEvent, RTM_NEIGHBOUR } from './netlink/neighbour.ts';
 import { decodeRoute, RTM_ROUTE } from './netlink/route.ts';
 
 /** RTMGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE. */
 export const GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+/** RTMGRP_NEIGH: every pod's ARP is told there, so that hardly anybody wants it. */
+export const NEIGHBOUR_GROUP = 0x4;
 
-/** `open` makes a socket that is subscribed to GROUPS, in the right namespace. */
+/** `open` makes a socket that is subscribed to its groups, in the right namespace. */
 export function subscribe(
   open: () => number,
   listener: (event: KernelEvent) => void,
@@ -66,5 +69,6 @@ function eventOf(message: Message): KernelEvent | undefined {
     const route = decodeRoute(message);
     return route && { kind: 'route', route, gone: type === RTM_ROUTE.DELETE };
   }
+  if (type === RTM_NEIGHBOUR.NEW || type === RTM_NEIGHBOUR.DELETE) return neighbourEvent(message);
   return undefined;
 }

@@ -1,12 +1,24 @@
 // One network namespace of the memory twin.
 import { type Cidr, hostCidr } from '../../net/cidr.ts';
-import type { InterfaceAddressOfLink, Ipv4Settings, KernelEvent, Link, Route } from '../kernel.ts';
+import type {
+  ForwardingEntry,
+  InterfaceAddressOfLink,
+  Ipv4Settings,
+  KernelEvent,
+  Link,
+  Neighbour,
+  Route,
+} from '../kernel.ts';
 import { linksOf } from './routes.ts';
 
 export interface Namespace {
   links: Map<number, Link>;
   addresses: InterfaceAddressOfLink[];
   routes: Route[];
+  neighbours: readonly Neighbour[];
+  forwarding: readonly ForwardingEntry[];
+  /** Links whose checksums hardware does not make. */
+  readonly plainChecksums: Set<number>;
   readonly sysctls: Map<string, string>;
   /** By link: the group it was put into. */
   readonly groups: Map<number, number>;
@@ -19,6 +31,9 @@ export const emptyNamespace = (): Namespace => ({
   links: new Map([[1, loopback]]),
   addresses: [],
   routes: [],
+  neighbours: [],
+  forwarding: [],
+  plainChecksums: new Set(),
   sysctls: new Map(),
   groups: new Map(),
   peers: new Map(),
@@ -49,6 +64,9 @@ export function removeLink(namespace: Namespace, index: number): void {
   if (!link) return;
   namespace.links.delete(index);
   namespace.groups.delete(index);
+  namespace.neighbours = namespace.neighbours.filter((n) => n.linkIndex !== index);
+  namespace.forwarding = namespace.forwarding.filter((entry) => entry.linkIndex !== index);
+  namespace.plainChecksums.delete(index);
   for (const address of namespace.addresses.filter((a) => a.linkIndex === index))
     tell(namespace, { kind: 'address', address, gone: true });
   tell(namespace, { kind: 'link', link, gone: true });

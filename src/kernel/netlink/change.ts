@@ -3,8 +3,15 @@ import { assertNever } from '../../base/assert.ts';
 import type { LinkChange } from '../kernel.ts';
 import { encodeAddAddress, encodeDeleteAddress } from './address.ts';
 import { type Encoded, encodeIpip, encodeSetLink } from './link.ts';
-import { encodeSetNeighbour, encodeSetProxyDelay } from './neighbour.ts';
+import {
+  encodeDeleteForwarding,
+  encodeDeleteNeighbour,
+  encodeSetForwarding,
+  encodeSetNeighbour,
+  encodeSetProxyDelay,
+} from './neighbour.ts';
 import { encodeAddRoute, encodeDeleteRoute, encodeReplaceRoute } from './route.ts';
+import { encodeVxlan } from './vxlan.ts';
 
 export function encodeChange(change: LinkChange): Encoded {
   switch (change.kind) {
@@ -22,6 +29,14 @@ export function encodeChange(change: LinkChange): Encoded {
       return encodeDeleteRoute(change.route);
     case 'setNeighbour':
       return encodeSetNeighbour(change);
+    case 'deleteNeighbour':
+      return encodeDeleteNeighbour(change);
+    case 'setForwarding':
+      return encodeSetForwarding(change);
+    case 'deleteForwarding':
+      return encodeDeleteForwarding(change);
+    case 'addVxlan':
+      return encodeVxlan(change);
     case 'addIpip':
       return encodeIpip(change.name);
     case 'setProxyDelay':
@@ -44,7 +59,13 @@ export function describeChange(change: LinkChange): string {
     case 'deleteRoute':
       return `${change.kind.replace('Route', '')} route ${change.route.destination}`;
     case 'setNeighbour':
-      return `set neighbour ${change.ip}`;
+    case 'deleteNeighbour':
+      return `${change.kind.replace('Neighbour', '')} neighbour ${change.ip}`;
+    case 'setForwarding':
+    case 'deleteForwarding':
+      return `${change.kind.replace('Forwarding', '')} forwarding to ${change.mac}`;
+    case 'addVxlan':
+      return `add VXLAN device ${change.name}`;
     case 'addIpip':
       return `add IP-in-IP device ${change.name}`;
     case 'setProxyDelay':

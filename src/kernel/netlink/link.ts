@@ -2,6 +2,7 @@
 import { bytesOfMac, type Mac, macFromBytes } from '../../net/mac.ts';
 import type { Ipv4Settings, Link } from '../kernel.ts';
 import { attributesOf, type Message, type MessageWriter, NLM, textOf } from './message.ts';
+import { decodeVxlan } from './vxlan.ts';
 
 export const RTM_LINK = { NEW: 16, DELETE: 17, GET: 18 } as const;
 const IFLA = {
@@ -69,12 +70,27 @@ export const encodeVeth =
  * Without a remote address it is the device of all tunnels (`tunl0`), which the module brings by itself:
  * the kernel loads that because somebody asks for the kind, and then says EEXIST.
  */
-export const encodeIpip =
-  (name: string): Encoded =>
+export const encodeIpip = (name: string): Encoded => encodeNewLink({ name, kind: 'ipip' });
+
+export interface NewLink {
+  readonly name: string;
+  readonly kind: string;
+  readonly mac?: Uint8Array;
+  readonly mtu?: number;
+}
+
+/** A link of a kind, with what the kind wants to know. */
+export const encodeNewLink =
+  ({ name, kind, mac, mtu }: NewLink, data?: (w: MessageWriter) => void): Encoded =>
   (w, sequence) =>
     void w.message(RTM_LINK.NEW, ACKED | NLM.CREATE | NLM.EXCL, sequence, () => {
       linkBody(w, 0).attributeText(IFLA.IFNAME, name);
-      w.nested(IFLA.LINKINFO, () => void w.attribute(INFO.KIND, Buffer.from('ipip')));
+      if (mac) w.attribute(IFLA.ADDRESS, mac);
+      if (mtu !== undefined) w.attribute32(IFLA.MTU, mtu);
+      w.nested(IFLA.LINKINFO, () => {
+        w.attribute(INFO.KIND, Buffer.from(kind));
+        if (data) w.nested(INFO.DATA, () => data(w));
+      });
     });
 
 export interface LinkSetting {
@@ -143,7 +159,9 @@ export function decodeLink({ body }: Message): Link | undefined {
   if (body.readUInt8(0) !== 0) return undefined;
   const attributes = attributesOf(body, BODY_BYTES);
   const info = attributes.get(IFLA.LINKINFO);
-  const kind = textOf(info && attributesOf(info).get(INFO.KIND));
+  const infos = info && attributesOf(info);
+  const kind = textOf(infos?.get(INFO.KIND));
+  const data = infos?.get(INFO.DATA);
   const address = attributes.get(IFLA.ADDRESS);
   const index = body.readInt32LE(4);
   // Left out by kernels where both ends have the same index.
@@ -157,5 +175,6 @@ export function decodeLink({ body }: Message): Link | undefined {
     mtu: attributes.get(IFLA.MTU)?.readUInt32LE(0) ?? 0,
     up: (body.readUInt32LE(8) & IFF_UP) !== 0,
     peerIndex,
+    ...(kind === 'vxlan' && data ? { vxlan: decodeVxlan(data) } : {}),
   };
 }

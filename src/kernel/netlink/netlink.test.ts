@@ -18,8 +18,14 @@ import {
   encodeVeth,
 } from './link.ts';
 import { ackOf, attributesOf, type Message, MessageWriter, messagesIn } from './message.ts';
-import { decodeNeighbour, encodeSetNeighbour } from './neighbour.ts';
+import {
+  decodeForwarding,
+  decodeNeighbour,
+  encodeSetForwarding,
+  encodeSetNeighbour,
+} from './neighbour.ts';
 import { decodeRoute, encodeAddRoute, encodeDeleteRoute, encodeReplaceRoute } from './route.ts';
+import { encodeVxlan } from './vxlan.ts';
 
 const bytesOf = (encode: Encoded, sequence = 7): Buffer => {
   const writer = new MessageWriter(512);
@@ -107,6 +113,26 @@ const BYTES: readonly (readonly [string, Encoded, string])[] = [
     encodeSetNeighbour({ linkIndex: 3, ip: ip('169.254.1.1'), mac: mac('ee:ee:ee:ee:ee:ee') }),
     `30000000 1c00 0505 07000000 00000000  02 00 0000 03000000 8000 00 00
      0800 0100 a9fe0101  0a00 0200 eeeeeeeeeeee 0000`,
+  ],
+  [
+    'a forwarding entry of a VXLAN device',
+    encodeSetForwarding({ linkIndex: 3, mac: mac('66:00:00:00:00:01'), remote: ip('10.0.0.2') }),
+    `30000000 1c00 0505 07000000 00000000  07 00 0000 03000000 8000 02 00
+     0a00 0200 660000000001 0000  0800 0100 0a000002`,
+  ],
+  [
+    'a VXLAN device',
+    encodeVxlan({
+      name: 'vxlan.calico',
+      mac: mac('66:00:00:00:00:01'),
+      mtu: 1450,
+      vxlan: { vni: 4096, port: 4789, local: ip('10.0.0.1'), parentIndex: 2, learning: false },
+    }),
+    `84000000 1000 0506 07000000 00000000  00 00 0000 00000000 00000000 00000000
+     1100 0300 76786c616e2e63616c69636f00 000000  0a00 0100 660000000001 0000  0800 0400 aa050000
+     3c00 1200  0900 0100 76786c616e 000000
+     2c00 0200  0800 0100 00100000  0800 0300 02000000  0800 0400 0a000001  0500 0700 00 000000
+       0600 0f00 12b5 0000`,
   ],
   [
     'a link comes up with a MAC',
@@ -229,6 +255,8 @@ test('addresses and neighbours: decode is the inverse of encode', () => {
       assert.deepEqual(decodeAddress(messageOf(added)), expected);
       const neighbour = { linkIndex, ip: address, mac: hardware };
       assert.deepEqual(decodeNeighbour(messageOf(encodeSetNeighbour(neighbour))), neighbour);
+      const entry = { linkIndex, mac: hardware, remote: address };
+      assert.deepEqual(decodeForwarding(messageOf(encodeSetForwarding(entry))), entry);
     }),
   );
 });
@@ -239,6 +267,16 @@ test('links: what is set is what is read', () => {
       const read = decodeLink(messageOf(encodeSetLink({ index: i, up, mac: address, mtu })));
       const nameless = { name: '', kind: undefined, peerIndex: undefined };
       assert.deepEqual(read, { index: i, ...nameless, mac: address, mtu, up });
+    }),
+  );
+});
+
+test('links: a VXLAN device reads back as it is written', () => {
+  fc.assert(
+    fc.property(family.chain(ipOf), index, anyMac, fc.nat(65535), (local, parentIndex, m, port) => {
+      const vxlan = { vni: port, port, local, parentIndex, learning: port % 2 === 1 };
+      const link = decodeLink(messageOf(encodeVxlan({ name: 'v', mac: m, mtu: 1450, vxlan })));
+      assert.deepEqual([link?.kind, link?.mac, link?.mtu, link?.vxlan], ['vxlan', m, 1450, vxlan]);
     }),
   );
 });
