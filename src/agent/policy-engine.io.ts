@@ -149,11 +149,7 @@ class Engine implements PolicyEngine {
   }
 
   removeEndpoint(key: string): void {
-    const hadIpv6 = this.calculator.hasIpv6(key);
-    if (!this.feed.removeEndpoint(key)) return;
-    this.ipv4.endpointGone();
-    if (hadIpv6) this.ipv6?.endpointGone();
-    this.wake();
+    if (this.feed.removeEndpoint(key)) this.wake();
   }
 
   get needsHostAddresses(): boolean {

@@ -96,7 +96,7 @@ export class PolicyCalculator {
       case 'endpoint': {
         const sources = this.local.sourcesOf(key);
         this.index.putItem(key, change.now);
-        if (change.now.node !== this.node) this.local.remove(key);
+        if (change.now.node !== this.node) this.removeLocal(key);
         else if (this.local.put(key, change.now))
           for (const family of Object.values(this.families)) family.endpointChanged(key);
         return this.local.sourcesOf(key) !== sources;
@@ -113,7 +113,7 @@ export class PolicyCalculator {
         // The next pod of its name must not find the interface open.
         const sources = this.local.sourcesOf(key);
         this.index.removeItem(key);
-        this.local.remove(key);
+        this.removeLocal(key);
         return this.hosts.remove(key) || sources !== '';
       }
       case 'policy':
@@ -133,6 +133,13 @@ export class PolicyCalculator {
       case 'other':
         return false;
     }
+  }
+
+  private removeLocal(key: string): void {
+    const gone = this.local.remove(key);
+    if (!gone) return;
+    this.families[4].surplus++;
+    if (gone.hasIpv6) this.families[6].surplus++;
   }
 
   get facts(): PolicyFacts {

@@ -58,6 +58,8 @@ export class FamilyCalculator {
   /** Keys of local endpoints that are new or made of something else since the last answer. */
   private readonly fresh = new Set<string>();
   private onlyFresh = false;
+  /** Endpoints that went since the last answer of `desired`: their chains may still be there. */
+  surplus = 0;
   private stale = true;
   private chosen: {
     readonly from: readonly ActiveEndpoint[];
@@ -126,6 +128,7 @@ export class FamilyCalculator {
   /** Everything that the kernel shall hold. */
   desired(): Desired {
     this.fresh.clear();
+    this.surplus = 0;
     this.onlyFresh = true;
     this.stale = false;
     if (this.filter.setLog(this.known.world.logging(this.known.node))) this.forgetRendered();

@@ -41,8 +41,8 @@ export interface FamilyLoopOptions {
 
 /** Steady changes may put the removal of surplus rules off for so long. */
 const SETTLE_MILLISECONDS_MAX = 5_000;
-/** So many left-over endpoints make every commit dearer than their removal is. */
-const SURPLUS_MAX = 64;
+/** At each commit nftables walks the whole table: so many left-over endpoints are dearer than their removal. */
+const SURPLUS_MAX = 32;
 const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 
 type Reason = 'change' | 'check' | 'settle';
@@ -73,8 +73,6 @@ export class FamilyLoop {
   private running: Promise<void> | undefined;
   private settling: NodeJS.Timeout | undefined;
   private unsettledSince: number | undefined;
-  /** Endpoints that went since the last whole. */
-  private surplus = 0;
   /** Everything has been written at least once. */
   written = false;
   /** Why the kernel does not hold what it should. */
@@ -118,11 +116,6 @@ export class FamilyLoop {
     this.waiters.add(waiter);
     this.wake();
     return promise.finally(() => clearTimeout(timer));
-  }
-
-  /** An endpoint went: what is left of it is removed at the settling. */
-  endpointGone(): void {
-    this.surplus++;
   }
 
   /** Stops writing; what is in the kernel stays. */
@@ -271,7 +264,6 @@ export class FamilyLoop {
 
   private async whole(): Promise<number> {
     const desired = this.options.calculator.desired();
-    this.surplus = 0;
     const commits = await this.writer.apply(desired);
     this.counts = { chains: this.writer.chainCount(), ipSets: desired.ipSets.size };
     return commits;
@@ -282,7 +274,8 @@ export class FamilyLoop {
     clearTimeout(this.settling);
     this.settling = undefined;
     this.unsettledSince ??= performance.now();
-    const patience = this.surplus < SURPLUS_MAX ? SETTLE_MILLISECONDS_MAX : 0;
+    const { surplus } = this.options.calculator;
+    const patience = surplus < SURPLUS_MAX ? SETTLE_MILLISECONDS_MAX : 0;
     const left = this.unsettledSince + patience - performance.now();
     if (left > 0) this.settling = setTimeout(() => this.settle(), Math.min(milliseconds, left));
     else this.settle(); // a timer of no time would be put off by the next change

@@ -44,9 +44,11 @@ export class LocalEndpoints {
     return this.applied.put(key, endpoint);
   }
 
-  remove(key: string): void {
+  /** Answers the endpoint that was there. */
+  remove(key: string): Endpoint | undefined {
     const before = this.applied.remove(key);
     this.ipv6Count -= Number(before?.hasIpv6 ?? false);
+    return before;
   }
 
   /** What the endpoint asks to send from, as text. */
