@@ -22,16 +22,21 @@ export function buildPackage(): void {
   const own = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest;
   const { name, version, description, license, type, dependencies } = own;
   const entry = './lib/deploy/index';
+  const helm = './lib/deploy/helm/index';
   const published = {
     ...{ name, version, description, license, type },
     keywords: ['kubernetes', 'cdk8s', 'helm', 'calico', 'cni', 'bgp'],
     engines: { node: '>=22' },
-    exports: { '.': { types: `${entry}.d.ts`, default: `${entry}.js` } },
+    exports: {
+      '.': { types: `${entry}.d.ts`, default: `${entry}.js` },
+      // The token layer alone, for charts that have nothing to do with Calico.
+      './helm': { types: `${helm}.d.ts`, default: `${helm}.js` },
+    },
     types: `${entry}.d.ts`,
     files: ['lib'],
     // An app and its constructs share one cdk8s.
     peerDependencies: only(dependencies, ['cdk8s', 'constructs'], '^'),
-    dependencies: only(dependencies, ['ajv', 'typebox'], ''),
+    dependencies: only(dependencies, ['ajv', 'typebox', 'yaml'], ''),
   };
   writeFileSync(join(PACKAGE, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
   copyFileSync(join(import.meta.dirname, 'README.md'), join(PACKAGE, 'README.md'));

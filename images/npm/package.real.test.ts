@@ -53,7 +53,6 @@ spec: { podSelector: { matchLabels: { app: web } }, policyTypes: [Ingress] }
 `;
 
 test('the README’s test of policies runs, and fails where a policy says otherwise', () => {
-  symlinkSync(join(MODULES, 'yaml'), join(app, 'node_modules/yaml'));
   writeFileSync(join(app, 'policies.test.ts'), examples[4]!);
   const run = () =>
     execFileSync(process.execPath, ['policies.test.ts'], { cwd: app, stdio: 'pipe' });
@@ -89,6 +88,20 @@ test('the README’s examples compile and run', () => {
   assert.match(config('north'), /10\.1\.0\.0\/16/);
   assert.match(config('south'), /10\.2\.0\.0\/16/);
   assert.match(config('calico'), /10\.244\.0\.0\/16/);
+});
+
+test('the token layer makes charts for an app that has nothing to do with Calico', () => {
+  const example = join(import.meta.dirname, '../../src/deploy/helm/example.ts');
+  const text = readFileSync(example, 'utf8').replaceAll("'./index.ts'", "'calico-kit/helm'");
+  const last = 'console.log([...chart.keys()].join(), manifests.name);\n';
+  writeFileSync(join(app, 'router.ts'), text + last);
+  const types = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024'];
+  execFileSync(join(MODULES, '.bin/tsc'), [...types, '--skipLibCheck', 'router.ts'], {
+    cwd: app,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const said = execFileSync(process.execPath, ['router.ts'], { cwd: app, encoding: 'utf8' });
+  assert.match(said, /values\.schema\.json,templates\/configmap-router\.yaml/);
 });
 
 test('a misspelt setting does not compile', () => {

@@ -20,6 +20,4 @@ export { KubeControllers } from './constructs/kube-controllers.ts';
 export { objectOf } from './constructs/objects.ts';
 export { Rbac } from './constructs/rbac.ts';
 export type { Settings } from './constructs/settings.ts';
-export { Expr, type Of } from './helm/expr.ts';
-export * from './helm/functions.ts';
-export { type Cfg, expressions, Marks, only } from './helm/reading.ts';
+export * from './helm/index.ts';

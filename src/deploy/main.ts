@@ -8,10 +8,10 @@ import { parse } from 'yaml';
 import type { Json } from '../base/json.ts';
 import type { Values } from '../model/settings/schema.ts';
 import { defaults, settingsFrom } from '../model/settings/settings.ts';
+import { chartFiles } from './chart/package.ts';
 import { Calico } from './constructs/calico.ts';
 import { CalicoCleanup } from './constructs/calico-cleanup.ts';
 import { CalicoTest } from './constructs/calico-test.ts';
-import { chartFiles } from './helm/package.ts';
 import { linesOf, planOf } from './plan/plan.ts';
 import { risksOf } from './risks.ts';
 

@@ -3,6 +3,7 @@
 // which carries only strings, as a mark: the term's own text between two control characters, so
 // that no table of expressions has to be kept anywhere.
 import type { Json } from '../../base/json.ts';
+import type { SchemaPart } from '../../base/json-schema.ts';
 
 /** What stands in a template at this place. */
 export type Term = Value | Condition | Loop;
@@ -29,9 +30,12 @@ const EDGE = '\u0001';
 export class Expr<T> {
   declare readonly valueType: T;
   readonly term: Term;
+  /** Of a list: the schema of its items, by which a loop knows their fields. */
+  readonly items: SchemaPart | undefined;
 
-  constructor(term: Term) {
+  constructor(term: Term, items?: SchemaPart) {
     this.term = term;
+    this.items = items;
   }
 
   /** The mark; lets `${settings.port}` work in both readings. */
@@ -62,6 +66,9 @@ export function goOf(expression: Expr<unknown>): string {
   if ('go' in term) return term.go;
   throw new TypeError(`${JSON.stringify(term)} is no single term`);
 }
+
+/** Whether a text holds an expression. */
+export const isMarked = (text: string): boolean => text.includes(EDGE);
 
 /** A text with marks in it, as its literal parts and its terms. */
 export function partsOf(text: string): readonly (string | Term)[] {

@@ -4,10 +4,12 @@
 
 import { hex } from '../../base/hash.ts';
 import type { Json } from '../../base/json.ts';
-import type { EnvironmentValue, NodeEnvironment, Switch } from '../../model/settings/schema.ts';
-import * as settings from '../../model/settings/settings.ts';
 import { Expr, go, goOf, type Of } from './expr.ts';
 import { printGoJson } from './go-json.ts';
+import type { Scalar } from './reading.ts';
+
+/** A map of texts, numbers and switches with free keys; null stands for nothing. */
+type Scalars = Readonly<Record<string, Scalar>>;
 
 // JSON drops what is undefined and turns nested expressions into marks.
 const asJson = <T>(value: T): Json => JSON.parse(JSON.stringify(value)) as Json;
@@ -60,6 +62,13 @@ export function and(a: Of<boolean>, b: Of<boolean>): Of<boolean> {
   return go(`(and ${goOf(a)} ${goOf(b)})`);
 }
 
+/** Whether one of them holds. */
+export function or(a: Of<boolean>, b: Of<boolean>): Of<boolean> {
+  if (!(a instanceof Expr)) return a ? true : b;
+  if (!(b instanceof Expr)) return b ? true : a;
+  return go(`(or ${goOf(a)} ${goOf(b)})`);
+}
+
 /** `a - n`. */
 export function sub(a: Of<number>, n: number): Of<number> {
   return a instanceof Expr ? go(`(sub ${goOf(a)} ${n})`) : a - n;
@@ -70,19 +79,21 @@ export function str(a: Of<string | number | boolean>): Of<string> {
   return a instanceof Expr ? go(`(toString ${goOf(a)})`) : String(a);
 }
 
-/** Whether a switch is on. */
-export function isOn(a: Of<Switch>): Of<boolean> {
-  if (!(a instanceof Expr)) return settings.isOn(a);
-  return go(`(has (lower (toString ${goOf(a)})) (list "on" "yes" "true"))`);
+const ON = ['on', 'yes', 'true'];
+
+/** Whether a switch is on: a boolean, or one of YAML's words for it in any case. */
+export function isOn(a: Of<boolean | string>): Of<boolean> {
+  if (!(a instanceof Expr)) return ON.includes(String(a).toLowerCase());
+  return go(`(has (lower (toString ${goOf(a)})) (list ${ON.map(literal).join(' ')}))`);
 }
 
 /** A list literal without what is switched off; lists inside it are spliced. */
-export function list<I>(...items: readonly (I | readonly I[] | undefined)[]): I[] {
+export function list<I>(...items: readonly (I | Of<readonly I[]> | undefined)[]): I[] {
   return items.flatMap((item) => (item === undefined ? [] : (item as I | I[])));
 }
 
 /** One entry of a map of environment values; `otherwise` when it is absent, null or empty. */
-export function entryOf(map: Of<NodeEnvironment>, name: string, otherwise: string): Of<string> {
+export function entryOf(map: Of<Scalars>, name: string, otherwise: string): Of<string> {
   if (!(map instanceof Expr)) return String(map[name] || otherwise);
   return go(`(toString (default ${literal(otherwise)} (get ${goOf(map)} ${literal(name)})))`);
 }
@@ -90,7 +101,7 @@ export function entryOf(map: Of<NodeEnvironment>, name: string, otherwise: strin
 /** An item for every entry that is not null, ordered by name, with the value as text. */
 export function eachEntry<I>(
   variable: string,
-  map: Of<NodeEnvironment>,
+  map: Of<Scalars>,
   body: (name: Of<string>, value: Of<string>) => I,
 ): I | Expr<I> | I[] {
   if (!(map instanceof Expr)) {
@@ -178,5 +189,4 @@ export function sha256(text: Of<string>): Of<string> {
   return text instanceof Expr ? go(`(sha256sum ${goOf(text)})`) : hex('sha256', text);
 }
 
-const byName = (a: [string, EnvironmentValue], b: [string, EnvironmentValue]): number =>
-  a[0] < b[0] ? -1 : 1;
+const byName = (a: [string, Scalar], b: [string, Scalar]): number => (a[0] < b[0] ? -1 : 1);

@@ -1,15 +1,18 @@
-// The two readings of the settings, and the two things that cdk8s needs for the second one.
+// The two readings of the values, and the two things that cdk8s needs for the second one.
 import type { IResolver, ResolutionContext } from 'cdk8s';
 import { Construct } from 'constructs';
-import type { EnvironmentValue, SchemaPart } from '../../model/settings/schema.ts';
-import { Expr, go, type Of } from './expr.ts';
+import type { SchemaPart } from '../../base/json-schema.ts';
+import { Expr, type Of } from './expr.ts';
+
+/** What a leaf may hold. */
+export type Scalar = string | number | boolean | null;
 
 /**
- * Settings as constructs take them: every leaf is a value or an expression, and so is every list,
+ * Values as constructs take them: every leaf is a value or an expression, and so is every list,
  * every map with free keys and every section that may be null. Plain values are of this type as
  * they are.
  */
-export type Cfg<T> = [T] extends [EnvironmentValue | undefined]
+export type Cfg<T> = [T] extends [Scalar | undefined]
   ? Of<T>
   : [T] extends [readonly unknown[]]
     ? Of<T>
@@ -24,10 +27,10 @@ export function expressions<T>(schema: SchemaPart): Cfg<T> {
   return expressionsAt(schema, '$.Values') as Cfg<T>;
 }
 
-type Tree = Expr<unknown> | { readonly [name: string]: Tree };
+export type Tree = Expr<unknown> | { readonly [name: string]: Tree };
 
-// `$.Values`, never `.Values`: inside `range` the dot is another thing.
-function expressionsAt(part: SchemaPart, path: string): Tree {
+/** The same below another term, such as the variable of a loop. */
+export function expressionsAt(part: SchemaPart, path: string): Tree {
   if (part.type === 'object' && part.properties && !part.patternProperties) {
     const entries = Object.entries(part.properties);
     return Object.fromEntries(
@@ -35,7 +38,7 @@ function expressionsAt(part: SchemaPart, path: string): Tree {
     );
   }
   // Helm reads the integers of a values file as float64.
-  return go(part.type === 'integer' ? `(int64 ${path})` : path);
+  return new Expr({ go: part.type === 'integer' ? `(int64 ${path})` : path }, part.items);
 }
 
 /** Everything under it exists only where the condition holds. */

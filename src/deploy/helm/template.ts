@@ -3,19 +3,48 @@
 import type { Json } from '../../base/json.ts';
 import { type Condition, type Loop, partsOf, type Term } from './expr.ts';
 
-/** One object of the chart, under the conditions that it exists only if they hold. */
-export function printTemplate(object: Json, conditions: readonly string[]): string {
+/**
+ * One object of the chart, under the conditions that it exists only if they hold. The path of its
+ * construct stands above it as a comment, so that a rendered object leads back to the source.
+ */
+export function printTemplate(object: Json, conditions: readonly string[], path?: string): string {
   const open = conditions.map((condition) => `{{- if ${condition} }}`);
+  const comment = path === undefined ? [] : [`# Construct: ${commentText(path)}`];
   const close = conditions.map(() => '{{- end }}');
-  return `${[...open, ...block(object, ''), ...close].join('\n')}\n`;
+  return `${[...open, ...comment, ...block(object, ''), ...close].join('\n')}\n`;
 }
+
+const commentText = (text: string) => text.replaceAll(/[\r\n]/g, ' ').replaceAll('{{', '{ {');
 
 /** The lines of a map or a list. */
 function block(value: Json, pad: string): string[] {
-  if (Array.isArray(value)) return value.flatMap((item) => entry('-', item, pad));
-  return Object.entries(value as Record<string, Json>).flatMap(([name, inner]) =>
-    entry(`${keyText(name)}:`, inner, pad),
-  );
+  const entries: readonly (readonly [string, Json])[] = Array.isArray(value)
+    ? value.map((item) => ['-', item] as const)
+    : Object.entries(value as Record<string, Json>).map(([name, inner]) => [
+        `${keyText(name)}:`,
+        inner,
+      ]);
+  const lines = entries.flatMap(([label, inner]) => entry(label, inner, pad));
+  if (entries.length === 0 || !entries.every(([, inner]) => mayVanish(inner))) return lines;
+  // With nothing below it the key above would be null: a variable keeps whether anything came.
+  const some = `$some${pad.length}`;
+  const starts = entries.map(([label]) => pad + label);
+  return [
+    `${pad}{{- ${some} := false }}`,
+    ...lines.map((line) =>
+      starts.some((start) => line.startsWith(start)) ? `${line}{{ ${some} = true }}` : line,
+    ),
+    `${pad}{{- if not ${some} }}`,
+    `${pad}${Array.isArray(value) ? '[]' : '{}'}`,
+    `${pad}{{- end }}`,
+  ];
+}
+
+/** Whether an entry may be nothing at all: a loop, or a condition without an `else`. */
+function mayVanish(item: Json): boolean {
+  const [term, ...rest] = typeof item === 'string' ? partsOf(item) : [];
+  if (typeof term !== 'object' || rest.length > 0) return false;
+  return 'range' in term || ('if' in term && term.no === undefined);
 }
 
 const keyText = (name: string) => (/^[A-Za-z_][\w./-]*$/.test(name) ? name : literal(name));

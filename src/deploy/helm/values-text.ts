@@ -1,27 +1,12 @@
 // Texts made of the schema: values.yaml with a description above every setting, and the table of
 // the chart's README. Both carry the form that helm-docs reads.
 import { Document, isMap, isScalar, type Pair, type YAMLMap } from 'yaml';
-import type { SchemaPart } from '../../model/settings/schema.ts';
-import { defaults } from '../../model/settings/settings.ts';
+import { defaultsOf, leavesOf, type SchemaPart } from '../../base/json-schema.ts';
 
-/** One setting: its path and the schema of it. */
-export interface Leaf {
-  readonly path: readonly string[];
-  readonly part: SchemaPart;
-}
-
-/** Every setting of the schema, in its order. */
-export function leavesOf(part: SchemaPart, path: readonly string[] = []): readonly Leaf[] {
-  if (!part.properties) return [{ path, part }];
-  return Object.entries(part.properties).flatMap(([name, inner]) =>
-    leavesOf(inner, [...path, name]),
-  );
-}
-
-/** values.yaml: the defaults, each below its description. */
-export function printValues(schema: SchemaPart): string {
-  const document = new Document(defaults(), { version: '1.1' });
-  document.commentBefore = ' Settings of calico-kit. Keys that are left out keep these values.';
+/** values.yaml: the defaults, each below its description; `title` goes above them all. */
+export function printValues(schema: SchemaPart, title: string): string {
+  const document = new Document(defaultsOf(schema), { version: '1.1' });
+  document.commentBefore = ` ${title}`;
   for (const { path, part } of leavesOf(schema)) {
     const pair = pairAt(document.contents as YAMLMap, path);
     if (pair && isScalar(pair.key)) pair.key.commentBefore = ` -- ${part.description ?? ''}`;

@@ -2,6 +2,7 @@
 // line that names the setting, the value and what would be right.
 import { Ajv, type ErrorObject } from 'ajv';
 import type { Json } from '../../base/json.ts';
+import type { SchemaPart } from '../../base/json-schema.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
 import { eachFaults, overlaps, remedyOf, repeated, valueAt } from './list-rules.ts';
 import {
@@ -13,7 +14,7 @@ import {
   rules,
   type SameRule,
 } from './rules.ts';
-import { type SchemaPart, schema, type Values } from './schema.ts';
+import { schema, type Values } from './schema.ts';
 
 const validate = new Ajv({ allErrors: true, strict: false, verbose: true }).compile(schema);
 

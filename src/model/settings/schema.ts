@@ -4,6 +4,7 @@
 // rules.ts. Patterns must mean the same in RE2 and JavaScript: no look-around, no `format`.
 import Type from 'typebox';
 import type { Json } from '../../base/json.ts';
+import type { SchemaPart } from '../../base/json-schema.ts';
 import { addressFamily, policies, pools } from './lists.ts';
 import { closed, enumOf, integer, map, port, switchOf, text } from './parts.ts';
 import { serviceProxy } from './service-proxy.ts';
@@ -266,19 +267,6 @@ export const schema = Type.Object(
 );
 
 export type Values = Type.Static<typeof schema>;
-
-/** A piece of the schema, as far as the walkers of it need to know. */
-export interface SchemaPart {
-  readonly type?: string | readonly string[];
-  readonly description?: string;
-  readonly default?: Json;
-  readonly enum?: readonly string[];
-  readonly required?: readonly string[];
-  readonly properties?: Readonly<Record<string, SchemaPart>>;
-  readonly patternProperties?: Readonly<Record<string, SchemaPart>>;
-  readonly additionalProperties?: boolean | SchemaPart;
-  readonly items?: SchemaPart;
-}
 
 /** The schema, seen as data. */
 export const schemaPart = schema as unknown as SchemaPart;

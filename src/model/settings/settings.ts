@@ -2,24 +2,15 @@
 // of laying over are Helm's own, so that one file means the same on both roads: maps are merged,
 // everything else is replaced, and null takes a default away.
 import type { Json } from '../../base/json.ts';
+import { defaultsOf } from '../../base/json-schema.ts';
 import { fail, type Result } from '../../base/result.ts';
 import { isObject } from '../resource.ts';
 import { checkValues } from './check.ts';
-import { type SchemaPart, schemaPart, type Values } from './schema.ts';
+import { schemaPart, type Values } from './schema.ts';
 
 /** The default of every setting that has one. */
 export function defaults(): Values {
   return defaultsOf(schemaPart) as unknown as Values;
-}
-
-function defaultsOf(part: SchemaPart): Json | undefined {
-  // A section that may be null has none.
-  if (part.type !== 'object' || !part.properties) return part.default;
-  const entries = Object.entries(part.properties).flatMap(([name, inner]) => {
-    const value = defaultsOf(inner);
-    return value === undefined ? [] : [[name, value] as const];
-  });
-  return Object.fromEntries(entries);
 }
 
 /** Lays the user's values over the defaults and checks the outcome. Errors: a line per fault. */

@@ -1,9 +1,9 @@
 // The chart's two texts for people: what Helm prints after an installation, and its README.
-import type { SchemaPart } from '../../model/settings/schema.ts';
+import type { SchemaPart } from '../../base/json-schema.ts';
 import type { Settings } from '../constructs/settings.ts';
+import { Expr, goOf } from '../helm/expr.ts';
+import { printTable } from '../helm/values-text.ts';
 import { risksOf } from '../risks.ts';
-import { Expr, goOf } from './expr.ts';
-import { printTable } from './values-text.ts';
 
 /** NOTES.txt: the next commands, and the risks of the given values. */
 export function printNotes(settings: Settings): string {

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { leavesOf } from '../../base/json-schema.ts';
+import { schemaPart } from '../../model/settings/schema.ts';
+import { defaults } from '../../model/settings/settings.ts';
+import { chartFiles } from './package.ts';
+
+const files = chartFiles();
+const templates = [...files].filter(([path]) => path.startsWith('templates/'));
+const templateText = templates.map(([, text]) => text).join('\n');
+
+test('two generations give equal bytes', () => {
+  assert.deepEqual([...chartFiles()], [...files]);
+});
+
+test('values.yaml holds the defaults, in both versions of YAML', () => {
+  const text = files.get('values.yaml') ?? '';
+  assert.deepEqual(parse(text), defaults());
+  assert.deepEqual(parse(text, { version: '1.1' }), defaults());
+});
+
+test('every default has its description above it', () => {
+  const text = files.get('values.yaml') ?? '';
+  for (const { path, part } of leavesOf(schemaPart)) {
+    if (part.default === undefined) continue;
+    assert.ok(part.description, path.join('.'));
+    assert.ok(text.includes(`# -- ${part.description}\n`), path.join('.'));
+  }
+});
+
+test('the README lists every setting', () => {
+  for (const { path } of leavesOf(schemaPart)) {
+    assert.ok(files.get('README.md')?.includes(`| \`${path.join('.')}\` |`), path.join('.'));
+  }
+});
+
+// Accepted, but nothing to read in it: of another chart.
+const UNREAD = ['global'];
+/** Read whole. */
+const SECTIONS = ['conf.node', 'networking.bgp.ipv4', 'networking.bgp.ipv6'];
+
+test('templates read every setting, and nothing that is none', () => {
+  const known = leavesOf(schemaPart).map(({ path }) => path.join('.'));
+  const read = new Set(
+    [...templateText.matchAll(/\$\.Values\.([\w.]+)/g)].map((match) => match[1] ?? ''),
+  );
+  const isRead = (path: string) =>
+    read.has(path) || SECTIONS.some((name) => path.startsWith(`${name}.`) && read.has(name));
+  assert.deepEqual(
+    known.filter((path) => !isRead(path)),
+    UNREAD,
+  );
+  assert.deepEqual(
+    [...read].filter(
+      (path) => !known.some((setting) => setting === path || setting.startsWith(`${path}.`)),
+    ),
+    [],
+  );
+});
+
+test('templates render the same every time and without a cluster', () => {
+  const actions = [...templateText.matchAll(/\{\{(.*?)\}\}/gs)].map((match) => match[1] ?? '');
+  const unquoted = actions.map((action) => action.replaceAll(/"(\\.|[^"\\])*"/g, '""')).join('\n');
+  assert.doesNotMatch(
+    unquoted,
+    /\b(rand\w*|gen\w+|lookup|now|env|expandenv|getHostByName|uuidv4)\b/,
+  );
+  assert.doesNotMatch(unquoted, /(^|[^$\w])\.(Values|Release|Chart)/m, 'the dot changes in a loop');
+});
