@@ -11,6 +11,10 @@ export interface NodeSpec {
     readonly routeReflectorClusterID?: string;
   };
   readonly ipv4VXLANTunnelAddr?: string;
+  /** Of the IPv4 VXLAN device; absent: what the node's name gives. */
+  readonly vxlanTunnelMACAddr?: string;
+  readonly ipv6VXLANTunnelAddr?: string;
+  readonly vxlanTunnelMACAddrV6?: string;
   readonly orchRefs?: readonly { readonly orchestrator: string; readonly nodeName?: string }[];
 }
 

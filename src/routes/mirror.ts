@@ -3,7 +3,8 @@
 // kernel says nothing (routes that went with a link); an audit against the whole table sets it right.
 import type { Route, RouteHop } from '../kernel/kernel.ts';
 import { type Cidr, cidrFamily } from '../net/cidr.ts';
-import { isOurs, sameRoute } from './plan.ts';
+import { sameRoute } from './plan.ts';
+import { isMarked } from './writer.ts';
 
 /** What a look at the kernel made of the mirror. */
 export interface Heard {
@@ -26,6 +27,11 @@ export class Mirror {
     return this.routes.get(destination) ?? NONE;
   }
 
+  /** Destinations with a route of our marks. */
+  *marked(): Generator<Cidr> {
+    for (const [destination, routes] of this.routes) if (routes.some(isMarked)) yield destination;
+  }
+
   /** The kernel says that a route is there. */
   put(route: Route): Heard {
     const { destination } = route;
@@ -35,7 +41,7 @@ export class Mirror {
     if (rival && sameRoute(rival, route)) return NOTHING;
     this.set(destination, [...present.filter((other) => other !== rival), route]);
     // It took the place of the other, or stands behind it: the kernel's words are the same.
-    const unsure = rival !== undefined && isOurs(rival) !== isOurs(route);
+    const unsure = rival !== undefined && isMarked(rival) !== isMarked(route);
     return { changed: [destination], unsure };
   }
 
@@ -138,7 +144,7 @@ const NONE: readonly Route[] = [];
 const NO_LINKS: readonly number[] = [];
 
 const sameIdentity = (a: Route, b: Route): boolean =>
-  a.metric === b.metric && isOurs(a) === isOurs(b);
+  a.metric === b.metric && isMarked(a) === isMarked(b);
 
 /** The links that a route leads to. */
 const linksOf = ({ linkIndex, hops }: Route): readonly number[] =>

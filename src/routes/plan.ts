@@ -1,6 +1,6 @@
-// From the wanted and the present routes of one prefix to changes. Only routes of protocol 12 (bird)
-// are ours: any other that stands in the way is reported and left alone.
-import { type LinkChange, ROUTE_PROTOCOL, type Route, type RouteHop } from '../kernel/kernel.ts';
+// From the wanted and the present routes of one prefix to changes. Only routes with our marks are ours:
+// any other that stands in the way is reported and left alone.
+import type { LinkChange, Route, RouteHop } from '../kernel/kernel.ts';
 import { cidrFamily } from '../net/cidr.ts';
 
 export interface PrefixPlan {
@@ -18,8 +18,6 @@ export interface PrefixState {
   /** Whether a route of ours that nobody wants may go. */
   readonly mayRemove: (route: Route) => boolean;
 }
-
-export const isOurs = (route: Route): boolean => route.protocol === ROUTE_PROTOCOL.bird;
 
 const put = (route: Route): LinkChange => ({ kind: 'addRoute', route });
 const remove = (route: Route): LinkChange => ({ kind: 'deleteRoute', route });

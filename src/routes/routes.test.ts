@@ -6,6 +6,7 @@ import { ip } from '../net/ip.ts';
 import { desiredRoute, HOPS_MAX, type LearnedPrefix, type RouteFacts } from './desired.ts';
 import { planPrefix, sameRoute } from './plan.ts';
 import { Resolver } from './resolver.ts';
+import { AGENT, SOLE_AGENT, SPEAKER, type Writer } from './writer.ts';
 
 const base = { scope: 'global', onlink: false, metric: 0 } as const;
 const connected = (prefix: string, linkIndex: number): Route => ({
@@ -36,6 +37,7 @@ interface World extends Partial<Omit<RouteFacts, 'blackholes' | 'held' | 'static
   readonly statics?: Readonly<Record<string, string>>;
   readonly learned?: readonly LearnedPrefix[];
   readonly actual?: readonly Route[];
+  readonly writer?: Writer;
 }
 
 const ACTUAL = [
@@ -49,14 +51,15 @@ const learned = (prefix: string, ...nextHops: string[]): LearnedPrefix => ({
 });
 
 /** The routes of a node, and what keeps others away. */
-function routesOf({ blackholes = [], held = [], statics = {}, learned = [], ...rest }: World) {
+function routesOf({ blackholes = [], held = [], statics = {}, learned = [], ...more }: World) {
+  const { writer, ...rest } = more;
   const { actual = ACTUAL, ...changed } = rest;
   const facts: RouteFacts = {
     blackholes: new Set(blackholes.map(cidr)),
     held: new Set(held.map(cidr)),
     statics: new Map(Object.entries(statics).map(([peer, by]) => [cidr(peer), ip(by)])),
     pools: [{ cidr: cidr('192.168.0.0/16'), ipip: 'Never', vxlan: 'Never' }],
-    subnet: cidr('10.200.0.0/24'),
+    subnets: [cidr('10.200.0.0/24')],
     tunnelLink: undefined,
     ignoredLinks: new Set(),
     ...changed,
@@ -66,8 +69,11 @@ function routesOf({ blackholes = [], held = [], statics = {}, learned = [], ...r
   const told = new Map(learned.map((l) => [l.prefix, l.nextHops]));
   const prefixes = new Set([...facts.blackholes, ...facts.statics.keys(), ...told.keys()]);
   const made = [...prefixes].map((prefix) =>
-    desiredRoute({ prefix, nextHops: told.get(prefix) ?? [] }, facts, (hop) =>
-      resolver.waysTo(hop),
+    desiredRoute(
+      { prefix, nextHops: told.get(prefix) ?? [] },
+      facts,
+      (hop) => resolver.waysTo(hop),
+      writer,
     ),
   );
   return {
@@ -133,11 +139,48 @@ test('encapsulated pools: over tunl0, or not at all, never in the clear', () => 
   for (const inputs of [
     { pools: pools('Always'), learned: near },
     { pools: pools('CrossSubnet'), learned: far },
-    { pools: pools('CrossSubnet', 'Always'), learned: near, tunnelLink: 9 },
   ]) {
     const { routes, problems } = routesOf(inputs);
     assert.deepEqual([routes.length, problems.length], [0, 1]);
   }
+});
+
+test('a VXLAN pool is the agent’s alone: by the other’s device, bare within a subnet', () => {
+  const pools = (vxlan: 'Always' | 'CrossSubnet' | 'Never') => [
+    { cidr: cidr('192.168.0.0/16'), ipip: 'Never', vxlan } as const,
+  ];
+  const [near, far] = ['10.200.0.12', '10.77.0.5'].map((hop) => learned('192.168.2.0/26', hop));
+  const vteps = new Map([
+    [ip('10.200.0.12'), ip('192.168.2.1')],
+    [ip('10.77.0.5'), ip('192.168.2.1')],
+  ]);
+  const overlay = { links: new Map([[4, 7]] as const), vteps };
+  const routes = (vxlan: 'Always' | 'CrossSubnet' | 'Never', told: LearnedPrefix, more = {}) =>
+    routesOf({ pools: pools(vxlan), learned: [told], overlay, writer: AGENT, ...more });
+  const mark = { protocol: 80 };
+  const tunnelled = { ...via('192.168.2.0/26', '192.168.2.1', 7), onlink: true, ...mark };
+  const bare = { ...via('192.168.2.0/26', '10.200.0.12', 2), ...mark };
+  assert.deepEqual(routes('Always', near!).routes, [tunnelled]);
+  assert.deepEqual(routes('CrossSubnet', near!).routes, [bare]);
+  assert.deepEqual(routes('CrossSubnet', far!).routes, [tunnelled]);
+  const nothing = { routes: [], problems: [] };
+  assert.deepEqual(routes('Never', near!), nothing);
+  for (const vxlan of ['Always', 'CrossSubnet'] as const)
+    assert.deepEqual(routes(vxlan, near!, { writer: SPEAKER }), nothing);
+  // Without a speaker blackholes of all blocks are the agent's, but it leads to no other pool.
+  const hole = { ...blackhole('192.168.1.0/26'), ...mark };
+  const blackholes = ['192.168.1.0/26'];
+  assert.deepEqual(routes('Never', near!, { blackholes, writer: SOLE_AGENT }).routes, [hole]);
+  assert.deepEqual(routes('Never', near!, { blackholes }), nothing);
+  assert.deepEqual(routes('Always', near!, { blackholes }).routes, [hole, tunnelled]);
+  assert.deepEqual(routes('Always', near!, { overlay: { ...overlay, links: new Map() } }), {
+    routes: [],
+    problems: ['192.168.2.0/26: there is no VXLAN device on this node'],
+  });
+  assert.deepEqual(routes('Always', near!, { overlay: { ...overlay, vteps: new Map() } }), {
+    routes: [],
+    problems: ['192.168.2.0/26: node 10.200.0.12 has no VXLAN address'],
+  });
 });
 
 test('IPv6 routes carry the metric that the kernel gives them', () => {

@@ -8,9 +8,10 @@ import { memoryKernel } from '../kernel/memory.ts';
 import { type Cidr, cidr } from '../net/cidr.ts';
 import { type Ip, ip } from '../net/ip.ts';
 import { desiredRoute, type RouteFacts } from './desired.ts';
-import { isOurs, sameRoute } from './plan.ts';
+import { sameRoute } from './plan.ts';
 import { Resolver } from './resolver.ts';
 import { RouteSync } from './sync.ts';
+import { isMarked } from './writer.ts';
 
 const PREFIXES = [
   '192.168.1.0/26',
@@ -62,7 +63,7 @@ function node() {
     statics: new Map(),
     ignoredLinks: new Set(ignored),
     pools: [],
-    subnet: undefined,
+    subnets: [],
     tunnelLink: undefined,
   });
   const adopted: Route = {
@@ -94,7 +95,7 @@ function node() {
     // Who takes the place of a route of ours is replaced, until we have heard of it.
     const unheard = new Set(events.map((e) => (e.kind === 'route' ? e.route.destination : '')));
     const foreign = (): readonly Route[] =>
-      kernel.routes().filter((route) => !isOurs(route) && !unheard.has(route.destination));
+      kernel.routes().filter((route) => !isMarked(route) && !unheard.has(route.destination));
     const before = foreign();
     const changes = sync.take(3);
     sync.done(changes, kernel.applyEach(changes));
@@ -188,7 +189,7 @@ function take(n: Node, step: Step): unknown {
 
 /** What must be in the kernel, by a look at all of it; undefined: it cannot be. */
 function expected(n: Node, prefix: Cidr): Route | undefined {
-  const foreign = n.kernel.routes().filter((route) => !isOurs(route));
+  const foreign = n.kernel.routes().filter((route) => !isMarked(route));
   if (foreign.some((r) => r.destination === prefix && r.metric === metricOf(prefix)))
     return undefined;
   const resolver = new Resolver();

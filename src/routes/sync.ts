@@ -7,10 +7,17 @@
 import type { KernelEvent, LinkChange, Refusal, Route } from '../kernel/kernel.ts';
 import type { Cidr } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
-import { desiredRoute, gatewaysOf, type LearnedPrefix, type RouteFacts } from './desired.ts';
+import {
+  desiredRoute,
+  gatewaysOf,
+  type LearnedPrefix,
+  poolOf,
+  type RouteFacts,
+} from './desired.ts';
 import { type Heard, Mirror } from './mirror.ts';
-import { isOurs, planPrefix } from './plan.ts';
+import { planPrefix } from './plan.ts';
 import { Resolver } from './resolver.ts';
+import { isMarked, SPEAKER, type Writer } from './writer.ts';
 
 const EEXIST = 17;
 const NO_HOPS: readonly Ip[] = [];
@@ -27,11 +34,16 @@ export class RouteSync {
   private readonly troubles = new Map<Cidr, string>();
   private readonly refused = new Set<Cidr>();
   private facts: RouteFacts = NO_FACTS;
+  private readonly writer: Writer;
+
+  constructor(writer: Writer = SPEAKER) {
+    this.writer = writer;
+  }
 
   /** The kernel's routes at the start; what of them is ours is adopted. */
   begin(actual: readonly Route[]): void {
     for (const route of actual) {
-      if (isOurs(route) && route.kind === 'unicast') this.adopted.add(route.destination);
+      if (isMarked(route) && route.kind === 'unicast') this.adopted.add(route.destination);
       this.takeIn(this.mirror.put(route));
     }
     this.needsAudit = false;
@@ -48,9 +60,16 @@ export class RouteSync {
     ] as const)
       for (const prefix of now.symmetricDifference(then)) this.dirty.add(prefix);
     this.resolver.ignore(facts.ignoredLinks);
-    const common = ({ pools, subnet, tunnelLink, statics, ignoredLinks }: RouteFacts) =>
-      JSON.stringify([pools, subnet, tunnelLink, [...statics], [...ignoredLinks]]);
-    if (common(facts) !== common(before)) this.all();
+    if (textOf(facts) !== textOf(before)) this.all();
+    else if (facts.overlay?.vteps !== before.overlay?.vteps) this.markMoved(before);
+  }
+
+  /** Prefixes behind nodes whose VXLAN device has another address now. */
+  private markMoved({ overlay: before }: RouteFacts): void {
+    const vteps = this.facts.overlay?.vteps;
+    const hasMoved = (node: Ip): boolean => vteps?.get(node) !== before?.vteps.get(node);
+    for (const [prefix, nextHops] of this.learnedHops)
+      if (nextHops.some(hasMoved)) this.dirty.add(prefix);
   }
 
   /** Prefixes whose next hops are others now. */
@@ -144,13 +163,18 @@ export class RouteSync {
   }
 
   private leadsOver(link: number): boolean {
-    return link === this.facts.tunnelLink || this.resolver.uses(link);
+    const { tunnelLink, overlay } = this.facts;
+    const isOverlay = [...(overlay?.links.values() ?? [])].includes(link);
+    return link === tunnelLink || isOverlay || this.resolver.uses(link);
   }
 
   private plan(prefix: Cidr): readonly LinkChange[] {
     const nextHops = this.learnedHops.get(prefix) ?? NO_HOPS;
-    const made = desiredRoute({ prefix, nextHops }, this.facts, (hop) => this.resolver.waysTo(hop));
+    const { writer, facts } = this;
+    const waysTo = (hop: Ip) => this.resolver.waysTo(hop);
+    const made = desiredRoute({ prefix, nextHops }, facts, waysTo, writer);
     const want = typeof made === 'string' ? undefined : made;
+    const owned = writer.owns(poolOf(prefix, facts.pools));
     this.refused.delete(prefix);
     this.troubles.delete(prefix);
     if (typeof made === 'string') this.troubles.set(prefix, made);
@@ -158,9 +182,13 @@ export class RouteSync {
     const present = this.mirror.at(prefix);
     const { changes, conflict } = planPrefix({
       want,
-      ours: present.filter(isOurs),
-      foreign: present.filter((route) => !isOurs(route)),
-      mayRemove: (route) => route.kind === 'blackhole' || !this.adopted.has(prefix),
+      ours: owned ? present.filter(isMarked) : [],
+      foreign: present.filter((route) => !isMarked(route)),
+      mayRemove: (route) => {
+        // What the other writer left carries packets until ours can take its place.
+        const waits = typeof made === 'string' && route.protocol !== writer.protocol;
+        return route.kind === 'blackhole' || !(waits || this.adopted.has(prefix));
+      },
     });
     if (conflict)
       this.troubles.set(prefix, `${prefix}: a route of protocol ${conflict.protocol} is there`);
@@ -171,7 +199,7 @@ export class RouteSync {
     if (unsure) this.needsAudit = true;
     for (const prefix of changed) {
       this.dirty.add(prefix);
-      const foreign = this.mirror.at(prefix).filter((route) => !isOurs(route));
+      const foreign = this.mirror.at(prefix).filter((route) => !isMarked(route));
       this.resolver.set(prefix, foreign);
     }
   }
@@ -190,7 +218,23 @@ export class RouteSync {
     this.resolver.forgetAll();
     for (const prefix of this.learnedHops.keys()) this.dirty.add(prefix);
     for (const prefix of this.facts.statics.keys()) this.dirty.add(prefix);
+    for (const prefix of this.facts.blackholes) this.dirty.add(prefix);
+    for (const prefix of this.mirror.marked()) this.dirty.add(prefix);
   }
+}
+
+/** What every route hangs on. */
+function textOf({
+  pools,
+  subnets,
+  tunnelLink,
+  overlay,
+  statics,
+  ignoredLinks,
+}: RouteFacts): string {
+  const links = [...(overlay?.links ?? [])];
+  const modes = pools.map(({ cidr, ipip, vxlan }) => [cidr, ipip, vxlan]);
+  return JSON.stringify([modes, subnets, tunnelLink, links, [...statics], [...ignoredLinks]]);
 }
 
 const NO_FACTS: RouteFacts = {
@@ -198,7 +242,7 @@ const NO_FACTS: RouteFacts = {
   held: new Set(),
   statics: new Map(),
   pools: [],
-  subnet: undefined,
+  subnets: [],
   tunnelLink: undefined,
   ignoredLinks: new Set(),
 };

@@ -113,7 +113,7 @@ async function cluster() {
       blackholes: new Set(own.blackholes),
       held: own.held,
       statics: new Map(),
-      subnet: cidr('10.0.0.0/24'),
+      subnets: [cidr('10.0.0.0/24')],
       tunnelLink: undefined,
       ignoredLinks: new Set(),
     });

@@ -7,6 +7,7 @@ import type { OwnRoute } from '../bgp/table/own-routes.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
 import { communitiesOf } from '../model/bgp-configuration.ts';
 import type { Cidr } from '../net/cidr.ts';
+import { Routing } from '../routes/routing.io.ts';
 import { BfdPeers } from './bfd/bfd.io.ts';
 import { bfdPeersOf } from './bfd/wanted.ts';
 import { Exchange } from './exchange.io.ts';
@@ -23,7 +24,6 @@ import { type Demand, gatewaysOf, identityOf, listenAddresses } from './resource
 import { Draining } from './resources/draining.io.ts';
 import { Resources } from './resources/resources.io.ts';
 import { Services } from './resources/services.io.ts';
-import { Routing } from './routing.io.ts';
 import { Sweep } from './sweep.io.ts';
 
 /** The API server may come up after us, and by our routes. */
@@ -58,7 +58,7 @@ export class Speaker {
     const demand = () => ({
       own: this.resources.own,
       pools: this.demand.pools,
-      address: this.demand.self?.ipv4,
+      addresses: [this.demand.self?.ipv4, this.demand.self?.ipv6].filter((a) => a !== undefined),
       statics: gatewaysOf(this.demand.peers),
       ignoredInterfaces: this.demand.cluster.ignoredInterfaces,
     });

@@ -114,9 +114,8 @@ function readEndpoint(world: World, value: string, name: string): void {
   }
 }
 
-/** Where a node's tunnel addresses are, older and rarer ones too. */
+/** Where a node's tunnel addresses are, rarer ones too. */
 type Tunnels = NodeSpec & {
-  readonly ipv6VXLANTunnelAddr?: string;
   readonly wireguard?: {
     readonly interfaceIPv4Address?: string;
     readonly interfaceIPv6Address?: string;

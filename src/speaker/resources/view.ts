@@ -187,9 +187,9 @@ function putNode(view: SpeakerView, name: string, text: string): readonly string
   const { spec, metadata } = parsed.value;
   const { node, problems } = bgpNode(name, spec.bgp, metadata.labels);
   view.nodes.set(name, node);
-  const { bgp, ipv4VXLANTunnelAddr } = spec;
+  const { bgp, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr } = spec;
   if (name === view.node)
-    view.ownTunnels = [bgp?.ipv4IPIPTunnelAddr, ipv4VXLANTunnelAddr].flatMap(
+    view.ownTunnels = [bgp?.ipv4IPIPTunnelAddr, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr].flatMap(
       (text) => hostOf(text) ?? [],
     );
   return problems;

@@ -11,7 +11,7 @@ import { openKernelAt } from '../../../src/kernel/netns.io.ts';
 import { cidr, cidrOf } from '../../../src/net/cidr.ts';
 import { ip, ipFromValue } from '../../../src/net/ip.ts';
 import type { LearnedPrefix } from '../../../src/routes/desired.ts';
-import { Routing } from '../../../src/speaker/routing.io.ts';
+import { Routing } from '../../../src/routes/routing.io.ts';
 import { run, runAsync } from '../../lab/command.ts';
 import { inFreshNetns } from '../../lab/netns.ts';
 import { figure, median, quantile } from '../figures.ts';
@@ -69,7 +69,7 @@ async function ours(netns: string, path: string): Promise<Times> {
   const writes = countWrites(kernel);
   const own = { blackholes: [], held: new Set<never>() };
   const pools = [{ cidr: cidr('172.16.0.0/12'), ipip: 'Never', vxlan: 'Never' } as const];
-  const demand = () => ({ own, pools, address: undefined });
+  const demand = () => ({ own, pools, addresses: [] });
   const routing = new Routing({
     kernel,
     clock: systemClock,

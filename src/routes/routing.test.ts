@@ -6,7 +6,7 @@ import type { Kernel, KernelEvent, LinkChange, Route } from '../kernel/kernel.ts
 import { memoryKernel } from '../kernel/memory.ts';
 import { type Cidr, cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
-import type { RoutePool } from '../routes/desired.ts';
+import type { RoutePool } from './desired.ts';
 import { Routing } from './routing.io.ts';
 
 const base = { kind: 'unicast', scope: 'global', onlink: false, metric: 0 } as const;
@@ -44,7 +44,7 @@ function node(t: TestContext, ...present: Partial<Route>[]) {
     demand: () => ({
       own: { blackholes: wanted.blackholes, held: wanted.held },
       pools: wanted.pools,
-      address,
+      addresses: [address],
       ignoredInterfaces: wanted.ignored,
     }),
   });

@@ -6,18 +6,21 @@ import type { Log } from '../base/log.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import type { Kernel, KernelEvent, Route } from '../kernel/kernel.ts';
 import { type Cidr, cidrOf, type InterfaceAddress } from '../net/cidr.ts';
-import type { Ip } from '../net/ip.ts';
-import type { LearnedPrefix, RoutePool } from '../routes/desired.ts';
-import { isIgnored } from '../routes/ignored.ts';
-import type { OwnRoutes } from '../routes/own.ts';
-import { isOurs } from '../routes/plan.ts';
-import { RouteSync } from '../routes/sync.ts';
+import type { Family, Ip } from '../net/ip.ts';
+import type { LearnedPrefix, RoutePool } from './desired.ts';
+import { isIgnored } from './ignored.ts';
+import type { OwnRoutes } from './own.ts';
+import { RouteSync } from './sync.ts';
+import { SPEAKER, type Writer } from './writer.ts';
 
 /** What is wanted beside the learned prefixes; asked for after each change. */
 export interface RouteDemand {
   readonly own: Pick<OwnRoutes, 'blackholes' | 'held'>;
   readonly pools: readonly RoutePool[];
-  readonly address: InterfaceAddress | undefined;
+  /** The node's own, one a family. */
+  readonly addresses: readonly InterfaceAddress[];
+  /** By a node's address: that of its VXLAN device. Another map when anything in it is another. */
+  readonly vteps?: ReadonlyMap<Ip, Ip> | undefined;
   /** Peers' addresses that are reached by a gateway of their own. */
   readonly statics?: ReadonlyMap<Cidr, Ip>;
   /** Names of links over which no next hop is looked for; `*` stands for any characters. */
@@ -35,19 +38,27 @@ const AUDIT_PAUSE_MS = 1000;
 const PREFIXES_AT_ONCE = 250;
 const PROBLEMS_LOGGED_MAX = 10;
 const TUNNEL = 'tunl0';
+/** The VXLAN devices, by the family of what travels inside and outside. */
+export const VXLAN_DEVICES: ReadonlyMap<Family, string> = new Map([
+  [4, 'vxlan.calico'],
+  [6, 'vxlan-v6.calico'],
+]);
+const TUNNELS = new Set([TUNNEL, ...VXLAN_DEVICES.values()]);
 
 export interface RoutingParts {
   readonly kernel: Kernel;
   readonly clock: Clock;
   readonly log: Log;
   readonly demand: () => RouteDemand;
+  /** Who writes; absent: the speaker. */
+  readonly writer?: Writer;
   /** Everything that was to be written has been tried. */
   readonly settled?: () => void;
 }
 
 export class Routing {
   private readonly parts: RoutingParts;
-  private readonly sync = new RouteSync();
+  private readonly sync: RouteSync;
   private readonly stopping = new AbortController();
   private begun = false;
   private hasRead = false;
@@ -68,6 +79,7 @@ export class Routing {
 
   constructor(parts: RoutingParts) {
     this.parts = parts;
+    this.sync = new RouteSync(parts.writer);
     parts.kernel.subscribe((event) => this.heard(event), this.stopping.signal);
   }
 
@@ -169,7 +181,9 @@ export class Routing {
   private read(): void {
     if (this.hasRead) return;
     const present = this.parts.kernel.routes();
-    this.foundOurs = present.some(isOurs);
+    this.foundOurs = present.some(
+      ({ protocol }) => protocol === (this.parts.writer ?? SPEAKER).protocol,
+    );
     this.sync.begin(present);
     this.hasRead = true;
     this.auditedAt = this.parts.clock.now();
@@ -178,7 +192,7 @@ export class Routing {
 
   // Asked for each pod's link that comes or goes.
   private concerns(link: string): boolean {
-    return link === TUNNEL || isIgnored(this.ignoredInterfaces, link);
+    return TUNNELS.has(link) || isIgnored(this.ignoredInterfaces, link);
   }
 
   private ignoredLinks(): ReadonlySet<number> {
@@ -189,7 +203,7 @@ export class Routing {
   }
 
   private setFacts(): void {
-    const { own, pools, address, statics = new Map(), ...more } = this.parts.demand();
+    const { own, pools, addresses, vteps, statics = new Map(), ...more } = this.parts.demand();
     const tunnel = this.parts.kernel.link(TUNNEL);
     this.ignoredInterfaces = more.ignoredInterfaces ?? [];
     this.isStale = false;
@@ -198,10 +212,20 @@ export class Routing {
       statics,
       blackholes: new Set(own.blackholes),
       held: own.held,
-      subnet: address && cidrOf(address.ip, address.prefixLength),
+      subnets: addresses.map((address) => cidrOf(address.ip, address.prefixLength)),
       tunnelLink: tunnel?.up ? tunnel.index : undefined,
+      overlay: vteps && { vteps, links: this.overlayLinks() },
       ignoredLinks: this.ignoredLinks(),
     });
+  }
+
+  private overlayLinks(): ReadonlyMap<Family, number> {
+    const links = new Map<Family, number>();
+    for (const [family, name] of VXLAN_DEVICES) {
+      const link = this.parts.kernel.link(name);
+      if (link?.up) links.set(family, link.index);
+    }
+    return links;
   }
 
   private finish(): void {

@@ -47,7 +47,7 @@ const world = (what: string, work: (world: World) => Promise<void>): void =>
           kernel,
           clock: systemClock,
           log: openLog('test', 'fatal'),
-          demand: () => ({ own, pools: [], address }),
+          demand: () => ({ own, pools: [], addresses: [address] }),
         });
         running.push(routing);
         return routing;
