@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 const ROOT = join(import.meta.dirname, '..');
 const PORTS = ['datastore', 'kernel', 'kubernetes'];
-const FEATURES = ['ipam', 'cni', 'bgp', 'bfd', 'routes', 'policy', 'services'];
+const FEATURES = ['ipam', 'cni', 'bgp', 'bfd', 'routes', 'policy', 'services', 'etcd'];
 const PROGRAMS = ['agent', 'speaker', 'controllers', 'cli', 'deploy'];
 const EVERYTHING_BELOW = ['base', 'net', 'model', ...PORTS, ...FEATURES];
 
@@ -35,6 +35,8 @@ const DOORS: Record<string, readonly string[]> = {
   commander: ['cli'],
   'prom-client': ['base'],
   pino: ['base'],
+  '@peculiar/x509': ['etcd'],
+  'reflect-metadata': ['etcd'],
 };
 
 const PURE_NODE_MODULES: Record<string, readonly string[]> = { base: ['node:crypto'] };

@@ -11,6 +11,7 @@ import type { Store } from '../datastore/store.ts';
 import { openObjects } from '../kubernetes/objects.io.ts';
 import { commit } from './commit.io.ts';
 import { addConnectivityCommands } from './connectivity/commands.ts';
+import { addEtcdCommands } from './etcd/commands.ts';
 import { openStore } from './etcd.io.ts';
 import { addIpamCommands, read } from './ipam/commands.ts';
 import { addNodeCommands } from './node/commands.ts';
@@ -102,6 +103,12 @@ addSettingsCommands(program, {
   failed: () => {
     process.exitCode = 1;
   },
+});
+
+addEtcdCommands(program, {
+  openObjects,
+  now: () => Date.now(),
+  write: (text) => console.log(text),
 });
 
 addServiceCommands(program, {

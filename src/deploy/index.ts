@@ -11,6 +11,7 @@ export {
   trace,
 } from '../policy/library.ts';
 export { Calico } from './constructs/calico.ts';
+export { CalicoCertificates } from './constructs/calico-certificates.ts';
 export { CalicoCleanup } from './constructs/calico-cleanup.ts';
 export { CalicoEtc } from './constructs/calico-etc.ts';
 export { CalicoEtcd } from './constructs/calico-etcd.ts';

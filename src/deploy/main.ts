@@ -10,6 +10,7 @@ import type { Values } from '../model/settings/schema.ts';
 import { defaults, settingsFrom } from '../model/settings/settings.ts';
 import { chartFiles } from './chart/package.ts';
 import { Calico } from './constructs/calico.ts';
+import { CalicoCertificates } from './constructs/calico-certificates.ts';
 import { CalicoCleanup } from './constructs/calico-cleanup.ts';
 import { CalicoTest } from './constructs/calico-test.ts';
 import { linesOf, planOf } from './plan/plan.ts';
@@ -31,9 +32,18 @@ function synth(valuesFile: string | undefined): void {
   const test = new App({ outdir: join(app.outdir, 'test') });
   new CalicoTest(test, 'calico-test', settings.value);
   test.synth();
+  synthCertificates(join(app.outdir, 'certificates'), settings.value);
   for (const { present, text } of risksOf(settings.value)) {
     if (present) console.error(`note: ${text}`);
   }
+}
+
+/** Apart, because it is applied first; only where certificates are to be made. */
+function synthCertificates(outdir: string, settings: Values): void {
+  rmSync(outdir, { recursive: true, force: true });
+  const certificates = new App({ outdir });
+  const chart = new CalicoCertificates(certificates, 'calico-certificates', settings);
+  if (chart.toJson().length > 0) certificates.synth();
 }
 
 /** From OLD, or from the defaults, to NEW. Ends with 2 where something is refused. */

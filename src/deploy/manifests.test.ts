@@ -91,6 +91,26 @@ test('with a Secret every connection to the datastore is mutual TLS', () => {
   assert.doesNotMatch(member, /listen-client-urls=http:/);
 });
 
+test('certificates that the chart makes: each side its own, the key of the authority in no pod', () => {
+  const objects = allManifests(settingsOf({ etcd: { tls: { mode: 'generate', rotate: '2' } } }));
+  const config = find(objects, 'ConfigMap', 'calico-etc')['data'] as Record<string, string>;
+  assert.equal(config['etcd_endpoints'], 'https://10.96.232.136:6666');
+  const textOf = (kind: string, name: string) => JSON.stringify(find(objects, kind, name));
+  assert.match(textOf('DaemonSet', 'calico-etcd'), /"secretName":"calico-etcd-server"/);
+  for (const text of [
+    textOf('DaemonSet', 'calico-node'),
+    textOf('Deployment', 'calico-kube-controllers'),
+  ])
+    assert.match(text, /"secretName":"calico-etcd-client"/);
+  const job = textOf('Job', 'calico-etcd-certificates');
+  assert.match(job, /"helm.sh\/hook":"pre-install,pre-upgrade,pre-rollback"/);
+  assert.match(job, /"--address","10.96.232.136".*"--rotation=2"/);
+  const pods = objects.filter((object) => podOf(object)).map((object) => JSON.stringify(object));
+  assert.equal(pods.join().includes('calico-etcd-ca'), false);
+  const { rules } = find(objects, 'Role', 'calico-etcd-certificates');
+  assert.doesNotMatch(JSON.stringify(rules), /list|watch|delete|\*/);
+});
+
 test('without etcd in the cluster there is no object of it', () => {
   const own = { etcd: { enabled: false, endpoints: 'http://10.0.2.6:2379' } };
   const names = manifests(settingsOf(own)).map((o) => o.metadata.name);

@@ -2,6 +2,7 @@
 import { App } from 'cdk8s';
 import type { Json } from '../base/json.ts';
 import { Calico } from './constructs/calico.ts';
+import { CalicoCertificates } from './constructs/calico-certificates.ts';
 import { CalicoCleanup } from './constructs/calico-cleanup.ts';
 import { CalicoTest } from './constructs/calico-test.ts';
 import type { Settings } from './constructs/settings.ts';
@@ -22,12 +23,17 @@ export const manifests = (settings: Settings): readonly Manifest[] =>
 export const cleanupManifests = (settings: Settings): readonly Manifest[] =>
   plain(new CalicoCleanup(new App(), 'cleanup', settings).toJson());
 
+/** The objects that make certificates before the installation. */
+export const certificatesManifests = (settings: Settings): readonly Manifest[] =>
+  plain(new CalicoCertificates(new App(), 'certificates', settings).toJson());
+
 /** What `helm test` makes. */
 export const testManifests = (settings: Settings): readonly Manifest[] =>
   plain(new CalicoTest(new App(), 'test', settings).toJson());
 
 /** All that a chart holds. */
 export const allManifests = (settings: Settings): readonly Manifest[] => [
+  ...certificatesManifests(settings),
   ...manifests(settings),
   ...cleanupManifests(settings),
   ...testManifests(settings),

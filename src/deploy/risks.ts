@@ -42,10 +42,13 @@ export function risksOf({ networking, etcd, conf }: Settings): readonly Risk[] {
         'plane, keep a backup of /var/etcd, or set etcd.endpoints.',
     },
     {
-      present: and(and(etcd.enabled, eq(etcd.endpoints, '')), eq(etcd.tls.secret, '')),
+      present: and(
+        and(etcd.enabled, eq(etcd.endpoints, '')),
+        and(eq(etcd.tls.secret, ''), eq(etcd.tls.mode, 'secret')),
+      ),
       text:
         'calico-etcd is reached without TLS: whoever reaches its port may change routes and ' +
-        'policies; set etcd.tls.secret.',
+        'policies; set etcd.tls.mode to generate, or etcd.tls.secret.',
     },
     {
       present: not(eq(legacyMethod, '')),

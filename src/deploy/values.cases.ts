@@ -82,6 +82,7 @@ const etcd = fc.oneof(
   fc.record({ enabled: fc.constant(false), endpoints: urls }),
   fc.record({ endpoints: httpsUrls, tls: fc.record({ secret }) }),
   fc.record({ tls: fc.record({ secret }) }),
+  fc.record({ tls: fc.record({ mode: fc.constant('generate'), rotate: text }) }),
 );
 
 const name = fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?$/);

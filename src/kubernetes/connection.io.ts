@@ -79,7 +79,7 @@ export class StatusError extends OpError {
 }
 
 export interface ApiRequest {
-  readonly method: 'GET' | 'PATCH' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'PATCH' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly body?: { readonly type: string; readonly text: string };
   readonly signal?: AbortSignal;

@@ -44,6 +44,12 @@ etcd:
   enabled: false
   endpoints: http://10.0.2.6:2379,http://10.0.2.7:2379,http://10.0.2.8:2379
 `,
+  'etcd-tls': `# TLS between all sides of calico-etcd, with certificates that a Job makes in the cluster. For new
+# ones: helm upgrade --set-string etcd.tls.rotate=TEXT
+etcd:
+  tls:
+    mode: generate
+`,
   'top-of-rack': `# Every node peers with the switch of its rack; the mesh is off.
 networking:
   settings:

@@ -3,6 +3,7 @@
 import { rules } from '../../model/settings/rules.ts';
 import { schemaPart, type Values } from '../../model/settings/schema.ts';
 import { Calico } from '../constructs/calico.ts';
+import { CalicoCertificates } from '../constructs/calico-certificates.ts';
 import { CalicoCleanup } from '../constructs/calico-cleanup.ts';
 import { CalicoTest } from '../constructs/calico-test.ts';
 import { NAMESPACE } from '../constructs/manifest.ts';
@@ -45,6 +46,7 @@ export function chartFiles(): ReadonlyMap<string, string> {
     namespace: NAMESPACE,
     build: (app, values) => [
       new Calico(app, 'calico', values),
+      new CalicoCertificates(app, 'certificates', values),
       new CalicoCleanup(app, 'cleanup', values),
       new CalicoTest(app, 'test', values),
     ],

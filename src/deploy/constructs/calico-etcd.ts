@@ -77,12 +77,15 @@ const podSpec = (settings: Settings): PodSpec => ({
   containers: [etcdContainer(settings)],
   priorityClassName: 'system-cluster-critical',
   terminationGracePeriodSeconds: 10,
-  volumes: [hostPath('data', DATA_DIR, 'DirectoryOrCreate'), ...certificates(settings).volumes],
+  volumes: [
+    hostPath('data', DATA_DIR, 'DirectoryOrCreate'),
+    ...certificates(settings, 'server').volumes,
+  ],
 });
 
 function etcdContainer(settings: Settings): Container {
   const { etcd, images, pod } = settings;
-  const { given, folder, mounts } = certificates(settings);
+  const { given, folder, mounts } = certificates(settings, 'server');
   const scheme = choose(given, 'https', 'http');
   const advertised = (port: typeof etcd.port) => join(scheme, '://$(CALICO_ETCD_IP):', port);
   const everyAddress = (port: typeof etcd.port) => join(scheme, '://0.0.0.0:', port);

@@ -2,7 +2,19 @@
 import { type Encapsulation, OVERHEAD_BYTES } from '../../model/mtu.ts';
 import type { Values } from '../../model/settings/schema.ts';
 import type { Of } from '../helm/expr.ts';
-import { choose, eq, isOn, join, list, not, someWith, str, sub, when } from '../helm/functions.ts';
+import {
+  choose,
+  eq,
+  isOn,
+  join,
+  list,
+  not,
+  or,
+  someWith,
+  str,
+  sub,
+  when,
+} from '../helm/functions.ts';
 import type { Cfg } from '../helm/reading.ts';
 import type { EnvironmentVariable, Volume, VolumeMount } from './manifest.ts';
 
@@ -38,16 +50,23 @@ const [IPV4, IPV6] = ['[^:"]*', '[^"]*:[^"]*'];
 
 /** URLs of the datastore: the user's own, else those of Service calico-etcd. */
 export function etcdEndpoints({ etcd }: Settings): Of<string> {
-  const scheme = choose(eq(etcd.tls.secret, ''), 'http://', 'https://');
+  const scheme = choose(isSecured(etcd), 'https://', 'http://');
   const serviceUrl = join(scheme, etcd.clusterIP, ':', etcd.port);
   return choose(eq(etcd.endpoints, ''), serviceUrl, etcd.endpoints);
 }
 
 const CERTIFICATES = '/etc/calico/etcd-certificates';
 
-/** What a container needs to speak TLS with the datastore; nothing without a Secret. */
-export const certificates = ({ etcd: { tls } }: Settings) => {
-  const given = not(eq(tls.secret, ''));
+/** Whether the chart makes the certificates of calico-etcd. */
+export const isGenerated = ({ tls }: Settings['etcd']): Of<boolean> => eq(tls.mode, 'generate');
+
+const isSecured = (etcd: Settings['etcd']): Of<boolean> =>
+  or(isGenerated(etcd), not(eq(etcd.tls.secret, '')));
+
+/** What a container needs to speak TLS with the datastore, as a client or a member; nothing without. */
+export const certificates = ({ etcd }: Settings, side: 'client' | 'server' = 'client') => {
+  const given = isSecured(etcd);
+  const secretName = choose(isGenerated(etcd), `calico-etcd-${side}`, etcd.tls.secret);
   const file = (name: string, key: string) =>
     when(given, { name, value: `${CERTIFICATES}/${key}` });
   return {
@@ -61,9 +80,7 @@ export const certificates = ({ etcd: { tls } }: Settings) => {
     mounts: list<Of<VolumeMount>>(
       when(given, { name: 'etcd-certificates', mountPath: CERTIFICATES, readOnly: true }),
     ),
-    volumes: list<Of<Volume>>(
-      when(given, { name: 'etcd-certificates', secret: { secretName: tls.secret } }),
-    ),
+    volumes: list<Of<Volume>>(when(given, { name: 'etcd-certificates', secret: { secretName } })),
   };
 };
 

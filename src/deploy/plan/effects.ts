@@ -105,6 +105,20 @@ const SETTINGS: readonly SettingEffect[] = [
     words:
       'another datastore: without its data pods are unknown, and get addresses that may be in use',
   },
+  {
+    path: 'etcd.tls.mode',
+    kind: 'disrupts',
+    words:
+      'calico-etcd and all that ask it restart to speak TLS or no longer to; meanwhile no pod starts ' +
+      'or ends, traffic and policy go on',
+  },
+  {
+    path: 'etcd.tls.rotate',
+    kind: 'live',
+    words:
+      'new certificates reach the pods within about a minute and serve for new connections; nothing ' +
+      'restarts',
+  },
 ];
 
 function settingEffects(before: Values, after: Values): readonly Effect[] {

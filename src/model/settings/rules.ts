@@ -179,6 +179,21 @@ export const rules: readonly Rule[] = [
     pattern: '^(|https://.*)$',
     message: 'has no TLS, but etcd.tls.secret is given; write https, or leave the Secret out',
   },
+  {
+    kind: 'patternIf',
+    path: ['etcd', 'tls', 'mode'],
+    given: ['etcd', 'tls', 'secret'],
+    pattern: '^secret$',
+    message: 'makes certificates, but etcd.tls.secret names some; leave one of both out',
+  },
+  {
+    kind: 'patternIf',
+    path: ['etcd', 'tls', 'mode'],
+    given: ['etcd', 'endpoints'],
+    pattern: '^secret$',
+    message:
+      'makes certificates for calico-etcd alone, but etcd.endpoints names an etcd of yours; put its certificates into a Secret and name it in etcd.tls.secret',
+  },
   pattern(
     'etcd.tls.secret',
     '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$',

@@ -5,8 +5,9 @@
 import Type from 'typebox';
 import type { Json } from '../../base/json.ts';
 import type { SchemaPart } from '../../base/json-schema.ts';
+import { etcd } from './etcd.ts';
 import { addressFamily, policies, pools } from './lists.ts';
-import { closed, enumOf, integer, map, port, switchOf, text } from './parts.ts';
+import { closed, enumOf, integer, map, switchOf, text } from './parts.ts';
 import { serviceProxy } from './service-proxy.ts';
 
 export type { Switch } from './parts.ts';
@@ -155,27 +156,6 @@ const Images = Type.Object(
   closed,
 );
 
-const Etcd = Type.Object(
-  {
-    enabled: Type.Boolean({ default: true, description: 'Run calico-etcd in the cluster' }),
-    endpoints: text('', 'Comma-separated URLs of an etcd of your own; empty for calico-etcd'),
-    clusterIP: text(
-      '10.96.232.136',
-      'Fixed address of Service calico-etcd, inside the service network of the cluster',
-    ),
-    port: port(6666, 'Client port of calico-etcd'),
-    peerPort: port(6667, 'Peer port of calico-etcd'),
-    healthPort: port(6668, 'Port on loopback where calico-etcd answers its probes'),
-    tls: map({
-      secret: text(
-        '',
-        'Secret with ca.crt, tls.crt and tls.key: certificates of all sides, for calico-etcd as for yours; empty: no TLS, or no client certificate',
-      ),
-    }),
-  },
-  closed,
-);
-
 /** What Kubernetes takes as it is. */
 const free = (value: Json, description: string) =>
   Type.Unsafe<Readonly<Record<string, Json>>>({ type: 'object', default: value, description });
@@ -253,7 +233,7 @@ export const schema = Type.Object(
     networking: Networking,
     conf: Conf,
     images: Images,
-    etcd: Etcd,
+    etcd,
     pod: Pod,
     manifests: Manifests,
     serviceProxy,

@@ -36,6 +36,22 @@ const podSubnet = (text: string): BadSettings => ({
 });
 
 export const badSettings: readonly BadSettings[] = [
+  {
+    values: { etcd: { tls: { mode: 'generate', secret: 'pki' } } },
+    faults: [
+      'etcd.tls.mode: "generate" makes certificates, but etcd.tls.secret names some; leave one of ' +
+        'both out',
+    ],
+  },
+  {
+    values: {
+      etcd: { enabled: false, endpoints: 'https://10.0.2.6:2379', tls: { mode: 'generate' } },
+    },
+    faults: [
+      'etcd.tls.mode: "generate" makes certificates for calico-etcd alone, but etcd.endpoints ' +
+        'names an etcd of yours; put its certificates into a Secret and name it in etcd.tls.secret',
+    ],
+  },
   podSubnet('10.0.0.0/33'),
   podSubnet('10.0.0.0/7'),
   podSubnet('10.0.0.0'),

@@ -1,0 +1,104 @@
+// Certificates of calico-etcd, where the chart makes them (etcd.tls.mode: generate). Nothing random is
+// rendered: a Job in the cluster makes the Secrets before anything else is installed or upgraded, and
+// makes anew what must be. Helm deletes the Job and its rights afterwards; the Secrets stay.
+// With plain manifests these objects are a folder of their own: applied first, deleted once the Job is done.
+import { ApiObject, Chart } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { join } from '../helm/functions.ts';
+import { only } from '../helm/reading.ts';
+import { dropAll, labelsOf, metadataOf, NAMESPACE, type PodSpec, placed } from './manifest.ts';
+import { apiServer, isGenerated, type Settings } from './settings.ts';
+
+const NAME = 'calico-etcd-certificates';
+const SECONDS_MAX = 180;
+const NOBODY = 65534;
+const SECRETS = ['calico-etcd-ca', 'calico-etcd-server', 'calico-etcd-client'];
+
+export class CalicoCertificates extends Chart {
+  constructor(scope: Construct, id: string, settings: Settings) {
+    super(scope, id, { disableResourceNameHashes: true });
+    only(this, 'certificates', isGenerated(settings.etcd), (at) => {
+      new ApiObject(at, 'account', {
+        apiVersion: 'v1',
+        kind: 'ServiceAccount',
+        metadata: hookOf(-10),
+      });
+      only(at, 'rights', settings.rbac.create, addRights);
+      addJob(at, settings);
+    });
+  }
+}
+
+// Before all hooks without a weight. What Helm makes for a hook it deletes only if told so.
+const hookOf = (weight: number) => ({
+  ...metadataOf(NAME),
+  annotations: {
+    'helm.sh/hook': 'pre-install,pre-upgrade,pre-rollback',
+    'helm.sh/hook-weight': String(weight),
+    'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+  },
+});
+
+function addRights(scope: Construct): void {
+  const group = 'rbac.authorization.k8s.io';
+  const metadata = hookOf(-9);
+  new ApiObject(scope, 'role', {
+    apiVersion: `${group}/v1`,
+    kind: 'Role',
+    metadata,
+    rules: [
+      // What does not exist yet has no name that a rule could ask for.
+      { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
+      { apiGroups: [''], resources: ['secrets'], resourceNames: SECRETS, verbs: ['get', 'update'] },
+    ],
+  });
+  new ApiObject(scope, 'binding', {
+    apiVersion: `${group}/v1`,
+    kind: 'RoleBinding',
+    metadata,
+    roleRef: { apiGroup: group, kind: 'Role', name: NAME },
+    subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }],
+  });
+}
+
+function addJob(scope: Construct, settings: Settings): void {
+  new ApiObject(scope, 'job', {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: hookOf(-8),
+    spec: {
+      activeDeadlineSeconds: SECONDS_MAX,
+      backoffLimit: 6,
+      template: { metadata: { labels: labelsOf(NAME) }, spec: podSpec(settings) },
+    },
+  });
+}
+
+const podSpec = (settings: Settings): PodSpec => ({
+  // On the nodes' network: pods have none yet.
+  ...placed(settings.pod.kube_controllers, settings.images),
+  containers: [
+    {
+      name: 'certificates',
+      image: settings.images.kube_controllers,
+      imagePullPolicy: settings.images.pull_policy,
+      command: [
+        ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'etcd', 'certificates'],
+        ...['--namespace', NAMESPACE, '--address', settings.etcd.clusterIP],
+        join('--rotation=', settings.etcd.tls.rotate),
+      ],
+      env: apiServer(settings),
+      securityContext: {
+        ...dropAll(),
+        readOnlyRootFilesystem: true,
+        runAsNonRoot: true,
+        runAsUser: NOBODY,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+    },
+  ],
+  priorityClassName: 'system-cluster-critical',
+  restartPolicy: 'Never',
+  serviceAccountName: NAME,
+  terminationGracePeriodSeconds: 5,
+});
