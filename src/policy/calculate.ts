@@ -1,6 +1,7 @@
 // From datastore state to kernel state. Fed change by change; each family's answers (family-calculator.ts)
 // are for the state as it is now, never for how it came about. Equal parts come back as the same
 // objects, so that the comparison with the kernel costs little when little has changed.
+import { runWhole } from '../base/run.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import type { Applied } from './active/applied-policies.ts';
 import {
@@ -8,13 +9,14 @@ import {
   HostEndpoints,
   type InterfaceAddresses,
 } from './active/host-endpoints.ts';
+import { SetsInUse, type User } from './active/in-use.ts';
 import { type ActiveEndpoint, LocalEndpoints } from './active/local-endpoints.ts';
 import { podName } from './counters/pod-name.ts';
-import { definitionsOf, FamilyCalculator, type Known } from './family-calculator.ts';
+import { FamilyCalculator, type Known } from './family-calculator.ts';
+import { SetIndex } from './members/set-index.ts';
 import type { FilterRenderer } from './render/filter-chains.ts';
 import { fullName } from './render/policy-chains.ts';
 import type { PolicySettings } from './render/static-chains.ts';
-import { SetIndex } from './set-index.ts';
 import { World, type WorldChange } from './world.ts';
 
 export interface CalculatorOptions {
@@ -50,7 +52,8 @@ export class PolicyCalculator {
   private readonly hosts: HostEndpoints;
   private readonly families: Readonly<Record<Family, FamilyCalculator>>;
   /** The endpoints whose sets the index keeps. */
-  private activated: readonly (readonly Applied[])[] = [];
+  private activated: readonly (readonly User[])[] = [];
+  private readonly used = new SetsInUse();
 
   constructor({ node, settings, nodeAddress }: CalculatorOptions) {
     const world = new World(settings.felix);
@@ -62,7 +65,10 @@ export class PolicyCalculator {
     this.local = local;
     const hosts = new HostEndpoints(world);
     this.hosts = hosts;
-    const activate = () => this.activate();
+    const activate = () => {
+      this.activate();
+      runWhole(this.index.ask());
+    };
     const known: Known = { node, settings, nodeAddress, world, index, local, hosts, activate };
     this.families = { 4: new FamilyCalculator(4, known), 6: new FamilyCalculator(6, known) };
   }
@@ -163,8 +169,12 @@ export class PolicyCalculator {
 
   private activate(): void {
     const active = [this.local.active(), this.hosts.guarded()];
-    if (active.every((part, i) => part === this.activated[i])) return;
-    this.index.activate(definitionsOf(active.flat()));
+    if (this.activated.length > 0 && active.every((part, i) => part === this.activated[i])) return;
+    const { come, gone } = this.used.take(active);
+    this.index.keep(
+      come,
+      gone.map(({ id }) => id),
+    );
     this.activated = active;
   }
 
@@ -200,7 +210,7 @@ export class PolicyCalculator {
 
   /** What could not be read, by resource; what it may have meant is closed. */
   problems(): readonly string[] {
-    return [...this.world.policies.values()].flatMap((policy) =>
+    return [...this.world.troubled.values()].flatMap((policy) =>
       policy.problems.map((problem) => `${policy.kind} ${fullName(policy)}: ${problem}`),
     );
   }

@@ -1,5 +1,6 @@
 // What the kernel shall hold: every table's chains and every ip set, as values.
 import type { IpSetMeta, TableName } from '../kernel/tables.ts';
+import type { Members } from './members/members.ts';
 import {
   appendsOf,
   type RenderedChain,
@@ -17,7 +18,7 @@ export interface DesiredTable {
 
 export interface DesiredSet {
   readonly meta: IpSetMeta;
-  readonly members: ReadonlySet<string>;
+  readonly members: Members;
 }
 
 export interface Desired {

@@ -4,7 +4,6 @@
 import type { TableName } from '../kernel/tables.ts';
 import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
-import type { Applied } from './active/applied-policies.ts';
 import type { HostEndpoints } from './active/host-endpoints.ts';
 import type { ActiveEndpoint, LocalEndpoints } from './active/local-endpoints.ts';
 import {
@@ -14,16 +13,15 @@ import {
   type DesiredTable,
   NOTHING,
 } from './desired.ts';
+import { FamilySets } from './family-sets.ts';
 import { asksForIpip, fixedTables } from './fixed-tables.ts';
+import type { SetIndex } from './members/set-index.ts';
 import { FAILSAFES } from './read/failsafes.ts';
-import type { ParsedRule, SetDefinition } from './read/parsed-rule.ts';
-import type { Policy, Profile } from './read/resources.ts';
 import { FilterRenderer } from './render/filter-chains.ts';
 import { type HostRendering, type HostTable, hostChains } from './render/host-chains.ts';
 import { renderChain } from './render/rule.ts';
 import { type PolicySettings, sourceChain } from './render/static-chains.ts';
-import type { SetIndex } from './set-index.ts';
-import { fixedSets, netSet, portSet } from './sets.ts';
+
 import type { World } from './world.ts';
 
 type Chains = DesiredTable['chains'];
@@ -52,6 +50,7 @@ export class FamilyCalculator {
   private readonly known: Known;
   /** Makes the chains of policies and profiles, and keeps them. */
   readonly filter: FilterRenderer;
+  private readonly sets: FamilySets;
   /** What does not depend on any endpoint. */
   private fixed: ReadonlyMap<TableName, DesiredTable>;
   private hasTunnel = false;
@@ -82,11 +81,12 @@ export class FamilyCalculator {
     this.family = family;
     this.known = known;
     const { world, settings } = known;
-    this.filter = new FilterRenderer(
+    this.filter = new FilterRenderer({
       family,
-      (tier) => world.tier(tier).defaultAction,
-      settings.logDenied,
-    );
+      defaultAction: (tier) => world.tier(tier).defaultAction,
+      logDenied: settings.logDenied ?? false,
+    });
+    this.sets = new FamilySets(family, world, known.index);
     this.fixed = fixedTables(family, settings, false);
   }
 
@@ -193,7 +193,8 @@ export class FamilyCalculator {
     const known = this.rendered;
     if (known?.active !== active) {
       const fixed = this.fixed.get('filter')!;
-      const chains = new Map([...fixed.chains, ...this.filter.render(active)]);
+      const chains = new Map(this.filter.render(active));
+      for (const [name, chain] of fixed.chains) chains.set(name, chain);
       this.rendered = { active, filter: { ...fixed, chains } };
     }
     return this.withHost('filter', this.rendered!.filter, host);
@@ -220,7 +221,9 @@ export class FamilyCalculator {
     if (host.size === 0) return table;
     const before = this.joined.get(name);
     if (before?.table === table && before.host === host) return before.both;
-    const both = { ...table, chains: new Map([...table.chains, ...host]) };
+    const chains = new Map(table.chains);
+    for (const [chain, rendered] of host) chains.set(chain, rendered);
+    const both = { ...table, chains };
     this.joined.set(name, { table, host, both });
     return both;
   }
@@ -248,41 +251,12 @@ export class FamilyCalculator {
   }
 
   private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {
-    const { family } = this;
-    const { world, index, hosts, nodeAddress, activate } = this.known;
+    const { hosts, nodeAddress, activate } = this.known;
     activate();
     const own = nodeAddress();
-    const sets = [
-      ...fixedSets({
-        family,
-        pools: [...world.pools.values()],
-        hosts: family === 4 && this.hasTunnel ? [...world.nodes.values()] : undefined,
-        nodeAddress: own && familyOf(own) === family ? own : undefined,
-      }),
-      ...[...definitionsOf([...active, ...hosts.guarded()])].map(([id, { port, service }]) =>
-        (port || service?.ports ? portSet : netSet)(family, id, index.members(id, family)),
-      ),
-    ];
-    return new Map(sets.map((set) => [set.meta.name, set]));
+    return this.sets.of([active, hosts.guarded()], {
+      hasTunnel: this.family === 4 && this.hasTunnel,
+      ownAddress: own && familyOf(own) === this.family ? own : undefined,
+    });
   }
 }
-
-/** The sets that the rules of endpoints name, by identity. */
-export function definitionsOf(active: readonly Applied[]): ReadonlyMap<string, SetDefinition> {
-  const owners = new Set<Policy | Profile>();
-  for (const { policies, profiles } of active)
-    for (const owner of [...policies, ...profiles]) owners.add(owner);
-  const definitions = new Map<string, SetDefinition>();
-  for (const { ingress = [], egress = [] } of owners)
-    for (const rule of [...ingress, ...egress])
-      for (const set of setsOf(rule)) definitions.set(set.id, set);
-  return definitions;
-}
-
-const setsOf = ({ source, destination }: ParsedRule): readonly SetDefinition[] =>
-  [source, destination].flatMap(({ sets, notSets, portSets, notPortSets }) => [
-    ...sets,
-    ...notSets,
-    ...portSets,
-    ...notPortSets,
-  ]);

@@ -3,6 +3,7 @@ import type { IpSetMeta } from '../kernel/tables.ts';
 import type { IpPool } from '../model/ip-pool.ts';
 import { type Family, type Ip, ip } from '../net/ip.ts';
 import type { DesiredSet } from './desired.ts';
+import type { Members } from './members/members.ts';
 import { setName } from './render/names.ts';
 import { memberFamily, netMembers, netsOf } from './set-members.ts';
 
@@ -10,7 +11,7 @@ const ELEMENTS_MAX = 1048576;
 
 const makeSet =
   (type: IpSetMeta['type']) =>
-  (family: Family, id: string, members: ReadonlySet<string>): DesiredSet => ({
+  (family: Family, id: string, members: Members): DesiredSet => ({
     meta: {
       name: setName(family, id),
       type,

@@ -3,8 +3,11 @@
 import type { IpPool } from '../model/ip-pool.ts';
 import { parseKey } from '../model/keys.ts';
 import type { Ip } from '../net/ip.ts';
+import { Candidates } from './members/candidates.ts';
+import type { Item } from './members/set-index.ts';
 import type { Endpoint, HostEndpoint } from './read/endpoints.ts';
 import { FAILSAFES, type Failsafes } from './read/failsafes.ts';
+import type { LabelMap } from './read/labels.ts';
 import { DENY_ALL, parseRules } from './read/parsed-rule.ts';
 import {
   type FelixSettings,
@@ -15,7 +18,6 @@ import {
   type Tier,
 } from './read/resources.ts';
 import { LOG_DEFAULTS, type LogSettings } from './render/log-action.ts';
-import type { Item } from './set-index.ts';
 
 export type WorldChange =
   | { readonly kind: 'endpoint'; readonly now: Endpoint }
@@ -72,7 +74,13 @@ export class World {
   private log = LOG_DEFAULTS;
   private readonly tiers = new Map<string, Tier>();
   private readonly kinds = new Map<string, PolicyResource['kind']>();
-  private ranks: ReadonlyMap<Policy, number> | undefined;
+  private readonly bySelector = new Candidates<Policy>();
+  /** Stand for profiles that do not exist. */
+  private readonly missing = new Map<string, Profile>();
+  /** Policies with parts that could not be read, by key. */
+  readonly troubled = new Map<string, Policy>();
+  /** Another one whenever a pool or a node's address has changed. */
+  addressesVersion = 0;
 
   constructor(environment?: FelixSettings) {
     this.environment = environment;
@@ -97,27 +105,28 @@ export class World {
         return { kind: 'networkSet', now: resource.value };
       case 'policy': {
         const before = this.policies.get(key);
-        this.policies.set(key, resource.value);
-        this.ranks = undefined;
+        this.setPolicy(key, before, resource.value);
         return { kind: 'policy', before, now: resource.value };
       }
       case 'profile':
         this.profiles.set(resource.value.name, resource.value);
+        this.missing.delete(resource.value.name);
         return { kind: 'profile', name: resource.value.name };
       case 'tier':
         this.tiers.set(resource.name, resource.value);
-        this.ranks = undefined;
         return { kind: 'tier' };
       case 'felix':
         this.felix.set(resource.name, resource.value);
         return { kind: 'felix' };
       case 'pool':
         this.pools.set(key, resource.value);
+        this.addressesVersion++;
         return { kind: 'other' };
       case 'node':
         if (this.nodes.get(key) === resource.value) return undefined;
         if (resource.value) this.nodes.set(key, resource.value);
         else this.nodes.delete(key);
+        this.addressesVersion++;
         return { kind: 'other' };
     }
   }
@@ -127,7 +136,6 @@ export class World {
     const kind = this.kinds.get(key);
     if (!kind) return undefined;
     this.kinds.delete(key);
-    this.ranks = undefined;
     const before = this.policies.get(key);
     const name = nameOf(key);
     switch (kind) {
@@ -137,7 +145,7 @@ export class World {
         this.endpoints.delete(key);
         return { kind: 'itemGone' };
       case 'policy':
-        this.policies.delete(key);
+        this.setPolicy(key, before, undefined);
         return { kind: 'policy', before, now: undefined };
       case 'profile':
         this.profiles.delete(name);
@@ -150,11 +158,30 @@ export class World {
         return { kind: 'felix' };
       case 'pool':
         this.pools.delete(key);
+        this.addressesVersion++;
         return { kind: 'other' };
       case 'node':
         this.nodes.delete(key);
+        this.addressesVersion++;
         return { kind: 'other' };
     }
+  }
+
+  private setPolicy(key: string, before: Policy | undefined, now: Policy | undefined): void {
+    if (before) this.bySelector.remove(before.selector, before);
+    this.troubled.delete(key);
+    if (!now) {
+      this.policies.delete(key);
+      return;
+    }
+    this.policies.set(key, now);
+    this.bySelector.add(now.selector, now);
+    if (now.problems.length > 0) this.troubled.set(key, now);
+  }
+
+  /** At least the policies that select whatever has these labels of its own and inherits those. */
+  candidates(maps: readonly (LabelMap | undefined)[]): Iterable<Policy> {
+    return this.bySelector.of(maps);
   }
 
   /** FelixConfiguration workloadSourceSpoofing: the node's over the cluster's. */
@@ -190,9 +217,13 @@ export class World {
     return this.felix.get(`node.${node}`)?.[name] ?? this.felix.get('default')?.[name];
   }
 
-  /** The stored one, or what stands for it. */
+  /** The stored one, or what stands for it; the same object until it is stored or another. */
   profile(name: string): Profile {
-    return this.profiles.get(name) ?? BUILT_IN_PROFILES[name] ?? missingProfile(name);
+    const known = this.profiles.get(name) ?? BUILT_IN_PROFILES[name] ?? this.missing.get(name);
+    if (known) return known;
+    const missing = missingProfile(name);
+    this.missing.set(name, missing);
+    return missing;
   }
 
   tier(name: string): Tier {
@@ -201,14 +232,10 @@ export class World {
 
   /** By tier, then by order and name. */
   inOrder(policies: Iterable<Policy>): readonly Policy[] {
-    this.ranks ??= new Map(
-      [...this.policies.values()].sort(this.compare).map((policy, rank) => [policy, rank]),
-    );
-    const { ranks } = this;
-    return [...policies].sort((a, b) => (ranks.get(a) ?? 0) - (ranks.get(b) ?? 0));
+    return [...policies].sort(this.compare);
   }
 
-  private readonly compare = (a: Policy, b: Policy): number =>
+  readonly compare = (a: Policy, b: Policy): number =>
     compareNumbers(this.tier(a.tier).order, this.tier(b.tier).order) ||
     compareText(a.tier, b.tier) ||
     compareNumbers(a.order, b.order) ||

@@ -2,7 +2,7 @@
 import { Counter, Gauge, Histogram, RecentSummary, type Registry } from '../../base/metrics.io.ts';
 import type { IpSets, Tables } from '../../kernel/tables.ts';
 import { bounded } from '../../policy/counters/totals.ts';
-import { definitionsOf } from '../../policy/family-calculator.ts';
+import { definitionsOf } from '../../policy/active/in-use.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import type { FlowCutter } from './conntrack.io.ts';
 import type { PolicyCounters } from './counters.io.ts';

@@ -1,6 +1,6 @@
-// Which policies select each of some endpoints. Kept change by change: a policy is asked about every
-// endpoint once when it comes, an endpoint about every policy; what did not change is answered with
-// the same object as before.
+// Which policies select each of some endpoints. Kept change by change, in order: a policy is asked about
+// every endpoint once when it comes, an endpoint about the policies that its labels point to; what did
+// not change is answered with the same object as before.
 import { matches } from '../../model/selector/match.ts';
 import { type LabelMap, labelsOf } from '../read/labels.ts';
 import type { Policy, Profile } from '../read/resources.ts';
@@ -20,7 +20,8 @@ export interface Applied {
 
 interface Entry<E, A> {
   readonly endpoint: E;
-  readonly policies: Set<Policy>;
+  /** In order. */
+  policies: readonly Policy[];
   /** Undefined: something it is made of has changed. */
   active: A | undefined;
 }
@@ -55,9 +56,7 @@ export class AppliedPolicies<E extends Selectable, A extends object> {
 
   /** False: it is made of the same as before. */
   put(key: string, endpoint: E): boolean {
-    const labels = this.labelsOf(endpoint);
-    const all = [...this.world.policies.values()].filter(this.ways.takes);
-    const policies = new Set(all.filter(({ selector }) => matches(selector, labels)));
+    const policies = this.policiesOf(endpoint);
     const before = this.entries.get(key);
     const alike = before && this.ways.alike(before.endpoint, endpoint);
     const same = alike && equal(before.policies, policies);
@@ -79,12 +78,24 @@ export class AppliedPolicies<E extends Selectable, A extends object> {
     let changed = false;
     const taken = now && this.ways.takes(now) ? now : undefined;
     for (const entry of this.entries.values()) {
-      const gone = before !== undefined && entry.policies.delete(before);
+      const gone = before !== undefined && entry.policies.includes(before);
       const come = taken && matches(taken.selector, this.labelsOf(entry.endpoint));
-      if (come) entry.policies.add(taken);
-      if (gone || come) changed = this.stale(entry);
+      if (!gone && !come) continue;
+      const rest = gone ? entry.policies.filter((policy) => policy !== before) : entry.policies;
+      entry.policies = come ? this.inserted(rest, taken) : rest;
+      changed = this.stale(entry);
     }
     return changed;
+  }
+
+  private inserted(policies: readonly Policy[], policy: Policy): readonly Policy[] {
+    let [low, high] = [0, policies.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.world.compare(policies[middle]!, policy) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return policies.toSpliced(low, 0, policy);
   }
 
   /** Whether any endpoint has that profile. */
@@ -100,7 +111,10 @@ export class AppliedPolicies<E extends Selectable, A extends object> {
 
   /** The order of policies may have changed. */
   tiersChanged(): void {
-    for (const entry of this.entries.values()) this.stale(entry);
+    for (const entry of this.entries.values()) {
+      entry.policies = this.world.inOrder(entry.policies);
+      this.stale(entry);
+    }
   }
 
   activeOf(key: string): A | undefined {
@@ -108,7 +122,7 @@ export class AppliedPolicies<E extends Selectable, A extends object> {
     if (!entry) return undefined;
     const { endpoint, policies } = entry;
     entry.active ??= this.ways.make(endpoint, {
-      policies: this.world.inOrder(policies),
+      policies,
       profiles: endpoint.profiles.map((name) => this.world.profile(name)),
     });
     return entry.active;
@@ -120,11 +134,20 @@ export class AppliedPolicies<E extends Selectable, A extends object> {
     return this.all;
   }
 
+  private policiesOf(endpoint: E): readonly Policy[] {
+    const { labels, profiles } = endpoint;
+    const seen = this.labelsOf(endpoint);
+    const candidates = this.world.candidates([labels, ...profiles.map(this.labelsOfProfile)]);
+    const found: Policy[] = [];
+    for (const policy of candidates)
+      if (this.ways.takes(policy) && matches(policy.selector, seen)) found.push(policy);
+    return found.sort(this.world.compare);
+  }
+
+  private readonly labelsOfProfile = (name: string) => this.world.profiles.get(name)?.labels;
+
   private labelsOf({ labels, profiles }: E): ReturnType<typeof labelsOf> {
-    return labelsOf(
-      labels,
-      profiles.map((name) => this.world.profiles.get(name)?.labels),
-    );
+    return labelsOf(labels, profiles.map(this.labelsOfProfile));
   }
 
   private stale(entry: Entry<E, A>): true {
@@ -134,5 +157,5 @@ export class AppliedPolicies<E extends Selectable, A extends object> {
   }
 }
 
-const equal = (a: ReadonlySet<Policy>, b: ReadonlySet<Policy>): boolean =>
-  a.size === b.size && a.isSubsetOf(b);
+const equal = (a: readonly Policy[], b: readonly Policy[]): boolean =>
+  a.length === b.length && a.every((policy, i) => policy === b[i]);

@@ -1,11 +1,12 @@
 // Which live connections policy denies now. The kernel asks policy only about a connection's first
 // packet; what was allowed then goes on until its entry in connection tracking is gone.
 import type { Ip } from '../../net/ip.ts';
+import { definitionsOf } from '../active/in-use.ts';
 import type { ActiveEndpoint } from '../active/local-endpoints.ts';
 import type { PolicyFacts } from '../calculate.ts';
 import { evaluate } from '../explain/evaluate.ts';
 import type { Packet } from '../explain/packet.ts';
-import { definitionsOf } from '../family-calculator.ts';
+import type { Members } from '../members/members.ts';
 import type { Endpoint } from '../read/endpoints.ts';
 import { liveModel } from './live-model.ts';
 
@@ -24,7 +25,7 @@ export interface LiveFlow {
 /** What decides about an endpoint's flows, by identity: each is replaced when it changes. */
 interface Decisive {
   readonly active: ActiveEndpoint;
-  readonly sets: readonly ReadonlySet<string>[];
+  readonly sets: readonly Members[];
 }
 
 /** Knows of which endpoints policy, or a set that it names, has changed since it was asked last. */
@@ -54,7 +55,7 @@ export class ChangedEndpoints {
     return changed;
   }
 
-  private setsOf(active: ActiveEndpoint): readonly ReadonlySet<string>[] {
+  private setsOf(active: ActiveEndpoint): readonly Members[] {
     const ids = this.setIds.get(active) ?? [...definitionsOf([active]).keys()];
     this.setIds.set(active, ids);
     return ids.flatMap((id) => [

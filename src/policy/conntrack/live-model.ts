@@ -4,8 +4,9 @@ import { type Cidr, contains, parseCidr } from '../../net/cidr.ts';
 import { familyOf, type Ip } from '../../net/ip.ts';
 import type { PolicyFacts } from '../calculate.ts';
 import type { Evaluated } from '../explain/match.ts';
+import type { Members } from '../members/members.ts';
+import type { Item } from '../members/set-index.ts';
 import type { Policy } from '../read/resources.ts';
-import type { Item } from '../set-index.ts';
 
 /** Only endpoints of this node can be asked. */
 export function liveModel(facts: PolicyFacts): Evaluated {
@@ -14,8 +15,8 @@ export function liveModel(facts: PolicyFacts): Evaluated {
     if (endpoint.node !== facts.node) continue;
     policies.set(endpoint, facts.endpoint(key)?.policies ?? []);
   }
-  const nets = new WeakMap<ReadonlySet<string>, readonly Cidr[]>();
-  const netsOf = (members: ReadonlySet<string>): readonly Cidr[] => {
+  const nets = new WeakMap<Members, readonly Cidr[]>();
+  const netsOf = (members: Members): readonly Cidr[] => {
     const known = nets.get(members);
     if (known) return known;
     const prefixes = [...members].filter((member) => member.includes('/'));

@@ -1,9 +1,10 @@
 // What an endpoint's policies and profiles say of a packet, and which of them said it. Pure: the same
 // answer as the chains give in the kernel, for connections that are not established yet.
+
+import type { Item } from '../members/set-index.ts';
 import type { ParsedRule } from '../read/parsed-rule.ts';
 import type { Policy, Profile } from '../read/resources.ts';
 import type { Direction } from '../render/names.ts';
-import type { Item } from '../set-index.ts';
 import { type Evaluated, matchRule, type SetMatch } from './match.ts';
 import { type Packet, protocolNumber } from './packet.ts';
 

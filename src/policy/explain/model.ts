@@ -2,11 +2,11 @@
 import { matches } from '../../model/selector/match.ts';
 import { contains, parseCidr } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
+import type { Item } from '../members/set-index.ts';
 import type { Endpoint } from '../read/endpoints.ts';
 import { labelsOf } from '../read/labels.ts';
 import type { SetDefinition } from '../read/parsed-rule.ts';
 import type { Policy } from '../read/resources.ts';
-import type { Item } from '../set-index.ts';
 import { World } from '../world.ts';
 
 /** Who makes a set hold an address: the key of an endpoint or network set, and the member. */

@@ -6,7 +6,7 @@ import type { ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointPort, WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { type Cidr, cidrFamily, hostCidr, networkOf } from '../../net/cidr.ts';
 import { type Ip, parseIp } from '../../net/ip.ts';
-import type { Item, ItemPort } from '../set-index.ts';
+import type { Item, ItemPort } from '../members/set-index.ts';
 import { netMembers, netsOf, portMember, portProtocol } from '../set-members.ts';
 import { NAMESPACE_LABEL } from './entity-selector.ts';
 import { stringLabels } from './labels.ts';

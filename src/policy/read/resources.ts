@@ -14,9 +14,9 @@ import { SERVICE_ENDPOINTS, type ServiceEndpointsSpec } from '../../model/servic
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { parseInterfaceAddress } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
+import type { Item } from '../members/set-index.ts';
 import { isRate } from '../render/log-action.ts';
 import type { PolicyIdentity } from '../render/policy-chains.ts';
-import type { Item } from '../set-index.ts';
 import {
   type Endpoint,
   endpointOf,

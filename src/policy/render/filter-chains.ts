@@ -1,114 +1,217 @@
 // All chains of the filter table that depend on this node's endpoints: dispatch, endpoints, their
-// policies and profiles. Only chains that some rule jumps to are rendered.
+// policies and profiles. Only chains that some rule jumps to are there. What is the same for the same
+// endpoints and policies is kept: hashing is the dear part of rendering.
 import type { Family } from '../../net/ip.ts';
+import { type Owner, OwnersInUse } from '../active/in-use.ts';
 import type { ActiveEndpoint } from '../active/local-endpoints.ts';
 import type { Policy, Profile } from '../read/resources.ts';
-import { RenderCache } from './cache.ts';
 import { dispatchChains } from './dispatch-chains.ts';
-import { type EndpointChain, endpointChains } from './endpoint-chains.ts';
+import { endpointChains } from './endpoint-chains.ts';
 import { LOG_DEFAULTS, type LogSettings } from './log-action.ts';
 import { type Direction, endpointChainName } from './names.ts';
 import { policyChain, profileChain } from './policy-chains.ts';
 import { type DefaultAction, tiersOf } from './policy-tiers.ts';
-import type { RenderedChain } from './rule.ts';
+import { type Chain, type RenderedChain, renderChain } from './rule.ts';
 
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress'];
 
-interface KnownChains {
-  readonly signature: string;
+/** An endpoint's own chains in both directions, with those of its groups of policies. */
+interface Own {
+  readonly endpoint: ActiveEndpoint;
+  readonly actions: string;
   readonly chains: readonly RenderedChain[];
 }
 
-export class FilterRenderer {
-  private readonly family: Family;
-  private readonly defaultAction: DefaultAction;
-  private readonly logDenied: boolean;
-  cache = new RenderCache();
-  private log = LOG_DEFAULTS;
-  private known = new WeakMap<ActiveEndpoint, Map<Direction, KnownChains>>();
+export interface FilterRendererOptions {
+  readonly family: Family;
+  readonly defaultAction: DefaultAction;
+  readonly logDenied?: boolean;
+}
 
-  constructor(family: Family, defaultAction: DefaultAction, logDenied = false) {
-    this.logDenied = logDenied;
-    this.family = family;
-    this.defaultAction = defaultAction;
+export class FilterRenderer {
+  private readonly options: FilterRendererOptions;
+  private log = LOG_DEFAULTS;
+  /** By policy or profile. */
+  private rendered = new WeakMap<Owner, Map<Direction, RenderedChain>>();
+  private readonly made = new WeakMap<ActiveEndpoint, Own>();
+  private readonly owners = new OwnersInUse();
+  private readonly inUse = new Set<Owner>();
+  private active: readonly ActiveEndpoint[] | undefined;
+  /** Of `active`, by interface. */
+  private readonly own = new Map<string, Own>();
+  /** How many endpoints have a chain of this name among their own. */
+  private readonly users = new Map<string, number>();
+  private readonly dispatching = new Map<string, { readonly text: string; chain: RenderedChain }>();
+  /** All that `active` needs. */
+  private readonly chains = new Map<string, RenderedChain>();
+
+  constructor(options: FilterRendererOptions) {
+    this.options = options;
   }
 
   /** What Log rules do from now on; false: as before. */
   setLog(log: LogSettings): boolean {
     if (this.log === log) return false;
     this.log = log;
-    this.cache = new RenderCache();
-    this.known = new WeakMap();
+    this.rendered = new WeakMap();
+    for (const owner of this.inUse) this.enter(owner);
     return true;
   }
 
-  /** The chains by name. */
+  /** The chains by name; the next call changes this very map. */
   render(active: readonly ActiveEndpoint[]): ReadonlyMap<string, RenderedChain> {
-    const chains = new Map<string, RenderedChain>();
-    const names = active.map(({ interfaceName }) => interfaceName);
-    for (const direction of DIRECTIONS) {
-      for (const chain of dispatchChains(direction, names)) {
-        const { name, rules } = chain;
-        const signature = `${name}: ${rules.map((rule) => rule.match).join(' ')}`;
-        chains.set(name, this.cache.of(signature, () => [chain])[0]!);
+    if (active === this.active) return this.chains;
+    this.active = active;
+    const { come, gone } = this.owners.take(active);
+    for (const owner of gone) this.forget(owner);
+    for (const owner of come) this.enter(owner);
+    const there = new Set(active.map(({ interfaceName }) => interfaceName));
+    for (const endpoint of active) this.enterOwn(endpoint);
+    for (const [name, own] of this.own)
+      if (!there.has(name)) {
+        this.own.delete(name);
+        this.release(own);
       }
-      for (const endpoint of active)
-        for (const chain of this.endpoint(endpoint, direction)) chains.set(chain.name, chain);
+    this.dispatch([...there]);
+    return this.chains;
+  }
+
+  private enter(owner: Owner): void {
+    this.inUse.add(owner);
+    for (const chain of this.ofOwner(owner)) this.chains.set(chain.name, chain);
+  }
+
+  private forget(owner: Owner): void {
+    this.inUse.delete(owner);
+    for (const { name } of this.ofOwner(owner)) this.chains.delete(name);
+  }
+
+  private enterOwn(endpoint: ActiveEndpoint): void {
+    const { interfaceName } = endpoint;
+    const before = this.own.get(interfaceName);
+    if (before?.endpoint === endpoint) return;
+    const own = this.ownOf(endpoint);
+    this.own.set(interfaceName, own);
+    if (own.chains === before?.chains) return;
+    for (const { name } of own.chains) this.users.set(name, (this.users.get(name) ?? 0) + 1);
+    if (before) this.release(before);
+    for (const chain of own.chains) this.chains.set(chain.name, chain);
+  }
+
+  private release({ chains }: Own): void {
+    for (const { name } of chains) {
+      const left = this.users.get(name)! - 1;
+      if (left > 0) this.users.set(name, left);
+      else {
+        this.users.delete(name);
+        this.chains.delete(name);
+      }
     }
-    this.cache.sweep();
-    return chains;
+  }
+
+  private dispatch(interfaceNames: readonly string[]): void {
+    const wanted = DIRECTIONS.flatMap((direction) => dispatchChains(direction, interfaceNames));
+    const names = new Set(wanted.map(({ name }) => name));
+    for (const name of this.dispatching.keys())
+      if (!names.has(name)) {
+        this.dispatching.delete(name);
+        this.chains.delete(name);
+      }
+    for (const chain of wanted) {
+      const text = chain.rules.map(({ match }) => match).join(' ');
+      const known = this.dispatching.get(chain.name);
+      if (known?.text === text) continue;
+      const rendered = renderChain(chain);
+      this.dispatching.set(chain.name, { text, chain: rendered });
+      this.chains.set(chain.name, rendered);
+    }
   }
 
   /** The chains of one endpoint in both directions, its policies' and profiles' with them. */
   chainsOf(endpoint: ActiveEndpoint): readonly RenderedChain[] {
-    return DIRECTIONS.flatMap((direction) => this.endpoint(endpoint, direction));
+    const owners: readonly Owner[] = [...endpoint.policies, ...endpoint.profiles];
+    return [...this.ownOf(endpoint).chains, ...owners.flatMap((owner) => this.ofOwner(owner))];
   }
 
-  private endpoint(endpoint: ActiveEndpoint, direction: Direction): readonly RenderedChain[] {
-    const byDirection = this.known.get(endpoint) ?? new Map<Direction, KnownChains>();
-    this.known.set(endpoint, byDirection);
-    const known = byDirection.get(direction) ?? this.make(endpoint, direction);
-    byDirection.set(direction, known);
-    this.cache.keep(known.signature);
-    return known.chains;
+  private ownOf(endpoint: ActiveEndpoint): Own {
+    const known = this.made.get(endpoint);
+    const actions = this.actionsOf(endpoint);
+    if (known?.actions === actions) return known;
+    const before = this.own.get(endpoint.interfaceName);
+    const chains =
+      before?.actions === actions && isAlike(before.endpoint, endpoint)
+        ? before.chains
+        : DIRECTIONS.flatMap((direction) => this.make(endpoint, direction)).map(renderChain);
+    const own = { endpoint, actions, chains };
+    this.made.set(endpoint, own);
+    return own;
   }
 
-  private make(endpoint: ActiveEndpoint, direction: Direction): KnownChains {
-    const parts: EndpointChain = {
+  /** How the endpoint's tiers end, as text. */
+  private actionsOf({ policies }: ActiveEndpoint): string {
+    const tiers = [...new Set(policies.map(({ tier }) => tier))];
+    return tiers.map((tier) => `${tier} ${this.options.defaultAction(tier)}`).join(' ');
+  }
+
+  private make(endpoint: ActiveEndpoint, direction: Direction): readonly Chain[] {
+    const { defaultAction, logDenied = false } = this.options;
+    return endpointChains({
       name: endpointChainName(direction, endpoint.interfaceName),
       direction,
       kind: 'normal',
       noEncapsulation: direction === 'egress',
-      tiers: tiersOf(endpoint.policies, direction, this.defaultAction),
+      tiers: tiersOf(endpoint.policies, direction, defaultAction),
       profiles: endpoint.profiles.map(({ name }) => name),
-      logDenied: this.logDenied,
-    };
-    const signature = JSON.stringify(parts);
-    const own = this.cache.of(signature, () => endpointChains(parts));
-    const policies = endpoint.policies.flatMap((policy) => this.policy(policy, direction) ?? []);
-    const profiles = endpoint.profiles.map((profile) => this.profile(profile, direction));
-    return { signature, chains: [...own, ...policies, ...profiles] };
+      logDenied,
+    });
+  }
+
+  private ofOwner(owner: Owner): readonly RenderedChain[] {
+    if (!('tier' in owner)) return DIRECTIONS.map((direction) => this.profile(owner, direction));
+    return DIRECTIONS.flatMap((direction) => this.policy(owner, direction) ?? []);
   }
 
   /** A policy's chain; undefined when it does not speak of the direction. */
   policy(policy: Policy, direction: Direction): RenderedChain | undefined {
     const rules = policy[direction];
     if (!rules) return undefined;
-    return this.cache.ofObject(policy, direction, () =>
-      policyChain(policy, direction, rules, this.family, this.logDenied, this.log),
+    const { family, logDenied } = this.options;
+    return this.once(policy, direction, () =>
+      policyChain(policy, direction, rules, family, logDenied, this.log),
     );
   }
 
   profile(profile: Profile, direction: Direction): RenderedChain {
-    return this.cache.ofObject(profile, direction, () =>
-      profileChain(
-        profile.name,
-        direction,
-        profile[direction],
-        this.family,
-        this.logDenied,
-        this.log,
-      ),
+    const { family, logDenied } = this.options;
+    const { name } = profile;
+    return this.once(profile, direction, () =>
+      profileChain(name, direction, profile[direction], family, logDenied, this.log),
     );
   }
+
+  private once(owner: Owner, direction: Direction, make: () => Chain): RenderedChain {
+    const known = this.rendered.get(owner) ?? new Map<Direction, RenderedChain>();
+    this.rendered.set(owner, known);
+    const chain = known.get(direction) ?? renderChain(make());
+    known.set(direction, chain);
+    return chain;
+  }
 }
+
+/** Whether the endpoints' own chains, which name policies and profiles, are the same. */
+function isAlike(a: ActiveEndpoint, b: ActiveEndpoint): boolean {
+  return (
+    a.policies.length === b.policies.length &&
+    a.profiles.length === b.profiles.length &&
+    a.policies.every((policy, i) => isNamedAlike(policy, b.policies[i]!)) &&
+    a.profiles.every(({ name }, i) => name === b.profiles[i]!.name)
+  );
+}
+
+const isNamedAlike = (a: Policy, b: Policy): boolean =>
+  a === b ||
+  (a.id === b.id &&
+    a.tier === b.tier &&
+    a.selectorText === b.selectorText &&
+    (a.ingress === undefined) === (b.ingress === undefined) &&
+    (a.egress === undefined) === (b.egress === undefined));

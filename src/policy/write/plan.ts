@@ -3,6 +3,7 @@
 // One table's plan is one transaction; there is no moment at which half of it holds.
 import type { IpSet, IpSetChange, TableContent } from '../../kernel/tables.ts';
 import type { Desired, DesiredTable } from '../desired.ts';
+import { type Members, memberChange } from '../members/members.ts';
 import { CHAIN_PREFIX } from '../render/names.ts';
 import { hashOf, type RenderedChain, type RenderedRule } from '../render/rule.ts';
 
@@ -136,7 +137,7 @@ const hookEdits = (
 ];
 
 /** What is known of a set: its members, the same object as desired when we wrote it. */
-export type KnownSets = ReadonlyMap<string, ReadonlySet<string>>;
+export type KnownSets = ReadonlyMap<string, Members>;
 
 export const knownSets = (sets: readonly IpSet[]): KnownSets =>
   new Map(sets.map(({ name, members }) => [name, members]));
@@ -157,10 +158,9 @@ export function planSets(known: KnownSets, desired: Desired['ipSets']): SetsPlan
     const present = known.get(name);
     if (present === members) continue;
     if (!present) before.push({ kind: 'create', set: meta });
-    for (const member of members)
-      if (!present?.has(member)) before.push({ kind: 'add', name, member });
-    for (const member of present ?? [])
-      if (!members.has(member)) after.push({ kind: 'delete', name, member });
+    const { added, removed } = memberChange(present, members);
+    for (const member of added) before.push({ kind: 'add', name, member });
+    for (const member of removed) after.push({ kind: 'delete', name, member });
   }
   return { before, after, unused: [...known.keys()].filter((name) => !desired.has(name)) };
 }

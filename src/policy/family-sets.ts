@@ -1,0 +1,78 @@
+// The ip sets that one family's tables name, as values: those of endpoints' rules and the fixed ones. What
+// has not changed comes back as the same object.
+import type { Family, Ip } from '../net/ip.ts';
+import { SetsInUse, type User } from './active/in-use.ts';
+import type { DesiredSet } from './desired.ts';
+import type { SetIndex } from './members/set-index.ts';
+import { fixedSets, netSet, portSet } from './sets.ts';
+import type { World } from './world.ts';
+
+type Make = typeof netSet;
+
+/** What the fixed sets are made of. */
+export interface Surroundings {
+  readonly hasTunnel: boolean;
+  readonly ownAddress: Ip | undefined;
+}
+
+export class FamilySets {
+  private readonly family: Family;
+  private readonly world: World;
+  private readonly index: SetIndex;
+  private readonly used = new SetsInUse();
+  private readonly makers = new Map<string, Make>();
+  private readonly byId = new Map<string, DesiredSet>();
+  private users: readonly (readonly User[])[] = [];
+  private fixed: { readonly from: string; readonly sets: readonly DesiredSet[] } | undefined;
+  private known: ReadonlyMap<string, DesiredSet> = new Map();
+
+  constructor(family: Family, world: World, index: SetIndex) {
+    this.family = family;
+    this.world = world;
+    this.index = index;
+  }
+
+  /** By the kernel's name; `index` keeps what `users` need. */
+  of(users: readonly (readonly User[])[], around: Surroundings): ReadonlyMap<string, DesiredSet> {
+    const { family, index } = this;
+    let changed = this.use(users);
+    for (const [id, make] of this.makers) {
+      const members = index.members(id, family);
+      if (this.byId.get(id)?.members === members) continue;
+      this.byId.set(id, make(family, id, members));
+      changed = true;
+    }
+    if (this.fix(around) || changed)
+      this.known = new Map(
+        [...this.fixed!.sets, ...this.byId.values()].map((set) => [set.meta.name, set]),
+      );
+    return this.known;
+  }
+
+  private use(users: readonly (readonly User[])[]): boolean {
+    if (users.every((part, i) => part === this.users[i])) return false;
+    this.users = users;
+    const { come, gone } = this.used.take(users);
+    for (const { id } of gone) {
+      this.makers.delete(id);
+      this.byId.delete(id);
+    }
+    for (const { id, port, service } of come)
+      this.makers.set(id, port || service?.ports ? portSet : netSet);
+    return come.length + gone.length > 0;
+  }
+
+  private fix({ hasTunnel, ownAddress }: Surroundings): boolean {
+    const { world, family } = this;
+    const from = `${world.addressesVersion} ${hasTunnel} ${ownAddress ?? ''}`;
+    if (this.fixed?.from === from) return false;
+    const sets = fixedSets({
+      family,
+      pools: [...world.pools.values()],
+      hosts: hasTunnel ? [...world.nodes.values()] : undefined,
+      nodeAddress: ownAddress,
+    });
+    this.fixed = { from, sets };
+    return true;
+  }
+}
