@@ -1,8 +1,8 @@
 // The policy engine's figures in Prometheus form, under Felix's names where Felix has them.
 import { Counter, Gauge, Histogram, RecentSummary, type Registry } from '../../base/metrics.io.ts';
 import type { IpSets, Tables } from '../../kernel/tables.ts';
-import { bounded } from '../../policy/counters/totals.ts';
 import { definitionsOf } from '../../policy/active/in-use.ts';
+import { bounded } from '../../policy/counters/totals.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import type { FlowCutter } from './conntrack.io.ts';
 import type { PolicyCounters } from './counters.io.ts';
