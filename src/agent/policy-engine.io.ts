@@ -4,6 +4,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { OpError } from '../base/op-error.ts';
+import { inSlices } from '../base/slices.io.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { Family, Ip } from '../net/ip.ts';
@@ -12,13 +13,17 @@ import { PolicyCalculator, type PolicyFacts } from '../policy/calculate.ts';
 import { PolicyFeed } from '../policy/feed.ts';
 import type { PolicySettings } from '../policy/render/static-chains.ts';
 import type { TableSize } from '../policy/write/writer.io.ts';
-import { FamilyLoop, type RoundObserver } from './policy-engine/family-loop.io.ts';
+import { FamilyLoop } from './policy-engine/family-loop.io.ts';
+import type { RoundObserver } from './policy-engine/round-observer.ts';
 
 export { cleanUp } from '../policy/write/writer.io.ts';
 
 export interface PolicyEngine {
-  /** The datastore's whole state: what is absent is gone, except endpoints put directly. */
-  snapshot(items: readonly KeyValue[]): void;
+  /**
+   * The datastore's whole state: what is absent is gone, except endpoints put directly. It is taken in
+   * piece by piece; resolves when all is known. What is told meanwhile waits.
+   */
+  snapshot(items: readonly KeyValue[]): Promise<void>;
   changes(changes: readonly Change[]): void;
   /**
    * CNI ADD: the endpoint as it was just written. Resolves when its chains and its place in the
@@ -88,6 +93,8 @@ class Engine implements PolicyEngine {
   private readonly ipv4: FamilyLoop;
   private readonly ipv6: FamilyLoop | undefined;
   private reported = '';
+  /** What is taken in from the datastore, as long as that lasts. */
+  private taking: Promise<void> | undefined;
 
   constructor(options: PolicyEngineOptions) {
     this.options = options;
@@ -118,17 +125,37 @@ class Engine implements PolicyEngine {
     return this.calculator.facts;
   }
 
-  snapshot(items: readonly KeyValue[]): void {
-    this.feed.snapshot(items);
-    this.ipv4.begin();
-    this.ipv6?.begin();
+  snapshot(items: readonly KeyValue[]): Promise<void> {
+    return this.take(async () => {
+      for (const loop of this.loops) loop.hold();
+      await inSlices(this.feed.snapshot(items));
+      for (const loop of this.loops) loop.begin();
+    });
   }
 
   changes(changes: readonly Change[]): void {
+    if (this.taking) void this.take(async () => this.takeChanges(changes));
+    else this.takeChanges(changes);
+  }
+
+  private takeChanges(changes: readonly Change[]): void {
     const startedAt = performance.now();
     const relevant = this.feed.changes(changes);
     this.options.observer?.calculated?.(performance.now() - startedAt);
     if (relevant) this.wake();
+  }
+
+  // In turn; the first one begins at once.
+  private take(work: () => Promise<void>): Promise<void> {
+    const done: Promise<void> = (this.taking ? this.taking.then(work) : work()).finally(() => {
+      if (this.taking === done) this.taking = undefined;
+    });
+    this.taking = done;
+    return done;
+  }
+
+  private get loops(): readonly FamilyLoop[] {
+    return this.ipv6 ? [this.ipv4, this.ipv6] : [this.ipv4];
   }
 
   putEndpoint(key: string, value: string, revision = 0n, milliseconds?: number): Promise<void> {

@@ -5,6 +5,7 @@ import { ip } from '../net/ip.ts';
 import { PolicyCalculator } from './calculate.ts';
 import type { Desired } from './desired.ts';
 import { PolicyFeed } from './feed.ts';
+import { runWhole } from './run-whole.ts';
 import { operation, outcomeOf } from './world.cases.ts';
 
 const calculator = (): PolicyCalculator =>
@@ -227,19 +228,19 @@ test('the feed: what CNI ADD wrote is not undone by what the watch tells late', 
   const there = (): boolean => chainsOf(one).has('cali-tw-cali1');
   const item = (value: string) => ({ key: ENDPOINT, value, revision: 1n });
   const [older, newer] = [endpoint({ interfaceName: 'cali0' }), endpoint()];
-  feed.snapshot([]);
+  runWhole(feed.snapshot([]));
   assert.ok(feed.putEndpoint(ENDPOINT, newer));
   assert.ok(!feed.changes([{ kind: 'put', item: item(older) }]), 'an older value');
   assert.ok(!feed.changes([{ kind: 'delete', key: ENDPOINT, revision: 1n }]), 'an older delete');
   assert.ok(there());
-  feed.snapshot([]);
+  runWhole(feed.snapshot([]));
   assert.ok(there(), 'a snapshot from before the write');
   assert.ok(!feed.changes([{ kind: 'put', item: item(newer) }]), 'confirmed');
   assert.ok(feed.changes([{ kind: 'delete', key: ENDPOINT, revision: 2n }]), 'a newer delete');
   assert.ok(!there());
   feed.putEndpoint(ENDPOINT, newer);
-  feed.snapshot([]);
-  feed.snapshot([]);
+  runWhole(feed.snapshot([]));
+  runWhole(feed.snapshot([]));
   assert.ok(!there(), 'two snapshots do not know it');
   feed.putEndpoint(ENDPOINT, newer);
   assert.ok(feed.removeEndpoint(ENDPOINT));

@@ -1,7 +1,6 @@
 // From datastore state to kernel state. Fed change by change; each family's answers (family-calculator.ts)
 // are for the state as it is now, never for how it came about. Equal parts come back as the same
 // objects, so that the comparison with the kernel costs little when little has changed.
-import { runWhole } from '../base/run.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import type { Applied } from './active/applied-policies.ts';
 import {
@@ -65,11 +64,8 @@ export class PolicyCalculator {
     this.local = local;
     const hosts = new HostEndpoints(world);
     this.hosts = hosts;
-    const activate = () => {
-      this.activate();
-      runWhole(this.index.ask());
-    };
-    const known: Known = { node, settings, nodeAddress, world, index, local, hosts, activate };
+    const keepSets = () => this.keepSets();
+    const known: Known = { node, settings, nodeAddress, world, index, local, hosts, keepSets };
     this.families = { 4: new FamilyCalculator(4, known), 6: new FamilyCalculator(6, known) };
   }
 
@@ -167,15 +163,17 @@ export class PolicyCalculator {
     };
   }
 
-  private activate(): void {
+  private *keepSets(): Generator<void, void> {
     const active = [this.local.active(), this.hosts.guarded()];
-    if (this.activated.length > 0 && active.every((part, i) => part === this.activated[i])) return;
-    const { come, gone } = this.used.take(active);
-    this.index.keep(
-      come,
-      gone.map(({ id }) => id),
-    );
-    this.activated = active;
+    if (active.some((part, i) => part !== this.activated[i])) {
+      const { come, gone } = this.used.take(active);
+      this.index.keep(
+        come,
+        gone.map(({ id }) => id),
+      );
+      this.activated = active;
+    }
+    yield* this.index.ask();
   }
 
   /** Whether a stored endpoint has an IPv6 address. */

@@ -1,6 +1,7 @@
 // What the kernel shall hold of one address family. Both families share what is known (calculate.ts):
 // IPv4's tables hold every local endpoint, IPv6's only those with an IPv6 address. To IPv6 the
 // interface of any other is unknown, therefore closed, and such an endpoint costs nothing there.
+
 import type { TableName } from '../kernel/tables.ts';
 import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
@@ -21,6 +22,7 @@ import { FilterRenderer } from './render/filter-chains.ts';
 import { type HostRendering, type HostTable, hostChains } from './render/host-chains.ts';
 import { renderChain } from './render/rule.ts';
 import { type PolicySettings, sourceChain } from './render/static-chains.ts';
+import { runWhole } from './run-whole.ts';
 
 import type { World } from './world.ts';
 
@@ -41,8 +43,8 @@ export interface Known {
   readonly index: SetIndex;
   readonly local: LocalEndpoints;
   readonly hosts: HostEndpoints;
-  /** From now on the index keeps the sets of all active endpoints. */
-  readonly activate: () => void;
+  /** From now on the index keeps the sets of all active endpoints; they are whole at the end. */
+  readonly keepSets: () => Generator<void, void>;
 }
 
 export class FamilyCalculator {
@@ -123,6 +125,12 @@ export class FamilyCalculator {
   /** Whether an answer may differ from the last one. */
   get isStale(): boolean {
     return this.stale;
+  }
+
+  /** What an answer would take long for is done beforehand; at each pause anything may change. */
+  *prepare(): Generator<void, void> {
+    yield* this.known.keepSets();
+    yield* this.filter.prepare(this.active());
   }
 
   /** Everything that the kernel shall hold. */
@@ -251,8 +259,8 @@ export class FamilyCalculator {
   }
 
   private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {
-    const { hosts, nodeAddress, activate } = this.known;
-    activate();
+    const { hosts, nodeAddress, keepSets } = this.known;
+    runWhole(keepSets());
     const own = nodeAddress();
     return this.sets.of([active, hosts.guarded()], {
       hasTunnel: this.family === 4 && this.hasTunnel,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PolicyCalculator } from './calculate.ts';
 import { PolicyFeed } from './feed.ts';
+import { runWhole } from './run-whole.ts';
 
 const KEY = '/calico/resources/v3/projectcalico.org/workloadendpoints/default/n1-k8s-web-eth0';
 
@@ -55,4 +56,18 @@ test('the watch is faster than the answer to our own write: what it told counts,
   other.f.changes([{ kind: 'delete', key: KEY, revision: 6n }]);
   other.f.putEndpoint(KEY, 'v5', 5n);
   assert.deepEqual(other.seen, ['draft', undefined]);
+});
+
+test('a snapshot is taken in by pieces; endpoints put and removed meanwhile are newer', () => {
+  const { f, seen } = feed();
+  const item = (name: string) => ({ key: KEY.replace('web', name), value: name, revision: 5n });
+  const work = f.snapshot(['web', 'db', 'api'].map(item));
+  for (let piece = 0; piece < 3; piece++) work.next();
+  f.putEndpoint(KEY, 'newer', 6n);
+  f.removeEndpoint(item('db').key);
+  runWhole(work);
+  assert.deepEqual(seen, ['newer', undefined, 'api']);
+  f.removeEndpoint(item('api').key);
+  runWhole(f.snapshot([item('api'), { key: KEY, value: 'newer', revision: 6n }]));
+  assert.deepEqual(seen.slice(3), [undefined, 'api'], 'a later snapshot is newer');
 });

@@ -31,6 +31,8 @@ export class PolicyFeed {
   private readonly node: string;
   /** Endpoints of which the watch has not told yet. */
   private readonly ahead = new Map<string, Ahead>();
+  /** Endpoints that were removed while a snapshot is taken in: what it says of them is older. */
+  private removed: Set<string> | undefined;
   /** The newest revision that the watch has told of this node's endpoints. */
   private readonly seen = new Map<string, bigint>();
   /** Texts of this node's endpoints, to see at once that nothing has changed. */
@@ -41,12 +43,22 @@ export class PolicyFeed {
     this.node = node;
   }
 
-  /** The whole state: what is absent is gone. */
-  snapshot(items: readonly KeyValue[]): void {
+  /**
+   * The whole state: what is absent is gone. It is taken in piece by piece; between two pieces
+   * endpoints may be put and removed directly, and nothing else may happen.
+   */
+  *snapshot(items: readonly KeyValue[]): Generator<void, void> {
+    const removed = new Set<string>();
+    this.removed = removed;
     const stored = new Map(items.map(({ key, value }) => [key, value]));
-    for (const { key, revision } of items) this.see(key, revision);
-    for (const key of this.calculator.keys())
+    for (const { key, revision } of items) {
+      this.see(key, revision);
+      yield;
+    }
+    for (const key of this.calculator.keys()) {
       if (!stored.has(key) && !this.ahead.has(key)) this.forget(key);
+      yield;
+    }
     for (const [key, ahead] of this.ahead) {
       const { value, revision, doubtful } = ahead;
       const now = stored.get(key);
@@ -55,7 +67,11 @@ export class PolicyFeed {
       else this.ahead.set(key, { ...ahead, doubtful: true });
       if (doubtful && now === undefined) this.forget(key);
     }
-    for (const [key, value] of stored) if (!this.ahead.has(key)) this.put(key, value);
+    for (const [key, value] of stored) {
+      if (!this.ahead.has(key) && !removed.has(key)) this.put(key, value);
+      yield;
+    }
+    this.removed = undefined;
   }
 
   /** True when they may change what the kernel shall hold. */
@@ -88,6 +104,7 @@ export class PolicyFeed {
 
   removeEndpoint(key: string): boolean {
     this.ahead.delete(key);
+    this.removed?.add(key);
     return this.forget(key);
   }
 

@@ -43,6 +43,9 @@ export function followDatastore(
   const { store, log, signal } = parts;
   const tell = policy.setHostAddresses.bind(policy);
   const addresses = new HostAddresses(parts.kernel, tell, log, signal);
+  const followAddresses = (): void => {
+    if (policy.needsHostAddresses) addresses.follow();
+  };
   // Before the first rules are written: a restart must not open what is closed.
   addresses.read();
   store.watch(
@@ -50,15 +53,14 @@ export function followDatastore(
     {
       snapshot({ items }) {
         view.snapshot(items);
-        policy.snapshot(items);
-        if (policy.needsHostAddresses) addresses.follow();
+        void policy.snapshot(items).then(followAddresses);
         checkEncapsulation(view, tunnel, progress, log);
         if (progress.context) tunnel.wake();
       },
       changes(changes) {
         view.changes(changes);
         policy.changes(changes);
-        if (policy.needsHostAddresses) addresses.follow();
+        followAddresses();
         checkEncapsulation(view, tunnel, progress, log);
         tunnel.changes(changes);
       },

@@ -5,22 +5,14 @@
 import type { Log } from '../../base/log.io.ts';
 import { messageOf, OpError } from '../../base/op-error.ts';
 import { pause } from '../../base/pause.io.ts';
+import { inSlices } from '../../base/slices.io.ts';
 import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import type { FamilyCalculator } from '../../policy/family-calculator.ts';
 import { PolicyWriter, type TableSize } from '../../policy/write/writer.io.ts';
 import { CheckRotation } from './check-rotation.ts';
-
-/** Told of each round. Times are in milliseconds. */
-export interface RoundObserver {
-  /** A change of the datastore was taken in. */
-  calculated?(took: number): void;
-  /** The kernel was compared with what it shall hold, and written. */
-  applied(family: Family, took: number, commits: number): void;
-  failed(family: Family): void;
-  /** From the oldest change of the round until the kernel had it. */
-  programmed(family: Family, took: number): void;
-}
+import { withPatience } from './patience.io.ts';
+import type { RoundObserver } from './round-observer.ts';
 
 export interface FamilyLoopOptions {
   readonly family: Family;
@@ -64,7 +56,8 @@ export class FamilyLoop {
   /** Tables, and sets, whose reading had to wait for a round under way or for quiet. */
   private readonly tablesDue = new Set<TableName>();
   private setsDue = false;
-  private begun = false;
+  /** Resolves when the kernel may be written; undefined: it may. */
+  private held: PromiseWithResolvers<void> | undefined = Promise.withResolvers();
   private dirty = false;
   /** When the oldest change came that is not written yet. */
   private changedAt: number | undefined;
@@ -88,10 +81,16 @@ export class FamilyLoop {
     this.first.promise.catch(() => undefined);
   }
 
-  /** The first snapshot is there: from now on the kernel is written. */
+  /** The datastore's state is known whole: from now on the kernel is written. */
   begin(): void {
-    this.begun = true;
+    this.held?.resolve();
+    this.held = undefined;
     this.wake();
+  }
+
+  /** Until the next `begin` it is not: what is known is half old and half new. */
+  hold(): void {
+    this.held ??= Promise.withResolvers();
   }
 
   /** Resolves once everything has been written for the first time. */
@@ -123,6 +122,7 @@ export class FamilyLoop {
     clearInterval(this.checks);
     clearTimeout(this.settling);
     this.stop.abort();
+    this.held?.resolve();
     await this.running;
     const gone = new OpError('policy engine', 'the agent stops');
     for (const waiter of this.waiters) waiter.reject(gone);
@@ -155,13 +155,14 @@ export class FamilyLoop {
     this.dirty = true;
     if (reason === 'change') this.changedAt ??= performance.now();
     if (reason !== 'change') this.next = reason; // also for the round after the one under way
-    if (!this.begun || this.running || this.stop.signal.aborted) return;
+    if (this.held || this.running || this.stop.signal.aborted) return;
     this.running = this.run();
   }
 
   private async run(): Promise<void> {
     let retryMilliseconds = RETRY_MILLISECONDS.first;
     while (this.dirty && !this.stop.signal.aborted) {
+      await this.held?.promise;
       this.dirty = false;
       const why = this.next;
       this.next = 'change';
@@ -243,17 +244,13 @@ export class FamilyLoop {
 
   // A restore command that hangs, or waits for a lock that others hold, is ended by its own, longer
   // limit; until then nobody shall believe that what they asked for is there.
-  private async watched<T>(work: () => Promise<T>): Promise<T> {
+  private watched<T>(work: () => Promise<T>): Promise<T> {
     const { log, family, patienceMilliseconds } = this.options;
-    const timer = setTimeout(() => {
+    const onLong = (): void => {
       this.problem = `the kernel has not taken the rules for ${patienceMilliseconds} ms`;
       log.warn({ family }, this.problem);
-    }, patienceMilliseconds);
-    try {
-      return await work();
-    } finally {
-      clearTimeout(timer);
-    }
+    };
+    return withPatience(patienceMilliseconds, onLong, work);
   }
 
   /** Undefined: it takes more than additions. */
@@ -263,6 +260,8 @@ export class FamilyLoop {
   }
 
   private async whole(): Promise<number> {
+    await inSlices(this.options.calculator.prepare());
+    await this.held?.promise;
     const desired = this.options.calculator.desired();
     const commits = await this.writer.apply(desired);
     this.counts = { chains: this.writer.chainCount(), ipSets: desired.ipSets.size };

@@ -7,7 +7,7 @@ import type { PolicyEngine } from '../policy-engine.io.ts';
 import type { FlowCutter } from './conntrack.io.ts';
 import type { PolicyCounters } from './counters.io.ts';
 import type { DeniedLog } from './denied.io.ts';
-import type { RoundObserver } from './family-loop.io.ts';
+import type { RoundObserver } from './round-observer.ts';
 
 /** Policies with figures of their own; the others are one. */
 const OWNERS_MAX = 500;

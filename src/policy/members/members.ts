@@ -72,6 +72,13 @@ export class Version implements Members {
   }
 }
 
+const UNCHANGED: MemberChange = { added: [], removed: [] };
+
+function isWithin(some: Members, all: Members): boolean {
+  for (const member of some) if (!all.has(member)) return false;
+  return true;
+}
+
 /** What has to be added to `before` and removed from it so that it becomes `now`. */
 export function memberChange(before: Members | undefined, now: Members): MemberChange {
   if (before === undefined) return { added: now, removed: [] };
@@ -83,6 +90,7 @@ export function memberChange(before: Members | undefined, now: Members): MemberC
       return { added: members(true), removed: members(false) };
     }
   }
+  if (before.size === now.size && isWithin(before, now)) return UNCHANGED;
   const present = [...now];
   const wanted = new Set(present);
   return {

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { runWhole } from '../../base/run.ts';
 import { matches } from '../../model/selector/match.ts';
 import type { Selector } from '../../model/selector/selector.ts';
 import type { Family } from '../../net/ip.ts';
 import { type LabelMap, labelsOf } from '../read/labels.ts';
 import type { SetDefinition } from '../read/parsed-rule.ts';
+import { runWhole } from '../run-whole.ts';
 import { IdTable } from './id-table.ts';
 import { type Members, memberChange } from './members.ts';
 import { type Item, SetIndex } from './set-index.ts';

@@ -76,6 +76,19 @@ export class FilterRenderer {
     return this.chains;
   }
 
+  /** Makes the dear part of what `render` will ask for; a pause after each piece. */
+  *prepare(active: readonly ActiveEndpoint[]): Generator<void, void> {
+    for (const endpoint of active) {
+      if (this.own.get(endpoint.interfaceName)?.endpoint === endpoint) continue;
+      for (const owner of [...endpoint.policies, ...endpoint.profiles]) {
+        this.ofOwner(owner);
+        yield;
+      }
+      this.ownOf(endpoint);
+      yield;
+    }
+  }
+
   private enter(owner: Owner): void {
     this.inUse.add(owner);
     for (const chain of this.ofOwner(owner)) this.chains.set(chain.name, chain);

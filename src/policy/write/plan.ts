@@ -143,26 +143,37 @@ export const knownSets = (sets: readonly IpSet[]): KnownSets =>
   new Map(sets.map(({ name, members }) => [name, members]));
 
 export interface SetsPlan {
-  /** Before the tables: a rule may not name a set that is missing or empty. */
-  readonly before: readonly IpSetChange[];
-  /** After them: members that no rule may count on any more. */
+  /**
+   * Before the tables: a rule may not name a set that is missing or empty. Worked out while they
+   * are taken, set by set; undefined after each.
+   */
+  readonly before: Iterable<IpSetChange | undefined>;
+  /** After them: members that no rule may count on any more; whole when `before` is taken. */
   readonly after: readonly IpSetChange[];
   /** Sets that nothing refers to once the tables are written. */
   readonly unused: readonly string[];
 }
 
 export function planSets(known: KnownSets, desired: Desired['ipSets']): SetsPlan {
-  const before: IpSetChange[] = [];
   const after: IpSetChange[] = [];
+  const unused = [...known.keys()].filter((name) => !desired.has(name));
+  return { before: changesBefore(known, desired, after), after, unused };
+}
+
+function* changesBefore(
+  known: KnownSets,
+  desired: Desired['ipSets'],
+  after: IpSetChange[],
+): Generator<IpSetChange | undefined, void> {
   for (const [name, { meta, members }] of desired) {
     const present = known.get(name);
     if (present === members) continue;
-    if (!present) before.push({ kind: 'create', set: meta });
+    if (!present) yield { kind: 'create', set: meta };
     const { added, removed } = memberChange(present, members);
-    for (const member of added) before.push({ kind: 'add', name, member });
+    for (const member of added) yield { kind: 'add', name, member };
     for (const member of removed) after.push({ kind: 'delete', name, member });
+    yield undefined;
   }
-  return { before, after, unused: [...known.keys()].filter((name) => !desired.has(name)) };
 }
 
 /** The sets once the plan is carried out; unused ones are still there. */

@@ -1,7 +1,9 @@
 // Writes desired policy into the kernel: sets first, then one transaction a table, then what is no
 // longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
+import { setImmediate } from 'node:timers/promises';
 import { OpError } from '../../base/op-error.ts';
-import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
+import { SLICE_MILLISECONDS } from '../../base/slices.io.ts';
+import type { IpSetChange, IpSets, TableName, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import { type Additions, type Desired, type DesiredTable, NOTHING, TABLES } from '../desired.ts';
 import { setPrefixes } from '../render/names.ts';
@@ -22,6 +24,9 @@ export interface TableSize {
   readonly chains: number;
   readonly rules: number;
 }
+
+/** Some milliseconds' work for the command that takes them. */
+const SET_CHANGES_AT_ONCE = 5000;
 
 export class PolicyWriter {
   private readonly tables: Tables;
@@ -111,18 +116,17 @@ export class PolicyWriter {
     commitTables: () => Promise<number>,
   ): Promise<number> {
     const sets = planSets(this.known!, desired);
-    await this.commitSets(sets.before);
-    let commits = sets.before.length > 0 ? 1 : 0;
+    let commits: number = await this.commitSets(sets.before);
     try {
       commits += await commitTables();
     } catch (cause) {
       this.known = undefined;
       throw cause;
     }
-    await this.commitSets(sets.after);
+    commits += await this.commitSets(sets.after);
     this.known = setsAfter(this.known ?? new Map(), desired);
     this.unused = sets.unused;
-    return commits + (sets.after.length > 0 ? 1 : 0);
+    return commits;
   }
 
   /**
@@ -165,14 +169,32 @@ export class PolicyWriter {
     this.known = knownSets(sets.filter(ours));
   }
 
-  private async commitSets(changes: Parameters<IpSets['commit']>[0]): Promise<void> {
-    if (changes.length === 0) return;
+  // 1: there were some.
+  private async commitSets(changes: Iterable<IpSetChange | undefined>): Promise<0 | 1> {
+    const { ipSets } = this;
+    let batch: IpSetChange[] = [];
+    let isAny: 0 | 1 = 0;
+    const commit = async (): Promise<void> => {
+      if (batch.length === 0) return;
+      isAny = 1;
+      await ipSets.commit(batch);
+      batch = [];
+    };
     try {
-      await this.ipSets.commit(changes);
+      let end = performance.now() + SLICE_MILLISECONDS;
+      for (const change of changes) {
+        if (change) batch.push(change);
+        if (batch.length >= SET_CHANGES_AT_ONCE) await commit();
+        else if (performance.now() < end) continue;
+        else await setImmediate();
+        end = performance.now() + SLICE_MILLISECONDS;
+      }
+      await commit();
     } catch (cause) {
       this.known = undefined;
       throw cause;
     }
+    return isAny;
   }
 }
 

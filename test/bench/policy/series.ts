@@ -124,7 +124,7 @@ async function cold(bench: Bench): Promise<void> {
   await fill(bench, world);
   const { settled, agent } = await coldStart(bench);
   try {
-    const floor = restoreFloor();
+    const floor = agent.paused(restoreFloor);
     const goal = 1.5 + COLD_EXTRA_MILLISECONDS / floor;
     console.log(figure('policy-cold-start', settled, floor, 'ms', goal));
     line('cold-loop-delay', await agent.endProbe(), 'ms', LOOP_GOAL);
