@@ -4,7 +4,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { OpError } from '../base/op-error.ts';
-import { inSlices } from '../base/slices.io.ts';
+import { inSlices } from '../base/pause.io.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { Family, Ip } from '../net/ip.ts';

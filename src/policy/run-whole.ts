@@ -1,4 +1,4 @@
-// Long work as a generator that pauses wherever others may have their turn (base/slices.io.ts), for those who
+// Long work as a generator that pauses wherever others may have their turn (base/pause.io.ts), for those who
 // need it done now.
 
 /** Runs it to its end. */

@@ -4,8 +4,7 @@
 // cannot write, what stands in the kernel goes on to hold: unknown interfaces drop.
 import type { Log } from '../../base/log.io.ts';
 import { messageOf, OpError } from '../../base/op-error.ts';
-import { pause } from '../../base/pause.io.ts';
-import { inSlices } from '../../base/slices.io.ts';
+import { inSlices, pause } from '../../base/pause.io.ts';
 import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import type { FamilyCalculator } from '../../policy/family-calculator.ts';

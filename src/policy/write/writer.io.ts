@@ -2,7 +2,7 @@
 // longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
 import { setImmediate } from 'node:timers/promises';
 import { OpError } from '../../base/op-error.ts';
-import { SLICE_MILLISECONDS } from '../../base/slices.io.ts';
+import { SLICE_MILLISECONDS } from '../../base/pause.io.ts';
 import type { IpSetChange, IpSets, TableName, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import { type Additions, type Desired, type DesiredTable, NOTHING, TABLES } from '../desired.ts';
