@@ -27,6 +27,7 @@ import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
 import { watchInvariants } from './invariants.io.ts';
 import { followDatastore, openTunnel } from './life/follow.io.ts';
+import { openHost, podMtuOf } from './life/host.io.ts';
 import type { Progress } from './life/progress.ts';
 import { measureAgent } from './metrics.io.ts';
 import { followLocalPods } from './pods.io.ts';
@@ -37,6 +38,7 @@ import { type Readiness, readinessOf } from './readiness.ts';
 import { Recovery, recover } from './recovery.io.ts';
 import type { NodeServices } from './services/open.io.ts';
 import { startUp } from './start-up.io.ts';
+import type { IpipTunnel } from './tunnels/ipip.io.ts';
 import { DatastoreView } from './view.ts';
 
 export interface AgentParts {
@@ -65,6 +67,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     context: undefined,
     policy: undefined,
     problem: undefined,
+    host: undefined,
     lost: undefined,
     gate: new CallGate(),
     recovery: new Recovery(),
@@ -103,22 +106,19 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   const { settings, store, kernel, kubernetes, clock, log, signal } = parts;
   progress.stage = 'waiting for the datastore';
   const started = await startUp({ store, kernel, kubernetes, env: parts.env, clock, log, signal });
-  const kubernetesNode = parts.env['CALICO_K8S_NODE_REF'] || started.node;
+  const { kubernetesNode } = started;
   const view = new DatastoreView(started.node, settings.felix?.spoofing);
+  const host = openHost(parts, started, view, () => tunnel.wake());
+  progress.host = host;
   const metrics = new PolicyMetrics(parts.registry);
-  const policy = openNodePolicy(parts, started, metrics);
+  const policy = openNodePolicy(parts, { node: started.node, nodeAddress: host.ip }, metrics);
   progress.policy = policy;
   progress.stage = 'waiting for the first snapshot of the datastore';
-  const allocator = openAllocator({
-    store,
-    node: started.node,
-    clock,
-    log,
-    failpoint: failpointOf(settings.failpoint),
-  });
+  const failpoint = failpointOf(settings.failpoint);
+  const allocator = openAllocator({ store, node: started.node, clock, log, failpoint });
   const context: CniContext = {
     node: started.node,
-    effectiveMtu: settings.effectiveMtu,
+    effectiveMtu: () => podMtuOf(host, settings.mtu),
     store,
     kernel,
     view,
@@ -129,7 +129,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     pods: kubernetes && followLocalPods(kubernetes, kubernetesNode, signal),
     clock,
     log,
-    failpoint: failpointOf(settings.failpoint),
+    failpoint,
     flows: openFlowRemoval(deleteFlows, log),
     turns: new Turns(),
     removal: new LinkRemoval(kernel, log),
@@ -137,10 +137,11 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     recoverSoon: progress.recovery.soon,
     callCount: () => progress.gate.count,
   };
-  const tunnel = openTunnel(parts, started, { view, allocator, progress });
+  const tunnel: IpipTunnel = openTunnel(parts, started, { view, allocator, progress });
   followDatastore(parts, view, policy, progress, tunnel);
   await allocator.ready();
   tunnel.wake();
+  host.follow();
   progress.stage = 'writing the first rules';
   await policy.inSync();
   progress.stage = 'waiting for the list of pods of this node';
@@ -208,7 +209,7 @@ async function handle(progress: Progress, request: CniRequest): Promise<Result<s
 }
 
 const readinessFacts = (
-  { stage, context, policy, problem, lost }: Progress,
+  { stage, context, policy, problem, host, lost }: Progress,
   servicesProblem: string | undefined,
 ): Readiness => ({
   datastoreLost: context && lost,
@@ -219,6 +220,8 @@ const readinessFacts = (
       ? (policy.state().problem ?? 'rules are not written yet')
       : undefined,
   settingsProblem: problem,
+  addressProblem: host?.address.problem,
+  warnings: [host?.address.warning, host?.mtu.state?.problem],
   servicesProblem,
   datastoreLocked: context ? !context.view.datastoreReady : false,
 });

@@ -10,6 +10,9 @@ test('defaults', () => {
   assert.equal(settings.value.healthPort, 9099);
   assert.equal(settings.value.endpointToHostAction, 'RETURN');
   assert.equal(settings.value.kubernetes, false);
+  assert.equal(settings.value.addressPollMilliseconds, 60_000);
+  const other = parseEnvironment({ ...good, AUTODETECT_POLL_INTERVAL: '1m30s' });
+  assert.ok(other.ok && other.value.addressPollMilliseconds === 90_000);
 });
 
 test('the chart default beats: ACCEPT', () => {
@@ -39,6 +42,15 @@ test('bad values name the variable, the value and the fix', () => {
       "FELIX_HEALTHENABLED: 'perhaps' must be true or false",
     ],
     [{ ...good, CNI_MTU: '12' }, "CNI_MTU: '12' must be 576 to 65535"],
+    [{ ...good, FELIX_VXLANMTUV6: '1' }, "FELIX_VXLANMTUV6: '1' must be 576 to 65535"],
+    [
+      { ...good, FELIX_MTUIFACEPATTERN: '(' },
+      "FELIX_MTUIFACEPATTERN: '(' is no regular expression",
+    ],
+    [
+      { ...good, AUTODETECT_POLL_INTERVAL: '60' },
+      "AUTODETECT_POLL_INTERVAL: '60' must look like 60s or 5m",
+    ],
     [
       { ...good, FELIX_DEFAULTENDPOINTTOHOSTACTION: 'maybe' },
       "FELIX_DEFAULTENDPOINTTOHOSTACTION: 'MAYBE' must be one of DROP, RETURN, ACCEPT",

@@ -4,6 +4,7 @@ import { fail, ok, type Result } from '../base/result.ts';
 import { type EtcdSettings, etcdSettings } from '../datastore/settings.ts';
 import { felixEnvironment } from '../policy/read/environment.ts';
 import type { FelixSettings } from '../policy/read/resources.ts';
+import { type MtuSettings, mtuSettings } from './mtu/settings.ts';
 import { type ServiceProxySettings, serviceProxySettings } from './services/settings.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -28,16 +29,26 @@ export interface AgentSettings {
   readonly socketPath: string;
   /** Where releases wait that the datastore could not take. */
   readonly journalFolder: string;
-  /** MTU of pod interfaces, encapsulation already subtracted. */
-  readonly effectiveMtu: number;
-  /** Of the IP-in-IP device; absent: FelixConfiguration's, else what the link leaves. */
-  readonly ipipMtu: number | undefined;
+  readonly mtu: MtuSettings;
+  /** Between two looks at the node's own address. */
+  readonly addressPollMilliseconds: number;
   /** Whether a Kubernetes API is configured (service account or kubeconfig). */
   readonly kubernetes: boolean;
   /** Absent: services are somebody else's. */
   readonly serviceProxy?: ServiceProxySettings;
   /** Name of the place where a test ends the process; empty in production. */
   readonly failpoint: string;
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Milliseconds of `90s`, `1m30s` or `500ms`; at least one. */
+function durationOf(text: string): number | undefined {
+  if (!/^(\d+(ms|s|m|h))+$/.test(text)) return undefined;
+  const parts = [...text.matchAll(/(\d+)(ms|s|m|h)/g)];
+  return (
+    parts.reduce((sum, [, count, unit]) => sum + Number(count) * UNITS[unit!]!, 0) || undefined
+  );
 }
 
 const HOST_ACTIONS: readonly HostAction[] = ['DROP', 'RETURN', 'ACCEPT'];
@@ -69,12 +80,13 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
   if (!etcd.ok) wrong.push(etcd.error);
   const serviceProxy = serviceProxySettings(env);
   if (!serviceProxy.ok) wrong.push(serviceProxy.error);
-  const mtu = (name: string): number | undefined => {
-    const bytes = Number(env[name] || 0);
-    if (bytes !== 0 && !(Number.isInteger(bytes) && bytes >= 576 && bytes <= 65535))
-      wrong.push(`${name}: '${env[name]}' must be 576 to 65535`);
-    return bytes || undefined;
-  };
+  const mtu = mtuSettings(env);
+  if (!mtu.ok) wrong.push(mtu.error);
+  const poll = durationOf(env['AUTODETECT_POLL_INTERVAL'] || '60s');
+  if (!poll)
+    wrong.push(
+      `AUTODETECT_POLL_INTERVAL: '${env['AUTODETECT_POLL_INTERVAL']}' must look like 60s or 5m`,
+    );
   const settings: AgentSettings = {
     etcd: etcd.ok ? etcd.value : { endpoints: [] },
     logLevel: env['LOG_LEVEL'] || env['FELIX_LOGSEVERITYSCREEN'] || 'info',
@@ -89,8 +101,8 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     cutDeniedFlows: truth('FELIX_CUTDENIEDFLOWS', true),
     socketPath: env['CALICO_CNI_SOCKET'] || '/var/run/calico/cni.sock',
     journalFolder: env['CALICO_JOURNAL_FOLDER'] || '/var/lib/calico/releases',
-    effectiveMtu: mtu('CNI_MTU') ?? 1500,
-    ipipMtu: mtu('FELIX_IPINIPMTU'),
+    mtu: mtu.ok ? mtu.value : { asked: undefined, tunnels: {}, pattern: undefined },
+    addressPollMilliseconds: poll ?? 0,
     kubernetes: Boolean(env['KUBERNETES_SERVICE_HOST'] || env['KUBECONFIG']),
     ...(serviceProxy.ok && serviceProxy.value ? { serviceProxy: serviceProxy.value } : {}),
     failpoint: env['CALICO_FAILPOINT'] ?? '',

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
-import { messageOf, OpError } from '../base/op-error.ts';
+import { OpError } from '../base/op-error.ts';
 import type { Result } from '../base/result.ts';
 import type { Store } from '../datastore/store.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -16,24 +16,26 @@ import type { KubernetesApi } from '../kubernetes/api.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../model/ip-pool.ts';
 import { printIpam } from '../model/ipam.ts';
 import { IPAM_CONFIG_KEY, resourceKey, resourcePrefix } from '../model/keys.ts';
-import type { Node, NodeSpec } from '../model/node.ts';
+import type { NodeSpec } from '../model/node.ts';
 import { parseResource } from '../model/resource.ts';
 import { cidr, cidrFamily, type InterfaceAddress } from '../net/cidr.ts';
-import { type Ip, parseIp } from '../net/ip.ts';
+import type { Ip } from '../net/ip.ts';
 import type { Environment } from './environment.ts';
-import type { Surroundings } from './start-up/autodetect.ts';
+import type { Started } from './start-up/address-watch.io.ts';
 import { clusterRecords } from './start-up/cluster-records.ts';
 import { DEFAULT_POOL, defaultPool } from './start-up/default-pool.ts';
+import { lookAround } from './start-up/look.io.ts';
+import { decideAddress, planAddress } from './start-up/node-address.ts';
 import {
-  type AddressDecision,
-  type AddressPlan,
-  decideAddress,
-  planAddress,
-} from './start-up/node-address.ts';
-import { asNumberOf, holderOf, nextNodeSpec, storedAddress } from './start-up/own-node.ts';
-import { putIfAbsent, writeRecord } from './start-up/records.io.ts';
-import { sourceAddressTowards } from './start-up/source-address.io.ts';
+  addressTaken,
+  asNumberOf,
+  holderOf,
+  nextNodeSpec,
+  storedAddress,
+} from './start-up/own-node.ts';
+import { putIfAbsent, readNodes, writeRecord } from './start-up/records.io.ts';
 
+export type { Started } from './start-up/address-watch.io.ts';
 export { encapsulationProblem } from './start-up/encapsulation.ts';
 
 export interface StartUpParts {
@@ -44,21 +46,14 @@ export interface StartUpParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Folder of the files `nodename` and `mtu`, which other programs on the node read. */
+  /** Folder of the file `nodename`, which other programs on the node read. */
   readonly stateFolder?: string;
   /** Between two attempts to reach the datastore. */
   readonly retryMilliseconds?: number;
 }
 
-export interface Started {
-  readonly node: string;
-  /** Undefined when IP is `none`. */
-  readonly nodeAddress: InterfaceAddress | undefined;
-}
-
 const STATE_FOLDER = '/var/lib/calico';
 const RETRY_MILLISECONDS = 1000;
-const KUBERNETES_PATIENCE_MILLISECONDS = 2000;
 
 /** Throws what ends the start: a setting that cannot be used, no address, an address taken. */
 export async function startUp(parts: StartUpParts): Promise<Started> {
@@ -67,14 +62,14 @@ export async function startUp(parts: StartUpParts): Promise<Started> {
   const plan = usable(planAddress(env));
   const asNumber = usable(asNumberOf(env));
   const pool = usable(defaultPool(env, addressesOf(kernel)));
-  const around = await look(parts, plan, node);
-  const nodes = await patiently(parts, 'read the nodes', () => listNodes(store));
+  const kubernetesNode = env['CALICO_K8S_NODE_REF'] || node;
+  const around = await lookAround(parts, plan, kubernetesNode);
+  const nodes = await patiently(parts, 'read the nodes', () => readNodes(store));
   const stored = storedAddress(nodes.find(({ metadata }) => metadata.name === node)?.spec);
   const decision = usable(decideAddress(plan, stored, around));
   const address = decision.address;
   if (decision.warning) log.warn(decision.warning);
   log.info({ node, address: address && `${address.ip}/${address.prefixLength}` }, decision.because);
-  const kubernetesNode = env['CALICO_K8S_NODE_REF'] || node;
   const writeNode = (withAddress: InterfaceAddress | undefined): Promise<void> =>
     patiently(parts, 'write the node', () =>
       writeRecord<NodeSpec>(parts, {
@@ -87,15 +82,17 @@ export async function startUp(parts: StartUpParts): Promise<Started> {
       }),
     );
   const holder = address && holderOf(address, node, nodes);
-  if (holder && env['DISABLE_NODE_IP_CHECK']?.toLowerCase() !== 'true') {
+  const mayShare = env['DISABLE_NODE_IP_CHECK']?.toLowerCase() === 'true';
+  if (holder && !mayShare) {
     if (decision.detected && stored) await writeNode(undefined);
-    throw new Error(`Calico node '${holder}' is already using the IPv4 address ${address.ip}.`);
+    throw new Error(addressTaken(holder, address));
   }
   await writeNode(address);
   await patiently(parts, 'write the default pool', () => writePool(parts, pool));
   await patiently(parts, 'write the cluster records', () => writeClusterRecords(parts, node));
-  writeStateFiles(parts, stateFolder, node, decision);
-  return { node, nodeAddress: address };
+  mkdirSync(stateFolder, { recursive: true });
+  writeFileSync(join(stateFolder, 'nodename'), node);
+  return { node, kubernetesNode, nodeAddress: address, plan, mayShare };
 }
 
 /** Calico's order: NODENAME, the name of an earlier start, HOSTNAME, the machine's own. */
@@ -110,30 +107,6 @@ function nodeName(env: Environment, stateFolder: string): string {
   throw new Error(
     `NODENAME: '${name}' must be lower-case letters, digits, '-' and '.', as Kubernetes names nodes`,
   );
-}
-
-// Only what the plan needs is asked.
-async function look(
-  { kernel, kubernetes, log }: StartUpParts,
-  plan: AddressPlan,
-  node: string,
-): Promise<Surroundings> {
-  const around = { links: kernel.links(), addresses: kernel.addresses() };
-  if (plan.kind !== 'detect') return around;
-  if (plan.method.kind === 'can-reach')
-    return {
-      ...around,
-      sourceAddress: await sourceAddressTowards(plan.method.destination, 4),
-    };
-  if (plan.method.kind !== 'kubernetes-internal-ip' || !kubernetes) return around;
-  const patience = sleep(KUBERNETES_PATIENCE_MILLISECONDS, undefined, { ref: false });
-  const asked = kubernetes.getNode(node).catch((cause: unknown) => {
-    log.warn({ cause: messageOf(cause) }, `the Kubernetes node ${node} cannot be read`);
-    return undefined;
-  });
-  const found = await Promise.race([asked, patience]);
-  const addresses = found?.status?.addresses?.filter(({ type }) => type === 'InternalIP') ?? [];
-  return { ...around, internalIps: addresses.flatMap(({ address }) => parseIp(address) ?? []) };
 }
 
 /** Repeats while the datastore does not answer, once a second; every tenth failure is logged. */
@@ -152,15 +125,6 @@ async function patiently<T>(
       await sleep(retryMilliseconds, undefined, { signal });
     }
   }
-}
-
-// A record that cannot be read belongs to somebody else's mistake and stops nobody's start.
-async function listNodes(store: Store): Promise<readonly Node[]> {
-  const { items } = await store.list(resourcePrefix('nodes'));
-  return items.flatMap(({ value }) => {
-    const node = parseResource<'Node', NodeSpec>('Node', value);
-    return node.ok ? [node.value] : [];
-  });
 }
 
 async function writePool(parts: StartUpParts, spec: IpPoolSpec | undefined): Promise<void> {
@@ -195,25 +159,6 @@ async function writeClusterRecords(parts: StartUpParts, node: string): Promise<v
 
 const missing = (wanted: object, stored: object | undefined): object =>
   Object.fromEntries(Object.entries(wanted).filter(([name]) => !(name in (stored ?? {}))));
-
-function writeStateFiles(
-  { env, kernel, log }: StartUpParts,
-  folder: string,
-  node: string,
-  decision: AddressDecision,
-): void {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'nodename'), node);
-  const mtu = Number(env['CNI_MTU'] || 0);
-  if (!mtu) return;
-  writeFileSync(join(folder, 'mtu'), String(mtu));
-  const link = decision.linkName === undefined ? undefined : kernel.link(decision.linkName);
-  if (link && link.mtu < mtu)
-    log.warn(
-      `CNI_MTU: pods get ${mtu}, but ${link.name} carries ${link.mtu}: large packets are lost; ` +
-        `set networking.mtu: ${link.mtu}`,
-    );
-}
 
 const addressesOf = (kernel: Kernel): readonly Ip[] => kernel.addresses().map(({ ip }) => ip);
 

@@ -24,7 +24,7 @@ export class DatastoreView {
   private readonly endpointsByKey = new Map<string, StoredEndpoint>();
   private readonly poolsByName = new Map<string, IpPool>();
   private readonly profiles = new Set<string>();
-  private readonly spoofing = new Map<string, string | undefined>();
+  private readonly felix = new Map<string, FelixConfigurationSpec>();
   private locked = false;
   private synced = false;
 
@@ -48,7 +48,12 @@ export class DatastoreView {
   /** FelixConfiguration workloadSourceSpoofing: the environment's over this node's over the cluster's. */
   get sourceSpoofingAllowed(): boolean {
     if (this.spoofingByEnvironment !== undefined) return this.spoofingByEnvironment;
-    return (this.spoofing.get(`node.${this.node}`) ?? this.spoofing.get('default')) === 'Any';
+    return this.felixConfiguration.workloadSourceSpoofing === 'Any';
+  }
+
+  /** What FelixConfiguration says for this node: its own fields over the cluster's. */
+  get felixConfiguration(): FelixConfigurationSpec {
+    return { ...this.felix.get('default'), ...this.felix.get(`node.${this.node}`) };
   }
 
   get pools(): readonly IpPool[] {
@@ -72,7 +77,7 @@ export class DatastoreView {
     this.endpointsByKey.clear();
     this.poolsByName.clear();
     this.profiles.clear();
-    this.spoofing.clear();
+    this.felix.clear();
     this.locked = false;
     for (const item of items) this.put(item);
     this.synced = true;
@@ -120,7 +125,7 @@ export class DatastoreView {
         'FelixConfiguration',
         item.value,
       );
-      this.spoofing.set(name, settings.ok ? settings.value.spec.workloadSourceSpoofing : undefined);
+      this.felix.set(name, settings.ok ? settings.value.spec : {});
     }
     if (item.key === resourceKey('clusterinformations', 'default')) {
       const info = parseResource<'ClusterInformation', ClusterInformationSpec>(
@@ -140,7 +145,7 @@ export class DatastoreView {
     } else if (key?.kind === 'resource') {
       if (key.plural === 'ippools') this.poolsByName.delete(key.name);
       if (key.plural === 'profiles') this.profiles.delete(key.name);
-      if (key.plural === 'felixconfigurations') this.spoofing.delete(key.name);
+      if (key.plural === 'felixconfigurations') this.felix.delete(key.name);
       if (key.plural === 'clusterinformations') this.locked = false;
     }
   }

@@ -7,6 +7,8 @@ export interface HealthState {
   readonly live: boolean;
   readonly ready: boolean;
   readonly problems: readonly string[];
+  /** Told, though the program is ready. */
+  readonly warnings?: readonly string[];
 }
 
 export interface HealthServerOptions {
@@ -26,10 +28,10 @@ export function serveHealth({ host, port, state, pages = {} }: HealthServerOptio
       void tell(page, response);
       return;
     }
-    const { live, ready, problems } = state();
+    const { live, ready, problems, warnings = [] } = state();
     const answers: Record<string, readonly [boolean, string]> = {
       '/liveness': [live, 'live'],
-      '/readiness': [ready, 'ready'],
+      '/readiness': [ready, ['ready', ...warnings].join('\n')],
     };
     const answer = answers[request.url ?? ''];
     const text = answer?.[0] ? answer[1] : problems.join('\n') || `not ${answer?.[1]}`;

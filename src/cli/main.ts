@@ -9,12 +9,14 @@ import { messageOf } from '../base/op-error.ts';
 import { pause } from '../base/pause.io.ts';
 import type { Store } from '../datastore/store.ts';
 import { openObjects } from '../kubernetes/objects.io.ts';
+import { resourcePrefix } from '../model/keys.ts';
 import { commit } from './commit.io.ts';
 import { addConnectivityCommands } from './connectivity/commands.ts';
 import { addEtcdCommands } from './etcd/commands.ts';
 import { openStore } from './etcd.io.ts';
 import { addIpamCommands, read } from './ipam/commands.ts';
 import { addNodeCommands } from './node/commands.ts';
+import { clusterStatus } from './nodes/status.ts';
 import { type Output, textOf } from './output.ts';
 import { addPolicyCommands } from './policy/commands.ts';
 import { addSeenCommands } from './policy/seen.ts';
@@ -68,6 +70,16 @@ program
       print(unknownCluster(commit(), messageOf(cause)), isJson(output));
     }
   });
+
+program
+  .command('status')
+  .description('every node with its address, tunnel addresses, and the MTU of host and pods')
+  .option('-o, --output <format>', 'json')
+  .action(({ output }: { output?: string }) =>
+    run(isJson(output), async (store) =>
+      clusterStatus((await store.list(resourcePrefix('nodes'))).items),
+    ),
+  );
 
 addIpamCommands(program, {
   run: (format, command) => run(isJson(format), command),

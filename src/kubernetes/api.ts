@@ -196,4 +196,12 @@ export interface KubernetesApi {
     node: string,
     condition: { readonly unavailable: boolean; readonly reason: string; readonly message: string },
   ): Promise<void>;
+  /** Makes an event of type Warning on the node, which `kubectl describe node` shows. */
+  warnOfNode(node: string, warning: NodeWarning): Promise<void>;
+}
+
+export interface NodeWarning {
+  /** One word in upper camel case. */
+  readonly reason: string;
+  readonly message: string;
 }

@@ -1,5 +1,5 @@
 // The Kubernetes port on a real API server.
-import type { Kinds, KubernetesApi } from './api.ts';
+import type { Kinds, KubernetesApi, NodeWarning } from './api.ts';
 import {
   type Credentials,
   inClusterCredentials,
@@ -47,7 +47,7 @@ export function kubernetesApi(credentials: Credentials): KubernetesApi {
         signal,
       }),
     setNetworkUnavailable: async (node, { unavailable, reason, message }) => {
-      const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+      const now = nowText();
       const condition = {
         type: 'NetworkUnavailable',
         status: unavailable ? 'True' : 'False',
@@ -66,5 +66,36 @@ export function kubernetesApi(credentials: Credentials): KubernetesApi {
         }),
       );
     },
+    warnOfNode: async (node, warning) => {
+      const body = { type: 'application/json', text: JSON.stringify(eventOf(node, warning)) };
+      const path = `/api/v1/namespaces/${EVENTS_NAMESPACE}/events`;
+      await readBody(await openResponse(credentials, { method: 'POST', path, body }));
+    },
+  };
+}
+
+/** Events of what is in no namespace are here. */
+const EVENTS_NAMESPACE = 'default';
+const COMPONENT = 'calico-node';
+
+const nowText = (): string => new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+
+/** As kubelet writes them: kubectl looks for the node's name in the place of its uid. */
+function eventOf(node: string, { reason, message }: NodeWarning) {
+  const now = nowText();
+  return {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { generateName: `${node}.`, namespace: EVENTS_NAMESPACE },
+    involvedObject: { apiVersion: 'v1', kind: 'Node', name: node, uid: node },
+    reason,
+    message,
+    type: 'Warning',
+    count: 1,
+    firstTimestamp: now,
+    lastTimestamp: now,
+    source: { component: COMPONENT, host: node },
+    reportingComponent: COMPONENT,
+    reportingInstance: node,
   };
 }

@@ -54,6 +54,19 @@ describe('client', () => {
     return { seen, states };
   }
 
+  test('a warning of a node: an event as kubectl describe node looks for it', async () => {
+    await api.warnOfNode('n1', { reason: 'MTUMismatch', message: 'too large' });
+    const { path, body } = server.posts[0]!;
+    assert.equal(path, '/api/v1/namespaces/default/events');
+    const { involvedObject, ...event } = body as Record<string, unknown>;
+    assert.deepEqual(involvedObject, { apiVersion: 'v1', kind: 'Node', name: 'n1', uid: 'n1' });
+    assert.deepEqual(event['metadata'], { generateName: 'n1.', namespace: 'default' });
+    assert.deepEqual(
+      [event['type'], event['reason'], event['message'], event['count']],
+      ['Warning', 'MTUMismatch', 'too large', 1],
+    );
+  });
+
   const watchesAre = (count: number) =>
     eventually(`${count} watches`, () => server.watches === count || undefined);
 

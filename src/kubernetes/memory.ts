@@ -1,5 +1,5 @@
 // The Kubernetes port's memory twin: objects that tests put and delete, watches that hear of them.
-import type { Kinds, KindWatcher, KubernetesApi, Metadata, Node, Pod } from './api.ts';
+import type { Kinds, KindWatcher, KubernetesApi, Metadata, Node, NodeWarning, Pod } from './api.ts';
 
 export interface MemoryKubernetes extends KubernetesApi {
   put<K extends keyof Kinds>(kind: K, object: Kinds[K]): void;
@@ -9,7 +9,9 @@ export interface MemoryKubernetes extends KubernetesApi {
     string,
     { readonly unavailable: boolean; readonly reason: string }
   >;
-  /** Reads fail until called with false. */
+  /** Events that were made. */
+  readonly warnings: readonly (NodeWarning & { readonly node: string })[];
+  /** Reads and events fail until called with false. */
   setUnreachable(unreachable: boolean): void;
 }
 
@@ -23,16 +25,33 @@ interface Watching {
 const idOf = (metadata: Metadata): string => `${metadata.namespace ?? ''}/${metadata.name}`;
 
 /** `spec.nodeName=x` and `metadata.name=x`: the selectors that we use. */
-function selectorOf(text: string | undefined): (object: Kinds[keyof Kinds]) => boolean {
+function selectorOf(
+  text: string | undefined,
+  namespace: string | undefined,
+): (object: Kinds[keyof Kinds]) => boolean {
+  const selected = fieldSelectorOf(text);
+  return (object) =>
+    (namespace ?? object.metadata.namespace) === object.metadata.namespace && selected(object);
+}
+
+function fieldSelectorOf(text: string | undefined): (object: Kinds[keyof Kinds]) => boolean {
   const [field, wanted] = (text ?? '').split('=');
   if (field === 'spec.nodeName') return (object) => (object as Pod).spec.nodeName === wanted;
   if (field === 'metadata.name') return (object) => object.metadata.name === wanted;
   return () => true;
 }
 
+const tellOne = ({ watcher, signal }: Watching, object: Kinds[keyof Kinds], gone: boolean): void =>
+  queueMicrotask(() => {
+    if (signal.aborted) return;
+    if (gone) watcher.gone(object);
+    else watcher.put(object);
+  });
+
 export function memoryKubernetes(): MemoryKubernetes {
   const kinds = new Map<keyof Kinds, Map<string, Kinds[keyof Kinds]>>();
   const watches = new Set<Watching>();
+  const warnings: (NodeWarning & { readonly node: string })[] = [];
   const conditions = new Map<string, { unavailable: boolean; reason: string }>();
   let unreachable = false;
   const objectsOf = (kind: keyof Kinds): Map<string, Kinds[keyof Kinds]> => {
@@ -45,17 +64,12 @@ export function memoryKubernetes(): MemoryKubernetes {
     return objectsOf(kind).get(id) as T | undefined;
   };
   const tell = (kind: keyof Kinds, object: Kinds[keyof Kinds], gone: boolean): void => {
-    for (const watch of watches) {
-      if (watch.kind !== kind || !watch.selects(object)) continue;
-      queueMicrotask(() => {
-        if (watch.signal.aborted) return;
-        if (gone) watch.watcher.gone(object);
-        else watch.watcher.put(object);
-      });
-    }
+    for (const watch of watches)
+      if (watch.kind === kind && watch.selects(object)) tellOne(watch, object, gone);
   };
   return {
     conditions,
+    warnings,
     setUnreachable: (now) => {
       unreachable = now;
     },
@@ -73,9 +87,7 @@ export function memoryKubernetes(): MemoryKubernetes {
     getNode: (name) => find<Node>('nodes', `/${name}`),
     getNamespace: (name) => find('namespaces', `/${name}`),
     watch: (kind, watcher, { namespace, fieldSelector, signal }) => {
-      const selected = selectorOf(fieldSelector);
-      const selects = (object: Kinds[keyof Kinds]): boolean =>
-        (namespace ?? object.metadata.namespace) === object.metadata.namespace && selected(object);
+      const selects = selectorOf(fieldSelector, namespace);
       // One watch hears only of its own kind.
       const heard = watcher as unknown as KindWatcher<Kinds[keyof Kinds]>;
       queueMicrotask(() => {
@@ -87,6 +99,10 @@ export function memoryKubernetes(): MemoryKubernetes {
     },
     setNetworkUnavailable: async (node, { unavailable, reason }) => {
       conditions.set(node, { unavailable, reason });
+    },
+    warnOfNode: async (node, warning) => {
+      if (unreachable) throw new Error('the API server cannot be reached');
+      warnings.push({ node, ...warning });
     },
   };
 }

@@ -1,5 +1,6 @@
 // Node: Calico's record of a machine, written at start-up.
-import type { Resource } from './resource.ts';
+import { type Json, parseJson } from '../base/json.ts';
+import { isObject, type Resource } from './resource.ts';
 
 export interface NodeSpec {
   readonly bgp?: {
@@ -19,3 +20,36 @@ export interface NodeSpec {
 }
 
 export type Node = Resource<'Node', NodeSpec>;
+
+/** What the node's agent found of its MTU, as JSON. */
+export const MTU_ANNOTATION = 'calico-kit.io/mtu';
+
+/** In octets. */
+export interface NodeMtuRecord {
+  /** Of the interface that carries least. */
+  readonly host: number;
+  readonly interface: string;
+  /** Of pods whose network configuration names none. */
+  readonly pods: number;
+  /** What does not fit, in words. */
+  readonly problem?: string;
+}
+
+export const printNodeMtu = (mtu: NodeMtuRecord): string => JSON.stringify(mtu);
+
+/** Undefined when the agent has not told, or somebody else did. */
+export function nodeMtuOf({ metadata }: Pick<Node, 'metadata'>): NodeMtuRecord | undefined {
+  const { host, pods, interface: name, problem } = objectIn(metadata.annotations?.[MTU_ANNOTATION]);
+  if (typeof host !== 'number' || typeof pods !== 'number') return undefined;
+  const words = typeof problem === 'string' ? { problem } : {};
+  return { host, pods, interface: String(name ?? ''), ...words };
+}
+
+function objectIn(text: string | undefined): Partial<Record<string, Json>> {
+  try {
+    const value = parseJson(text ?? '{}');
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Kinds, Metadata } from '../../src/kubernetes/api.ts';
 import { runAsync } from './command.ts';
+import { type Stored, selectorOf } from './fake-selectors.ts';
 
-type Stored = { readonly metadata: Metadata };
 interface Event {
   readonly version: number;
   readonly kind: string;
@@ -37,6 +37,8 @@ export interface FakeApiServer {
   bookmark(): void;
   /** Paths with queries, in order. */
   readonly requests: readonly string[];
+  /** Objects that clients made. */
+  readonly posts: readonly { readonly path: string; readonly body: object }[];
   /** Watches that are open now. */
   readonly watches: number;
   close(): void;
@@ -66,6 +68,7 @@ function makeCertificate(folder: string): Promise<string> {
 class Fake implements FakeApiServer {
   readonly account: string;
   readonly requests: string[] = [];
+  readonly posts: { readonly path: string; readonly body: object }[] = [];
   private readonly objects = new Map<string, Map<string, Stored>>();
   private readonly history: Event[] = [];
   private readonly open = new Set<Watch>();
@@ -187,6 +190,10 @@ class Fake implements FakeApiServer {
       refuse(response, 401, 'Unauthorized');
       return;
     }
+    if (request.method === 'POST') {
+      this.take(request, response, url.pathname);
+      return;
+    }
     const parts = url.pathname.replace(/^\/(api|apis\/[^/]+)\/v1\//, '').split('/');
     const [kind, name, namespace] =
       parts[0] === 'namespaces' && parts.length > 2
@@ -196,6 +203,16 @@ class Fake implements FakeApiServer {
     if (name !== undefined) this.get(response, kind, idOf({ name, namespace: namespace ?? '' }));
     else if (url.searchParams.has('watch')) this.watch(response, kind, url.searchParams, selects);
     else this.list(response, kind, url.searchParams, selects);
+  }
+
+  private take(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const pieces: Buffer[] = [];
+    request.on('data', (piece: Buffer) => pieces.push(piece));
+    request.on('end', () => {
+      const body = JSON.parse(Buffer.concat(pieces).toString()) as object;
+      this.posts.push({ path, body });
+      response.writeHead(201).end(JSON.stringify(body));
+    });
   }
 
   private get(response: ServerResponse, kind: string, id: string): void {
@@ -247,27 +264,6 @@ class Fake implements FakeApiServer {
 }
 
 const idOf = ({ namespace, name }: Metadata): string => `${namespace ?? ''}/${name}`;
-
-function selectorOf(
-  query: URLSearchParams,
-  namespace: string | undefined,
-): (object: Stored) => boolean {
-  const [field, wanted] = (query.get('fieldSelector') ?? '').split('=');
-  const terms = (query.get('labelSelector') ?? '').split(',').filter((term) => term !== '');
-  return (object) =>
-    (namespace ?? object.metadata.namespace) === object.metadata.namespace &&
-    (field !== 'metadata.name' || object.metadata.name === wanted) &&
-    terms.every((term) => hasLabel(object, term)) &&
-    (field !== 'spec.nodeName' || (object as Kinds['pods']).spec.nodeName === wanted);
-}
-
-/** A term of a label selector: `key`, `!key`, `key=value` or `key!=value`. */
-function hasLabel({ metadata }: Stored, term: string): boolean {
-  const [, not, key, operator, value] = /^(!?)([^=!]+)(!?==?)?(.*)$/.exec(term) ?? [];
-  const label = metadata.labels?.[key ?? ''];
-  if (!operator) return (label !== undefined) === (not === '');
-  return operator === '!=' ? label !== value : label === value;
-}
 
 const write = (response: ServerResponse, event: { readonly type: string; object: object }): void =>
   void response.write(`${JSON.stringify({ type: event.type, object: event.object })}\n`);

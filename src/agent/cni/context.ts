@@ -17,7 +17,7 @@ import type { Turns } from './turns.ts';
 export interface CniContext {
   readonly node: string;
   /** MTU of pod interfaces when the configuration leaves it at 0. */
-  readonly effectiveMtu: number;
+  readonly effectiveMtu: () => number;
   readonly store: Store;
   readonly kernel: Kernel;
   readonly view: DatastoreView;

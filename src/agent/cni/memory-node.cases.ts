@@ -100,7 +100,7 @@ export async function memoryNode(options: NodeOptions = {}) {
   } as unknown as PolicyEngine;
   const context: CniContext = {
     node: 'n1',
-    effectiveMtu: 1500,
+    effectiveMtu: () => 1500,
     store,
     kernel,
     view,

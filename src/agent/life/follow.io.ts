@@ -1,8 +1,10 @@
 // The agent's one watch of the datastore, and who is told of what it brings.
 import type { Log } from '../../base/log.io.ts';
+import type { Change } from '../../datastore/store.ts';
 import type { Allocator } from '../../ipam/allocator.io.ts';
-import { RESOURCES } from '../../model/keys.ts';
+import { RESOURCES, resourceKey } from '../../model/keys.ts';
 import type { AgentParts } from '../agent.io.ts';
+import { effectiveSettings } from '../mtu/settings.ts';
 import { HostAddresses } from '../policy-engine/host-addresses.io.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import { encapsulationProblem, type Started } from '../start-up.io.ts';
@@ -10,23 +12,25 @@ import { IpipTunnel } from '../tunnels/ipip.io.ts';
 import type { DatastoreView } from '../view.ts';
 import type { Progress } from './progress.ts';
 
+interface TunnelParts {
+  readonly view: DatastoreView;
+  readonly allocator: Allocator;
+  readonly progress: Progress;
+}
+
 /** The node's tunnel device; idle until it is woken. */
 export function openTunnel(
   parts: AgentParts,
-  { node, nodeAddress }: Started,
-  {
-    view,
-    allocator,
-    progress,
-  }: { readonly view: DatastoreView; readonly allocator: Allocator; readonly progress: Progress },
+  { node }: Started,
+  { view, allocator, progress }: TunnelParts,
 ): IpipTunnel {
   const tunnel: IpipTunnel = new IpipTunnel({
     ...parts,
     node,
-    nodeAddress: nodeAddress?.ip,
+    nodeAddress: () => progress.host?.address.current?.ip,
     allocator,
     pools: () => view.pools,
-    mtu: parts.settings.ipipMtu,
+    mtu: () => effectiveSettings(parts.settings.mtu, view.felixConfiguration).tunnels.ipip,
     onChange: () => checkEncapsulation(view, tunnel, progress, parts.log),
   });
   return tunnel;
@@ -55,6 +59,7 @@ export function followDatastore(
         view.snapshot(items);
         void policy.snapshot(items).then(followAddresses);
         checkEncapsulation(view, tunnel, progress, log);
+        progress.host?.mtu.look();
         if (progress.context) tunnel.wake();
       },
       changes(changes) {
@@ -62,6 +67,7 @@ export function followDatastore(
         policy.changes(changes);
         followAddresses();
         checkEncapsulation(view, tunnel, progress, log);
+        if (changes.some(concernsMtu)) progress.host?.mtu.look();
         tunnel.changes(changes);
       },
       connection: ({ up, error }) => {
@@ -74,6 +80,12 @@ export function followDatastore(
     signal,
   );
 }
+
+const MTU_KEYS = [resourceKey('ippools', ''), resourceKey('felixconfigurations', '')];
+const concernsMtu = (change: Change): boolean => {
+  const key = change.kind === 'put' ? change.item.key : change.key;
+  return MTU_KEYS.some((prefix) => key.startsWith(prefix));
+};
 
 function checkEncapsulation(
   view: DatastoreView,

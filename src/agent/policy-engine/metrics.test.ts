@@ -38,7 +38,7 @@ test('figures of an engine by Felix’s names; latency of each change', async ()
       log,
       clock: systemClock,
     },
-    { node: 'node1' },
+    { node: 'node1', nodeAddress: () => undefined },
     metrics,
   );
   const views = new PolicyViews();

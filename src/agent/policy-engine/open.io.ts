@@ -21,10 +21,7 @@ export interface NodePolicyParts {
 
 export const openNodePolicy = (
   { settings, tables, ipv6Tables, ipSets, log, clock }: NodePolicyParts,
-  {
-    node,
-    nodeAddress,
-  }: { readonly node: string; readonly nodeAddress?: { readonly ip: Ip } | undefined },
+  { node, nodeAddress }: { readonly node: string; readonly nodeAddress: () => Ip | undefined },
   metrics: PolicyMetrics,
 ): PolicyEngine =>
   openPolicyEngine({
@@ -38,7 +35,7 @@ export const openNodePolicy = (
       ipipEnabled: 'pools',
       logDenied: settings.logDeniedFlows,
     },
-    nodeAddress: () => nodeAddress?.ip,
+    nodeAddress,
     settleMilliseconds: SETTLE_MILLISECONDS,
     log,
     clock,

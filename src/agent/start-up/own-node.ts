@@ -41,6 +41,10 @@ export function nextNodeSpec(
   };
 }
 
+/** Calico's own sentence. */
+export const addressTaken = (holder: string, { ip }: InterfaceAddress): string =>
+  `Calico node '${holder}' is already using the IPv4 address ${ip}.`;
+
 /** The name of another node that has this address. */
 export function holderOf(
   address: InterfaceAddress,

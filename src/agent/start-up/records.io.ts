@@ -4,6 +4,8 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { OpError } from '../../base/op-error.ts';
 import type { KeyValue, Store } from '../../datastore/store.ts';
+import { resourcePrefix } from '../../model/keys.ts';
+import type { Node, NodeSpec } from '../../model/node.ts';
 import { API_VERSION, parseResource, printResource, type Resource } from '../../model/resource.ts';
 
 const CONFLICTS_MAX = 20;
@@ -14,6 +16,8 @@ export interface RecordOptions<Spec> {
   readonly name: string;
   /** The wanted spec from the stored one; undefined: leave it as it is, or do not create it. */
   readonly next: (stored: Spec | undefined) => Spec | undefined;
+  /** Beside those that are there. */
+  readonly annotations?: Readonly<Record<string, string>>;
   /** Kinds that Calico stores with an empty status. */
   readonly withStatus?: boolean;
 }
@@ -29,7 +33,8 @@ export async function writeRecord<Spec extends object>(
     const stored = item && parse<Spec>(kind, item);
     const spec = options.next(stored?.spec);
     if (spec === undefined) return;
-    const next = stored ? { ...stored, spec } : created(options, spec, clock);
+    const made = stored ? { ...stored, spec } : created(options, spec, clock);
+    const next = annotated(made, options.annotations);
     const value = printResource(next);
     if (stored && value === printResource(stored)) return;
     const outcome = await store.transaction(
@@ -40,6 +45,16 @@ export async function writeRecord<Spec extends object>(
   }
   throw new OpError(`write ${key}`, `${CONFLICTS_MAX} conflicts with other writers`);
 }
+
+const annotated = <Spec>(
+  record: Resource<string, Spec>,
+  annotations: Readonly<Record<string, string>> | undefined,
+): Resource<string, Spec> => {
+  if (!annotations) return record;
+  const { metadata } = record;
+  const all = { ...metadata.annotations, ...annotations };
+  return { ...record, metadata: { ...metadata, annotations: all } };
+};
 
 /** Puts a plain value if the key does not exist. */
 export async function putIfAbsent(store: Store, key: string, value: string): Promise<void> {
@@ -71,3 +86,12 @@ const created = <Spec>(
   spec,
   ...(withStatus && { status: {} }),
 });
+
+/** All nodes. A record that cannot be read belongs to somebody else's mistake and stops nobody's start. */
+export async function readNodes(store: Store): Promise<readonly Node[]> {
+  const { items } = await store.list(resourcePrefix('nodes'));
+  return items.flatMap(({ value }) => {
+    const node = parseResource<'Node', NodeSpec>('Node', value);
+    return node.ok ? [node.value] : [];
+  });
+}

@@ -9,7 +9,6 @@ import type { Change, KeyValue, Store } from '../../datastore/store.ts';
 import type { Allocator } from '../../ipam/allocator.io.ts';
 import { assignTunnelAddress, tunnelHandle } from '../../ipam/tunnel.ts';
 import type { Kernel, KernelEvent, Link } from '../../kernel/kernel.ts';
-import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
 import type { IpPool } from '../../model/ip-pool.ts';
 import { resourceKey } from '../../model/keys.ts';
 import type { Node, NodeSpec } from '../../model/node.ts';
@@ -23,7 +22,7 @@ const RETRY_MILLISECONDS = 1000;
 
 export interface IpipParts {
   readonly node: string;
-  readonly nodeAddress: Ip | undefined;
+  readonly nodeAddress: () => Ip | undefined;
   readonly store: Store;
   readonly kernel: Kernel;
   readonly allocator: Allocator;
@@ -31,8 +30,8 @@ export interface IpipParts {
   readonly log: Log;
   readonly signal: AbortSignal;
   readonly pools: () => readonly IpPool[];
-  /** Bytes, from the environment; absent: FelixConfiguration's, else the link's less the header. */
-  readonly mtu?: number | undefined;
+  /** Octets, as they are set; undefined: the link's less the header. */
+  readonly mtu: () => number | undefined;
   /** `problem` may be another. */
   readonly onChange: () => void;
 }
@@ -60,7 +59,11 @@ export class IpipTunnel {
     const keyOf = (change: Change): string =>
       change.kind === 'put' ? change.item.key : change.key;
     const { node } = this.parts;
-    const own = [resourceKey('nodes', node), resourceKey('felixconfigurations', 'default')];
+    const own = [
+      resourceKey('nodes', node),
+      resourceKey('felixconfigurations', 'default'),
+      resourceKey('felixconfigurations', `node.${node}`),
+    ];
     const concerns = (key: string): boolean =>
       key.startsWith(resourceKey('ippools', '')) || own.includes(key);
     if (changes.some((change) => concerns(keyOf(change)))) this.wake();
@@ -98,7 +101,7 @@ export class IpipTunnel {
     if (!link) return;
     this.index = link.index;
     const address = await this.address(stored, pools);
-    const mtu = ipipMtu(this.parts.mtu ?? (await this.configuredMtu()), this.linkMtu());
+    const mtu = ipipMtu(this.parts.mtu(), this.linkMtu());
     this.setDevice(link, mtu, address);
   }
 
@@ -116,18 +119,11 @@ export class IpipTunnel {
     return { item, node: node.value };
   }
 
-  private async configuredMtu(): Promise<number | undefined> {
-    const item = await this.parts.store.get(resourceKey('felixconfigurations', 'default'));
-    const felix =
-      item &&
-      parseResource<'FelixConfiguration', FelixConfigurationSpec>('FelixConfiguration', item.value);
-    return felix?.ok ? felix.value.spec.ipipMTU : undefined;
-  }
-
   /** Of the link with the node's address, which carries the tunnel. */
   private linkMtu(): number | undefined {
     const { kernel, nodeAddress } = this.parts;
-    const own = kernel.addresses().find(({ ip }) => ip === nodeAddress);
+    const address = nodeAddress();
+    const own = kernel.addresses().find(({ ip }) => ip === address);
     return kernel.links().find(({ index }) => index === own?.linkIndex)?.mtu;
   }
 

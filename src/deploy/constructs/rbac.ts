@@ -19,6 +19,8 @@ const nodeRules: readonly PolicyRule[] = [
   { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
   // NetworkUnavailable is cleared once routes can be programmed.
   { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
+  // An MTU that does not fit is an event of the node.
+  { apiGroups: [''], resources: ['events'], verbs: ['create'] },
 ];
 
 const controllerRules: readonly PolicyRule[] = [

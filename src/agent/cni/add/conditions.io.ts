@@ -23,7 +23,7 @@ export function mtuFor(
     const msg = `${path} is missing; check that calico-node has started on this node`;
     return fail(cniError('tryAgain', msg));
   }
-  return ok(config.mtu || written || effectiveMtu);
+  return ok(config.mtu || written || effectiveMtu());
 }
 
 // Every ADD asks, and most nodes have no such file: an exception each time would be dear.

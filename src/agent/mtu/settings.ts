@@ -1,0 +1,71 @@
+// What the environment says of MTUs; it goes before FelixConfiguration, as everywhere in Felix.
+import { fail, ok, type Result } from '../../base/result.ts';
+import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
+import type { Encapsulation } from '../../model/mtu.ts';
+
+const [MTU_MIN, MTU_MAX] = [576, 65_535];
+
+/** Octets; absent: found by looking. */
+export type TunnelMtus = Readonly<Partial<Record<Encapsulation, number>>>;
+
+export interface MtuSettings {
+  /** CNI_MTU: what pods are meant to get, encapsulation already subtracted. */
+  readonly asked: number | undefined;
+  readonly tunnels: TunnelMtus;
+  /** Interfaces that lead to other nodes. */
+  readonly pattern: RegExp | undefined;
+}
+
+export interface MtuEnvironment {
+  readonly [name: string]: string | undefined;
+}
+
+/** Felix's own: Ethernet, InfiniBand and wireless links by the kernel's and systemd's names. */
+export const MTU_INTERFACES = /^((en|wl|ww|sl|ib)[Pcopsvx].*|(eth|wlan|wwan).*)/;
+
+/** Errors: the first variable that cannot be used. */
+export function mtuSettings(env: MtuEnvironment): Result<MtuSettings> {
+  const wrong: string[] = [];
+  const mtu = (name: string): number | undefined => {
+    const bytes = Number(env[name] || 0);
+    if (bytes !== 0 && !(Number.isInteger(bytes) && bytes >= MTU_MIN && bytes <= MTU_MAX))
+      wrong.push(`${name}: '${env[name]}' must be ${MTU_MIN} to ${MTU_MAX}`);
+    return bytes || undefined;
+  };
+  const text = env['FELIX_MTUIFACEPATTERN'] || undefined;
+  const pattern = text === undefined ? undefined : patternOf(text);
+  const settings = {
+    asked: mtu('CNI_MTU'),
+    tunnels: present({
+      ipip: mtu('FELIX_IPINIPMTU'),
+      vxlan: mtu('FELIX_VXLANMTU'),
+      vxlanV6: mtu('FELIX_VXLANMTUV6'),
+    }),
+    pattern,
+  };
+  if (text !== undefined && !pattern)
+    wrong.push(`FELIX_MTUIFACEPATTERN: '${text}' is no regular expression`);
+  return wrong[0] === undefined ? ok(settings) : fail(wrong[0]);
+}
+
+/** What counts: the environment's over FelixConfiguration's. A pattern that is none is not obeyed. */
+export function effectiveSettings(
+  own: MtuSettings,
+  { ipipMTU, vxlanMTU, vxlanMTUV6, mtuIfacePattern }: FelixConfigurationSpec,
+): Required<Pick<MtuSettings, 'tunnels'>> & { readonly pattern: RegExp } {
+  const stored = present({ ipip: ipipMTU, vxlan: vxlanMTU, vxlanV6: vxlanMTUV6 });
+  const pattern = own.pattern ?? (mtuIfacePattern ? patternOf(mtuIfacePattern) : undefined);
+  return { tunnels: { ...stored, ...own.tunnels }, pattern: pattern ?? MTU_INTERFACES };
+}
+
+// 0 leaves it to the program.
+const present = (mtus: { readonly [each in Encapsulation]: number | undefined }): TunnelMtus =>
+  Object.fromEntries(Object.entries(mtus).filter(([, bytes]) => Number(bytes) > 0));
+
+function patternOf(text: string): RegExp | undefined {
+  try {
+    return new RegExp(text);
+  } catch {
+    return undefined;
+  }
+}
