@@ -141,7 +141,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   followDatastore(parts, view, policy, progress, tunnel);
   await allocator.ready();
   tunnel.wake();
-  host.follow();
+  host.follow(() => policy.facts.world.nodes);
   progress.stage = 'writing the first rules';
   await policy.inSync();
   progress.stage = 'waiting for the list of pods of this node';
@@ -221,7 +221,7 @@ const readinessFacts = (
       : undefined,
   settingsProblem: problem,
   addressProblem: host?.address.problem,
-  warnings: [host?.address.warning, host?.mtu.state?.problem],
+  warnings: [host?.address.warning, host?.mtu.state?.problem, host?.probe?.problem],
   servicesProblem,
   datastoreLocked: context ? !context.view.datastoreReady : false,
 });

@@ -48,6 +48,11 @@ test('bad values name the variable, the value and the fix', () => {
       "FELIX_MTUIFACEPATTERN: '(' is no regular expression",
     ],
     [
+      { ...good, FELIX_MTUPROBEINTERVAL: '60' },
+      "FELIX_MTUPROBEINTERVAL: '60' must look like 60s or 5m; 0 is off",
+    ],
+    [{ ...good, FELIX_MTUPROBEPORT: 'udp' }, "FELIX_MTUPROBEPORT: 'udp' is no port (1 to 65535)"],
+    [
       { ...good, AUTODETECT_POLL_INTERVAL: '60' },
       "AUTODETECT_POLL_INTERVAL: '60' must look like 60s or 5m",
     ],

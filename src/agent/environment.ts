@@ -4,7 +4,7 @@ import { fail, ok, type Result } from '../base/result.ts';
 import { type EtcdSettings, etcdSettings } from '../datastore/settings.ts';
 import { felixEnvironment } from '../policy/read/environment.ts';
 import type { FelixSettings } from '../policy/read/resources.ts';
-import { type MtuSettings, mtuSettings } from './mtu/settings.ts';
+import { durationOf, type MtuSettings, mtuSettings } from './mtu/settings.ts';
 import { type ServiceProxySettings, serviceProxySettings } from './services/settings.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -38,17 +38,6 @@ export interface AgentSettings {
   readonly serviceProxy?: ServiceProxySettings;
   /** Name of the place where a test ends the process; empty in production. */
   readonly failpoint: string;
-}
-
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-/** Milliseconds of `90s`, `1m30s` or `500ms`; at least one. */
-function durationOf(text: string): number | undefined {
-  if (!/^(\d+(ms|s|m|h))+$/.test(text)) return undefined;
-  const parts = [...text.matchAll(/(\d+)(ms|s|m|h)/g)];
-  return (
-    parts.reduce((sum, [, count, unit]) => sum + Number(count) * UNITS[unit!]!, 0) || undefined
-  );
 }
 
 const HOST_ACTIONS: readonly HostAction[] = ['DROP', 'RETURN', 'ACCEPT'];

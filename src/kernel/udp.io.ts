@@ -16,6 +16,13 @@ const TTL = {
   4: { level: 0, option: 2, offset: 8 },
   6: { level: IPPROTO_IPV6, option: 16, offset: 7 },
 } as const;
+/** IP_MTU_DISCOVER, IPV6_MTU_DISCOVER. */
+const MTU_DISCOVER = {
+  4: { level: 0, option: 10 },
+  6: { level: IPPROTO_IPV6, option: 23 },
+} as const;
+/** IP_PMTUDISC_PROBE: don't fragment, and a datagram is as large as the link allows. */
+const MTU_DISCOVER_PROBE = 3;
 
 export interface UdpOptions {
   readonly address: Ip;
@@ -24,6 +31,8 @@ export interface UdpOptions {
   readonly ttl: number;
   /** Of what is received, 0 to 255; 0 takes all. */
   readonly minTtl: number;
+  /** No router may cut up what is sent, and what ICMP has told of the path's MTU is not believed. */
+  readonly dontFragment?: boolean;
   /** Namespace of the socket; this process's own when absent. */
   readonly netnsPath?: string | undefined;
 }
@@ -31,13 +40,17 @@ export interface UdpOptions {
 /** A bound socket. Throws OpError, e.g. EADDRINUSE (98), EADDRNOTAVAIL (99). */
 export function udpFd({ netnsPath, ...options }: UdpOptions): number {
   if (netnsPath !== undefined) return inNetnsAt(netnsPath, () => udpFd(options));
-  const { address, port, ttl, minTtl } = options;
+  const { address, port, ttl, minTtl, dontFragment = false } = options;
   const family = familyOf(address);
   const mode = SOCK.DGRAM | SOCK.NONBLOCK | SOCK.CLOEXEC;
   const fd = check('UDP socket', libc.socket(family === 4 ? AF.INET : AF.INET6, mode, 0));
   try {
     if (family === 6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     setIntOption(fd, TTL[family].level, TTL[family].option, ttl);
+    if (dontFragment) {
+      const { level, option } = MTU_DISCOVER[family];
+      setIntOption(fd, level, option, MTU_DISCOVER_PROBE);
+    }
     setMinTtl(fd, family, minTtl); // before anything can arrive
     const local = socketAddress(address, port);
     check(`bind ${address} port ${port}`, libc.bind(fd, local, local.length));

@@ -1,8 +1,9 @@
 // This machine as the cluster sees it: the node's address and its MTU, looked after from the start on.
-import { Gauge, type Registry } from '../../base/metrics.io.ts';
 import type { Ip } from '../../net/ip.ts';
 import type { AgentParts } from '../agent.io.ts';
+import { measureHost } from '../mtu/metrics.io.ts';
 import { NodeMtu } from '../mtu/node-mtu.io.ts';
+import { PathProbe } from '../mtu/path-probe.io.ts';
 import type { MtuSettings } from '../mtu/settings.ts';
 import { AddressWatch } from '../start-up/address-watch.io.ts';
 import type { Started } from '../start-up.io.ts';
@@ -12,10 +13,12 @@ import { watchHost } from './host-watch.io.ts';
 export interface NodeHost {
   readonly address: AddressWatch;
   readonly mtu: NodeMtu;
+  /** Absent: paths are not probed. */
+  probe: PathProbe | undefined;
   /** The node's address now. */
   ip(): Ip | undefined;
-  /** From now on changes are heard. */
-  follow(): void;
+  /** From now on changes are heard; `nodes`: addresses of all nodes, by key. */
+  follow(nodes: () => ReadonlyMap<string, Ip>): void;
 }
 
 /** Octets, where nothing is known. */
@@ -38,6 +41,7 @@ export function openHost(
   };
   const address = new AddressWatch(parts, started, () => {
     look();
+    host.probe?.listen();
     changed();
   });
   const ip = (): Ip | undefined => address.current?.ip;
@@ -50,13 +54,19 @@ export function openHost(
     nodeAddress: ip,
     hostChanged: changed,
   });
-  measure(parts.registry, mtu);
-  return {
+  const host: NodeHost = {
     address,
     mtu,
+    probe: undefined,
     ip,
-    follow: () => {
+    follow: (nodes) => {
       look();
+      const { probe } = parts.settings.mtu;
+      const needed = () => mtu.state?.wire;
+      if (probe) {
+        const about = { node: started.node, nodes, nodeAddress: ip, needed };
+        host.probe = new PathProbe({ ...parts, ...probe, ...about });
+      }
       watchHost({
         ...parts,
         pollMilliseconds: parts.settings.addressPollMilliseconds,
@@ -65,28 +75,6 @@ export function openHost(
       });
     },
   };
-}
-
-function measure(registry: Registry, mtu: NodeMtu): void {
-  const gauge = (name: string, help: string, read: () => number | undefined): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        const value = read();
-        if (value === undefined) this.reset();
-        else this.set(value);
-      },
-    });
-  };
-  gauge('calico_host_mtu_bytes', 'MTU of the interface to other nodes that carries least', () => {
-    return mtu.state?.host.mtu;
-  });
-  gauge('calico_pod_mtu_bytes', 'MTU of pods whose network configuration names none', () => {
-    return mtu.state?.podMtu;
-  });
-  gauge('calico_mtu_mismatch', '1: what is configured does not fit through the interfaces', () =>
-    mtu.state?.problem ? 1 : 0,
-  );
+  measureHost(parts.registry, host);
+  return host;
 }

@@ -69,10 +69,18 @@ test('pods get what the largest header leaves, or less when less is asked for', 
   }
 });
 
+test('the largest packet between nodes: what pods get and the outer headers', () => {
+  assert.equal(of(1500, []).wire, 1500);
+  assert.equal(of(1500, ['ipip']).wire, 1500);
+  assert.equal(of(9000, ['ipip', 'vxlan'], 1450).wire, 1500);
+  assert.equal(of(1400, ['ipip'], 1480).wire, 1400);
+});
+
 test('what does not fit is told with both figures and the way out', () => {
   assert.deepEqual(of(1400, ['ipip'], 1480), {
     host: { mtu: 1400, interfaceName: 'eth0' },
     podMtu: 1380,
+    wire: 1400,
     problem:
       'pods are meant to get an MTU of 1480, but eth0 carries 1400, less 20 of IP-in-IP: large ' +
       'packets are lost; set networking.mtu: 1400, or mtuIfacePattern if eth0 leads to no node',

@@ -37,6 +37,8 @@ export interface MtuVerdict {
   readonly host: HostMtu;
   /** For pods whose network configuration names no MTU. Octets. */
   readonly podMtu: number;
+  /** The largest packet that pods' traffic makes between nodes, outer headers and all. Octets. */
+  readonly wire: number;
   /** What was configured and does not fit, in words. */
   readonly problem: string | undefined;
 }
@@ -54,15 +56,18 @@ const FIELDS: Readonly<Record<Encapsulation, string>> = {
 
 /** What pods get, and what is wrong. */
 export function judge({ host, encapsulations, tunnels, asked }: MtuFacts): MtuVerdict {
-  const room = host.mtu - overheadOf(encapsulations);
+  const overhead = overheadOf(encapsulations);
+  const room = host.mtu - overhead;
   const set = [...encapsulations].flatMap((each) => tunnels[each] ?? []);
   const podMtu = Math.min(room, asked ?? room, ...set);
   const [broken] = [...encapsulations].filter(
     (each) => (tunnels[each] ?? 0) > host.mtu - OVERHEAD_BYTES[each],
   );
+  const wire = Math.min(host.mtu, (asked ?? podMtu) + overhead);
+  const verdict = { host, podMtu, wire };
   if (asked !== undefined && asked > room)
-    return { host, podMtu, problem: askedTooMuch(asked, room, host, encapsulations) };
-  return { host, podMtu, problem: broken && tunnelTooLarge(broken, tunnels[broken]!, host) };
+    return { ...verdict, problem: askedTooMuch(asked, room, host, encapsulations) };
+  return { ...verdict, problem: broken && tunnelTooLarge(broken, tunnels[broken]!, host) };
 }
 
 function askedTooMuch(

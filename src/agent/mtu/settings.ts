@@ -3,6 +3,17 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
 import type { Encapsulation } from '../../model/mtu.ts';
 
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Milliseconds of `90s`, `1m30s` or `500ms`; undefined: it is none, or nothing. */
+export function durationOf(text: string): number | undefined {
+  if (!/^(\d+(ms|s|m|h))+$/.test(text)) return undefined;
+  const parts = [...text.matchAll(/(\d+)(ms|s|m|h)/g)];
+  return (
+    parts.reduce((sum, [, count, unit]) => sum + Number(count) * UNITS[unit!]!, 0) || undefined
+  );
+}
+
 const [MTU_MIN, MTU_MAX] = [576, 65_535];
 
 /** Octets; absent: found by looking. */
@@ -14,7 +25,11 @@ export interface MtuSettings {
   readonly tunnels: TunnelMtus;
   /** Interfaces that lead to other nodes. */
   readonly pattern: RegExp | undefined;
+  /** Paths to other nodes are probed; undefined: they are not. */
+  readonly probe?: { readonly intervalMilliseconds: number; readonly port: number };
 }
+
+const PROBE_PORT = 9097;
 
 export interface MtuEnvironment {
   readonly [name: string]: string | undefined;
@@ -32,6 +47,13 @@ export function mtuSettings(env: MtuEnvironment): Result<MtuSettings> {
       wrong.push(`${name}: '${env[name]}' must be ${MTU_MIN} to ${MTU_MAX}`);
     return bytes || undefined;
   };
+  const asked = env['FELIX_MTUPROBEINTERVAL'] || '0';
+  const interval = asked === '0' ? undefined : durationOf(asked);
+  if (asked !== '0' && !interval)
+    wrong.push(`FELIX_MTUPROBEINTERVAL: '${asked}' must look like 60s or 5m; 0 is off`);
+  const port = Number(env['FELIX_MTUPROBEPORT'] || PROBE_PORT);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    wrong.push(`FELIX_MTUPROBEPORT: '${env['FELIX_MTUPROBEPORT']}' is no port (1 to 65535)`);
   const text = env['FELIX_MTUIFACEPATTERN'] || undefined;
   const pattern = text === undefined ? undefined : patternOf(text);
   const settings = {
@@ -42,6 +64,7 @@ export function mtuSettings(env: MtuEnvironment): Result<MtuSettings> {
       vxlanV6: mtu('FELIX_VXLANMTUV6'),
     }),
     pattern,
+    ...(interval ? { probe: { intervalMilliseconds: interval, port } } : {}),
   };
   if (text !== undefined && !pattern)
     wrong.push(`FELIX_MTUIFACEPATTERN: '${text}' is no regular expression`);
