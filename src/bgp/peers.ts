@@ -7,11 +7,13 @@ import type { Family, Ip } from '../net/ip.ts';
 
 /** One session that should be, with all that was decided about it. */
 export interface DesiredPeer {
-  /** `Mesh_10_0_0_1`, `Node_...` or `Global_...`. */
+  /** `Mesh_10_0_0_1`, `Node_...`, `Global_...` or `Local_Workload_...`. */
   readonly name: string;
-  readonly kind: 'mesh' | 'node' | 'global';
+  readonly kind: 'mesh' | 'node' | 'global' | 'workload';
   /** The peer's Node; undefined: no node of the cluster. */
   readonly node?: string | undefined;
+  /** The pod of this node that the peer is; undefined: it is none. */
+  readonly workload?: PeerWorkload | undefined;
   readonly address: Ip;
   readonly port: number;
   readonly asn: Asn;
@@ -54,6 +56,16 @@ export interface DesiredPeer {
   readonly maxPrefixes?: number | undefined;
   /** An external peer without filters tells and is told nothing (RFC 8212). */
   readonly explicitPolicy: boolean;
+}
+
+/** A pod that speaks BGP to its node. */
+export interface PeerWorkload {
+  /** `namespace/pod`. */
+  readonly name: string;
+  /** The host end of its link, which carries the address that it speaks to. */
+  readonly interfaceName: string;
+  /** Only through these it leads anywhere. */
+  readonly addresses: readonly Ip[];
 }
 
 /** BFD's timers in milliseconds (RFC 5880). */

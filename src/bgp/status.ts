@@ -6,14 +6,16 @@ import type { Family, Ip } from '../net/ip.ts';
 import type { SessionState } from './session.ts';
 
 /** calicoctl's words for where a peering comes from. */
-export type PeerType = 'node-to-node mesh' | 'node specific' | 'global';
+export type PeerType = 'node-to-node mesh' | 'node specific' | 'global' | 'local workload';
 
 export interface PeerReport {
-  /** `Mesh_10_0_0_1`, `Node_10_0_0_1`, `Global_10_0_0_1`. */
+  /** `Mesh_10_0_0_1`, `Node_10_0_0_1`, `Global_10_0_0_1`, `Local_Workload_192_168_1_2`. */
   readonly name: string;
   readonly type: PeerType;
   /** The Calico node at the other end, where it is one. */
   readonly node?: string;
+  /** The pod of this node that it is, `namespace/name`. */
+  readonly workload?: string;
   readonly address: Ip;
   readonly port: number;
   readonly family: Family;

@@ -377,8 +377,10 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
       { kind: 'setLink', index, up: true },
       { kind: 'addAddress', ...address },
       { kind: 'deleteAddress', ...address },
-      { kind: 'addAddress', ...address },
+      { kind: 'addAddress', ...address, scope: 'link' },
     ]);
+    const { scope } = kernel.addresses().find((found) => found.ip === address.ip)!;
+    assert.equal(scope, 'link');
     await kernel.deleteLink('calitest');
     await gone;
     stop.abort();

@@ -119,6 +119,8 @@ export type LinkChange =
       readonly linkIndex: number;
       readonly ip: Ip;
       readonly prefixLength: number;
+      /** Of an IPv4 address: `link` is never the source of packets over other links. */
+      readonly scope?: 'global' | 'link';
     }
   | {
       readonly kind: 'deleteAddress';

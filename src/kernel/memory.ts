@@ -167,10 +167,10 @@ class Memory implements MemoryKernel {
       }
       case 'addAddress': {
         this.linkAt(change.linkIndex);
-        const { linkIndex, ip, prefixLength } = change;
+        const { linkIndex, ip, prefixLength, scope = 'global' } = change;
         if (namespace.addresses.some((a) => a.ip === ip && a.linkIndex === linkIndex))
           throw new OpError(`add address ${ip}`, 'exists', EEXIST);
-        const address = { linkIndex, ip, prefixLength, scope: 'global' } as const;
+        const address = { linkIndex, ip, prefixLength, scope };
         namespace.addresses.push(address);
         tell(namespace, { kind: 'address', address, gone: false });
         return;

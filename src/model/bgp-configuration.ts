@@ -6,6 +6,7 @@ import type { Json } from '../base/json.ts';
 import type { Asn } from '../net/asn.ts';
 import { type Cidr, containsCidr } from '../net/cidr.ts';
 import { type Community, parseCommunity } from '../net/community.ts';
+import { type Family, familyOf, type Ip, parseIp } from '../net/ip.ts';
 import { boundedSeconds, parsePassword, type SecretKeyRef } from './bgp-peer.ts';
 import { type SessionWishes, sessionWishes } from './reading/bgp-annotations.ts';
 import {
@@ -16,9 +17,11 @@ import {
   listOf,
   nameOf,
   objects,
+  parsed,
   prefix,
   text,
   whole,
+  withoutAbsent,
   word,
 } from './reading/fields.ts';
 import type { Resource } from './resource.ts';
@@ -59,6 +62,8 @@ export interface BgpSettings {
   readonly named: Readonly<Record<string, Community>>;
   /** Interfaces over which no next hop is looked for; `*` stands for any run of characters. */
   readonly ignoredInterfaces: readonly string[];
+  /** The node's addresses that pods peer with, by family. */
+  readonly workloadPeering: Readonly<Partial<Record<Family, Ip>>>;
   /** For sessions that say nothing themselves. */
   readonly wishes: SessionWishes;
   /** Fields that cannot be read and without which sessions would be other than asked for. */
@@ -105,6 +110,10 @@ export function parseBgpConfiguration(
       objects(spec, 'prefixAdvertisements', (item) => parseAdvertisement(item, communities)) ?? [],
     named: communities,
     ignoredInterfaces: listOf(spec, 'ignoredInterfaces', 'name', textOf) ?? [],
+    workloadPeering: withoutAbsent({
+      4: addressOfFamily(spec, 'localWorkloadPeeringIPV4', 4),
+      6: addressOfFamily(spec, 'localWorkloadPeeringIPV6', 6),
+    }),
     wishes: sessionWishes(fieldsOf(resource.metadata as Json, problems)),
   };
   const hit = (fields: readonly string[]): boolean =>
@@ -127,6 +136,12 @@ export const communitiesOf = (
   advertisements.flatMap(({ cidr, communities }) => (containsCidr(cidr, route) ? communities : []));
 
 const textOf = (value: Json): string | undefined => (typeof value === 'string' ? value : undefined);
+
+const addressOfFamily = (spec: Fields, field: string, family: Family): Ip | undefined =>
+  parsed(spec, field, `IPv${family} address`, (value) => {
+    const address = typeof value === 'string' ? parseIp(value) : undefined;
+    return address && familyOf(address) === family ? address : undefined;
+  });
 
 function namedCommunities(spec: Fields): Readonly<Record<string, Community>> {
   const entries = objects(spec, 'communities', (item) => {

@@ -39,7 +39,9 @@ export interface BgpPeer {
         /** Undefined: that of the node with this address, else the cluster's. */
         readonly asn: Asn | undefined;
       }
-    | { readonly kind: 'selected'; readonly selector: Selector };
+    | { readonly kind: 'selected'; readonly selector: Selector }
+    /** Pods on the node itself. */
+    | { readonly kind: 'workloads'; readonly selector: Selector; readonly asn: Asn };
   /** The nodes selected as remote side have the peering towards ours by themselves. */
   readonly reverse: boolean;
   readonly localAsn: Asn | undefined;
@@ -69,8 +71,6 @@ export function parseBgpPeer(
 ): Result<BgpPeer> {
   const problems: string[] = [];
   const spec = fieldsOf(resource.spec, problems);
-  if (text(spec, 'localWorkloadSelector'))
-    return fail(`BGPPeer ${name}: localWorkloadSelector: peering with pods is not supported`);
   const local = parseLocal(spec);
   const remote = parseRemote(spec);
   const sourceAddress = word(spec, 'sourceAddress', ['UseNodeIP', 'None']);
@@ -105,17 +105,25 @@ function parseLocal(spec: Fields): BgpPeer['local'] {
 }
 
 function parseRemote(spec: Fields): BgpPeer['remote'] | undefined {
+  const workloads = selector(spec, 'localWorkloadSelector');
   const peerSelector = selector(spec, 'peerSelector');
   const peer = parsed(spec, 'peerIP', 'address, address:port or [address]:port', (v) =>
     typeof v === 'string' ? parseEndpoint(v) : undefined,
   );
   const asNumber = asn(spec, 'asNumber');
+  if (spec.object['localWorkloadSelector']) {
+    if (spec.object['peerIP'] || spec.object['peerSelector'])
+      spec.problems.push('localWorkloadSelector excludes peerIP and peerSelector');
+    if (asNumber === undefined) spec.problems.push('localWorkloadSelector needs an asNumber');
+    return workloads && asNumber && { kind: 'workloads', selector: workloads, asn: asNumber };
+  }
   if (spec.object['peerSelector']) {
     if (spec.object['peerIP'] || asNumber !== undefined)
       spec.problems.push('peerSelector excludes peerIP and asNumber');
     return peerSelector && { kind: 'selected', selector: peerSelector };
   }
-  if (!spec.object['peerIP']) spec.problems.push('peerIP or peerSelector must be given');
+  if (!spec.object['peerIP'])
+    spec.problems.push('peerIP, peerSelector or localWorkloadSelector must be given');
   return peer && { kind: 'address', ...peer, asn: asNumber };
 }
 

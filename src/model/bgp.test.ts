@@ -120,7 +120,7 @@ test('BGPPeer: what is left out, and the empty values that Go writes', () => {
 });
 
 const BAD_PEERS: readonly (readonly [RegExp, object, object?])[] = [
-  [/peerIP or peerSelector must be given/, {}],
+  [/peerIP, peerSelector or localWorkloadSelector must be given/, {}],
   [/'10\.0\.0' is no address/, { peerIP: '10.0.0' }],
   [/is no address/, { peerIP: '10.0.0.1:0' }],
   [/is no address/, { peerIP: '10.0.0.1:65536' }],
@@ -140,7 +140,16 @@ const BAD_PEERS: readonly (readonly [RegExp, object, object?])[] = [
   [/reachableBy needs a peerIP/, { peerSelector: 'all()', reachableBy: '10.0.0.9' }],
   [/not of the family/, { peerIP: '10.0.0.1', reachableBy: 'fd00::1' }],
   [/filters\[0\]: '1' is no name/, { peerIP: '10.0.0.1', filters: [1] }],
-  [/peering with pods is not supported/, { peerIP: '10.0.0.1', localWorkloadSelector: 'all()' }],
+  [
+    /localWorkloadSelector excludes peerIP/,
+    { peerIP: '10.0.0.1', asNumber: 1, localWorkloadSelector: 'all()' },
+  ],
+  [
+    /localWorkloadSelector excludes peerIP and peerSelector/,
+    { peerSelector: 'all()', asNumber: 1, localWorkloadSelector: 'all()' },
+  ],
+  [/localWorkloadSelector needs an asNumber/, { localWorkloadSelector: 'all()' }],
+  [/column 3 of selector/, { localWorkloadSelector: 'a ?', asNumber: 1 }],
   [/is no BFD setting/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/bfd': 'transmit=5ms' }],
   [/is no time such as/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/long-lived-time': '1h' }],
   [/is no list of/, { peerIP: '10.0.0.1' }, { 'calico-kit.io/families': 'v4' }],

@@ -3,7 +3,7 @@
 // route.
 
 import type { Route, RouteHop } from '../kernel/kernel.ts';
-import { type Cidr, cidrFamily, contains, containsCidr, networkOf } from '../net/cidr.ts';
+import { type Cidr, cidrFamily, contains, containsCidr, hostCidr, networkOf } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import type { Ways } from './resolver.ts';
 import { type RoutePool, SPEAKER, type Writer } from './writer.ts';
@@ -118,12 +118,14 @@ function learnedRoute(
 function hopsTo(
   nextHop: Ip,
   pool: RoutePool | undefined,
-  { subnets, tunnelLink, statics, overlay }: RouteFacts,
+  { subnets, tunnelLink, statics, overlay, held }: RouteFacts,
   waysTo: (nextHop: Ip) => Ways,
 ): Ways | string {
+  // A pod of this node: no tunnel leads there.
+  const here = held.has(hostCidr(nextHop));
   const near = subnets.some((subnet) => contains(subnet, nextHop));
   const wants = (mode: RoutePool['ipip'] | undefined): boolean =>
-    mode === 'Always' || (mode === 'CrossSubnet' && !near);
+    !here && (mode === 'Always' || (mode === 'CrossSubnet' && !near));
   if (wants(pool?.vxlan)) return overlayHop(nextHop, overlay);
   if (wants(pool?.ipip)) {
     if (tunnelLink === undefined)

@@ -19,8 +19,15 @@ import { peerReport } from './operation/report.ts';
 import { routesOf } from './operation/routes.ts';
 import type { PeerStatus, SpeakerParts } from './parts.ts';
 import type { PeeringListener } from './peering.io.ts';
+import { PeeringAddresses } from './peering-addresses.io.ts';
 import { administrativeShutdown, Peerings, type RunningPeer } from './peerings.io.ts';
-import { type Demand, gatewaysOf, identityOf, listenAddresses } from './resources/demand.ts';
+import {
+  type Demand,
+  gatewaysOf,
+  identityOf,
+  listenAddresses,
+  peeringAddresses,
+} from './resources/demand.ts';
 import { Draining } from './resources/draining.io.ts';
 import { Resources } from './resources/resources.io.ts';
 import { Services } from './resources/services.io.ts';
@@ -41,9 +48,13 @@ export class Speaker {
   private readonly routing: Routing;
   private readonly peerings: Peerings;
   private readonly listeners: Listeners;
+  private readonly peeringAddresses: PeeringAddresses;
   private readonly bfd: BfdPeers;
   readonly convergence: Convergence;
-  private readonly sweep = new Sweep(() => this.routing.sweep());
+  private readonly sweep = new Sweep(() => {
+    this.routing.sweep();
+    this.peeringAddresses.sweep();
+  });
   private readonly startedAt: number;
   private readonly startedOn: Date;
   private patience: NodeJS.Timeout | undefined;
@@ -80,6 +91,7 @@ export class Speaker {
       ended: (key) => this.exchange.removePeer(key),
     });
     this.listeners = new Listeners(log, (socket, peer) => this.peerings.accept(socket, peer));
+    this.peeringAddresses = new PeeringAddresses(kernel, log);
     this.bfd = new BfdPeers({ clock, log });
     this.bfd.onDown((key) => this.peerings.at(key)?.peering.bfdDown());
     this.routing = new Routing({ kernel, clock, log, demand, settled: look });
@@ -135,7 +147,10 @@ export class Speaker {
       node: this.parts.node,
       self: this.demand.self,
       listenErrors: this.listeners.errors,
-      peers: this.peers.map(({ peer, state }) => ({ address: peer.address, state })),
+      // Whether a pod speaks is its own affair.
+      peers: this.peers
+        .filter(({ peer }) => peer.kind !== 'workload')
+        .map(({ peer, state }) => ({ address: peer.address, state })),
       upForMs: this.parts.clock.now() - this.startedAt,
       restarting: this.exchange.table.deferred,
     });
@@ -161,6 +176,7 @@ export class Speaker {
     this.exchange.close();
     this.routing.close();
     this.listeners.close();
+    this.peeringAddresses.close();
     this.peerings.stopAll();
     await this.bfd.close();
   }
@@ -215,6 +231,7 @@ export class Speaker {
   private reconcilePeers(): void {
     const { demand, wanted } = this;
     const port = this.parts.listenPort ?? demand.listenPort;
+    this.peeringAddresses.set(peeringAddresses(demand));
     this.listeners.reconcile(listenAddresses(demand), port, demand.peers);
     const { node } = this.parts;
     const leaving = demand.self ? undefined : `node ${node} has left the cluster`;

@@ -131,9 +131,9 @@ export class TwoHosts {
   }
 
   /** A pod of ours with this address, wherever its block is. */
-  putPod(name: string, address: string): void {
-    const spec = { node: 'ours', endpoint: 'eth0', ipNetworks: [`${address}/32`] };
-    this.put(podKey(name), object('WorkloadEndpoint', name, spec));
+  putPod(name: string, address: string, more: object = {}, labels: object = {}): void {
+    const spec = { node: 'ours', endpoint: 'eth0', ipNetworks: [`${address}/32`], ...more };
+    this.put(podKey(name), object('WorkloadEndpoint', name, spec, undefined, labels));
   }
 
   removePod(name: string): void {
@@ -188,7 +188,11 @@ export class TwoHosts {
 
   /** A daemon in the right namespace. */
   startDaemon(argv: readonly string[]): ChildProcess {
-    return this.spawn(this.right, argv, false);
+    return this.spawnIn(this.right, argv);
+  }
+
+  spawnIn(netns: string, argv: readonly string[]): ChildProcess {
+    return this.spawn(netns, argv, false);
   }
 
   async end(child: ChildProcess | undefined, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
@@ -247,8 +251,9 @@ const object = (
   name: string,
   spec: object,
   annotations?: Readonly<Record<string, string>>,
+  labels?: object,
 ): string => {
-  const metadata = { name, ...(annotations ? { annotations } : {}) };
+  const metadata = { name, ...(annotations ? { annotations } : {}), ...(labels ? { labels } : {}) };
   return JSON.stringify({ kind, apiVersion: 'projectcalico.org/v3', metadata, spec });
 };
 const nodeObject = (name: string, bgp: object): [string, string] => [

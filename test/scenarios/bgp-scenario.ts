@@ -1,13 +1,15 @@
 // Scenarios of BGP's resources as plain text. `events.txt` holds steps: a line `== what happens`,
-// then changes (`put bgppeers/x {spec} labels {..}`, `delete bgppeers/x`, `secret name {texts}`).
+// then changes (`put bgppeers/x {spec} labels {..}`, `delete bgppeers/x`, `secret name {texts}`;
+// `workloadendpoints/node/namespace/pod` for a pod).
 // `peers.txt` holds for each step what it means on each node: `+` a session begins, `-` one ends,
 // `~` one goes on under another policy, `!` something is not done as asked for.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { planPeers } from '../../src/bgp/peers/plan.ts';
 import { type DesiredPeer, endpointOf } from '../../src/bgp/peers.ts';
-import { type ClusterPlural, resourceKey } from '../../src/model/keys.ts';
+import { type ClusterPlural, namespacedKey, resourceKey } from '../../src/model/keys.ts';
 import { API_VERSION } from '../../src/model/resource.ts';
+import { workloadEndpointName } from '../../src/model/workload-endpoint.ts';
 import { demandOf } from '../../src/speaker/resources/demand.ts';
 import {
   newView,
@@ -32,11 +34,13 @@ export const bgpScenarios = (): readonly BgpScenario[] =>
       return { name, events: read('events.txt'), peers: read('peers.txt') };
     });
 
-const KINDS: Readonly<Partial<Record<ClusterPlural, string>>> = {
+const KINDS: Readonly<Record<string, string>> = {
   nodes: 'Node',
   bgpconfigurations: 'BGPConfiguration',
   bgppeers: 'BGPPeer',
   bgpfilters: 'BGPFilter',
+  ippools: 'IPPool',
+  workloadendpoints: 'WorkloadEndpoint',
 };
 
 /** One node: what it knows, which sessions it has, and what it complains of. */
@@ -76,8 +80,12 @@ function applyTo(view: SpeakerView, line: string): readonly string[] {
     view.secrets.set(target, new Map(Object.entries(JSON.parse(rest) as Record<string, string>)));
     return [];
   }
-  const [plural, name] = target.split('/') as [ClusterPlural, string];
-  const key = resourceKey(plural, name);
+  const [plural, name, namespace, workload] = target.split('/') as [string, string, string, string];
+  const endpoint = { node: name, orchestrator: 'k8s', workload, endpoint: 'eth0' };
+  const key =
+    plural === 'workloadendpoints'
+      ? namespacedKey(plural, namespace, workloadEndpointName(endpoint))
+      : resourceKey(plural as ClusterPlural, name);
   if (verb === 'delete') return takeChanges(view, [{ kind: 'delete', key, revision: 1n }]);
   const [spec = '{}', labels = '{}'] = rest.split(' labels ');
   const metadata = { name, labels: JSON.parse(labels) as object };
@@ -119,9 +127,15 @@ function describe(peer: DesiredPeer): string {
     ...given('own AS allowed', peer.allowLocalAsns),
     ...(peer.nextHopMode === 'auto' ? [] : [`next hop ${peer.nextHopMode}`]),
     ...given('reachable by', peer.reachableBy),
+    ...(peer.workload ? [`pod ${peer.workload.name} at ${peer.workload.interfaceName}`] : []),
+    ...given('at most', peer.maxPrefixes),
     ...(peer.bfd ? [`BFD ${peer.bfd.multihop ? 'multihop' : 'single hop'}`] : []),
     ...peer.filters.map(({ name: filter, importV4, exportV4 }) => {
-      const rules = [importV4, exportV4].map((list) => list.map((r) => r.action).join(' ') || '-');
+      const rules = [importV4, exportV4].map((list) => {
+        const actions = list.map(({ action }) => action);
+        const all = actions.length > 2 && new Set(actions).size === 1;
+        return all ? `${actions.length} times ${actions[0]}` : actions.join(' ') || '-';
+      });
       return `filter ${filter} (in ${rules[0]}, out ${rules[1]})`;
     }),
   ].join(', ');

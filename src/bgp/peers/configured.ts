@@ -1,7 +1,8 @@
 // Peers that BGPPeer resources ask for, seen from one node: those of the nodes that a resource
 // names as its own side, and the way back on the nodes that it selects as the remote side.
-import { rejectingFilter } from '../../model/bgp-filter.ts';
+import { type BgpFilter, rejectingFilter } from '../../model/bgp-filter.ts';
 import type { BgpPeer } from '../../model/bgp-peer.ts';
+import type { SessionWishes } from '../../model/reading/bgp-annotations.ts';
 import { matches } from '../../model/selector/match.ts';
 import type { Selector } from '../../model/selector/selector.ts';
 import type { Asn } from '../../net/asn.ts';
@@ -17,6 +18,12 @@ import {
   wished,
 } from './facts.ts';
 import { addressOf, type BgpNode } from './node.ts';
+import {
+  type BgpWorkload,
+  selectedWorkloads,
+  WORKLOAD_PREFIXES_MAX,
+  workloadGuard,
+} from './workloads.ts';
 
 export interface Configured {
   readonly peers: readonly DesiredPeer[];
@@ -30,6 +37,8 @@ export function configuredPeers(peer: BgpPeer, facts: PeeringFacts): Configured 
     ...(isLocal(peer, self) ? forward(peer, facts) : []),
     ...backward(peer, facts),
   ].filter(({ address }) => address !== addressOf(self, familyOf(address)));
+  const unreachable = withoutPeeringAddress(peer, facts);
+  if (unreachable) return { peers: [], problems: [`BGPPeer ${peer.name}: ${unreachable}`] };
   if (targets.length === 0) return { peers: [], problems: [] };
   const found = passwordOf(peer.password, facts.secret);
   const missing = peer.filters.filter((name) => !facts.filters.has(name));
@@ -47,9 +56,11 @@ export function configuredPeers(peer: BgpPeer, facts: PeeringFacts): Configured 
 
 /** Somebody to speak to. */
 interface Target {
-  readonly kind: 'node' | 'global';
+  readonly kind: 'node' | 'global' | 'workload';
   readonly address: Ip;
   readonly node: BgpNode | undefined;
+  /** A pod of the own node. */
+  readonly workload?: BgpWorkload;
   /** As the resource says; undefined: the node's or the cluster's. */
   readonly port: number | undefined;
   readonly asn: Asn | undefined;
@@ -73,6 +84,11 @@ const FAMILIES: readonly Family[] = [4, 6];
 
 function forward(peer: BgpPeer, facts: PeeringFacts): readonly Target[] {
   const { remote, localAsn } = peer;
+  if (remote.kind === 'workloads')
+    return selectedWorkloads(remote.selector, facts).map(({ workload, address }) => ({
+      ...{ kind: 'workload', address, workload, node: undefined, port: undefined },
+      ...{ asn: remote.asn, localAsn, mutual: false },
+    }));
   const kind = peer.local.kind === 'all' ? 'global' : 'node';
   if (remote.kind === 'address') {
     const { address, port, asn } = remote;
@@ -110,6 +126,13 @@ function backward(peer: BgpPeer, facts: PeeringFacts): readonly Target[] {
 const addressesOf = (node: BgpNode, self: BgpNode): readonly Ip[] =>
   FAMILIES.flatMap((family) => (addressOf(self, family) && addressOf(node, family)) ?? []);
 
+// Asked for, and nobody would know what address to speak to.
+function withoutPeeringAddress(peer: BgpPeer, { self, cluster }: PeeringFacts) {
+  const none = Object.keys(cluster.workloadPeering).length === 0;
+  if (peer.remote.kind !== 'workloads' || !isLocal(peer, self) || !none) return undefined;
+  return 'BGPConfiguration default has neither localWorkloadPeeringIPV4 nor localWorkloadPeeringIPV6';
+}
+
 /** The session, or why it must not be made. */
 function sessionTo(
   target: Target,
@@ -118,9 +141,9 @@ function sessionTo(
   facts: PeeringFacts,
 ): DesiredPeer | string {
   const { self, cluster } = facts;
-  const { address, node } = target;
+  const { address, node, workload } = target;
   const family = familyOf(address);
-  const localAddress = addressOf(self, family);
+  const localAddress = workload ? cluster.workloadPeering[family] : addressOf(self, family);
   if (peer.sourceAddress === 'useNodeIp' && !localAddress)
     return `the node has no IPv${family} address to speak to ${address} from`;
   const asn = target.asn ?? (node && asnOf(node, cluster));
@@ -129,13 +152,15 @@ function sessionTo(
   if (localAsn === undefined) return 'the own AS number is not known';
   const port = target.port ?? (node ? portOf(node, cluster) : undefined);
   const suffix = target.port === undefined ? '' : `_port_${target.port}`;
-  const multihop = (peer.ttlSecurityHops ?? 1) > 1 || isBeyondSubnet(self, address);
+  const beyond = !workload && isBeyondSubnet(self, address);
+  const multihop = (peer.ttlSecurityHops ?? 1) > 1 || beyond;
   return {
     ...PEER_DEFAULTS,
     ...wished({ ...cluster.wishes, ...peer.wishes }, { multihop, kin: node && asn === localAsn }),
     ...reflection(self, node, asn === localAsn),
+    ...(workload ? asWorkload(workload, { ...cluster.wishes, ...peer.wishes }) : {}),
     kind: target.kind,
-    name: `${target.kind === 'node' ? 'Node' : 'Global'}_${dashless(address)}${suffix}`,
+    name: `${PREFIXES[target.kind]}_${dashless(address)}${suffix}`,
     node: node?.name,
     address,
     port: port ?? DEFAULT_PORT,
@@ -151,12 +176,40 @@ function sessionTo(
     gracefulRestartSeconds: peer.maxRestartSeconds ?? PEER_DEFAULTS.gracefulRestartSeconds,
     allowLocalAsns: peer.allowLocalAsns,
     nextHopMode: peer.nextHopMode,
-    filters: peer.filters.map((name) => facts.filters.get(name) ?? rejectingFilter(name)),
+    filters: filtersOf(peer, facts),
     reachableBy: peer.reachableBy,
   };
 }
 
 const DEFAULT_PORT = 179;
+
+const PREFIXES: Readonly<Record<Target['kind'], string>> = {
+  node: 'Node',
+  global: 'Global',
+  workload: 'Local_Workload',
+};
+
+const asWorkload = ({ name, interfaceName, addresses }: BgpWorkload, wishes: SessionWishes) => ({
+  workload: { name, interfaceName, addresses },
+  maxPrefixes: wishes.maxPrefixes ?? WORKLOAD_PREFIXES_MAX,
+});
+
+function filtersOf({ filters: names, remote, wishes }: BgpPeer, facts: PeeringFacts) {
+  const named = names.map((name) => facts.filters.get(name) ?? rejectingFilter(name));
+  if (remote.kind !== 'workloads') return named;
+  const explicit = wishes.explicitPolicy ?? facts.cluster.wishes.explicitPolicy;
+  // The guard is no policy in the sense of RFC 8212.
+  if (explicit && named.length === 0) return named;
+  return [...named, guardOf(facts)];
+}
+
+const guards = new WeakMap<PeeringFacts, BgpFilter>();
+
+function guardOf(facts: PeeringFacts): BgpFilter {
+  const guard = guards.get(facts) ?? workloadGuard(facts);
+  guards.set(facts, guard);
+  return guard;
+}
 
 // RFC 4456: a reflector's internal peers are its clients, but for the reflectors of its own cluster.
 function reflection(self: BgpNode, node: BgpNode | undefined, internal: boolean) {

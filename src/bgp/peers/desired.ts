@@ -1,5 +1,6 @@
 // All sessions of a node: those of the BGPPeer resources and those of the mesh, one at most to each
 // address and port.
+import type { BgpPeer } from '../../model/bgp-peer.ts';
 import { compareIp } from '../../net/ip.ts';
 import { type DesiredPeer, endpointOf } from '../peers.ts';
 import { configuredPeers } from './configured.ts';
@@ -13,10 +14,19 @@ export interface Desired {
   readonly problems: readonly string[];
 }
 
-const RANKS: Readonly<Record<DesiredPeer['kind'], number>> = { node: 0, global: 1, mesh: 2 };
+const RANKS: Readonly<Record<DesiredPeer['kind'], number>> = {
+  node: 0,
+  global: 1,
+  workload: 2,
+  mesh: 3,
+};
 
 export function desiredPeers(facts: PeeringFacts): Desired {
-  const byName = facts.peers.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  // A pod that several resources select speaks as one made for the node says.
+  const forAll = ({ local }: BgpPeer): number => (local.kind === 'all' ? 1 : 0);
+  const byName = facts.peers.toSorted(
+    (a, b) => forAll(a) - forAll(b) || (a.name < b.name ? -1 : 1),
+  );
   const all = [...byName.map((peer) => configuredPeers(peer, facts)), meshPeers(facts)];
   const unreadable = facts.cluster.unreadable.includes('mesh')
     ? ['the mesh is not made: BGPConfiguration default cannot be read']

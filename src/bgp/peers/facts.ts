@@ -5,15 +5,19 @@ import type { BgpFilter } from '../../model/bgp-filter.ts';
 import type { BgpPeer, SecretKeyRef } from '../../model/bgp-peer.ts';
 import type { SessionWishes } from '../../model/reading/bgp-annotations.ts';
 import type { Asn } from '../../net/asn.ts';
-import { cidrOf, contains } from '../../net/cidr.ts';
+import { type Cidr, cidrOf, contains } from '../../net/cidr.ts';
 import { bitsOf, familyOf, type Ip } from '../../net/ip.ts';
 import type { DesiredBfd } from '../peers.ts';
 import type { BgpNode } from './node.ts';
+import type { BgpWorkload } from './workloads.ts';
 
 export interface PeeringFacts {
   readonly self: BgpNode;
   /** All nodes of the cluster, the own one among them or not. */
   readonly nodes: readonly BgpNode[];
+  /** The pods of the own node. */
+  readonly workloads: readonly BgpWorkload[];
+  readonly pools: readonly { readonly cidr: Cidr }[];
   /** BGPConfiguration `default`. */
   readonly cluster: BgpSettings;
   /** In any order. */

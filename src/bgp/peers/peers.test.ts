@@ -31,6 +31,8 @@ function desired({ self, nodes, cluster, clusterAnnotations, peers, filters, sec
   return desiredPeers({
     self: nodes.find(({ name }) => name === self)!,
     nodes,
+    workloads: [],
+    pools: [],
     cluster: parseBgpConfiguration('default', { metadata, spec: (cluster ?? {}) as Json }).settings,
     peers: Object.entries(peers ?? {}).map(([name, spec]) => {
       const parsed = parseBgpPeer(name, { metadata: {}, spec: spec as Json });

@@ -1,7 +1,7 @@
 // A table with a few iBGP peers whose ears are kept, for tests of their comings and goings.
 import type { Asn } from '../../net/asn.ts';
 import { cidr } from '../../net/cidr.ts';
-import type { Family } from '../../net/ip.ts';
+import type { Family, Ip } from '../../net/ip.ts';
 import { ip } from '../../net/ip.ts';
 import { encodeAttributes, type PathAttributes } from '../codec/attributes.ts';
 import { encodeUpdate, endOfRib } from '../codec/update.ts';
@@ -81,9 +81,16 @@ export function tableOfNeighbours() {
     return ear;
   };
   /** The peer tells of prefixes with these attributes beside the usual ones. */
-  const tell = (key: string, more: Partial<PathAttributes>, ...prefixes: string[]): Received => {
+  const tell = (key: string, more: Partial<PathAttributes>, ...prefixes: string[]): Received =>
+    tellVia(key, addressOf(key), more, ...prefixes);
+  const tellVia = (
+    key: string,
+    nextHop: Ip,
+    more: Partial<PathAttributes>,
+    ...prefixes: string[]
+  ): Received => {
     const attributes = { origin: 'igp' as const, asPath: [], ...more };
-    const words = encodeAttributes(attributes, addressOf(key), true);
+    const words = encodeAttributes(attributes, nextHop, true);
     const received = table.receive(key, announcement(prefixes.map(cidr), words));
     work();
     return received;
@@ -95,6 +102,7 @@ export function tableOfNeighbours() {
       work();
     },
     tell,
+    tellVia,
     say: (key: string, ...prefixes: string[]): void => {
       tell(key, { localPref: 100 }, ...prefixes);
     },

@@ -3,6 +3,7 @@
 import type { Milliseconds } from '../../base/clock.ts';
 import type { Family, Ip } from '../../net/ip.ts';
 import { dropThrough, makeLongLived } from './aging.ts';
+import { sourceOf } from './out/export.ts';
 import type { Exports } from './out/exports.ts';
 import { type Agreed, type Peer, type PeerPolicy, peerOf } from './peer.ts';
 import {
@@ -253,8 +254,7 @@ export class Neighbours {
       neighbour.policy = policy;
       this.importAgain(neighbour);
     }
-    const told = (p: Peer) => [p.external, p.policy.reflectorClient, p.agreed.peerRouterId].join();
-    if (told(before) !== told(peer))
+    if (JSON.stringify(sourceOf(before)) !== JSON.stringify(sourceOf(peer)))
       for (const family of FAMILIES) this.parts.exports[family].rewordAll();
   }
 

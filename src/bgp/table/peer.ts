@@ -15,6 +15,8 @@ export interface PeerPolicy {
   readonly clusterId?: Ip | undefined;
   readonly filters: readonly BgpFilter[];
   readonly maxPrefixes?: number | undefined;
+  /** A pod of this node: it leads to itself alone, and nobody else leads to it. */
+  readonly workload?: { readonly addresses: readonly Ip[] } | undefined;
   readonly explicitPolicy: boolean;
 }
 

@@ -69,16 +69,20 @@ test('node status: what is not up says why; a day ago is a date', () => {
 test('bgp peers: a port that is not 179, counters, and routes that are missing', () => {
   const { lines } = bgpPeers({
     node: 'a',
-    peers: [peer({ port: 1790, flaps: 2 })],
+    peers: [
+      peer({ port: 1790, flaps: 2 }),
+      peer({ type: 'local workload', workload: 'default/bird', node: undefined as never }),
+    ],
     routeProblems: ['10.0.0.0/26: next hop 10.9.9.9 is not reachable'],
-    problems: ['BGPPeer p: localWorkloadSelector: peering with pods is not supported'],
+    problems: ['BGPPeer p: BGPFilter f is not there: it rejects all routes'],
   });
   assert.match(
     lines[3] ?? '',
     /192\.168\.81\.102:1790 \| b +\| 64512 \| Established \| +3 \| +1 \| +2 \|/,
   );
+  assert.match(lines[4] ?? '', /192\.168\.81\.102 +\| default\/bird \| 64512/);
   assert.deepEqual(lines.slice(-2), [
     'route missing: 10.0.0.0/26: next hop 10.9.9.9 is not reachable',
-    'not done: BGPPeer p: localWorkloadSelector: peering with pods is not supported',
+    'not done: BGPPeer p: BGPFilter f is not there: it rejects all routes',
   ]);
 });

@@ -40,7 +40,7 @@ export function bgpPeers(report: SpeakerReport): Output {
   const rows = report.peers.map((peer) => [
     peer.name,
     `${peer.address}${peer.port === BGP_PORT ? '' : `:${peer.port}`}`,
-    peer.node ?? '',
+    peer.node ?? peer.workload ?? '',
     String(peer.asn),
     infoOf(peer),
     String(peer.prefixesIn),

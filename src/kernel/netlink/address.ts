@@ -16,13 +16,19 @@ export interface AddressOfLink {
   readonly linkIndex: number;
   readonly ip: Ip;
   readonly prefixLength: number;
+  /** Absent: global. The kernel knows that of an IPv6 address by itself. */
+  readonly scope?: 'global' | 'link';
 }
 
 function addressMessage(type: number, flags: number, a: AddressOfLink): Encoded {
   return (w, sequence) =>
     void w.message(type, flags, sequence, () => {
       const bytes = bytesOfIp(a.ip);
-      w.u8(AF[familyOf(a.ip)]).u8(a.prefixLength).u8(0).u8(SCOPE.global).u32(a.linkIndex);
+      w.u8(AF[familyOf(a.ip)])
+        .u8(a.prefixLength)
+        .u8(0)
+        .u8(SCOPE[a.scope ?? 'global'])
+        .u32(a.linkIndex);
       w.attribute(IFA.LOCAL, bytes).attribute(IFA.ADDRESS, bytes);
       if (familyOf(a.ip) === 6) w.attribute32(IFA.FLAGS, IFA_F_NODAD);
     });

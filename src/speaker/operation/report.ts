@@ -9,6 +9,7 @@ const TYPES: Readonly<Record<DesiredPeer['kind'], PeerType>> = {
   mesh: 'node-to-node mesh',
   node: 'node specific',
   global: 'global',
+  workload: 'local workload',
 };
 
 export function peerReport(
@@ -16,11 +17,12 @@ export function peerReport(
   table: Pick<Table, 'countOf' | 'toldTo'>,
   bfd: BfdReport | undefined,
 ): PeerReport {
-  const { name, kind, node, address, port, family, asn, localAsn, passive } = peer;
+  const { name, kind, node, workload, address, port, family, asn, localAsn, passive } = peer;
   return {
     name,
     type: TYPES[kind],
     ...(node === undefined ? {} : { node }),
+    ...(workload === undefined ? {} : { workload: workload.name }),
     address,
     port,
     family,

@@ -19,7 +19,7 @@ import type { SecretKeyRef } from '../../model/bgp-peer.ts';
 import type { Asn } from '../../net/asn.ts';
 import { type Cidr, hostCidr } from '../../net/cidr.ts';
 import { type Family, type Ip, ip } from '../../net/ip.ts';
-import { type DemandedPool, poolsOf, type SpeakerView } from './view.ts';
+import { type DemandedPool, poolsOf, type SpeakerView, workloadsOf } from './view.ts';
 
 export interface Demand {
   /** The own node; undefined until the agent has written it. */
@@ -56,6 +56,8 @@ export function demandOf(view: SpeakerView): Demand {
     nodes,
     cluster,
     peers: [...view.peers.values()],
+    workloads: workloadsOf(view),
+    pools: poolsOf(view),
     filters: view.filters,
     secret: ({ name, key }: SecretKeyRef) => {
       secrets.add(name);
@@ -101,9 +103,23 @@ const ANY: Readonly<Record<Family, Ip>> = { 4: ip('0.0.0.0'), 6: ip('::') };
 export function listenAddresses({ self, cluster, peers }: Demand): ReadonlySet<Ip> {
   const families = new Set(peers.map(({ family }) => family));
   const own = (family: Family): Ip | undefined => self && addressOf(self, family);
-  return new Set(
-    [...families].flatMap((f) => (cluster.bindMode === 'nodeIp' ? own(f) : ANY[f]) ?? []),
+  const ofNode = [...families].flatMap(
+    (f) => (cluster.bindMode === 'nodeIp' ? own(f) : ANY[f]) ?? [],
   );
+  if (cluster.bindMode !== 'nodeIp') return new Set(ofNode);
+  const ofPods = peers.flatMap(({ workload, family }) => (workload ? [family] : []));
+  return new Set([...ofNode, ...ofPods.flatMap((f) => cluster.workloadPeering[f] ?? [])]);
+}
+
+/** The addresses that pods speak to, by the links that carry them. */
+export function peeringAddresses({ cluster, peers }: Demand): ReadonlyMap<string, readonly Ip[]> {
+  const byLink = new Map<string, readonly Ip[]>();
+  for (const { workload, family } of peers) {
+    const address = cluster.workloadPeering[family];
+    if (!workload || !address) continue;
+    byLink.set(workload.interfaceName, [...(byLink.get(workload.interfaceName) ?? []), address]);
+  }
+  return byLink;
 }
 
 /** Peers' addresses that a gateway of their own leads to (BGPPeer `reachableBy`). */

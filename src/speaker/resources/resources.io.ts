@@ -15,6 +15,7 @@ import {
   newView,
   ownRoutesOf,
   PARTS,
+  peersWithPods,
   prefixOf,
   type SpeakerView,
   takeChanges,
@@ -104,7 +105,12 @@ export class Resources {
   // A pod in a block of this node, as nearly every one, changes nothing that anybody must hear.
   private heardOfEndpoints(changes: readonly Change[]): void {
     const before = addressesOf(this.view, changes);
-    this.logSkipped(takeChanges(this.view, changes));
+    const skipped = takeChanges(this.view, changes);
+    if (peersWithPods(this.view)) {
+      this.heard(skipped);
+      return;
+    }
+    this.logSkipped(skipped);
     this.freshOwn = undefined;
     if (this.inSync) this.parts.endpoints([...before, ...addressesOf(this.view, changes)]);
   }

@@ -5,6 +5,7 @@
 
 import type { Json } from '../../base/json.ts';
 import { type BgpNode, bgpNode } from '../../bgp/peers/node.ts';
+import type { BgpWorkload } from '../../bgp/peers/workloads.ts';
 import type { Change, KeyValue } from '../../datastore/store.ts';
 import { type BgpFilter, parseBgpFilter } from '../../model/bgp-filter.ts';
 import { type BgpPeer, parseBgpPeer } from '../../model/bgp-peer.ts';
@@ -17,7 +18,7 @@ import {
   parseWorkloadEndpointName,
   type WorkloadEndpointSpec,
 } from '../../model/workload-endpoint.ts';
-import { type Cidr, cidr, hostCidr, parseCidr } from '../../net/cidr.ts';
+import { type Cidr, cidr, hostCidr, networkOf, parseCidr } from '../../net/cidr.ts';
 import { parseIp } from '../../net/ip.ts';
 import { isCovered, type OwnRoutes, ownRoutes } from '../../routes/own.ts';
 
@@ -50,10 +51,16 @@ export interface SpeakerView {
   readonly ownBlocks: Set<Cidr>;
   /** The own node's tunnel addresses. */
   ownTunnels: readonly Cidr[];
-  /** Addresses of the own node's endpoints, by key. */
-  readonly endpoints: Map<string, readonly Cidr[]>;
+  /** The own node's endpoints, by key. */
+  readonly endpoints: Map<string, OwnEndpoint>;
   /** Parts whose first listing has arrived. */
   readonly listed: Set<Part>;
+}
+
+/** A pod or container of the own node. */
+export interface OwnEndpoint {
+  readonly addresses: readonly Cidr[];
+  readonly workload: BgpWorkload;
 }
 
 /** `unreadable`: there is an object, but nobody can tell what it says. */
@@ -115,7 +122,7 @@ const pathOf = (change: Change): string => (change.kind === 'put' ? change.item.
 
 /** The addresses that the changed endpoints hold as the view has them. */
 export const addressesOf = (view: SpeakerView, changes: readonly Change[]): readonly Cidr[] =>
-  changes.flatMap((change) => view.endpoints.get(pathOf(change)) ?? []);
+  changes.flatMap((change) => view.endpoints.get(pathOf(change))?.addresses ?? []);
 
 const isOwnEndpoint = (view: SpeakerView, key: Key): boolean =>
   key.kind === 'namespaced' &&
@@ -146,7 +153,7 @@ function put(view: SpeakerView, item: KeyValue): readonly string[] {
       view.ownBlocks.add(key.cidr);
     return [];
   }
-  if (key && isOwnEndpoint(view, key)) return putEndpoint(view, item);
+  if (key?.kind === 'namespaced' && isOwnEndpoint(view, key)) return putEndpoint(view, key, item);
   if (key?.kind !== 'resource') return [];
   switch (key.plural) {
     case 'nodes':
@@ -200,12 +207,25 @@ const hostOf = (text: string | undefined): Cidr | undefined => {
   return ip && hostCidr(ip);
 };
 
-function putEndpoint(view: SpeakerView, { key, value }: KeyValue): readonly string[] {
+function putEndpoint(
+  view: SpeakerView,
+  { namespace, name }: Extract<Key, { kind: 'namespaced' }>,
+  { key, value }: KeyValue,
+): readonly string[] {
   const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>('WorkloadEndpoint', value);
   if (!parsed.ok) return [parsed.error];
-  const texts = parsed.value.spec.ipNetworks ?? [];
+  const { spec, metadata } = parsed.value;
+  const texts = spec.ipNetworks ?? [];
   const addresses = texts.flatMap((text) => parseCidr(text) ?? []);
-  view.endpoints.set(key, addresses);
+  view.endpoints.set(key, {
+    addresses,
+    workload: {
+      name: `${namespace}/${spec.pod ?? parseWorkloadEndpointName(name)?.workload ?? name}`,
+      interfaceName: spec.interfaceName ?? '',
+      labels: metadata.labels ?? {},
+      addresses: addresses.map(networkOf),
+    },
+  });
   return addresses.length === texts.length ? [] : [`${key}: an address cannot be read`];
 }
 
@@ -213,11 +233,22 @@ function putEndpoint(view: SpeakerView, { key, value }: KeyValue): readonly stri
 export const isToldAlone = (view: SpeakerView, address: Cidr): boolean =>
   view.ownBlocks.has(address) || !isCovered(address, view.ownBlocks);
 
+const endpointAddresses = ({ endpoints }: SpeakerView): readonly Cidr[] =>
+  [...endpoints.values()].flatMap(({ addresses }) => addresses);
+
+/** The own node's pods as peers, in an order that does not change. */
+export const workloadsOf = ({ endpoints }: SpeakerView): readonly BgpWorkload[] =>
+  [...endpoints].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, { workload }]) => workload);
+
+/** Whether pods may be peers, so that the demand hangs on their coming and going. */
+export const peersWithPods = ({ peers }: SpeakerView): boolean =>
+  [...peers.values()].some(({ remote }) => remote.kind === 'workloads');
+
 /** What the own node answers for. */
 export const ownRoutesOf = (view: SpeakerView): OwnRoutes =>
   ownRoutes({
     blocks: [...view.ownBlocks],
-    addresses: [...view.ownTunnels, ...[...view.endpoints.values()].flat()],
+    addresses: [...view.ownTunnels, ...endpointAddresses(view)],
     pools: poolsOf(view),
   });
 

@@ -37,6 +37,8 @@ export interface PathSource {
   readonly own: boolean;
   readonly external: boolean;
   readonly client: boolean;
+  /** A pod of this node. */
+  readonly workload: boolean;
   readonly routerId: Ip;
 }
 
@@ -46,9 +48,16 @@ export const sourceOf = (peer: Peer | undefined): PathSource =>
         own: false,
         external: peer.external,
         client: peer.policy.reflectorClient,
+        workload: peer.policy.workload !== undefined,
         routerId: peer.agreed.peerRouterId,
       }
-    : { own: true, external: false, client: false, routerId: '0.0.0.0' as Ip };
+    : {
+        own: true,
+        external: false,
+        client: false,
+        workload: false,
+        routerId: '0.0.0.0' as Ip,
+      };
 
 /** Peers of which this text is the same are told the same, but for their own routes. */
 export function exportKey(
@@ -101,7 +110,8 @@ const reflects = (source: PathSource, { policy }: Peer): boolean =>
 // RFC 4271 section 5.1.3: inside the AS the next hop stays, toward another AS it is us.
 function nextHopFor(nextHop: Ip, source: PathSource, { policy, external, localAddress }: Peer): Ip {
   if (source.own || policy.nextHopMode === 'self') return localAddress;
-  return external && policy.nextHopMode === 'auto' ? localAddress : nextHop;
+  // A pod is reached through this node alone, inside the AS too.
+  return (external || source.workload) && policy.nextHopMode === 'auto' ? localAddress : nextHop;
 }
 
 // RFC 4456 section 8.

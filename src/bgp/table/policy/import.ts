@@ -24,8 +24,11 @@ export interface ImportPolicy {
 
 /** Peers of which this text is the same are treated the same. */
 export const importKey = ({ external, policy }: Peer): string => {
-  const { localAsn, allowLocalAsns, clusterId, explicitPolicy, filters } = policy;
-  return JSON.stringify([external, localAsn, allowLocalAsns, clusterId, explicitPolicy, filters]);
+  const { localAsn, allowLocalAsns, clusterId, explicitPolicy, filters, workload } = policy;
+  const pod = workload?.addresses;
+  return JSON.stringify([
+    ...[external, localAsn, allowLocalAsns, clusterId, explicitPolicy, filters, pod],
+  ]);
 };
 
 /** The verdict on a set for any prefix; filters, which look at the prefix, come after it. */
@@ -69,7 +72,7 @@ function adjusted(sets: AttributeSets, set: AttributeSet): AttributeSet {
 
 function uselessness({ peer, own }: ImportPolicy, set: AttributeSet): string | undefined {
   const { attributes, nextHop, faults } = set;
-  const { localAsn, allowLocalAsns, clusterId, explicitPolicy, filters } = peer.policy;
+  const { localAsn, allowLocalAsns, clusterId, explicitPolicy, filters, workload } = peer.policy;
   if (faults.length > 0) return faults.join('; ');
   if (peer.external && explicitPolicy && filters.length === 0) return 'no policy (RFC 8212)';
   if (peer.external && timesIn(attributes.asPath, own.asn, localAsn) > allowLocalAsns)
@@ -77,6 +80,8 @@ function uselessness({ peer, own }: ImportPolicy, set: AttributeSet): string | u
   if (attributes.originatorId === own.routerId) return 'own ORIGINATOR_ID';
   if (clusterId !== undefined && attributes.clusterList?.includes(clusterId))
     return 'own CLUSTER_ID in CLUSTER_LIST';
+  if (workload && !workload.addresses.includes(nextHop))
+    return `next hop ${nextHop} is not the pod`;
   return isUnicastHost(nextHop, own.addresses) ? undefined : `next hop ${nextHop}`;
 }
 
