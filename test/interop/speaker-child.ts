@@ -11,6 +11,8 @@ import { openSpeaker } from '../../src/speaker/speaker.io.ts';
 
 /** What the test tells. */
 export type ToSpeaker =
+  /** All is there that there is at first: a real datastore's first listing is whole. */
+  | { readonly kind: 'start' }
   | { readonly kind: 'put'; readonly key: string; readonly value: string }
   | { readonly kind: 'delete'; readonly key: string }
   | { readonly kind: 'secret'; readonly name: string; readonly texts: Record<string, string> }
@@ -50,19 +52,24 @@ export interface FromSpeaker {
 const [node, holdTimeSeconds] = process.argv.slice(2) as [string, string];
 const store = memoryStore();
 const kubernetes = memoryKubernetes();
-const speaker = openSpeaker({
-  store,
-  kubernetes,
-  kernel: openKernel(),
-  node,
-  clock: systemClock,
-  log: openLog('bgp', process.env['LOG_LEVEL'] ?? 'warn'),
-  holdTimeSeconds: Number(holdTimeSeconds),
-  random: Math.random,
-});
+const open = () =>
+  openSpeaker({
+    store,
+    kubernetes,
+    kernel: openKernel(),
+    node,
+    clock: systemClock,
+    log: openLog('bgp', process.env['LOG_LEVEL'] ?? 'warn'),
+    holdTimeSeconds: Number(holdTimeSeconds),
+    random: Math.random,
+  });
+let speaker: ReturnType<typeof open>;
 
 process.on('message', (message: ToSpeaker) => {
   switch (message.kind) {
+    case 'start':
+      speaker = open();
+      break;
     case 'put':
       store.put(message.key, message.value);
       break;

@@ -158,6 +158,7 @@ export class TwoHosts {
     for (const [key, value] of this.objects) this.say({ kind: 'put', key, value });
     for (const [name, texts] of this.secrets) this.say({ kind: 'secret', name, texts });
     for (const message of this.kubernetes.values()) this.say(message);
+    this.say({ kind: 'start' });
   }
 
   async killSpeaker(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
