@@ -27,6 +27,25 @@ interface ContainerShape {
   readonly env?: readonly { readonly name: string; readonly value?: string }[];
   readonly livenessProbe?: { readonly httpGet: { readonly host: string } };
 }
+interface SafePod {
+  readonly hostNetwork: boolean;
+  readonly securityContext?: { readonly seccompProfile?: object };
+  readonly containers: readonly SafeContainer[];
+  readonly initContainers?: readonly SafeContainer[];
+}
+interface SafeContainer extends ContainerShape {
+  readonly image: string;
+  readonly securityContext: {
+    readonly readOnlyRootFilesystem?: boolean;
+    readonly runAsNonRoot?: boolean;
+    readonly allowPrivilegeEscalation: boolean;
+    readonly capabilities: { readonly drop: readonly string[]; readonly add?: readonly string[] };
+  };
+}
+/** The pod of a workload, or the object where it is one. */
+const podSpecOf = (object: Manifest): SafePod | undefined =>
+  (object.kind === 'Pod' ? object['spec'] : podOf(object)) as SafePod | undefined;
+
 interface PodShape {
   readonly containers: readonly ContainerShape[];
   readonly initContainers?: readonly ContainerShape[];
@@ -189,6 +208,82 @@ test('no container is privileged, and probes stay on loopback', () => {
   for (const { livenessProbe } of containers) {
     if (livenessProbe) assert.equal(livenessProbe.httpGet.host, '127.0.0.1');
   }
+});
+
+test('every container has the least rights: no root file system of its own, seccomp, capabilities by name', () => {
+  for (const object of allManifests(defaults())) {
+    const pod = podSpecOf(object);
+    if (!pod) continue;
+    assert.deepEqual(pod.securityContext?.seccompProfile, { type: 'RuntimeDefault' });
+    for (const one of [...(pod.initContainers ?? []), ...pod.containers]) {
+      const { securityContext: own } = one;
+      assert.equal(own.readOnlyRootFilesystem, true, one.name);
+      assert.equal(own.allowPrivilegeEscalation, false, one.name);
+      assert.deepEqual(own.capabilities.drop, ['ALL'], one.name);
+      const most = ['NET_ADMIN', 'NET_RAW', 'SYS_ADMIN', 'NET_BIND_SERVICE'];
+      assert.ok((own.capabilities.add ?? []).every((capability) => most.includes(capability)));
+    }
+  }
+});
+
+test('kube-controllers is not root, and may leave the network of the node', () => {
+  const deployment = (user: Json) =>
+    podSpecOf(find(manifests(settingsOf(user)), 'Deployment', 'calico-kube-controllers'))!;
+  const [own] = deployment({}).containers;
+  assert.equal(own?.securityContext.runAsNonRoot, true);
+  assert.equal(deployment({}).hostNetwork, true);
+  const apart = deployment({ pod: { kube_controllers: { host_network: false } } });
+  assert.equal(apart.hostNetwork, false);
+  assert.equal(apart.containers[0]?.livenessProbe?.httpGet.host, undefined);
+});
+
+test('images come from the registry of the settings, or of a chart around ours', () => {
+  const imageOf = (user: Json) =>
+    podSpecOf(find(manifests(settingsOf(user)), 'DaemonSet', 'calico-node'))?.containers[0]?.image;
+  const digest = `@sha256:${'0'.repeat(64)}`;
+  assert.equal(imageOf({}), 'docker.io/calico-kit/calico-node:0.1.0');
+  const registry = 'mirror.example:5000';
+  assert.equal(
+    imageOf({ images: { registry } }),
+    'mirror.example:5000/calico-kit/calico-node:0.1.0',
+  );
+  assert.equal(
+    imageOf({ images: { registry, node: `node${digest}` } }),
+    `mirror.example:5000/node${digest}`,
+  );
+  const global = { imageRegistry: 'global.example' };
+  assert.equal(imageOf({ global }), 'global.example/calico-kit/calico-node:0.1.0');
+  assert.equal(
+    imageOf({ global, images: { registry } }),
+    'mirror.example:5000/calico-kit/calico-node:0.1.0',
+  );
+});
+
+test('Argo CD gets the order in which things need one another', () => {
+  const waves = new Map(
+    manifests(settingsOf({ argocd: { sync_waves: true } })).map(({ kind, metadata }) => [
+      `${kind} ${metadata.name}`,
+      Number(
+        (metadata as { annotations?: Record<string, string> }).annotations?.[
+          'argocd.argoproj.io/sync-wave'
+        ],
+      ),
+    ]),
+  );
+  const order = [
+    'Namespace calico-connectivity',
+    'ServiceAccount calico-node',
+    'ConfigMap calico-etc',
+    'DaemonSet calico-etcd',
+    'DaemonSet calico-node',
+    'Deployment calico-kube-controllers',
+  ].map((name) => waves.get(name)!);
+  assert.deepEqual(
+    order,
+    order.toSorted((a, b) => a - b),
+  );
+  assert.ok([...waves.values()].every((wave) => Number.isInteger(wave)));
+  assert.doesNotMatch(JSON.stringify(manifests(defaults())), /sync-wave/);
 });
 
 test('no role uses a wildcard; of Secrets only the one with the passwords of BGP is read', () => {

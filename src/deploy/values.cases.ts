@@ -45,7 +45,7 @@ const method = fc.oneof(
 const felix = fc.dictionary(
   fc
     .stringMatching(/^FELIX_[A-Z0-9]{1,12}$/)
-    .filter((name) => !/^FELIX_HEALTH(ENABLED|PORT)$/.test(name)),
+    .filter((name) => !/^FELIX_(HEALTH|PROMETHEUSMETRICS)/.test(name)),
   scalar,
   { maxKeys: 4, noNullPrototype: true },
 );
@@ -54,7 +54,8 @@ const known = optional({
   LOG_LEVEL: fc.constantFrom('debug', 'info', 'warn', 'error'),
   IP: scalar,
   IP_AUTODETECTION_METHOD: fc.oneof(method, fc.constant(null)),
-  FELIX_PROMETHEUSMETRICSPORT: scalar,
+  FELIX_PROMETHEUSMETRICSENABLED: toggle,
+  FELIX_PROMETHEUSMETRICSPORT: fc.oneof(port, port.map(String), fc.constant(null)),
 });
 const autodetection6 = fc.oneof(
   optional({ IP6_AUTODETECTION_METHOD: method }),
@@ -65,7 +66,10 @@ const environment = fc
   .tuple(felix, known, autodetection6)
   .map((parts) => Object.assign({}, ...parts) as Record<string, string | number | boolean | null>);
 
-const image = fc.stringMatching(/^[a-z0-9][a-zA-Z0-9._:/@-]{0,30}$/);
+const image = fc.oneof(
+  fc.stringMatching(/^[a-z0-9][a-zA-Z0-9._:/@-]{0,30}$/),
+  fc.constantFrom('docker.io/a/b:1', 'localhost/b', 'a/b:1', `a:5000/b@sha256:${'0'.repeat(64)}`),
+);
 const url = fc.tuple(fc.ipV4(), port).map(([ip, p]) => `http://${ip}:${p}`);
 const urls = fc.array(url, { minLength: 1, maxLength: 3 }).map((all) => all.join(','));
 const httpsUrls = urls.map((text) => text.replaceAll('http://', 'https://'));
@@ -103,7 +107,25 @@ const podSettings = {
     selector: (variable) => variable.name,
   }),
   tolerations: freeList,
+  priority_class: name,
+  node_selector: labels,
+  app_armor: fc.constantFrom('', 'RuntimeDefault', 'Unconfined'),
 };
+const monitoring = optional({
+  scrape: fc.boolean(),
+  kube_controllers_port: fc.integer({ min: 0, max: 65535 }),
+  monitor: optional({
+    kind: fc.constantFrom('None', 'PodMonitor', 'ServiceMonitor'),
+    interval: fc.constantFrom('30s', '1m', '1m30s'),
+    labels,
+  }),
+  alerts: optional({
+    enabled: fc.boolean(),
+    labels,
+    runbook_url: fc.constantFrom('', 'https://wiki.example/calico'),
+  }),
+  dashboard: optional({ enabled: fc.boolean(), labels }),
+});
 const selector = text;
 const mode = fc.constantFrom('Always', 'CrossSubnet', 'Never');
 const pool = fc.oneof(
@@ -213,6 +235,7 @@ export const goodValues = optional({
     node: image,
     kube_controllers: image,
     etcd: image,
+    registry: fc.constantFrom('', 'mirror.example:5000', 'r.example/a/b'),
     pull_policy: fc.constantFrom('Always', 'IfNotPresent', 'Never'),
     pull_secrets: fc.array(name, { maxLength: 2 }),
   }),
@@ -221,9 +244,16 @@ export const goodValues = optional({
   pod: optional({
     calico_node: optional({
       ...podSettings,
+      affinity: free,
+      update_strategy: fc.constantFrom('RollingUpdate', 'OnDelete'),
       max_unavailable: fc.constantFrom(1, 4, '10%', '100%'),
     }),
-    kube_controllers: optional({ ...podSettings, affinity: free }),
+    kube_controllers: optional({
+      ...podSettings,
+      affinity: free,
+      host_network: fc.boolean(),
+      min_available: fc.constantFrom(0, 1),
+    }),
     etcd: optional(podSettings),
   }),
   manifests: optional({
@@ -236,7 +266,12 @@ export const goodValues = optional({
   }),
   rbac: optional({ create: fc.boolean() }),
   uninstall: optional({ cleanNodes: fc.boolean() }),
-  global: fc.dictionary(text, text, { maxKeys: 2, noNullPrototype: true }),
+  argocd: optional({ sync_waves: fc.boolean() }),
+  monitoring,
+  global: fc.oneof(
+    fc.dictionary(text, text, { maxKeys: 2, noNullPrototype: true }),
+    fc.constant({ imageRegistry: 'global.example' }),
+  ),
 }).filter(isDisjoint);
 
 /** Texts for fields that rules look at: good ones, near misses and noise. */

@@ -122,8 +122,23 @@ export const SUITE_TOOL_NAMES: readonly string[] = Object.keys(SUITE_TOOLS);
 
 const COREDNS = 'v1.14.7';
 
-/** What only some specs of the suite need. */
+const PROMETHEUS = 'v0.316.0';
+const KUBECONFORM = 'v0.8.0';
+
+/** What only some specs of the suite, or some tests of the chart, need. */
 const EXTRA_TOOLS: Readonly<Record<string, Tool>> = {
+  promtool: {
+    module: 'promtool',
+    requires: `github.com/prometheus/prometheus@${PROMETHEUS}`,
+    main: 'github.com/prometheus/prometheus/cmd/promtool',
+    // Without the clients of every cloud that it could discover targets in.
+    tags: 'remove_all_sd',
+  },
+  kubeconform: {
+    module: 'kubeconform',
+    requires: `github.com/yannh/kubeconform@${KUBECONFORM}`,
+    main: 'github.com/yannh/kubeconform/cmd/kubeconform',
+  },
   coredns: {
     module: 'coredns',
     requires: `github.com/coredns/coredns@${COREDNS}`,

@@ -35,8 +35,6 @@ test('the README lists every setting', () => {
   }
 });
 
-// Accepted, but nothing to read in it: of another chart.
-const UNREAD = ['global'];
 /** Read whole. */
 const SECTIONS = ['conf.node', 'networking.bgp.ipv4', 'networking.bgp.ipv6'];
 
@@ -49,7 +47,7 @@ test('templates read every setting, and nothing that is none', () => {
     read.has(path) || SECTIONS.some((name) => path.startsWith(`${name}.`) && read.has(name));
   assert.deepEqual(
     known.filter((path) => !isRead(path)),
-    UNREAD,
+    [],
   );
   assert.deepEqual(
     [...read].filter(

@@ -126,6 +126,37 @@ networking:
                   selector: role == "metadata"
               - action: Pass
 `,
+  monitoring: `# Prometheus Operator finds the pods and the alerts, Grafana the dashboard.
+monitoring:
+  monitor:
+    kind: PodMonitor
+    labels:
+      release: prometheus
+  alerts:
+    enabled: true
+    labels:
+      release: prometheus
+    runbook_url: https://wiki.example.com/calico/RUNBOOKS.md
+  dashboard:
+    enabled: true
+`,
+  'private-registry': `# Images from a mirror; kube-controllers as a pod of the network, kept through drains.
+images:
+  registry: registry.example.com:5000/mirror
+  pull_secrets: [registry-password]
+pod:
+  kube_controllers:
+    host_network: false
+    min_available: 1
+`,
+  argocd: `# Argo CD applies etcd before the nodes, and the nodes before the controllers. Nodes are updated when
+# somebody deletes their pods.
+argocd:
+  sync_waves: true
+pod:
+  calico_node:
+    update_strategy: OnDelete
+`,
   'busy-nodes': `# Pods with limits, labels and variables of your own, two nodes updated at a time.
 pod:
   calico_node:

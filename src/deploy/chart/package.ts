@@ -9,6 +9,7 @@ import { CalicoTest } from '../constructs/calico-test.ts';
 import { NAMESPACE } from '../constructs/manifest.ts';
 import { chartOf } from '../helm/package.ts';
 import { expressions } from '../helm/reading.ts';
+import { printRunbooks } from '../monitoring/alerts.ts';
 import { printChecks } from './checks.ts';
 import { examples } from './examples.ts';
 import { printNotes, printReadme } from './notes.ts';
@@ -54,6 +55,7 @@ export function chartFiles(): ReadonlyMap<string, string> {
   return new Map([
     ...made,
     ['README.md', printReadme(schemaPart)],
+    ['RUNBOOKS.md', printRunbooks()],
     ['templates/NOTES.txt', printNotes(settings)],
     ['templates/checks.yaml', printChecks(rules)],
     ...Object.entries(examples).map(([name, text]): [string, string] => [

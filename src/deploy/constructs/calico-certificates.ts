@@ -7,7 +7,7 @@ import type { Construct } from 'constructs';
 import { join } from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
 import { dropAll, labelsOf, metadataOf, NAMESPACE, type PodSpec, placed } from './manifest.ts';
-import { apiServer, isGenerated, type Settings } from './settings.ts';
+import { apiServer, contextOf, imagesOf, isGenerated, type Settings } from './settings.ts';
 
 const NAME = 'calico-etcd-certificates';
 const SECONDS_MAX = 180;
@@ -76,11 +76,11 @@ function addJob(scope: Construct, settings: Settings): void {
 
 const podSpec = (settings: Settings): PodSpec => ({
   // On the nodes' network: pods have none yet.
-  ...placed(settings.pod.kube_controllers, settings.images),
+  ...placed(settings.pod.kube_controllers, settings.images, contextOf(settings)),
   containers: [
     {
       name: 'certificates',
-      image: settings.images.kube_controllers,
+      image: imagesOf(settings).kube_controllers,
       imagePullPolicy: settings.images.pull_policy,
       command: [
         ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'etcd', 'certificates'],
@@ -90,14 +90,11 @@ const podSpec = (settings: Settings): PodSpec => ({
       env: apiServer(settings),
       securityContext: {
         ...dropAll(),
-        readOnlyRootFilesystem: true,
         runAsNonRoot: true,
         runAsUser: NOBODY,
-        seccompProfile: { type: 'RuntimeDefault' },
       },
     },
   ],
-  priorityClassName: 'system-cluster-critical',
   restartPolicy: 'Never',
   serviceAccountName: NAME,
   terminationGracePeriodSeconds: 5,

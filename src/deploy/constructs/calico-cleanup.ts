@@ -8,7 +8,7 @@ import type { Construct } from 'constructs';
 import { only } from '../helm/reading.ts';
 import { AGENT_CAPABILITIES, AGENT_COMMAND, NODE, nodeMounts, nodeVolumes } from './calico-node.ts';
 import { dropAll, everywhere, labelsOf, metadataOf, NAMESPACE, type PodSpec } from './manifest.ts';
-import { PROC_SYS_NET, type Settings } from './settings.ts';
+import { imagesOf, PROC_SYS_NET, type Settings } from './settings.ts';
 
 const NAME = 'calico-node-cleanup';
 const WAIT_SECONDS_MAX = 240;
@@ -125,9 +125,9 @@ const waitingPod = (settings: Settings): PodSpec => ({
   terminationGracePeriodSeconds: 5,
 });
 
-const imageOf = ({ images }: Settings) => ({
-  image: images.node,
-  imagePullPolicy: images.pull_policy,
+const imageOf = (settings: Settings) => ({
+  image: imagesOf(settings).node,
+  imagePullPolicy: settings.images.pull_policy,
 });
 
 // The image holds Node but neither a shell nor kubectl.
@@ -141,7 +141,6 @@ const script = (text: string) => ({
   ],
   securityContext: {
     ...dropAll(),
-    readOnlyRootFilesystem: true,
     runAsNonRoot: true,
     runAsUser: NOBODY,
   },

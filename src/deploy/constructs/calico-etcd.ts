@@ -18,7 +18,7 @@ import {
   probe,
   withMore,
 } from './manifest.ts';
-import { certificates, type Settings } from './settings.ts';
+import { certificates, contextOf, imagesOf, type Settings } from './settings.ts';
 
 const NAME = 'calico-etcd';
 const DATA_DIR = '/var/etcd';
@@ -71,11 +71,10 @@ function daemonSet(scope: Construct, settings: Settings): void {
 }
 
 const podSpec = (settings: Settings): PodSpec => ({
-  ...placed(settings.pod.etcd, settings.images),
+  ...placed(settings.pod.etcd, settings.images, contextOf(settings)),
   affinity: controlPlane,
   automountServiceAccountToken: false,
   containers: [etcdContainer(settings)],
-  priorityClassName: 'system-cluster-critical',
   terminationGracePeriodSeconds: 10,
   volumes: [
     hostPath('data', DATA_DIR, 'DirectoryOrCreate'),
@@ -93,7 +92,7 @@ function etcdContainer(settings: Settings): Container {
   const secured = (flag: string) => when(given, flag);
   return {
     name: NAME,
-    image: images.etcd,
+    image: imagesOf(settings).etcd,
     imagePullPolicy: images.pull_policy,
     command: [
       '/usr/local/bin/etcd',
@@ -119,7 +118,7 @@ function etcdContainer(settings: Settings): Container {
     resources: pod.etcd.resources,
     livenessProbe: { ...probe('/livez', etcd.healthPort), initialDelaySeconds: 10 },
     readinessProbe: { ...probe('/readyz', etcd.healthPort), periodSeconds: 2 },
-    securityContext: { ...dropAll(), readOnlyRootFilesystem: true },
+    securityContext: dropAll(),
     volumeMounts: [{ name: 'data', mountPath: DATA_DIR }, ...mounts],
   };
 }

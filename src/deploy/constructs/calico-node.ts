@@ -4,7 +4,7 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { eachEntry, list } from '../helm/functions.ts';
+import { eachEntry, eq, list, when } from '../helm/functions.ts';
 import {
   type Container,
   dropAll,
@@ -25,9 +25,13 @@ import {
 import {
   apiServer,
   certificates,
+  contextOf,
   etcdEndpoints,
+  imagesOf,
+  nodeMetrics,
   PROC_SYS_NET,
   type Settings,
+  scrapeAnnotations,
   serviceProxy,
 } from './settings.ts';
 
@@ -53,14 +57,12 @@ export class CalicoNode extends Construct {
       metadata: metadataOf(NODE),
       spec: {
         selector: { matchLabels: labelsOf(NODE) },
-        updateStrategy: {
-          type: 'RollingUpdate',
-          rollingUpdate: { maxUnavailable: settings.pod.calico_node.max_unavailable },
-        },
+        updateStrategy: updateStrategy(settings),
         template: {
           // Another datastore needs other pods, unlike every setting of the pool.
           metadata: podMetadata(NODE, settings.pod.calico_node, {
             'calico-kit/etcd-endpoints': etcdEndpoints(settings),
+            ...scrapeAnnotations(settings, nodeMetrics(settings).port),
           }),
           spec: podSpec(settings),
         },
@@ -69,11 +71,18 @@ export class CalicoNode extends Construct {
   }
 }
 
+const updateStrategy = ({ pod: { calico_node } }: Settings) => ({
+  type: calico_node.update_strategy,
+  rollingUpdate: when(eq(calico_node.update_strategy, 'RollingUpdate'), {
+    maxUnavailable: calico_node.max_unavailable,
+  }),
+});
+
 const podSpec = (settings: Settings): PodSpec => ({
-  ...placed(settings.pod.calico_node, settings.images),
+  ...placed(settings.pod.calico_node, settings.images, contextOf(settings)),
+  affinity: settings.pod.calico_node.affinity,
   initContainers: [installCni(settings)],
   containers: [agent(settings), speaker(settings)],
-  priorityClassName: 'system-node-critical',
   serviceAccountName: NODE,
   // Both programs leave routes and rules in place when they end, so they end at once.
   terminationGracePeriodSeconds: 5,
@@ -144,10 +153,10 @@ const pool: readonly EnvironmentVariable[] = [
   fromConfig('CNI_MTU', 'cni_mtu'),
 ];
 
-const imageOf = ({ images, pod }: Settings) => ({
-  image: images.node,
-  imagePullPolicy: images.pull_policy,
-  resources: pod.calico_node.resources,
+const imageOf = (settings: Settings) => ({
+  image: imagesOf(settings).node,
+  imagePullPolicy: settings.images.pull_policy,
+  resources: settings.pod.calico_node.resources,
 });
 
 const installCni = (settings: Settings): Container => ({
@@ -173,6 +182,7 @@ const agent = (settings: Settings): Container => ({
     [...common(settings), ...pool, PROC_SYS_NET, ...serviceProxy(settings)],
     settings.pod.calico_node,
   ),
+  ports: nodeMetrics(settings).agent,
   livenessProbe: { ...probe('/liveness', AGENT_HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', AGENT_HEALTH_PORT), periodSeconds: 2 },
   securityContext: dropAll(...AGENT_CAPABILITIES),
@@ -188,6 +198,7 @@ const speaker = (settings: Settings): Container => ({
     [...common(settings), fromField('POD_NAMESPACE', 'metadata.namespace')],
     settings.pod.calico_node,
   ),
+  ports: nodeMetrics(settings).speaker,
   livenessProbe: { ...probe('/liveness', SPEAKER_HEALTH_PORT), initialDelaySeconds: 10 },
   readinessProbe: { ...probe('/readiness', SPEAKER_HEALTH_PORT), periodSeconds: 2 },
   // NET_BIND_SERVICE: TCP port 179.

@@ -6,7 +6,7 @@ import type { Of } from '../helm/expr.ts';
 import { and } from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
 import { dropAll, labelsOf, metadataOf, NAMESPACE, type PodSpec, placed } from './manifest.ts';
-import type { Settings } from './settings.ts';
+import { contextOf, imagesOf, type Settings } from './settings.ts';
 
 const NAME = 'calico-connectivity-test';
 const TEST_NAMESPACE = 'calico-connectivity';
@@ -92,8 +92,13 @@ const TEST_RULES = [
 ];
 
 const podSpec = (settings: Settings): PodSpec => {
-  const { images, pod } = settings;
-  const { hostNetwork: _own, ...place } = placed(pod.kube_controllers, images);
+  const { pod } = settings;
+  const images = imagesOf(settings);
+  const { hostNetwork: _own, ...place } = placed(
+    pod.kube_controllers,
+    settings.images,
+    contextOf(settings),
+  );
   return {
     ...place,
     // A pod of the network that it tests.
@@ -109,10 +114,8 @@ const podSpec = (settings: Settings): PodSpec => {
         ],
         securityContext: {
           ...dropAll(),
-          readOnlyRootFilesystem: true,
           runAsNonRoot: true,
           runAsUser: NOBODY,
-          seccompProfile: { type: 'RuntimeDefault' },
         },
       },
     ],

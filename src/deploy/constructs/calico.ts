@@ -8,8 +8,10 @@ import { CalicoEtcd } from './calico-etcd.ts';
 import { CalicoNode } from './calico-node.ts';
 import { ConnectivityRights, isTested } from './calico-test.ts';
 import { KubeControllers } from './kube-controllers.ts';
+import { Monitoring } from './monitoring.ts';
 import { Rbac } from './rbac.ts';
 import type { Settings } from './settings.ts';
+import { inWaves } from './waves.ts';
 
 export class Calico extends Chart {
   constructor(scope: Construct, id: string, settings: Settings) {
@@ -28,5 +30,7 @@ export class Calico extends Chart {
     only(this, 'test', isTested(settings), (at) => {
       new ConnectivityRights(at, 'rights');
     });
+    new Monitoring(this, 'monitoring', settings);
+    inWaves(this, settings.argocd.sync_waves);
   }
 }

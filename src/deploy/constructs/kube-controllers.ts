@@ -3,7 +3,8 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { entryOf, json, sha256, str } from '../helm/functions.ts';
+import { choose, entryOf, eq, json, list, not, sha256, str, when } from '../helm/functions.ts';
+import { only } from '../helm/reading.ts';
 import {
   type Container,
   dropAll,
@@ -19,9 +20,13 @@ import {
 import {
   BLOCK_SIZE,
   certificates,
+  contextOf,
   effectiveMtu,
   etcdEndpoints,
+  imagesOf,
+  METRICS,
   type Settings,
+  scrapeAnnotations,
   switchText,
 } from './settings.ts';
 
@@ -56,6 +61,20 @@ export class KubeControllers extends Construct {
       metadata: metadataOf(SETTINGS_CONFIG, CONTROLLERS),
       data: { [SETTINGS_KEY]: settingsDocument(settings) },
     });
+    const { min_available } = settings.pod.kube_controllers;
+    only(this, 'kept', not(eq(str(min_available), '0')), (at) => {
+      new ApiObject(at, 'budget', {
+        apiVersion: 'policy/v1',
+        kind: 'PodDisruptionBudget',
+        metadata: metadataOf(CONTROLLERS),
+        spec: {
+          minAvailable: min_available,
+          selector: { matchLabels: labelsOf(CONTROLLERS) },
+          // A pod that is not ready holds no drain up.
+          unhealthyPodEvictionPolicy: when(contextOf(settings).isAtLeast('1.31'), 'AlwaysAllow'),
+        },
+      });
+    });
     new ApiObject(this, 'deployment', {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -70,12 +89,13 @@ export class KubeControllers extends Construct {
             'calico-kit/etcd-endpoints': etcdEndpoints(settings),
             // A pod writes what it read when it started.
             'calico-kit/settings': sha256(settingsDocument(settings)),
+            ...scrapeAnnotations(settings, str(settings.monitoring.kube_controllers_port)),
           }),
           spec: {
-            ...placed(settings.pod.kube_controllers, settings.images),
+            ...placed(settings.pod.kube_controllers, settings.images, contextOf(settings)),
+            hostNetwork: settings.pod.kube_controllers.host_network,
             affinity: settings.pod.kube_controllers.affinity,
             containers: [controllers(settings)],
-            priorityClassName: 'system-cluster-critical',
             serviceAccountName: CONTROLLERS,
             terminationGracePeriodSeconds: 5,
             volumes: [
@@ -89,18 +109,29 @@ export class KubeControllers extends Construct {
   }
 }
 
+// On the network of the node it is asked over loopback, else at its own address.
+const health = ({ pod }: Settings, path: string) => ({
+  ...probe(path, HEALTH_PORT),
+  httpGet: { path, port: HEALTH_PORT, host: when(pod.kube_controllers.host_network, '127.0.0.1') },
+});
+
 const controllers = (settings: Settings): Container => ({
   name: CONTROLLERS,
-  image: settings.images.kube_controllers,
+  image: imagesOf(settings).kube_controllers,
   imagePullPolicy: settings.images.pull_policy,
   command: ['/usr/local/bin/node', '/opt/calico/controllers.mjs'],
   env: withMore(environment(settings), settings.pod.kube_controllers),
   resources: settings.pod.kube_controllers.resources,
-  livenessProbe: { ...probe('/liveness', HEALTH_PORT), initialDelaySeconds: 10 },
-  readinessProbe: { ...probe('/readiness', HEALTH_PORT), periodSeconds: 2 },
+  ports: list<Of<{ readonly name: string; readonly containerPort: Of<number> }>>(
+    when(not(eq(str(settings.monitoring.kube_controllers_port), '0')), {
+      name: METRICS,
+      containerPort: settings.monitoring.kube_controllers_port,
+    }),
+  ),
+  livenessProbe: { ...health(settings, '/liveness'), initialDelaySeconds: 10 },
+  readinessProbe: { ...health(settings, '/readiness'), periodSeconds: 2 },
   securityContext: {
     ...dropAll(),
-    readOnlyRootFilesystem: true,
     runAsNonRoot: true,
     runAsUser: NOBODY,
   },
@@ -113,6 +144,7 @@ const controllers = (settings: Settings): Container => ({
 function environment(settings: Settings): Of<EnvironmentVariable>[] {
   const { networking, conf } = settings;
   const { mesh, ippool } = networking.settings;
+  const { host_network } = settings.pod.kube_controllers;
   return [
     fromConfig('ETCD_ENDPOINTS', 'etcd_endpoints'),
     ...certificates(settings).env,
@@ -121,8 +153,10 @@ function environment(settings: Settings): Of<EnvironmentVariable>[] {
       value: 'policy,namespace,serviceaccount,workloadendpoint,node,settings,routereflector',
     },
     { name: 'LOG_LEVEL', value: entryOf(conf.node, 'LOG_LEVEL', 'info') },
-    { name: 'HEALTH_HOST', value: '127.0.0.1' },
+    // kubelet asks from the node: over loopback where the pod is on its network.
+    { name: 'HEALTH_HOST', value: choose(host_network, '127.0.0.1', '0.0.0.0') },
     { name: 'HEALTH_PORT', value: String(HEALTH_PORT) },
+    { name: 'METRICS_PORT', value: str(settings.monitoring.kube_controllers_port) },
     // Values and not references: their change restarts the pod, which writes them anew.
     { name: 'CALICO_SETTINGS_MESH', value: switchText(mesh) },
     { name: 'CALICO_SETTINGS_ASNUMBER', value: str(networking.bgp.asnumber) },

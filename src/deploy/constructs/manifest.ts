@@ -1,8 +1,9 @@
 // The parts of Kubernetes objects that the constructs fill in, typed so that a misspelt field
 // does not compile. Only what is used here; a field takes a value or an expression where the
 // settings reach it.
+import type { Context } from '../helm/context.ts';
 import type { Of } from '../helm/expr.ts';
-import { beside, eachNamed, eachOf, list, some, when } from '../helm/functions.ts';
+import { and, beside, eachNamed, eachOf, eq, list, not, some, when } from '../helm/functions.ts';
 
 export const NAMESPACE = 'kube-system';
 export const ETCD_CONFIG = 'calico-etc';
@@ -16,7 +17,11 @@ export interface EnvironmentVariable {
 }
 
 export interface Probe {
-  readonly httpGet: { readonly host: string; readonly path: string; readonly port: Of<number> };
+  readonly httpGet: {
+    readonly host: Of<string> | undefined;
+    readonly path: string;
+    readonly port: Of<number>;
+  };
   readonly periodSeconds: number;
   readonly failureThreshold: number;
   readonly initialDelaySeconds?: number;
@@ -50,6 +55,9 @@ export interface PodSettings {
   readonly annotations: Of<Readonly<Record<string, string>>>;
   readonly extra_env: Of<readonly object[]>;
   readonly tolerations: Of<readonly object[]>;
+  readonly priority_class: Of<string>;
+  readonly node_selector: Of<Readonly<Record<string, string>>>;
+  readonly app_armor: Of<'' | 'RuntimeDefault' | 'Unconfined'>;
 }
 
 export interface SecurityContext {
@@ -70,6 +78,7 @@ export interface Container {
   readonly resources?: Of<object>;
   readonly livenessProbe?: Probe;
   readonly readinessProbe?: Probe;
+  readonly ports?: readonly Of<{ readonly name: string; readonly containerPort: Of<number> }>[];
   readonly securityContext: SecurityContext;
   readonly volumeMounts?: readonly Of<VolumeMount>[];
 }
@@ -78,29 +87,44 @@ export interface PodSpec {
   readonly affinity?: Of<object>;
   readonly automountServiceAccountToken?: boolean;
   readonly containers: readonly Container[];
-  readonly hostNetwork: boolean;
+  readonly hostNetwork: Of<boolean>;
   readonly imagePullSecrets?: Of<readonly Of<{ readonly name: string }>[]> | undefined;
   readonly initContainers?: readonly Container[];
-  readonly nodeSelector: Readonly<Record<string, string>>;
-  readonly priorityClassName?: 'system-node-critical' | 'system-cluster-critical';
+  readonly nodeSelector: Of<Readonly<Record<string, string>>>;
+  readonly priorityClassName?: Of<string>;
   readonly restartPolicy?: 'Never';
+  readonly securityContext: object;
   readonly serviceAccountName?: string;
   readonly terminationGracePeriodSeconds: number;
   readonly tolerations: Of<readonly object[]>;
   readonly volumes?: readonly Of<Volume>[];
 }
 
-const onLinux = { hostNetwork: true, nodeSelector: { 'kubernetes.io/os': 'linux' } } as const;
+const ON_LINUX = { 'kubernetes.io/os': 'linux' };
+const RUNTIME_DEFAULT = { type: 'RuntimeDefault' } as const;
 
 /** Every node, whatever taint it carries: networking comes before readiness. */
-export const everywhere = { ...onLinux, tolerations: [{ operator: 'Exists' }] } as const;
+export const everywhere = {
+  hostNetwork: true,
+  nodeSelector: ON_LINUX,
+  securityContext: { seccompProfile: RUNTIME_DEFAULT },
+  tolerations: [{ operator: 'Exists' }],
+} as const;
 
-/** Where pods run by the settings, and with which Secrets their images are pulled. */
+/** Where and how pods run by the settings, and with which Secrets their images are pulled. */
 export const placed = (
-  { tolerations }: PodSettings,
+  { tolerations, priority_class, node_selector, app_armor }: PodSettings,
   { pull_secrets }: { readonly pull_secrets: Of<readonly string[]> },
+  { isAtLeast }: Context,
 ) => ({
-  ...onLinux,
+  hostNetwork: true as Of<boolean>,
+  nodeSelector: beside(ON_LINUX, node_selector),
+  priorityClassName: priority_class,
+  securityContext: {
+    seccompProfile: RUNTIME_DEFAULT,
+    // An annotation before 1.30, and the field unknown.
+    appArmorProfile: when(and(not(eq(app_armor, '')), isAtLeast('1.30')), { type: app_armor }),
+  },
   tolerations,
   // Without any there is no field: a loop without items would be null.
   imagePullSecrets: when(
@@ -160,7 +184,9 @@ export const hostPath = (
   type: NonNullable<HostVolume['hostPath']['type']>,
 ): Volume => ({ name, hostPath: { path, type } });
 
+/** The least that a container needs: these capabilities, and nothing of its own to write to. */
 export const dropAll = (...add: string[]): SecurityContext => ({
   allowPrivilegeEscalation: false,
   capabilities: { drop: ['ALL'], ...(add.length > 0 ? { add } : {}) },
+  readOnlyRootFilesystem: true,
 });

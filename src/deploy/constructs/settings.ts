@@ -1,24 +1,41 @@
 // What follows from the settings and is needed by more than one construct.
 import { type Encapsulation, OVERHEAD_BYTES } from '../../model/mtu.ts';
 import type { Values } from '../../model/settings/schema.ts';
-import type { Of } from '../helm/expr.ts';
+import { type Context, helmContext, plainContext } from '../helm/context.ts';
+import { Expr, type Of } from '../helm/expr.ts';
 import {
   choose,
+  entryOf,
   eq,
+  int,
   isOn,
   join,
   list,
   not,
   or,
+  orEmpty,
   someWith,
   str,
   sub,
   when,
+  without,
 } from '../helm/functions.ts';
 import type { Cfg } from '../helm/reading.ts';
 import type { EnvironmentVariable, Volume, VolumeMount } from './manifest.ts';
 
 export type Settings = Cfg<Values>;
+
+// Plain manifests are for this Kubernetes; fields that are newer than the oldest are in it.
+const PLAIN = plainContext({
+  release: { name: 'calico', namespace: 'kube-system' },
+  chart: { name: 'calico', version: '0.1.0', appVersion: '0.1.0' },
+  apiVersions: [],
+  kubernetes: '1.36.0',
+});
+
+/** What Helm knows beside the values, in the reading that the settings are of. */
+export const contextOf = ({ networking }: Settings): Context =>
+  networking.podSubnet instanceof Expr ? helmContext : PLAIN;
 
 /** Prefix length of an IPAM block. */
 export const BLOCK_SIZE = '26';
@@ -112,3 +129,49 @@ export const apiServer = ({ serviceProxy: proxy }: Settings) =>
     when(proxy.enabled, { name: 'KUBERNETES_SERVICE_HOST', value: proxy.apiServer.host }),
     when(proxy.enabled, { name: 'KUBERNETES_SERVICE_PORT', value: str(proxy.apiServer.port) }),
   );
+
+/** Names of the ports of metrics. */
+export const METRICS = 'metrics';
+export const NODE_PORTS = [METRICS, 'bgp-metrics'] as const;
+const SPEAKER_METRICS_PORT = 9092;
+
+/** Ports where agent and speaker serve their metrics; none where they do not. */
+export const nodeMetrics = ({ conf }: Settings) => {
+  const port = entryOf(conf.node, 'FELIX_PROMETHEUSMETRICSPORT', '9091');
+  const isServed = isOn(entryOf(conf.node, 'FELIX_PROMETHEUSMETRICSENABLED', 'false'));
+  const ports = (name: string, containerPort: Of<number>) =>
+    list<Of<{ readonly name: string; readonly containerPort: Of<number> }>>(
+      when(isServed, { name, containerPort }),
+    );
+  return {
+    port,
+    agent: ports(NODE_PORTS[0], int(port)),
+    speaker: ports(NODE_PORTS[1], SPEAKER_METRICS_PORT),
+  };
+};
+
+/** For a Prometheus that reads annotations of pods. */
+export const scrapeAnnotations = ({ monitoring }: Settings, port: Of<string>) => ({
+  'prometheus.io/scrape': str(monitoring.scrape),
+  'prometheus.io/port': port,
+});
+
+// What stands before the first slash is a registry where it has a dot or a port.
+const REGISTRY = '^([^/]*[.:][^/]*|localhost)/';
+
+/** Images as they are pulled: from another registry where the settings name one. */
+export const imagesOf = ({ images, global }: Settings) => {
+  const registry = choose(
+    eq(images.registry, ''),
+    entryOf(orEmpty(global), 'imageRegistry', ''),
+    images.registry,
+  );
+  const from = (image: Of<string>) =>
+    choose(eq(registry, ''), image, join(registry, '/', without(image, REGISTRY)));
+  return {
+    ...images,
+    node: from(images.node),
+    kube_controllers: from(images.kube_controllers),
+    etcd: from(images.etcd),
+  };
+};

@@ -36,6 +36,13 @@ export class Expr<T> {
   constructor(term: Term, items?: SchemaPart) {
     this.term = term;
     this.items = items;
+    // `{ ...labels }` of an expression would quietly copy its insides.
+    Object.defineProperty(this, 'spread', {
+      enumerable: true,
+      get() {
+        throw new TypeError(`${JSON.stringify(term)} is no map yet: use beside(), or a patch`);
+      },
+    });
   }
 
   /** The mark; lets `${settings.port}` work in both readings. */

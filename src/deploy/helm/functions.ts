@@ -74,6 +74,17 @@ export function sub(a: Of<number>, n: number): Of<number> {
   return a instanceof Expr ? go(`(sub ${goOf(a)} ${n})`) : a - n;
 }
 
+/** A text of digits as a number. */
+export function int(a: Of<string>): Of<number> {
+  return a instanceof Expr ? go(`(int64 ${goOf(a)})`) : Number(a);
+}
+
+/** A text without what matches; the pattern means the same in RE2 and JavaScript. */
+export function without(a: Of<string>, pattern: string): Of<string> {
+  if (!(a instanceof Expr)) return a.replace(new RegExp(pattern), '');
+  return go(`(regexReplaceAll ${literal(pattern)} ${goOf(a)} "")`);
+}
+
 /** The value as text. */
 export function str(a: Of<string | number | boolean>): Of<string> {
   return a instanceof Expr ? go(`(toString ${goOf(a)})`) : String(a);
@@ -90,6 +101,12 @@ export function isOn(a: Of<boolean | string>): Of<boolean> {
 /** A list literal without what is switched off; lists inside it are spliced. */
 export function list<I>(...items: readonly (I | Of<readonly I[]> | undefined)[]): I[] {
   return items.flatMap((item) => (item === undefined ? [] : (item as I | I[])));
+}
+
+/** The map, or an empty one where it is left out. */
+export function orEmpty(map: Of<object> | undefined): Of<Scalars> {
+  if (map instanceof Expr) return go(`(default (dict) ${goOf(map)})`);
+  return (map ?? {}) as Scalars;
 }
 
 /** One entry of a map of environment values; `otherwise` when it is absent, null or empty. */

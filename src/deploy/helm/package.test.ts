@@ -118,6 +118,7 @@ test('conditions are decided where one side is known', () => {
     type: 'object',
     properties: { a: { type: 'boolean' } },
   }).a;
+  assert.throws(() => ({ ...(unknown as object) }), /is no map yet/);
   assert.equal(or(true, unknown), true);
   assert.equal(or(false, unknown), unknown);
   assert.ok(or(unknown, unknown) instanceof Expr);

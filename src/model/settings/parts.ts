@@ -22,3 +22,12 @@ export const integer = (value: number, minimum: number, maximum: number, descrip
   Type.Integer({ minimum, maximum, default: value, description });
 
 export const port = (value: number, description: string) => integer(value, 1, 65535, description);
+
+/** Texts with free keys, such as labels. */
+export const texts = (description: string, value: Readonly<Record<string, string>> = {}) =>
+  Type.Unsafe<Readonly<Record<string, string>>>({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    default: value,
+    description,
+  });

@@ -167,6 +167,19 @@ export const rules: readonly Rule[] = [
   image('images.kube_controllers', 'docker.io/calico-kit/kube-controllers:0.1.0'),
   image('images.etcd', 'docker.io/calico-kit/etcd:0.1.0'),
   pattern(
+    'images.registry',
+    '^([a-zA-Z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9])?)?$',
+    'a registry, with a path where it has one',
+    'registry.example.com:5000/mirror',
+  ),
+  pattern('conf.node.FELIX_PROMETHEUSMETRICSPORT', '^[1-9][0-9]{0,4}$', 'a TCP port', '9091'),
+  pattern(
+    'monitoring.monitor.interval',
+    '^([1-9][0-9]*h)?([1-9][0-9]*m)?([1-9][0-9]*s)?$',
+    'a time as Prometheus writes it',
+    '30s',
+  ),
+  pattern(
     'etcd.endpoints',
     `^(|${urlsOf('http')}|${urlsOf('https')})$`,
     'a comma-separated list of http or https URLs with a port',

@@ -7,7 +7,9 @@ import type { Json } from '../../base/json.ts';
 import type { SchemaPart } from '../../base/json-schema.ts';
 import { etcd } from './etcd.ts';
 import { addressFamily, policies, pools } from './lists.ts';
+import { monitoring } from './monitoring.ts';
 import { closed, enumOf, integer, map, switchOf, text } from './parts.ts';
+import { pod } from './pod.ts';
 import { serviceProxy } from './service-proxy.ts';
 
 export type { Switch } from './parts.ts';
@@ -149,6 +151,10 @@ const Images = Type.Object(
     node: image('calico-node'),
     kube_controllers: image('kube-controllers'),
     etcd: image('etcd'),
+    registry: text(
+      '',
+      'Registry that takes the place of those above, such as a mirror of yours; empty: global.imageRegistry, else as they are',
+    ),
     pull_policy: enumOf(['Always', 'IfNotPresent', 'Never'], 'IfNotPresent', 'When to pull images'),
     pull_secrets: Type.Array(Type.String(), {
       default: [],
@@ -157,49 +163,6 @@ const Images = Type.Object(
   },
   closed,
 );
-
-/** What Kubernetes takes as it is. */
-const free = (value: Json, description: string) =>
-  Type.Unsafe<Readonly<Record<string, Json>>>({ type: 'object', default: value, description });
-
-const freeList = (value: readonly object[], description: string) =>
-  Type.Unsafe<readonly object[]>({
-    type: 'array',
-    items: { type: 'object' },
-    default: value,
-    description,
-  });
-
-const texts = (description: string) =>
-  Type.Unsafe<Readonly<Record<string, string>>>({
-    type: 'object',
-    additionalProperties: { type: 'string' },
-    default: {},
-    description,
-  });
-
-const podSettings = {
-  resources: free({}, 'Requests and limits of each container'),
-  labels: texts('Further labels of the pods'),
-  annotations: texts('Further annotations of the pods'),
-  extra_env: freeList([], 'Further environment variables, as Kubernetes writes them'),
-  tolerations: freeList([{ operator: 'Exists' }], 'Taints that are tolerated'),
-};
-
-const maxUnavailable = Type.Unsafe<number | string>({
-  type: ['integer', 'string'],
-  default: 1,
-  description: 'Nodes that are updated at a time: a number, or a percentage such as 10%',
-});
-
-const Pod = map({
-  calico_node: map({ ...podSettings, max_unavailable: maxUnavailable }),
-  kube_controllers: map({
-    ...podSettings,
-    affinity: free({}, 'Where the pod may run, as Kubernetes writes it'),
-  }),
-  etcd: map(podSettings),
-});
 
 const manifest = (what: string) =>
   Type.Boolean({ default: true, description: `Make ${what}; false: you make it yourself` });
@@ -229,6 +192,13 @@ const Uninstall = Type.Object(
   closed,
 );
 
+const ArgoCd = map({
+  sync_waves: Type.Boolean({
+    default: false,
+    description: 'Give every object its place in the order in which Argo CD applies them',
+  }),
+});
+
 /** The whole of values.yaml. `global` is there for use as a subchart. */
 export const schema = Type.Object(
   {
@@ -236,13 +206,18 @@ export const schema = Type.Object(
     conf: Conf,
     images: Images,
     etcd,
-    pod: Pod,
+    pod,
     manifests: Manifests,
     serviceProxy,
+    monitoring,
     rbac: Rbac,
     uninstall: Uninstall,
+    argocd: ArgoCd,
     global: Type.Optional(
-      Type.Unsafe<object>({ type: 'object', description: 'Accepted for use as a subchart' }),
+      Type.Unsafe<Readonly<Record<string, Json>>>({
+        type: 'object',
+        description: 'Accepted for use as a subchart; imageRegistry is read',
+      }),
     ),
   },
   { ...closed, $schema: 'http://json-schema.org/draft-07/schema#' },

@@ -133,7 +133,7 @@ test('every key is told of', () => {
     typo: { here: 1 },
   });
   assert.deepEqual(lines, [
-    'left out: images.tags: our images are others; set images.node, images.kube_controllers, images.etcd',
+    'left out: images.tags: our images are others; set images.registry, or images.node, images.kube_controllers, images.etcd',
     'left out: networking.bgp.ipv4.additional_cidrs: there is no export list beyond pools; make a pool of each prefix',
     'taken: networking.mtu: networking.mtu',
     'unknown: typo.here: openstack-helm’s chart has no such key',

@@ -165,13 +165,15 @@ export const TAKEN: Readonly<Record<string, Destination>> = {
   'endpoints.etcd.port.client.default': { to: 'etcd.port', convert: integer },
   'endpoints.etcd.port.peer.default': { to: 'etcd.peerPort', convert: integer },
   'endpoints.etcd.scheme.default': { to: 'etcd', convert: scheme },
+  'monitoring.prometheus.calico_node.scrape': { to: 'monitoring.scrape' },
   'monitoring.prometheus.calico_node.port': { to: 'conf.node.FELIX_PROMETHEUSMETRICSPORT' },
   ...pods('calico_node', 'calico_node'),
   ...pods('calico_kube_controllers', 'kube_controllers'),
   ...pods('etcd', 'etcd'),
 };
 
-const OWN_IMAGES = 'our images are others; set images.node, images.kube_controllers, images.etcd';
+const OWN_IMAGES =
+  'our images are others; set images.registry, or images.node, images.kube_controllers, images.etcd';
 const NO_JOB = 'there is no such job: the controllers write the settings';
 
 /** Keys that are known and mean nothing here, with all below them. */
@@ -180,9 +182,10 @@ export const IGNORED: Readonly<Record<string, string>> = {
   'images.local_registry': OWN_IMAGES,
   'pod.security_context': 'the containers have the least rights that they need',
   'pod.resources': 'only calico_node, calico_kube_controllers and etcd have resources here',
-  'pod.lifecycle': 'set pod.calico_node.max_unavailable; kube-controllers is one pod',
-  'pod.mandatory_access_control': 'use a securityContext of your own by patching the objects',
-  'pod.affinity': 'set pod.kube_controllers.affinity',
+  'pod.lifecycle':
+    'set pod.calico_node.max_unavailable, pod.kube_controllers.min_available; kube-controllers is one pod',
+  'pod.mandatory_access_control': 'set pod.<part>.app_armor',
+  'pod.affinity': 'set pod.calico_node.affinity, pod.kube_controllers.affinity',
   'pod.tolerations': 'set pod.<part>.tolerations; by default every taint is tolerated',
   dependencies: 'pods wait for what they need by themselves',
   secrets: 'set images.pull_secrets to name Secrets of yours',
@@ -197,7 +200,7 @@ export const IGNORED: Readonly<Record<string, string>> = {
   'conf.node.WAIT_FOR_DATASTORE': 'it always waits',
   'conf.node.NO_DEFAULT_POOLS': 'set networking.settings.ippool.disabled',
   'conf.bird': 'our speaker takes the place of BIRD',
-  'monitoring.prometheus': 'scraping is set up where Prometheus is',
+  'monitoring.prometheus': 'set monitoring.scrape or monitoring.monitor',
   'manifests.configmap_bin': 'there are no scripts',
   'manifests.configmap_bird': 'our speaker takes the place of BIRD',
   'manifests.daemonset_calico_node_calicoctl': 'calico-kit is in the node image',
