@@ -193,6 +193,9 @@ const serviceProxyMore = {
   masqueradeAll: fc.boolean(),
   masqueradeBit: fc.integer({ min: 0, max: 15 }),
   externalCIDRs: prefixes,
+  localhostNodePorts: fc.boolean(),
+  loadBalancerCIDRs: prefixes,
+  healthAddress: fc.oneof(fc.constant(''), fc.ipV4()),
   takeOver: fc.boolean(),
 };
 const serviceProxy = fc.oneof(

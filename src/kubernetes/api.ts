@@ -52,6 +52,7 @@ export interface Node {
     readonly podCIDRs?: readonly string[];
     /** Cordoned. */
     readonly unschedulable?: boolean;
+    readonly taints?: readonly { readonly key: string }[];
   };
   readonly status?: {
     readonly addresses?: readonly { readonly type: string; readonly address: string }[];

@@ -70,8 +70,13 @@ const podOf = ({ metadata, spec, status }: Pod): Pod => ({
 
 const nodeOf = ({ metadata, spec, status }: Node): Node => ({
   metadata: metadataOf(metadata),
-  ...(spec ? { spec: pick(spec, ['podCIDR', 'podCIDRs', 'unschedulable']) } : {}),
+  ...(spec ? { spec: nodeSpecOf(spec) } : {}),
   ...(status ? { status: nodeStatusOf(status) } : {}),
+});
+
+const nodeSpecOf = (spec: NonNullable<Node['spec']>): NonNullable<Node['spec']> => ({
+  ...pick(spec, ['podCIDR', 'podCIDRs', 'unschedulable']),
+  ...(spec.taints ? { taints: spec.taints.map((taint) => pick(taint, ['key'])) } : {}),
 });
 
 // A condition's heartbeat changes all the time; what it says hardly ever does.

@@ -4,22 +4,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { RenderedModel } from '../../src/agent/services/rendered-model.ts';
+import { RenderedModel } from '../../src/agent/services/model/rendered-model.ts';
 import { serviceProxySettings } from '../../src/agent/services/settings.ts';
 import { openTables } from '../../src/kernel/iptables/tables.io.ts';
 import type { Node, WholeObject } from '../../src/kubernetes/api.ts';
-import { type Family, parseIp } from '../../src/net/ip.ts';
+import { type Family, type Ip, parseIp } from '../../src/net/ip.ts';
 import { ServiceWriter } from '../../src/services/write/writer.io.ts';
 import { toolPath } from '../cluster/tools.ts';
 import { eventually, run } from '../lab/command.ts';
 import { type FakeApiServer, startFakeApiServer } from '../lab/fake-api-server.ts';
 import { netnsPath } from '../lab/netns.ts';
+import { COUNTING, shown, withoutStale } from './shown.ts';
 import {
   NODE,
   NODE_ADDRESSES,
   type ProxySettings,
   randomWorld,
   SETTINGS,
+  standingServices,
   type World,
   ZONE,
 } from './world.ts';
@@ -32,10 +34,9 @@ export interface Compared {
 }
 
 const FAMILIES: readonly Family[] = [4, 6];
-const SAVE = { 4: 'iptables-nft-save', 6: 'ip6tables-nft-save' } as const;
-const TABLES = ['filter', 'nat'] as const;
 const PATIENCE_MILLISECONDS = 30_000;
 const SHOWN_MOST = 12;
+const LOOPBACK = ['127.0.0.1', '::1'];
 const [TRIES, TRY_MILLISECONDS] = [20, 100];
 
 const kubeProxyConfig = (kubeconfig: string, settings: ProxySettings): string =>
@@ -51,7 +52,7 @@ clientConnection:
   acceptContentTypes: application/json
 conntrack: {maxPerCore: 0, min: 0}
 iptables:
-  localhostNodePorts: false
+  localhostNodePorts: ${settings.localhostNodePorts ?? false}
   masqueradeAll: ${settings.masqueradeAll}
   masqueradeBit: ${settings.masqueradeBit}
   minSyncPeriod: 20ms
@@ -64,30 +65,6 @@ async function startKubeProxy(api: FakeApiServer, settings: ProxySettings): Prom
   const log = process.env['DEBUG'] ? 'inherit' : 'ignore';
   return spawn(await toolPath('kube-proxy'), ['--config', config], {
     stdio: ['ignore', 'ignore', log],
-  });
-}
-
-/** kube-proxy counts what it drops as invalid in an object of the kernel's accounting, where that is
- *  there; a rule's own counter tells the same. */
-const ACCOUNTING = / -m nfacct --nfacct-name +\S+/;
-
-/** Chains and rules without counters, sorted: rules of one chain keep their order by their number. */
-function shown(family: Family, netns?: string): readonly string[] {
-  const where = netns ? ['nsenter', `--net=${netnsPath(netns)}`] : [];
-  return TABLES.flatMap((table) => {
-    const counts = new Map<string, number>();
-    return run([...where, SAVE[family], '-t', table])
-      .split('\n')
-      .filter((line) => /^[:-]/.test(line) && !/KUBE-(PROXY|KUBELET)-CANARY/.test(line))
-      .map((line) => {
-        if (line.startsWith(':')) return `${table} ${line.split(' ')[0]}`;
-        const [, chain = ''] = line.split(' ');
-        const isList = /^KUBE-(SERVICES|EXTERNAL-SERVICES|NODEPORTS|PROXY-FIREWALL)$/.test(chain);
-        const place = counts.get(chain) ?? 0;
-        counts.set(chain, place + 1);
-        return `${table} ${line.replace(ACCOUNTING, '')}${isList ? '' : ` #${place}`}`;
-      })
-      .sort();
   });
 }
 
@@ -121,7 +98,9 @@ class Comparison {
   private readonly netns: string;
   private readonly model: RenderedModel;
   private readonly writers: ReadonlyMap<Family, ServiceWriter>;
-  private former: World = { services: [], slices: [] };
+  private readonly own: Ip[];
+  private readonly standing: Omit<World, 'addresses'>;
+  private former: World = { services: [], slices: [], addresses: [] };
   rules = 0;
 
   private constructor(
@@ -129,32 +108,45 @@ class Comparison {
     netns: string,
     model: RenderedModel,
     writers: ReadonlyMap<Family, ServiceWriter>,
+    own: Ip[],
+    standing: Omit<World, 'addresses'>,
   ) {
     this.api = api;
     this.netns = netns;
     this.model = model;
     this.writers = writers;
+    this.own = own;
+    this.standing = standing;
+    for (const one of standing.services) model.putService(one);
+    for (const one of standing.slices) model.putSlice(one);
   }
 
-  static async open(api: FakeApiServer, netns: string, settings: ProxySettings) {
+  static async open(
+    api: FakeApiServer,
+    netns: string,
+    settings: ProxySettings,
+    standing: Omit<World, 'addresses'>,
+  ) {
     const parsed = serviceProxySettings({
       CALICO_SERVICE_PROXY: 'true',
       CALICO_SERVICE_PROXY_CLUSTER_CIDR: settings.clusterCidr,
       CALICO_SERVICE_PROXY_NODEPORT_ADDRESSES: settings.nodePortAddresses.join(),
       CALICO_SERVICE_PROXY_MASQUERADE_ALL: String(settings.masqueradeAll),
       CALICO_SERVICE_PROXY_MASQUERADE_BIT: String(settings.masqueradeBit),
+      CALICO_SERVICE_PROXY_LOCALHOST_NODE_PORTS: String(settings.localhostNodePorts ?? false),
       CALICO_SERVICE_PROXY_EXTERNAL_CIDRS: '0.0.0.0/0,::/0',
     });
     if (!parsed.ok || !parsed.value) throw new Error(parsed.ok ? 'off' : parsed.error);
-    const own = NODE_ADDRESSES.flatMap((text) => parseIp(text) ?? []);
-    const model = new RenderedModel(NODE, parsed.value, () => own);
-    model.setNode(node as unknown as Node);
+    const own = [...LOOPBACK, ...NODE_ADDRESSES].flatMap((text) => parseIp(text) ?? []);
+    const machine = { addresses: () => own, liberal: false };
+    const model = new RenderedModel(NODE, parsed.value, machine);
+    model.putNode(node as unknown as Node);
     const writers = new Map<Family, ServiceWriter>();
     for (const family of FAMILIES) {
       const place = { netnsPath: netnsPath(netns), backend: 'nft', family } as const;
       writers.set(family, new ServiceWriter(await openTables(place)));
     }
-    return new Comparison(api, netns, model, writers);
+    return new Comparison(api, netns, model, writers, own, standing);
   }
 
   /** What differs in the world of this seed. */
@@ -188,6 +180,7 @@ class Comparison {
     const gone = (was: readonly WholeObject[], is: readonly WholeObject[]) =>
       was.filter((one) => !is.some((other) => keyOf(other) === keyOf(one)));
     const services = [...world.services, marker(n)];
+    this.changeAddresses(former.addresses, world.addresses);
     for (const one of gone(former.slices, world.slices)) {
       api.remove('endpointslices', one.metadata.name, one.metadata.namespace);
       model.removeSlice(keyOf(one));
@@ -205,11 +198,28 @@ class Comparison {
       api.put('services', one as never);
       model.putService(one);
     }
-    this.former = { services, slices: world.slices };
+    this.former = { ...world, services };
+  }
+
+  private changeAddresses(former: readonly string[], now: readonly string[]): void {
+    const change = (verb: 'add' | 'del', address: string): void => {
+      const [length, ...more] = address.includes(':') ? [64, 'nodad'] : [24];
+      const words = verb === 'add' ? more.map(String) : [];
+      run(['ip', 'address', verb, `${address}/${length}`, 'dev', 'eth0', ...words]);
+    };
+    for (const address of former) if (!now.includes(address)) change('del', address);
+    for (const address of now) if (!former.includes(address)) change('add', address);
+    const all = [...LOOPBACK, ...NODE_ADDRESSES, ...now];
+    this.own.splice(0, this.own.length, ...all.flatMap((text) => parseIp(text) ?? []));
+    this.model.addressesChanged();
   }
 
   private differ(family: Family, seed: number): readonly string[] {
-    const [theirs, ours] = [shown(family), shown(family, this.netns)];
+    const isLarge = this.standing.services.length > 0;
+    const told = shown(family);
+    const theirs = isLarge ? withoutStale(told) : told;
+    const counts = theirs.some((line) => COUNTING.test(line));
+    const ours = shown(family, this.netns).filter((line) => counts || !COUNTING.test(line));
     const [has, have] = [new Set(theirs), new Set(ours)];
     const lines = [
       ...theirs.filter((line) => !have.has(line)).map((line) => `  kube-proxy: ${line}`),
@@ -223,9 +233,12 @@ class Comparison {
 async function compare(netns: string, seed: number, worlds: number, settings: ProxySettings) {
   const api = await startFakeApiServer();
   api.put('nodes', node as never);
+  const standing = standingServices(settings.standing ?? 0);
+  for (const one of standing.slices) api.put('endpointslices', one as never);
+  for (const one of standing.services) api.put('services', one as never);
   const child = await startKubeProxy(api, settings);
   try {
-    const comparison = await Comparison.open(api, netns, settings);
+    const comparison = await Comparison.open(api, netns, settings, standing);
     const differences: string[] = [];
     for (let i = 0; i < worlds; i++) differences.push(...(await comparison.world(seed + i, i + 1)));
     return { worlds, rules: comparison.rules, differences } satisfies Compared;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { differential } from './differential.ts';
 
-const WORLDS = 20;
+const WORLDS = 12;
 /** The same worlds in every run; `make kube-proxy-differential SEED=` asks others. */
 const SEED = 1;
 

@@ -1,9 +1,9 @@
 // `make kube-proxy-differential`: random services of which kube-proxy and we must make the same rules.
-//   WORLDS=170  how many under each way to set it up    SEED=1  the first one
+//   WORLDS=102  how many under each way to set it up    SEED=1  the first one
 import { ensurePackages } from '../cluster/packages.ts';
 import { differential } from './differential.ts';
 
-const [seed, worlds] = [Number(process.env['SEED'] || 1), Number(process.env['WORLDS'] || 170)];
+const [seed, worlds] = [Number(process.env['SEED'] || 1), Number(process.env['WORLDS'] || 102)];
 ensurePackages(['iptables', 'iproute2']);
 const started = performance.now();
 const outcome = await differential(seed, worlds);

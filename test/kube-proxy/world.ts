@@ -5,6 +5,8 @@ import { Chance } from '../differential/chance.ts';
 export interface World {
   readonly services: readonly WholeObject[];
   readonly slices: readonly WholeObject[];
+  /** That the node has beside those it always has. */
+  readonly addresses: readonly string[];
 }
 
 /** How a service proxy is told to work; it does not change while it runs. */
@@ -14,6 +16,9 @@ export interface ProxySettings {
   readonly nodePortAddresses: readonly string[];
   readonly masqueradeAll: boolean;
   readonly masqueradeBit: number;
+  readonly localhostNodePorts?: boolean;
+  /** Endpoints of services that are there in every world. */
+  readonly standing?: number;
 }
 
 const PODS = '10.0.0.0/8,fd00:10::/32';
@@ -39,11 +44,29 @@ export const SETTINGS: readonly ProxySettings[] = [
     masqueradeAll: false,
     masqueradeBit: 7,
   },
+  {
+    name: 'node ports on loopback and some addresses of IPv4',
+    clusterCidr: PODS,
+    nodePortAddresses: ['10.201.0.0/24', '127.0.0.0/8'],
+    masqueradeAll: false,
+    masqueradeBit: 14,
+    localhostNodePorts: true,
+  },
+  {
+    name: 'more than a thousand endpoints, node ports on loopback too',
+    clusterCidr: PODS,
+    nodePortAddresses: [],
+    masqueradeAll: false,
+    masqueradeBit: 14,
+    localhostNodePorts: true,
+    standing: 1010,
+  },
 ];
 
 export const NODE = 'n1';
 export const ZONE = 'east';
 export const NODE_ADDRESSES = ['10.201.0.1', 'fd00:201::1'] as const;
+const MORE_ADDRESSES = ['10.201.0.5', '10.202.0.6', 'fd00:201::5', 'fd00:202::6'] as const;
 
 type Family = 'IPv4' | 'IPv6';
 const ADDRESS: Readonly<Record<Family, (range: 'vip' | 'outside' | 'pod', n: number) => string>> = {
@@ -70,7 +93,43 @@ export function randomWorld(seed: number): World {
     services.push(made.service());
     slices.push(...made.slices());
   }
-  return { services, slices };
+  return { services, slices, addresses: chance.some(MORE_ADDRESSES, 2) };
+}
+
+const STANDING_EACH = 101;
+const TWICE: readonly Family[] = ['IPv4', 'IPv6'];
+
+/** Services with so many endpoints in each family, the same in every world. */
+export function standingServices(endpoints: number): Omit<World, 'addresses'> {
+  const count = Math.ceil(endpoints / STANDING_EACH);
+  const made = Array.from({ length: count }, (_, i) => {
+    const metadata = { name: `standing${i}`, namespace: 'random', uid: `standing${i}` };
+    const labels = { 'kubernetes.io/service-name': metadata.name };
+    const spec = {
+      type: 'ClusterIP',
+      clusterIP: `172.29.0.${i + 1}`,
+      clusterIPs: [`172.29.0.${i + 1}`, `fd00:29::${i + 1}`],
+      ipFamilies: TWICE,
+      internalTrafficPolicy: 'Cluster',
+      sessionAffinity: i === 0 ? 'ClientIP' : 'None',
+      ports: [{ name: '', protocol: 'TCP', port: 80, targetPort: 8080 }],
+    };
+    const slices = TWICE.map((addressType) => ({
+      metadata: { ...metadata, labels, name: `standing${i}-${addressType.toLowerCase()}` },
+      addressType,
+      endpoints: Array.from({ length: STANDING_EACH }, (_, e) => ({
+        addresses: [addressType === 'IPv4' ? `10.66.${i}.${e + 1}` : `fd00:10:66:${i}::${e + 1}`],
+        nodeName: e % 2 === 0 ? NODE : 'n2',
+        conditions: { ready: true, serving: true, terminating: false },
+      })),
+      ports: [{ name: '', protocol: 'TCP', port: 8080 }],
+    }));
+    return { service: { metadata, spec, status: { loadBalancer: {} } }, slices };
+  });
+  return {
+    services: made.map(({ service }) => service as unknown as WholeObject),
+    slices: made.flatMap(({ slices }) => slices as unknown as readonly WholeObject[]),
+  };
 }
 
 /** A service of this number, whose addresses and ports are no other's. */

@@ -109,16 +109,50 @@ test('a neighbour does not reach what listens on the node’s loopback (CVE-2020
     await start();
     assert.match(exec(node, 'sysctl', '-n', 'net.ipv4.conf.all.route_localnet'), /^0/);
     assert.match(exec(node, 'sysctl', '-n', 'net.ipv4.conf.uplink.route_localnet'), /^0/);
-    // The neighbour sends to 127.0.0.1 by the node's hardware address.
-    exec(outside, 'sysctl', '-qw', 'net.ipv4.conf.all.route_localnet=1');
-    exec(outside, 'ip', 'link', 'set', 'lo', 'down');
-    exec(outside, 'ip', 'route', 'flush', 'table', 'local', 'dev', 'lo');
-    exec(outside, 'ip', 'route', 'add', '127.0.0.1/32', 'via', NODE_ADDRESS, 'dev', 'eth0');
+    attack(outside, NODE_ADDRESS);
     await serving(node, 'loopback', 7777, async () => {
       const call = (to: string, port: number) => ask({ from: outside, to, port });
       assert.equal(firstWord(call(NODE_ADDRESS, 7777)), 'loopback', 'the way there is open');
       assert.equal(call('127.0.0.1', 7777), undefined);
       assert.equal(call('127.0.0.1', NODE_PORT), undefined);
+    });
+  }));
+
+/** Makes a host send packets for a loopback address to the node, by its hardware address. */
+function attack(host: TestNetns, through: string): void {
+  exec(host, 'sysctl', '-qw', 'net.ipv4.conf.all.route_localnet=1');
+  exec(host, 'ip', 'address', 'flush', 'dev', 'lo');
+  exec(host, 'ip', 'route', 'add', '127.0.0.1/32', 'via', through, 'dev', 'eth0');
+}
+
+test('node ports on loopback where asked for: the node may call, nobody else comes in (CVE-2020-8558)', () =>
+  withServicesNode(['a', 'b'], async (bench) => {
+    const { node, outside, pods, start } = bench;
+    put(bench, { type: 'NodePort' });
+    const here = () => firstWord(ask({ from: node, to: '127.0.0.1', port: NODE_PORT }));
+    exec(node, 'ip', 'link', 'set', 'lo', 'up');
+    const plain = await start();
+    assert.equal(here(), undefined);
+    await plain.engine.close();
+    const { engine } = await start({}, { CALICO_SERVICE_PROXY_LOCALHOST_NODE_PORTS: 'true' });
+    assert.match(exec(node, 'sysctl', '-n', 'net.ipv4.conf.all.route_localnet'), /^1/);
+    assert.equal(here(), 'a');
+    // Policy stands before kubelet's guard, and may accept what pods send to their node.
+    exec(node, 'iptables-nft', '-I', 'INPUT', '-s', '10.65.0.0/16', '-j', 'ACCEPT');
+    const [, attacker] = pods;
+    attack(outside, NODE_ADDRESS);
+    attack(attacker!.netns, '169.254.1.1');
+    await serving(node, 'loopback', 7777, async () => {
+      const reached = () =>
+        [outside, attacker!.netns].map((from) =>
+          firstWord(ask({ from, to: '127.0.0.1', port: 7777 })),
+        );
+      assert.deepEqual(reached(), [undefined, undefined]);
+      await engine.close();
+      // What the guards are for: without them both are there.
+      exec(node, 'iptables-nft', '-F', 'KUBE-FIREWALL');
+      exec(node, 'iptables-nft', '-t', 'raw', '-F', 'KUBE-PROXY-LOCALNET');
+      assert.deepEqual(reached(), ['loopback', 'loopback']);
     });
   }));
 

@@ -4,12 +4,15 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { ServiceEngine, type ServiceEngineOptions } from '../../src/agent/services/engine.io.ts';
 import { FlowPurge } from '../../src/agent/services/flow-purge.io.ts';
-import { RenderedModel } from '../../src/agent/services/rendered-model.ts';
+import { Localnet } from '../../src/agent/services/localnet.io.ts';
+import { servesLocalhost } from '../../src/agent/services/model/node-ports.ts';
+import { RenderedModel } from '../../src/agent/services/model/rendered-model.ts';
 import { serviceProxySettings } from '../../src/agent/services/settings.ts';
 import { openLog } from '../../src/base/log.io.ts';
 import { openConnections } from '../../src/kernel/conntrack/conntrack.io.ts';
 import { openTables } from '../../src/kernel/iptables/tables.io.ts';
 import { inNetns, openNetns } from '../../src/kernel/namespaces.io.ts';
+import { openKernel } from '../../src/kernel/netns.io.ts';
 import type { WholeObject } from '../../src/kubernetes/api.ts';
 import { type MemoryKubernetes, memoryKubernetes } from '../../src/kubernetes/memory.ts';
 import { ip } from '../../src/net/ip.ts';
@@ -133,6 +136,8 @@ async function startEngine(
     ownAddresses: () => [ip(NODE_ADDRESS)],
     log,
   });
+  const kernel = openKernel().enter(place.netnsPath);
+  const localnet = servesLocalhost(settings.value, 4) ? new Localnet(kernel, log) : undefined;
   let heard = Promise.withResolvers<void>();
   const engine = new ServiceEngine({
     node: 'node1',
@@ -143,11 +148,13 @@ async function startEngine(
     takeOver: settings.value.takeOver,
     log,
     kubeProxyRuns: async () => false,
-    onWritten: () =>
+    onWritten: () => {
+      localnet?.guarded();
       void purge.written(model.udp()).then(() => {
         heard.resolve();
         heard = Promise.withResolvers();
-      }),
+      });
+    },
     groupMilliseconds: 5,
     ...extra,
   });

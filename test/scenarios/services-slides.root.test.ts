@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { RenderedModel } from '../../src/agent/services/rendered-model.ts';
+import { RenderedModel } from '../../src/agent/services/model/rendered-model.ts';
 import { serviceProxySettings } from '../../src/agent/services/settings.ts';
 import { openTables } from '../../src/kernel/iptables/tables.io.ts';
 import type { WholeObject } from '../../src/kubernetes/api.ts';

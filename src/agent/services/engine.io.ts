@@ -5,11 +5,12 @@ import type { Log } from '../../base/log.io.ts';
 import { messageOf } from '../../base/op-error.ts';
 import { pause } from '../../base/pause.io.ts';
 import type { Tables } from '../../kernel/tables.ts';
-import type { KubernetesApi } from '../../kubernetes/api.ts';
+import type { KubernetesApi, WholeObject } from '../../kubernetes/api.ts';
 import type { Family } from '../../net/ip.ts';
 import { ServiceWriter, type Written } from '../../services/write/writer.io.ts';
+import { type ChangedKind, type Changes, PendingChanges } from './changes.ts';
 import { kubeProxyAnswers } from './live-proxy.io.ts';
-import type { ServiceModel } from './model.ts';
+import type { ServiceModel } from './model/model.ts';
 import { ServiceSource } from './source.io.ts';
 
 /** Told of each family's part in a round; times are in milliseconds. */
@@ -24,10 +25,13 @@ export interface SyncRound extends Written {
   readonly took: number;
   /** Since the oldest change of the round came in; undefined for a look at the kernel. */
   readonly latency: number | undefined;
+  readonly changes: Changes;
 }
 
 export interface ServiceEngineOptions {
   readonly node: string;
+  /** Addresses of other nodes matter to the model too. */
+  readonly allNodes?: boolean;
   readonly model: ServiceModel;
   readonly kubernetes: KubernetesApi;
   readonly tables: Tables;
@@ -51,7 +55,13 @@ const GROUP_MILLISECONDS = 100;
 const STORM_CHANGES = 10;
 /** A round that is none is followed by twice its own time of quiet. */
 const QUIET_SHARE = 2;
-const CHECK_MILLISECONDS = 10_000;
+/** Between two looks whether others have changed tables. */
+const CHECK_MILLISECONDS = 500;
+/** Looks between two readings where the kernel does not tell of changes. */
+const LOOKS_PER_READING = 20;
+/** Others who write all the time cost us so much of ours: a reading is followed by so many times its
+ *  own time of rest. */
+const REST_SHARE = 4;
 const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 const WAIT_FOR_PROXY_MILLISECONDS = 5_000;
 const KUBE_PROXY_RUNS =
@@ -59,7 +69,7 @@ const KUBE_PROXY_RUNS =
 
 interface Round {
   readonly startedAt: number;
-  readonly changedAt: number | undefined;
+  readonly changes: Changes;
   readonly isFull: boolean;
 }
 
@@ -70,13 +80,15 @@ export class ServiceEngine {
   private readonly source: ServiceSource;
   private readonly first = Promise.withResolvers<void>();
   private wakeUp = Promise.withResolvers<void>();
-  private changedAt: number | undefined;
-  /** Since the last round began. */
-  private changes = 0;
+  readonly changes = new PendingChanges(Date.now());
   private checkIsDue = false;
+  private looks = 0;
+  private restsUntil = 0;
   private readonly checks: NodeJS.Timeout;
   private running: Promise<void>;
   private written = false;
+  /** When everything was last in sync. */
+  updatedAt: Date | undefined;
   /** Why the kernel does not hold what it should. */
   private writeProblem: string | undefined;
 
@@ -91,7 +103,8 @@ export class ServiceEngine {
     this.checks.unref();
     this.source = new ServiceSource({
       ...options,
-      changed: () => this.changed(),
+      allNodes: options.allNodes ?? false,
+      changed: (kind, objects) => this.changed(kind, objects),
       signal: this.stop.signal,
     });
     this.running = this.run();
@@ -124,14 +137,23 @@ export class ServiceEngine {
     await Promise.all([this.options.tables.close(), this.options.ipv6Tables?.close()]);
   }
 
-  private changed(): void {
-    this.changedAt ??= performance.now();
-    this.changes++;
+  /** What the model knows of the machine has changed. */
+  machineChanged(): void {
+    this.changed('node', []);
+  }
+
+  private changed(kind: ChangedKind, objects: readonly WholeObject[]): void {
+    this.changes.add(kind, objects, performance.now(), Date.now());
     if (this.source.isComplete) this.wakeUp.resolve();
   }
 
   private check(): void {
-    if (!this.written) return;
+    const look = ++this.looks;
+    if (!this.written || performance.now() < this.restsUntil) return;
+    const isDue = [...this.writers.values()].some(
+      ({ othersWrote }) => othersWrote ?? look % LOOKS_PER_READING === 0,
+    );
+    if (!isDue) return;
     this.checkIsDue = true;
     this.wakeUp.resolve();
   }
@@ -145,14 +167,14 @@ export class ServiceEngine {
       if (signal.aborted) return;
       this.wakeUp = Promise.withResolvers();
       const startedAt = performance.now();
-      const { changes } = this;
-      this.changes = 0;
+      const changes = this.changes.take();
       try {
-        await this.round(startedAt);
+        await this.round(startedAt, changes);
         retry = RETRY_MILLISECONDS.first;
         await pause(this.quietAfter(startedAt, changes), signal);
         await this.wakeUp.promise;
       } catch (cause) {
+        this.changes.putBack(changes);
         this.failed(cause);
         await pause(retry, signal);
         retry = Math.min(2 * retry, RETRY_MILLISECONDS.max);
@@ -160,10 +182,10 @@ export class ServiceEngine {
     }
   }
 
-  private quietAfter(startedAt: number, changes: number): number {
+  private quietAfter(startedAt: number, { services, endpoints }: Changes): number {
     const group = this.options.groupMilliseconds ?? GROUP_MILLISECONDS;
     const took = performance.now() - startedAt;
-    const quiet = changes > STORM_CHANGES ? group - took : QUIET_SHARE * took;
+    const quiet = services + endpoints > STORM_CHANGES ? group - took : QUIET_SHARE * took;
     return Math.max(0, Math.min(group, quiet));
   }
 
@@ -176,27 +198,25 @@ export class ServiceEngine {
     }
   }
 
-  private async round(startedAt: number): Promise<void> {
-    const { changedAt, checkIsDue } = this;
+  private async round(startedAt: number, changes: Changes): Promise<void> {
+    const { checkIsDue } = this;
     const { log, onWritten } = this.options;
-    this.changedAt = undefined;
     this.checkIsDue = false;
     if (checkIsDue) for (const writer of this.writers.values()) writer.doubt();
     const isFull = !this.written || checkIsDue;
     const done = await Promise.allSettled(
       [...this.writers].map(([family, writer]) =>
-        this.sync(family, writer, { startedAt, changedAt, isFull }),
+        this.sync(family, writer, { startedAt, changes, isFull }),
       ),
     );
     const refusal = done.find((one) => one.status === 'rejected');
-    if (refusal) {
-      this.changedAt = changedAt ?? this.changedAt;
-      throw refusal.reason;
-    }
+    if (refusal) throw refusal.reason;
     const repaired = done.some((one) => one.status === 'fulfilled' && one.value.commits > 0);
-    if (checkIsDue && changedAt === undefined && repaired)
+    if (checkIsDue) this.rest(performance.now() - startedAt);
+    if (checkIsDue && changes.since === undefined && repaired)
       log.warn('rules of services were changed by others; repaired');
     this.written = true;
+    this.updatedAt = new Date();
     this.lookForKubeProxy();
     this.first.resolve();
     onWritten?.();
@@ -205,19 +225,23 @@ export class ServiceEngine {
   private async sync(
     family: Family,
     writer: ServiceWriter,
-    { startedAt, changedAt, isFull }: Round,
+    { startedAt, changes, isFull }: Round,
   ): Promise<Written> {
     const { model, observer } = this.options;
     try {
       const written = await writer.apply(model.wanted(family));
       const now = performance.now();
-      const latency = changedAt === undefined ? undefined : now - changedAt;
-      observer?.synced(family, { ...written, took: now - startedAt, latency, isFull });
+      const latency = changes.since === undefined ? undefined : now - changes.since;
+      observer?.synced(family, { ...written, took: now - startedAt, latency, isFull, changes });
       return written;
     } catch (cause) {
       observer?.failed(family, isFull);
       throw cause;
     }
+  }
+
+  private rest(took: number): void {
+    this.restsUntil = performance.now() + REST_SHARE * took;
   }
 
   private lookForKubeProxy(): void {

@@ -20,7 +20,8 @@ function stubModel() {
     removeService: (key: string) => void services.delete(key),
     putSlice: (object: WholeObject) => void slices.set(keyOf(object), object),
     removeSlice: (key: string) => void slices.delete(key),
-    setNode: () => undefined,
+    putNode: () => undefined,
+    removeNode: () => undefined,
     wanted: () => {
       const names = [...services.values()].map(({ metadata }) => metadata.name);
       const rulesOf = (name: string) =>

@@ -10,6 +10,8 @@ export interface FlowPurgeOptions {
   /** Where node ports are called. */
   readonly ownAddresses: () => readonly Ip[];
   readonly log: Log;
+  /** A look took so many milliseconds, and ended so many flows. */
+  readonly looked?: (took: number, flows: number) => void;
 }
 
 export class FlowPurge {
@@ -33,7 +35,8 @@ export class FlowPurge {
   }
 
   private async purge(changed: UdpServices): Promise<void> {
-    const { connections, ownAddresses, log } = this.options;
+    const { connections, ownAddresses, log, looked } = this.options;
+    const startedAt = performance.now();
     try {
       const called = [...changed.addresses.keys()].flatMap((place) => {
         const ip = parseIp(place.replace(/:\d+$/, '').replace(/[[\]]/g, ''));
@@ -43,6 +46,7 @@ export class FlowPurge {
       const stale = staleFlows(await connections.of([...called, ...own]), changed);
       await connections.delete(stale);
       this.purged += stale.length;
+      looked?.(performance.now() - startedAt, stale.length);
     } catch (cause) {
       log.warn({ cause: messageOf(cause) }, 'stale UDP flows of services were not deleted');
     }

@@ -17,14 +17,17 @@ export type WantedHealthChecks = ReadonlyMap<number, HealthCheck>;
 export interface HealthChecksOptions {
   /** Whether this node serves services as it should; false: every answer is 503. */
   readonly healthy: () => boolean;
-  /** Absent: all addresses. */
-  readonly host?: string;
+  /** Addresses to listen on; undefined: all. */
+  readonly hosts: () => readonly string[] | undefined;
   readonly log: Log;
 }
 
+const ANY = '*';
+
 export class HealthChecks {
   private readonly options: HealthChecksOptions;
-  private readonly servers = new Map<number, Server>();
+  /** By `address port`. */
+  private readonly servers = new Map<string, Server>();
   private wanted: WantedHealthChecks = new Map();
 
   constructor(options: HealthChecksOptions) {
@@ -34,21 +37,26 @@ export class HealthChecks {
   /** Opens and closes ports; a port that cannot be had is told and tried again at the next change. */
   update(wanted: WantedHealthChecks): void {
     this.wanted = wanted;
-    for (const [port, server] of this.servers) {
-      if (wanted.has(port)) continue;
+    const hosts = wanted.size > 0 ? (this.options.hosts() ?? [ANY]) : [];
+    const places = new Map<string, { readonly host: string; readonly port: number }>();
+    for (const host of hosts)
+      for (const port of wanted.keys()) places.set(`${host} ${port}`, { host, port });
+    for (const [place, server] of this.servers) {
+      if (places.has(place)) continue;
       server.close();
       server.closeAllConnections();
-      this.servers.delete(port);
+      this.servers.delete(place);
     }
-    for (const port of wanted.keys()) if (!this.servers.has(port)) this.open(port);
+    for (const [place, { host, port }] of places)
+      if (!this.servers.has(place)) this.open(place, host, port);
   }
 
   close(): void {
     this.update(new Map());
   }
 
-  private open(port: number): void {
-    const { log, host } = this.options;
+  private open(place: string, host: string, port: number): void {
+    const { log } = this.options;
     const server = createServer((_request, response) => {
       const check = this.wanted.get(port);
       const serviceProxyHealthy = this.options.healthy();
@@ -63,11 +71,11 @@ export class HealthChecks {
       response.end(JSON.stringify({ service, localEndpoints, serviceProxyHealthy }));
     });
     server.on('error', (cause) => {
-      log.error({ port, cause: messageOf(cause) }, 'healthCheckNodePort cannot be served');
-      if (this.servers.get(port) === server) this.servers.delete(port);
+      log.error({ place, cause: messageOf(cause) }, 'healthCheckNodePort cannot be served');
+      if (this.servers.get(place) === server) this.servers.delete(place);
     });
-    this.servers.set(port, server);
-    server.listen(host === undefined ? { port } : { port, host });
+    this.servers.set(place, server);
+    server.listen(host === ANY ? { port } : { port, host, ipv6Only: true });
   }
 
   /** Resolves when every port that could be had is open; for tests. */

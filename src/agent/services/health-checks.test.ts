@@ -16,7 +16,11 @@ const freePort = (): Promise<number> =>
 test('200 with local endpoints, 503 without, nobody there when the service is gone', async () => {
   let healthy = true;
   const host = '127.0.0.1';
-  const checks = new HealthChecks({ healthy: () => healthy, host, log: openLog('test', 'silent') });
+  const checks = new HealthChecks({
+    healthy: () => healthy,
+    hosts: () => [host],
+    log: openLog('test', 'silent'),
+  });
   const port = await freePort();
   const ask = async () => {
     const response = await fetch(`http://${host}:${port}/any`);

@@ -1,5 +1,6 @@
 // Whether a kube-proxy runs on this node: its health server answers. Two that write the same chains
-// would undo each other's work.
+// would undo each other's work. Our own health server answers there in the same words, and says so.
+import { OURS } from './proxy-health.io.ts';
 
 /** kube-proxy's default; the agent's pod is in the node's own network. */
 export const KUBE_PROXY_HEALTH = 'http://127.0.0.1:10256/healthz';
@@ -12,7 +13,7 @@ const ANSWER = /"lastUpdated"/;
 export async function kubeProxyAnswers(url = KUBE_PROXY_HEALTH): Promise<boolean> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MILLISECONDS) });
-    return ANSWER.test(await response.text());
+    return !response.headers.has(OURS) && ANSWER.test(await response.text());
   } catch {
     return false;
   }

@@ -2,6 +2,7 @@
 // runs beside us stays untouched.
 import { fail, ok, type Result } from '../../base/result.ts';
 import { type Cidr, parseCidr } from '../../net/cidr.ts';
+import { type Ip, parseIp } from '../../net/ip.ts';
 import { RENDER_MODES, type RenderMode } from '../../services/render/render.ts';
 
 export interface ServiceProxySettings {
@@ -12,11 +13,18 @@ export interface ServiceProxySettings {
   readonly clusterCidrs: readonly Cidr[];
   /** Node ports are served on addresses of the node in these ranges; none: on all. */
   readonly nodePortAddresses: readonly Cidr[];
+  /** Node ports are served on loopback addresses too (IPv4): takes sysctl route_localnet. */
+  readonly localhostNodePorts: boolean;
   readonly masqueradeAll: boolean;
   /** The bit of the packet mark that asks for masquerading; policy's marks begin at bit 16. */
   readonly masqueradeBit: number;
-  /** `externalIPs` outside these ranges are not served (CVE-2020-8554); undefined: none is. */
+  /** `externalIPs` outside these ranges are not served (CVE-2020-8554). */
   readonly externalCidrs: readonly Cidr[];
+  /** Nor are addresses of load balancers outside these; none: all are, for who may write a Service
+   *  may not write its status. */
+  readonly loadBalancerCidrs: readonly Cidr[];
+  /** Where load balancers ask for this node's health; undefined: nowhere. */
+  readonly healthAddress: Ip | undefined;
   /** Write also while a kube-proxy answers on this node. */
   readonly takeOver: boolean;
 }
@@ -44,6 +52,10 @@ export function serviceProxySettings(
         if (!parsed) wrong.push(`${name}: '${text}' is no prefix such as 10.0.0.0/8`);
         return parsed ? [parsed] : [];
       });
+  const health = env['CALICO_SERVICE_PROXY_HEALTH_ADDRESS'] ?? '';
+  const healthAddress = parseIp(health);
+  if (health !== '' && !healthAddress)
+    wrong.push(`CALICO_SERVICE_PROXY_HEALTH_ADDRESS: '${health}' is no address`);
   const enabled = truth('CALICO_SERVICE_PROXY');
   const text = env['CALICO_SERVICE_PROXY_MODE'] || 'modern';
   const mode = RENDER_MODES.find((known) => known === text);
@@ -60,9 +72,12 @@ export function serviceProxySettings(
     mode: mode ?? 'modern',
     clusterCidrs: cidrs('CALICO_SERVICE_PROXY_CLUSTER_CIDR'),
     nodePortAddresses: cidrs('CALICO_SERVICE_PROXY_NODEPORT_ADDRESSES'),
+    localhostNodePorts: truth('CALICO_SERVICE_PROXY_LOCALHOST_NODE_PORTS'),
     masqueradeAll: truth('CALICO_SERVICE_PROXY_MASQUERADE_ALL'),
     masqueradeBit,
     externalCidrs: cidrs('CALICO_SERVICE_PROXY_EXTERNAL_CIDRS'),
+    loadBalancerCidrs: cidrs('CALICO_SERVICE_PROXY_LOAD_BALANCER_CIDRS'),
+    healthAddress,
     takeOver: truth('CALICO_SERVICE_PROXY_TAKE_OVER'),
   };
   if (wrong[0] !== undefined) return fail(wrong[0]);

@@ -1,17 +1,26 @@
 // Services, EndpointSlices and the own Node, by watch, told to the model.
 import type { Log } from '../../base/log.io.ts';
-import type { Kinds, KindWatcher, KubernetesApi } from '../../kubernetes/api.ts';
-import type { ServiceModel } from './model.ts';
+import type { Kinds, KindWatcher, KubernetesApi, WholeObject } from '../../kubernetes/api.ts';
+import type { ChangedKind } from './changes.ts';
+import type { ServiceModel } from './model/model.ts';
 
 export interface ServiceSourceOptions {
   readonly node: string;
+  /** Addresses of other nodes matter too. */
+  readonly allNodes: boolean;
   readonly model: ServiceModel;
   readonly kubernetes: KubernetesApi;
   readonly log: Log;
-  /** The model has been told something. */
-  readonly changed: () => void;
+  /** The model has been told of these. */
+  readonly changed: (kind: ChangedKind, objects: readonly WholeObject[]) => void;
   readonly signal: AbortSignal;
 }
+
+const CHANGED: Readonly<Record<keyof typeof WORDS, ChangedKind>> = {
+  wholeservices: 'services',
+  wholeendpointslices: 'endpoints',
+  nodes: 'node',
+};
 
 const WORDS = { wholeservices: 'Services', wholeendpointslices: 'EndpointSlices', nodes: 'Nodes' };
 
@@ -26,16 +35,11 @@ export class ServiceSource {
 
   constructor(options: ServiceSourceOptions) {
     this.options = options;
-    const { model, node } = options;
+    const { model, node, allNodes } = options;
     this.watch('wholeservices', model.putService.bind(model), model.removeService.bind(model));
     this.watch('wholeendpointslices', model.putSlice.bind(model), model.removeSlice.bind(model));
-    const selector = `metadata.name=${node}`;
-    this.watch(
-      'nodes',
-      (one) => model.setNode(one),
-      () => model.setNode(undefined),
-      selector,
-    );
+    const selector = allNodes ? undefined : `metadata.name=${node}`;
+    this.watch('nodes', model.putNode.bind(model), model.removeNode.bind(model), selector);
   }
 
   /** Every list has come. */
@@ -68,17 +72,17 @@ export class ServiceSource {
         for (const item of items) put(item);
         known = now;
         this.awaited.delete(kind);
-        changed();
+        changed(CHANGED[kind], items);
       },
       put: (item) => {
         known.add(keyOf(item));
         put(item);
-        changed();
+        changed(CHANGED[kind], [item]);
       },
       gone: (item) => {
         known.delete(keyOf(item));
         remove(keyOf(item));
-        changed();
+        changed(CHANGED[kind], [item]);
       },
       connection: (up, error) => {
         this.lost = up ? undefined : error?.message;

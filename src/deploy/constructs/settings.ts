@@ -116,9 +116,12 @@ export const serviceProxy = ({ serviceProxy: proxy, networking }: Settings) => {
     setting('MODE', proxy.mode),
     setting('CLUSTER_CIDR', clusterCidr),
     setting('NODEPORT_ADDRESSES', proxy.nodePortAddresses),
+    setting('LOCALHOST_NODE_PORTS', str(proxy.localhostNodePorts)),
     setting('MASQUERADE_ALL', str(proxy.masqueradeAll)),
     setting('MASQUERADE_BIT', str(proxy.masqueradeBit)),
     setting('EXTERNAL_CIDRS', proxy.externalCIDRs),
+    setting('LOAD_BALANCER_CIDRS', proxy.loadBalancerCIDRs),
+    setting('HEALTH_ADDRESS', proxy.healthAddress),
     setting('TAKE_OVER', str(proxy.takeOver)),
   );
 };

@@ -231,6 +231,8 @@ export const rules: readonly Rule[] = [
   prefixes('serviceProxy.clusterCIDR'),
   prefixes('serviceProxy.nodePortAddresses'),
   prefixes('serviceProxy.externalCIDRs'),
+  prefixes('serviceProxy.loadBalancerCIDRs'),
+  pattern('serviceProxy.healthAddress', `^(|${IPV4}|${IPV6})$`, 'an address', '127.0.0.1'),
   {
     kind: 'each',
     path: ['networking', 'pools'],

@@ -27,6 +27,11 @@ export const serviceProxy = map({
     '',
     'Comma-separated prefixes: node ports are served on addresses of nodes in them; empty: on all',
   ),
+  localhostNodePorts: Type.Boolean({
+    default: false,
+    description:
+      'Serve node ports on loopback addresses of nodes too (IPv4); sets sysctl route_localnet, behind guards',
+  }),
   masqueradeAll: Type.Boolean({
     default: false,
     description: 'Masquerade all traffic to services, that of pods too',
@@ -35,6 +40,14 @@ export const serviceProxy = map({
   externalCIDRs: text(
     '',
     'Comma-separated prefixes that externalIPs of services may be in; empty: no externalIPs are served',
+  ),
+  loadBalancerCIDRs: text(
+    '',
+    'Comma-separated prefixes that load balancers’ addresses may be in; empty: in any, but never addresses of nodes, pods or other services',
+  ),
+  healthAddress: text(
+    '127.0.0.1',
+    'Address of nodes where port 10256 tells whether they serve Services, as kube-proxy does; 0.0.0.0 for load balancers that ask; empty: none',
   ),
   takeOver: Type.Boolean({
     default: false,

@@ -1,6 +1,7 @@
 // The chains, and the hooks in the kernel's own, that are there without any service, as in 2018.
 import type { ChainRules } from '../../kernel/tables.ts';
-import type { WantedTable } from '../write/plan.ts';
+import type { WantedTables } from '../write/writer.io.ts';
+import { guardChain, guardTable, TO_SHARED } from './localnet.ts';
 import { hook, LAST, NEW } from './modern-fixed.ts';
 import { comment, type RenderOptions } from './rules.ts';
 
@@ -22,6 +23,11 @@ const FILTER_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
   ['OUTPUT', [MARKED, NEW_PORTALS]],
 ]);
 
+const GUARDED_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
+  ...FILTER_HOOKS,
+  ['INPUT', [TO_SHARED, ...FILTER_HOOKS.get('INPUT')!]],
+]);
+
 const NAT_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
   ['PREROUTING', [hook('KUBE-SERVICES', 'kubernetes service portals')]],
   ['OUTPUT', [hook('KUBE-SERVICES', 'kubernetes service portals')]],
@@ -29,10 +35,8 @@ const NAT_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
 ]);
 
 /** As {@link renderModernFixed}: an empty list for each kind of rule that services add. */
-export function render2018Fixed({ mark, clusterCidr, nodePortAddresses }: RenderOptions): {
-  readonly filter: WantedTable;
-  readonly nat: WantedTable;
-} {
+export function render2018Fixed(options: RenderOptions): WantedTables {
+  const { mark, clusterCidr, nodePortAddresses, localhostNodePorts } = options;
   const marked = `-m mark --mark ${mark}/${mark}`;
   const established = '-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT';
   const pods = (side: string, option: string): readonly string[] =>
@@ -57,6 +61,7 @@ export function render2018Fixed({ mark, clusterCidr, nodePortAddresses }: Render
     ],
     ['KUBE-NODEPORTS', []],
     ['KUBE-PROXY-FIREWALL', [`-m mark --mark ${DROP_MARK}/${DROP_MARK} -j DROP`]],
+    ...(localhostNodePorts ? guardChain(options).chains : []),
   ]);
   const nat = new Map<string, ChainRules>([
     ['KUBE-SERVICES', nodePorts],
@@ -69,7 +74,12 @@ export function render2018Fixed({ mark, clusterCidr, nodePortAddresses }: Render
     ['KUBE-MARK-DROP', [`-j MARK --or-mark ${DROP_MARK}`]],
   ]);
   return {
-    filter: { chains: filter, hooks: FILTER_HOOKS, inOrder: true },
+    filter: {
+      chains: filter,
+      hooks: localhostNodePorts ? GUARDED_HOOKS : FILTER_HOOKS,
+      inOrder: true,
+    },
     nat: { chains: nat, hooks: NAT_HOOKS, inOrder: true },
+    ...guardTable(options),
   };
 }

@@ -1,6 +1,7 @@
 // The chains, and the hooks in the kernel's own, that are there without any service.
 import type { ChainRules } from '../../kernel/tables.ts';
-import type { WantedTable } from '../write/plan.ts';
+import type { WantedTables } from '../write/writer.io.ts';
+import { guardChain, guardTable, LOOPBACK, TO_SHARED } from './localnet.ts';
 import { comment, type RenderOptions } from './rules.ts';
 
 export const NEW = '-m conntrack --ctstate NEW';
@@ -17,21 +18,22 @@ const external = hook(
 );
 const firewall = hook('KUBE-PROXY-FIREWALL', 'kubernetes load balancer firewall', NEW);
 
-// kubelet's chain, for both of us (pkg/kubelet/kubelet_network_linux.go).
-const SHARED = 'KUBE-FIREWALL';
-const shared = `-j ${SHARED}`;
-
 /** Each was put first in turn (iptablesJumpChains), so that the last stands first. */
 const FILTER_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
   [
     'INPUT',
-    [shared, firewall, hook('KUBE-NODEPORTS', 'kubernetes health check service ports'), external],
+    [
+      TO_SHARED,
+      firewall,
+      hook('KUBE-NODEPORTS', 'kubernetes health check service ports'),
+      external,
+    ],
   ],
   [
     'FORWARD',
     [firewall, hook('KUBE-FORWARD', 'kubernetes forwarding rules'), newPortals, external],
   ],
-  ['OUTPUT', [shared, firewall, newPortals]],
+  ['OUTPUT', [TO_SHARED, firewall, newPortals]],
 ]);
 
 const NAT_HOOKS: ReadonlyMap<string, ChainRules> = new Map([
@@ -45,31 +47,25 @@ export const LAST = comment(
 );
 
 /** With an empty list for each kind of rule that services add; nat's entry ends as it must. */
-export function renderModernFixed(options: RenderOptions): {
-  readonly filter: WantedTable;
-  readonly nat: WantedTable;
-} {
-  const { mark, family, nodePortAddresses } = options;
-  const loopback = family === 6 ? '::1/128' : '127.0.0.0/8';
-  const nodePorts = nodePortAddresses?.map((ip) => `${LAST} -d ${ip} -j KUBE-NODEPORTS`) ?? [
-    `${LAST} -m addrtype --dst-type LOCAL ! -d ${loopback} -j KUBE-NODEPORTS`,
-  ];
+export function renderModernFixed(options: RenderOptions): WantedTables {
+  const { mark, dropsInvalid } = options;
   const filter = new Map<string, ChainRules>([
     ['KUBE-SERVICES', []],
     ['KUBE-EXTERNAL-SERVICES', []],
     [
       'KUBE-FORWARD',
       [
-        '-m conntrack --ctstate INVALID -j DROP',
+        ...(dropsInvalid ? ['-m conntrack --ctstate INVALID -j DROP'] : []),
         `${comment('kubernetes forwarding rules')} -m mark --mark ${mark}/${mark} -j ACCEPT`,
         `${comment('kubernetes forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
       ],
     ],
     ['KUBE-NODEPORTS', []],
     ['KUBE-PROXY-FIREWALL', []],
+    ...guardChain(options).chains,
   ]);
   const nat = new Map<string, ChainRules>([
-    ['KUBE-SERVICES', nodePorts],
+    ['KUBE-SERVICES', nodePortRules(options)],
     ['KUBE-NODEPORTS', []],
     [
       'KUBE-POSTROUTING',
@@ -82,7 +78,15 @@ export function renderModernFixed(options: RenderOptions): {
     ['KUBE-MARK-MASQ', [`-j MARK --or-mark ${mark}`]],
   ]);
   return {
-    filter: { chains: filter, hooks: FILTER_HOOKS, ensured: [SHARED] },
+    filter: { chains: filter, hooks: FILTER_HOOKS, ensured: guardChain(options).ensured },
     nat: { chains: nat, hooks: NAT_HOOKS },
+    ...guardTable(options),
   };
+}
+
+function nodePortRules(options: RenderOptions): ChainRules {
+  const { family, nodePortAddresses, localhostNodePorts } = options;
+  const own = nodePortAddresses?.map((ip) => `${LAST} -d ${ip} -j KUBE-NODEPORTS`);
+  const outside = localhostNodePorts ? '' : `! -d ${family === 6 ? '::1/128' : LOOPBACK} `;
+  return own ?? [`${LAST} -m addrtype --dst-type LOCAL ${outside}-j KUBE-NODEPORTS`];
 }

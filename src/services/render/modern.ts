@@ -1,6 +1,7 @@
 // Rules as kube-proxy's iptables mode of 1.36 writes them (pkg/proxy/iptables/proxier.go): what each
 // service adds. Every service stands for itself, so that one that changes is rendered alone.
 import { type Choice, choose, isExternal } from './choose.ts';
+import { LOOPBACK } from './localnet.ts';
 import type { ServicePort } from './read.ts';
 import {
   add,
@@ -47,11 +48,11 @@ export function renderModern(service: ServicePort, options: RenderOptions): Rend
   const wording: Wording = {
     id,
     probabilityDigits: PROBABILITY_DIGITS,
-    comment: ({ place }) => `${id} -> ${place}`,
+    comment: ({ place }) => (options.isLarge ? '' : comment(`${id} -> ${place}`)),
   };
   if (choice.cluster.length > 0) balance(service, chain('SVC'), choice.cluster, wording, out);
   if (choice.local.length > 0) balance(service, chain('SVL'), choice.local, wording, out);
-  for (const endpoint of choice.all) renderEndpoint(service, id, endpoint, out);
+  for (const endpoint of choice.all) renderEndpoint(service, id, endpoint, options, out);
   return out;
 }
 
@@ -89,6 +90,11 @@ function renderExternal(
     add(out.filter, 'KUBE-PROXY-FIREWALL', `${words} ${at(service, ip)} -j DROP`);
   }
   if (nodePort !== 0) {
+    // A rule of its own, whose counter tells who still calls so.
+    if (choice.any && options.localhostNodePorts) {
+      const match = `-d ${LOOPBACK} ${atPort(protocol, nodePort)}`;
+      add(out.nat, 'KUBE-NODEPORTS', `${comment(id)} ${match} -j ${chain('EXT')}`);
+    }
     serve('KUBE-NODEPORTS', id, atPort(protocol, nodePort), chain('EXT'));
   }
   if (!choice.any) return;

@@ -46,13 +46,13 @@ export function render2018(service: ServicePort, options: RenderOptions): Render
   const wording: Wording = {
     id,
     probabilityDigits: PROBABILITY_DIGITS,
-    comment: () => id,
+    comment: () => (options.isLarge ? '' : comment(id)),
   };
   if (choice.cluster.length > 0) balance(service, chain('SVC'), choice.cluster, wording, out);
   if (service.internalLocal && choice.local.length > 0)
     balance(service, chain('SVL'), choice.local, wording, out);
   if (service.externalLocal && choice.any) renderLocal(subject);
-  for (const endpoint of choice.all) renderEndpoint(service, id, endpoint, out);
+  for (const endpoint of choice.all) renderEndpoint(service, id, endpoint, options, out);
   return out;
 }
 
@@ -148,7 +148,7 @@ function renderLocal({ service, id, choice, options, chain, out }: Subject): voi
   const wording: Wording = {
     id,
     probabilityDigits: PROBABILITY_DIGITS,
-    comment: (_, place) => `Balancing rule ${place} for ${id}`,
+    comment: (_, place) => comment(`Balancing rule ${place} for ${id}`),
   };
   balance(service, chain('XLB'), choice.local, wording, out);
 }

@@ -38,6 +38,14 @@ export interface Endpoint {
 
 const OTHERS = 'service.kubernetes.io/service-proxy-name';
 const AFFINITY_SECONDS = 10_800;
+/** The protocol of a port that names none. */
+const TCP = 'TCP';
+
+/** What a service's port and a slice's have in common. */
+interface PortName {
+  readonly name?: string;
+  readonly protocol?: string;
+}
 
 /** One value for each port; none for a service that is not ours to serve. */
 export function readService(
@@ -74,7 +82,7 @@ export function readService(
   return (spec.ports ?? []).map((port) => ({
     id: port.name ? `${name}:${port.name}` : name,
     hasPortName: Boolean(port.name),
-    protocol: (port.protocol ?? 'TCP').toLowerCase() as ServicePort['protocol'],
+    protocol: (port.protocol ?? TCP).toLowerCase() as ServicePort['protocol'],
     clusterIp,
     port: port.port,
     nodePort: port.nodePort ?? 0,
@@ -85,7 +93,7 @@ export function readService(
     internalLocal: spec.internalTrafficPolicy === 'Local',
     affinitySeconds: affinity,
     healthCheckNodePort: externalLocal ? (spec.healthCheckNodePort ?? 0) : 0,
-    endpoints: endpointsOf(family, slices, port.name ?? '', node),
+    endpoints: endpointsOf(family, slices, port, node),
   }));
 }
 
@@ -93,13 +101,15 @@ export function readService(
 function endpointsOf(
   family: Family,
   slices: readonly EndpointSliceObject[],
-  name: string,
+  { name = '', protocol = TCP }: PortName,
   node: string,
 ): readonly Endpoint[] {
   const found = new Map<string, Endpoint>();
   for (const { addressType, endpoints = [], ports = [] } of slices) {
     if (addressType !== `IPv${family}`) continue;
-    const port = ports.find((one) => (one.name ?? '') === name)?.port;
+    const port = ports.find(
+      (one) => (one.name ?? '') === name && (one.protocol ?? TCP) === protocol,
+    )?.port;
     if (port === undefined) continue;
     for (const { addresses = [], nodeName, conditions = {}, hints = {} } of endpoints) {
       const ip = parseIp(addresses[0] ?? '');

@@ -17,6 +17,9 @@ const OPTIONS: RenderOptions = {
   masqueradeAll: false,
   mark: '0x4000',
   nodePortAddresses: undefined,
+  localhostNodePorts: false,
+  dropsInvalid: true,
+  isLarge: false,
   nodeIp: ip('192.0.2.1'),
   inRange: contains,
 };

@@ -1,5 +1,5 @@
 // The shapes that rules can have, and what writes each.
-import type { WantedTable } from '../write/plan.ts';
+import type { WantedTables } from '../write/writer.io.ts';
 import { render2018Fixed } from './fixed-2018.ts';
 import { renderModern } from './modern.ts';
 import { renderModernFixed } from './modern-fixed.ts';
@@ -13,10 +13,7 @@ export const RENDER_MODES: readonly RenderMode[] = ['modern', '2018'];
 
 export interface Renderer {
   /** What there is without services, with an empty list for each kind of rule that they add. */
-  readonly fixed: (options: RenderOptions) => {
-    readonly filter: WantedTable;
-    readonly nat: WantedTable;
-  };
+  readonly fixed: (options: RenderOptions) => WantedTables;
   /** What one port of a service adds. */
   readonly service: (service: ServicePort, options: RenderOptions) => Rendered;
 }

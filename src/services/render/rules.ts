@@ -15,6 +15,12 @@ export interface RenderOptions {
   readonly mark: string;
   /** Node ports are served on these; undefined: on all local addresses. */
   readonly nodePortAddresses: readonly Ip[] | undefined;
+  /** Node ports are served on loopback addresses too (IPv4). */
+  readonly localhostNodePorts: boolean;
+  /** What conntrack calls invalid is dropped: it would else reset connections. */
+  readonly dropsInvalid: boolean;
+  /** So many endpoints that their rules go without comments: two fifths of the text. */
+  readonly isLarge: boolean;
   readonly nodeIp: Ip | undefined;
   /** Whether traffic of this range is for the node. */
   readonly inRange: (range: Cidr, ip: Ip) => boolean;
@@ -72,8 +78,12 @@ export interface Wording {
   /** What names are hashed of, and comments begin with: `namespace/name:port`. */
   readonly id: string;
   readonly probabilityDigits: number;
+  /** As a match; empty: without one. */
   readonly comment: (endpoint: Endpoint, place: number) => string;
 }
+
+const joined = (...words: readonly string[]): string =>
+  words.filter((word) => word !== '').join(' ');
 
 export const chainName = (kind: ServiceChain, { protocol }: ServicePort, id: string): string =>
   `KUBE-${kind}-${hash16(id + protocol)}`;
@@ -91,19 +101,19 @@ export function balance(
 ): void {
   const targets = endpoints.map((endpoint, i) => ({
     name: endpointChain(service, wording.id, endpoint),
-    words: comment(wording.comment(endpoint, i)),
+    words: wording.comment(endpoint, i),
   }));
   const { affinitySeconds: seconds } = service;
   if (seconds !== undefined)
     for (const { name, words } of targets) {
       const recent = `-m recent --name ${name} --rcheck --seconds ${seconds} --reap`;
-      add(out.nat, chain, `${words} ${recent} -j ${name}`);
+      add(out.nat, chain, joined(words, recent, `-j ${name}`));
     }
   for (const [i, { name, words }] of targets.entries()) {
     const left = targets.length - i;
     const chance = (1 / left).toFixed(wording.probabilityDigits);
-    const match = left > 1 ? ` -m statistic --mode random --probability ${chance}` : '';
-    add(out.nat, chain, `${words}${match} -j ${name}`);
+    const match = left > 1 ? `-m statistic --mode random --probability ${chance}` : '';
+    add(out.nat, chain, joined(words, match, `-j ${name}`));
   }
 }
 
@@ -112,16 +122,18 @@ export function renderEndpoint(
   service: ServicePort,
   id: string,
   endpoint: Endpoint,
+  { isLarge }: RenderOptions,
   out: Rendered,
 ): void {
   const { protocol, affinitySeconds } = service;
   const name = endpointChain(service, id, endpoint);
-  const remember = affinitySeconds === undefined ? '' : ` -m recent --name ${name} --set`;
+  const words = isLarge ? '' : comment(id);
+  const remember = affinitySeconds === undefined ? '' : `-m recent --name ${name} --set`;
   const to = `-m ${protocol} -p ${protocol} -j DNAT --to-destination ${endpoint.place}`;
   add(
     out.nat,
     name,
-    `${comment(id)} -s ${endpoint.ip} -j KUBE-MARK-MASQ`,
-    `${comment(id)}${remember} ${to}`,
+    joined(words, `-s ${endpoint.ip} -j KUBE-MARK-MASQ`),
+    joined(words, remember, to),
   );
 }

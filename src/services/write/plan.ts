@@ -41,6 +41,7 @@ const OWN: ReadonlySet<string> = new Set([
   'KUBE-FORWARD',
   'KUBE-POSTROUTING',
   'KUBE-PROXY-FIREWALL',
+  'KUBE-PROXY-LOCALNET',
   CANARY,
 ]);
 /** Chains that kubelet uses too. */

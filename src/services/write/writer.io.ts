@@ -12,14 +12,16 @@ import {
 
 /** What the kernel shall hold. */
 export interface WantedTables {
+  /** Absent: nothing of ours has to be there. */
+  readonly raw?: WantedTable;
   readonly filter: WantedTable;
   readonly nat: WantedTable;
 }
 
 /** Destinations of nat's entry must lead somewhere: filter is written first, as REJECT rules go. */
-const WRITTEN = ['filter', 'nat'] as const;
+const WRITTEN = ['raw', 'filter', 'nat'] as const;
 /** Where a former kube-proxy may have left something. */
-const ALL: readonly TableName[] = ['filter', 'nat', 'mangle'];
+const ALL: readonly TableName[] = ['raw', 'filter', 'nat', 'mangle'];
 
 export interface Written {
   /** Transactions. */
@@ -52,27 +54,31 @@ export class ServiceWriter {
 
   /** Makes the kernel hold it. Throws OpError; what was refused is read back next time. */
   async apply(wanted: WantedTables): Promise<Written> {
+    this.generation ??= this.tables.generation?.();
     let [commits, lines] = [0, 0];
     for (const table of WRITTEN) {
-      if (this.written.get(table) === wanted[table]) continue;
+      const content = wanted[table];
+      if (!content || this.written.get(table) === content) continue;
       const known = this.known.get(table) ?? (await this.read(table));
-      const plan = planTable(known, wanted[table]);
+      const plan = planTable(known, content);
       await this.commit(table, plan.lines, plan.after);
-      this.written.set(table, wanted[table]);
+      this.written.set(table, content);
       commits += plan.lines.length > 0 ? 1 : 0;
       lines += plan.lines.length;
     }
     return { commits, lines };
   }
 
-  /**
-   * The next apply reads the tables back, unless nobody has changed a table of this namespace since
-   * the last time that it was asked.
-   */
-  doubt(): void {
+  /** Whether others have changed a table of this namespace since the last doubt; undefined: the
+   *  kernel does not tell. */
+  get othersWrote(): boolean | undefined {
     const now = this.tables.generation?.();
-    if (now !== undefined && now === this.generation) return;
-    this.generation = now;
+    return now === undefined ? undefined : now !== this.generation;
+  }
+
+  /** The next apply reads the tables back. */
+  doubt(): void {
+    this.generation = this.tables.generation?.();
     this.forget();
   }
 

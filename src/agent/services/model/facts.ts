@@ -1,7 +1,7 @@
 // What a service means beside its rules: where UDP is called and who serves it, and its health check.
-import type { WholeObject } from '../../kubernetes/api.ts';
-import type { HealthCheck } from './health-checks.io.ts';
-import { placeOf } from './stale-flows.ts';
+import type { WholeObject } from '../../../kubernetes/api.ts';
+import type { HealthCheck } from '../health-checks.io.ts';
+import { placeOf } from '../stale-flows.ts';
 
 /** The fields of a Service that are read here. */
 export interface ServiceObject extends WholeObject {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cidr } from '../../net/cidr.ts';
-import type { ServiceObject } from '../../services/render/objects.ts';
+import { cidr } from '../../../net/cidr.ts';
+import type { ServiceObject } from '../../../services/render/objects.ts';
 import { Claims } from './claims.ts';
 
 const service = (
@@ -18,6 +18,7 @@ const service = (
 const claims = () =>
   new Claims({
     externalCidrs: [cidr('198.51.100.0/24'), cidr('10.0.0.0/8')],
+    loadBalancerCidrs: [],
     clusterCidrs: [cidr('10.1.0.0/16')],
   });
 
