@@ -97,6 +97,10 @@ export function randomWorld(seed: number): World {
 }
 
 const STANDING_EACH = 101;
+const AFFINITY = {
+  sessionAffinity: 'ClientIP',
+  sessionAffinityConfig: { clientIP: { timeoutSeconds: 600 } },
+};
 const TWICE: readonly Family[] = ['IPv4', 'IPv6'];
 
 /** Services with so many endpoints in each family, the same in every world. */
@@ -111,7 +115,7 @@ export function standingServices(endpoints: number): Omit<World, 'addresses'> {
       clusterIPs: [`172.29.0.${i + 1}`, `fd00:29::${i + 1}`],
       ipFamilies: TWICE,
       internalTrafficPolicy: 'Cluster',
-      sessionAffinity: i === 0 ? 'ClientIP' : 'None',
+      ...(i === 0 ? AFFINITY : { sessionAffinity: 'None' }),
       ports: [{ name: '', protocol: 'TCP', port: 80, targetPort: 8080 }],
     };
     const slices = TWICE.map((addressType) => ({

@@ -47,10 +47,23 @@ export const slice = (i: number, round = 0): WholeObject =>
     ports: [{ name: 'http', protocol: 'TCP', port: 8080 }],
   }) as WholeObject;
 
-/** kube-proxy's name of an endpoint's chain (proxier.go, servicePortEndpointChainName). */
-export function endpointChain(i: number, round = 0): string {
+export interface Chain {
+  readonly table: string;
+  readonly name: string;
+}
+
+const hash = (text: string): string => base32(createHash('sha256').update(text).digest());
+
+/** The chain of the second endpoint (iptables/proxier.go, servicePortEndpointChainName). */
+export function endpointChain(i: number, round = 0): Chain {
   const text = `${NAMESPACE}/${nameOf(i)}:httptcp10.${21 + round}.${octets(i)}:8080`;
-  return `KUBE-SEP-${base32(createHash('sha256').update(text).digest()).slice(0, 16)}`;
+  return { table: 'nat', name: `KUBE-SEP-${hash(text).slice(0, 16)}` };
+}
+
+/** The same in nftables mode (nftables/proxier.go, servicePortEndpointChainNameBase). */
+export function nftablesEndpointChain(i: number, round = 0): Chain {
+  const text = `${NAMESPACE}/${nameOf(i)}/tcp/http__10.${21 + round}.${octets(i)}/8080`;
+  return { table: 'kube-proxy', name: `endpoint-${hash(text).slice(0, 8)}-${text}` };
 }
 
 /** RFC 4648, section 6. */

@@ -4,15 +4,18 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { WholeObject } from '../../../src/kubernetes/api.ts';
 import { toolPath } from '../../cluster/tools.ts';
-import { attempt, eventually, run } from '../../lab/command.ts';
+import { attempt, run } from '../../lab/command.ts';
 import { type FakeApiServer, startFakeApiServer } from '../../lab/fake-api-server.ts';
 import { median } from '../figures.ts';
-import { endpointChain, service, slice } from './objects.ts';
+import { Chains } from './chains.ts';
+import { type Chain, endpointChain, nftablesEndpointChain, service, slice } from './objects.ts';
 
 export interface Measured {
   /** From its start until the kernel has the last service. */
   readonly fullMs: number;
   readonly addedMs: number;
+  /** Processor time of the first sync, until the kernel has all. */
+  readonly fullCpuMs: number;
   /** Processor time from the storm's beginning until its last change is in the kernel. */
   readonly stormCpuMs: number;
   /** From the storm's last change until the kernel has it. */
@@ -34,10 +37,19 @@ const TICK_MILLISECONDS = 10;
 const put = (api: FakeApiServer, kind: 'services' | 'endpointslices', object: WholeObject): void =>
   api.put(kind as 'wholeservices', object);
 
-const isThere = (chain: string): boolean => attempt(['iptables-nft', '-t', 'nat', '-S', chain]).ok;
+const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-const untilThere = (chain: string): Promise<boolean> =>
-  eventually(`chain ${chain}`, () => isThere(chain), PATIENCE_MILLISECONDS);
+const chains = new Chains();
+
+async function untilThere({ table, name }: Chain): Promise<void> {
+  const startedAt = performance.now();
+  while (!chains.has(table, name)) {
+    if (performance.now() - startedAt > PATIENCE_MILLISECONDS)
+      throw new Error(`chain ${name} did not come`);
+    await pause(1);
+  }
+}
 
 async function startPeer(name: string, api: FakeApiServer): Promise<ChildProcess> {
   const stdio = ['ignore', 'ignore', process.env['DEBUG'] ? 'inherit' : 'ignore'] as const;
@@ -48,7 +60,7 @@ async function startPeer(name: string, api: FakeApiServer): Promise<ChildProcess
     });
   }
   const config = join(dirname(api.kubeconfig), 'kube-proxy.yaml');
-  writeFileSync(config, kubeProxyConfig(api.kubeconfig));
+  writeFileSync(config, kubeProxyConfig(api.kubeconfig, name));
   return spawn(await toolPath('kube-proxy'), ['--config', config], { stdio: [...stdio] });
 }
 
@@ -56,9 +68,10 @@ async function startPeer(name: string, api: FakeApiServer): Promise<ChildProcess
 // a version.
 const kubeProxyConfig = (
   kubeconfig: string,
+  mode: string,
 ): string => `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
-mode: iptables
+mode: ${mode}
 clusterCIDR: 10.0.0.0/8
 hostnameOverride: n1
 clientConnection: {kubeconfig: ${kubeconfig}, contentType: application/json, acceptContentTypes: application/json}
@@ -102,19 +115,22 @@ const residentMib = (pid: number): number =>
     return sum + Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024;
   }, 0);
 
-async function storm(api: FakeApiServer): Promise<number> {
+type ChainOf = (i: number, round?: number) => Chain;
+
+async function storm(api: FakeApiServer, chainOf: ChainOf): Promise<number> {
   const ticks = STORM_MILLISECONDS / TICK_MILLISECONDS;
   for (let tick = 0; tick < ticks; tick++) {
     const [from, to] = [tick, tick + 1].map((t) => Math.round((t * STORM) / ticks));
     for (let i = from!; i < to!; i++) put(api, 'endpointslices', slice(i % SERVICES, 1));
-    await new Promise((resolve) => setTimeout(resolve, TICK_MILLISECONDS));
+    await pause(TICK_MILLISECONDS);
   }
   const ended = performance.now();
-  await untilThere(endpointChain((STORM - 1) % SERVICES, 1));
+  await untilThere(chainOf((STORM - 1) % SERVICES, 1));
   return performance.now() - ended;
 }
 
 async function measure(peer: string): Promise<Measured> {
+  const chainOf = peer === 'nftables' ? nftablesEndpointChain : endpointChain;
   const api = await startFakeApiServer();
   for (let i = 0; i < SERVICES; i++) {
     put(api, 'services', service(i));
@@ -126,21 +142,23 @@ async function measure(peer: string): Promise<Measured> {
   const startedAt = performance.now();
   const child = await startPeer(peer, api);
   try {
-    await untilThere(endpointChain(SERVICES - 1));
+    await untilThere(chainOf(SERVICES - 1));
     const fullMs = performance.now() - startedAt;
+    const fullCpuMs = processorTime(child.pid!);
     const added: number[] = [];
     for (let i = SERVICES; i < SERVICES + ADDED; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 2000));
+      await pause(2000);
       const at = performance.now();
       put(api, 'services', service(i));
       put(api, 'endpointslices', slice(i));
-      await untilThere(endpointChain(i));
+      await untilThere(chainOf(i));
       added.push(performance.now() - at);
     }
     const before = processorTime(child.pid!);
-    const stormMs = await storm(api);
+    const stormMs = await storm(api, chainOf);
     const stormCpuMs = processorTime(child.pid!) - before;
-    return { fullMs, addedMs: median(added), stormMs, stormCpuMs, rssMib: residentMib(child.pid!) };
+    const rssMib = residentMib(child.pid!);
+    return { fullMs, fullCpuMs, addedMs: median(added), stormMs, stormCpuMs, rssMib };
   } finally {
     child.kill('SIGKILL');
     api.close();
