@@ -18,6 +18,7 @@ import {
 } from './demonstration.ts';
 import { netnsCluster } from './netns/netns-cluster.ts';
 import { openProgress } from './progress.ts';
+import { crdFolder } from './schemas.ts';
 
 const cluster = netnsCluster(3);
 const progress = openProgress((line) => console.error(line));
@@ -251,6 +252,8 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
   });
 
   test('every example of the chart passes the API server’s strict dry run', async () => {
+    await kubectl('apply', '--server-side', '--filename', await crdFolder());
+    await kubectl('wait', '--for=condition=Established', 'crd', '--all');
     for (const file of exampleFiles()) assert.match(await dryRun(cluster, file), /dry run/);
   });
 

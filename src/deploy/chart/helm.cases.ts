@@ -12,7 +12,7 @@ const CHART = join(import.meta.dirname, '../../../charts/calico');
 
 export interface Helm {
   /** Output of a Helm command on the chart; throws with Helm's words when it fails. */
-  run(command: readonly string[], values?: Json): string;
+  run(command: readonly string[], values?: Json, more?: { readonly kubernetes?: string }): string;
   /** The objects that `helm template` prints. */
   template(values: Json): readonly Manifest[];
   /** Helm's words when it refuses the values; undefined when it takes them. */
@@ -33,13 +33,21 @@ export async function openHelm(): Promise<Helm> {
   // No kubeconfig and no home: nothing of the machine reaches a test.
   const env = { PATH: process.env['PATH'], HOME: work, KUBECONFIG: '/dev/null' };
 
-  const call = (command: readonly string[], values: Json, chart = CHART) => {
+  const call = (
+    command: readonly string[],
+    values: Json,
+    { chart = CHART, kubernetes = KUBERNETES } = {},
+  ) => {
     writeFileSync(file, JSON.stringify(values));
-    const args = [...command, chart, '-f', file, '--kube-version', KUBERNETES];
+    const args = [...command, chart, '-f', file, '--kube-version', kubernetes];
     return spawnSync(binary, args, { encoding: 'utf8', env, maxBuffer: 1 << 26 });
   };
-  const run = (command: readonly string[], values: Json = {}, chart = CHART): string => {
-    const { status, stdout, stderr } = call(command, values, chart);
+  const run = (
+    command: readonly string[],
+    values: Json = {},
+    more: { readonly chart?: string; readonly kubernetes?: string } = {},
+  ): string => {
+    const { status, stdout, stderr } = call(command, values, more);
     if (status !== 0) throw new Error(`helm ${command.join(' ')}: ${stderr}${stdout}`);
     return stdout;
   };
@@ -53,7 +61,8 @@ export async function openHelm(): Promise<Helm> {
       const { status, stderr } = call(['template', 'calico'], values);
       return status === 0 ? undefined : stderr;
     },
-    notes: (values) => parse(run(['template', 'calico'], values, chartOfNotes(work)))['notes'],
+    notes: (values) =>
+      parse(run(['template', 'calico'], values, { chart: chartOfNotes(work) }))['notes'],
     close: () => rmSync(work, { recursive: true, force: true }),
   };
 }
