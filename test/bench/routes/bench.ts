@@ -1,5 +1,6 @@
-// 10,000 learned prefixes into the kernel of a fresh namespace, beside `ip -batch` in the same run;
-// the tables that both leave must be the same. Then what one changed prefix costs among them.
+// Learned prefixes into the kernel of a fresh namespace, beside `ip -batch` in the same run: 10,000 over a link,
+// and 1,000 blocks of other nodes over a tunnel. The tables that both leave must be the same. Then what one
+// changed prefix costs among them. ONLY=link or tunnel.
 import assert from 'node:assert/strict';
 import { promises as fs, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,33 +10,67 @@ import { openLog } from '../../../src/base/log.io.ts';
 import type { Kernel } from '../../../src/kernel/kernel.ts';
 import { openKernelAt } from '../../../src/kernel/netns.io.ts';
 import { cidr, cidrOf } from '../../../src/net/cidr.ts';
-import { ip, ipFromValue } from '../../../src/net/ip.ts';
+import { ipFromValue } from '../../../src/net/ip.ts';
 import type { LearnedPrefix } from '../../../src/routes/desired.ts';
 import { Routing } from '../../../src/routes/routing.io.ts';
+import type { RoutePool } from '../../../src/routes/writer.ts';
 import { run, runAsync } from '../../lab/command.ts';
 import { inFreshNetns } from '../../lab/netns.ts';
 import { figure, median, quantile } from '../figures.ts';
 
-const PREFIXES = 10_000;
-const ROUNDS = 7;
-const SINGLE_CHANGES = 200;
-const HOPS = 100;
+interface Case {
+  readonly name: 'link' | 'tunnel';
+  readonly figure: string;
+  readonly prefixes: number;
+  readonly rounds: number;
+  readonly hops: number;
+  readonly ipip: RoutePool['ipip'];
+  /** What `ip` is told after a prefix and its next hop. */
+  readonly words: string;
+}
 
-const hopOf = (i: number) => ip(`10.71.0.${2 + (i % HOPS)}`);
-const LEARNED: readonly LearnedPrefix[] = Array.from({ length: PREFIXES }, (_, i) => ({
-  prefix: cidrOf(ipFromValue(0xac10_0000n + BigInt(i * 64), 4), 26),
-  nextHops: [hopOf(i)],
-}));
+const CASES: readonly Case[] = [
+  {
+    name: 'link',
+    figure: 'routes-10k',
+    prefixes: 10_000,
+    rounds: 7,
+    hops: 100,
+    ipip: 'Never',
+    words: 'proto bird',
+  },
+  // Every block is another node's.
+  {
+    name: 'tunnel',
+    figure: 'routes-tunnel-1k',
+    prefixes: 1_000,
+    rounds: 15,
+    hops: 1_000,
+    ipip: 'Always',
+    words: 'dev tunl0 proto bird onlink',
+  },
+];
+const SINGLE_CHANGES = 200;
+
+const hopOf = ({ hops }: Case, i: number) => ipFromValue(0x0a47_0002n + BigInt(i % hops), 4);
+const learnedOf = (one: Case): readonly LearnedPrefix[] =>
+  Array.from({ length: one.prefixes }, (_, i) => ({
+    prefix: cidrOf(ipFromValue(0xac10_0000n + BigInt(i * 64), 4), 26),
+    nextHops: [hopOf(one, i)],
+  }));
 const tableOf = (netns: string): string =>
   run(['ip', '-n', netns, 'route', 'show', 'proto', 'bird']);
 
-/** A namespace with a link to the next hops. */
+/** A namespace with a link to the next hops; any link of its name is the tunnel to routes. */
 function connect(netns: string): void {
   for (const words of [
     'link add d1 type veth peer name p1',
     'link set d1 up',
     'link set p1 up',
-    'addr add 10.71.0.1/24 dev d1',
+    'addr add 10.71.0.1/16 dev d1',
+    'link add tunl0 type veth peer name p2',
+    'link set tunl0 up',
+    'link set p2 up',
   ])
     run(['ip', '-n', netns, ...words.split(' ')]);
 }
@@ -64,11 +99,12 @@ interface Times {
   readonly changes: readonly number[];
 }
 
-async function ours(netns: string, path: string): Promise<Times> {
+async function ours(one: Case, netns: string, path: string): Promise<Times> {
+  const learned = learnedOf(one);
   const kernel = openKernelAt(path);
   const writes = countWrites(kernel);
   const own = { blackholes: [], held: new Set<never>() };
-  const pools = [{ cidr: cidr('172.16.0.0/12'), ipip: 'Never', vxlan: 'Never' } as const];
+  const pools = [{ cidr: cidr('172.16.0.0/12'), ipip: one.ipip, vxlan: 'Never' } as const];
   const demand = () => ({ own, pools, addresses: [] });
   const routing = new Routing({
     kernel,
@@ -76,66 +112,75 @@ async function ours(netns: string, path: string): Promise<Times> {
     log: openLog('bench', 'fatal'),
     demand,
   });
-  const filled = writes(PREFIXES);
+  const filled = writes(one.prefixes);
   const start = performance.now();
   routing.changed();
-  routing.learned(LEARNED);
+  routing.learned(learned);
   await filled;
   const fill = performance.now() - start;
   const table = tableOf(netns);
   const changes: number[] = [];
   for (let i = 0; i < SINGLE_CHANGES; i++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
-    const { prefix } = LEARNED[(i * 37) % PREFIXES]!;
-    const one = writes(1);
+    const { prefix } = learned[(i * 37) % one.prefixes]!;
+    const written = writes(1);
     const began = performance.now();
-    routing.learned([{ prefix, nextHops: [hopOf(i + 50)] }]);
-    await one;
+    routing.learned([{ prefix, nextHops: [hopOf(one, i + 50)] }]);
+    await written;
     changes.push(performance.now() - began);
   }
   routing.close();
   kernel.close();
-  expected ??= table;
-  assert.equal(table, expected, 'the tables differ');
+  check(one, table);
   return { fill, changes };
 }
 
-async function peer(netns: string, file: string): Promise<number> {
+async function peer(one: Case, netns: string, file: string): Promise<number> {
   const start = performance.now();
   await runAsync(['ip', '-n', netns, '-batch', file]);
   const took = performance.now() - start;
-  expected ??= tableOf(netns);
-  assert.equal(tableOf(netns), expected, 'the tables differ');
+  check(one, tableOf(netns));
   return took;
 }
 
-let expected: string | undefined;
+const expected = new Map<Case, string>();
 
-async function main(): Promise<void> {
-  await fs.readFile('/proc/self/comm'); // libuv's pool starts in the home namespace
+function check(one: Case, table: string): void {
+  if (!expected.has(one)) expected.set(one, table);
+  assert.equal(table, expected.get(one), 'the tables differ');
+}
+
+async function measure(one: Case): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'ckt-routes-'));
   const file = join(directory, 'batch');
-  const lines = LEARNED.map((l) => `route add ${l.prefix} via ${l.nextHops[0]} proto bird`);
+  const lines = learnedOf(one).map(
+    ({ prefix, nextHops }) => `route add ${prefix} via ${nextHops[0]} ${one.words}`,
+  );
   writeFileSync(file, `${lines.join('\n')}\n`);
   const [fills, peers, changes]: [number[], number[], number[]] = [[], [], []];
   try {
-    for (let round = 0; round < ROUNDS; round++) {
-      const prefix = `ckt-rb-${process.pid}-${round}`;
+    for (let round = 0; round < one.rounds; round++) {
+      const prefix = `ckt-rb-${process.pid}-${one.name}-${round}`;
       await inFreshNetns(prefix, 2, async ([a, b], [path]) => {
         connect(a!);
         connect(b!);
-        const times = await ours(a!, path!);
+        const times = await ours(one, a!, path!);
         fills.push(times.fill);
         changes.push(...times.changes);
-        peers.push(await peer(b!, file));
+        peers.push(await peer(one, b!, file));
       });
     }
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
-  console.log(figure('routes-10k', median(fills), median(peers), 'ms', 1.2));
+  console.log(figure(one.figure, median(fills), median(peers), 'ms', 1.2));
   const [half, most] = [quantile(changes, 0.5), quantile(changes, 0.99)];
-  console.log(`one prefix of 10,000 changes: ${half.toFixed(2)} ms, p99 ${most.toFixed(2)} ms`);
+  console.log(
+    `one prefix of ${one.prefixes} changes: ${half.toFixed(2)} ms, p99 ${most.toFixed(2)} ms`,
+  );
 }
 
-await main();
+await fs.readFile('/proc/self/comm'); // libuv's pool starts in the home namespace
+for (const one of CASES)
+  if ([undefined, one.name].includes(process.env['ONLY'] as Case['name'] | undefined))
+    await measure(one);
