@@ -86,6 +86,30 @@ const routing: readonly Alert[] = [
     fires: { bgp_routes_missing: `2${HOUR}` },
     quiet: { bgp_routes_missing: `0${HOUR}` },
   },
+  {
+    name: 'CalicoMtuMismatch',
+    expr: 'calico_mtu_mismatch == 1',
+    for: '5m',
+    severity: 'warning',
+    summary: 'The MTU of pods does not fit through the interfaces of {{ $labels.instance }}',
+    meaning:
+      'Large packets of the node’s pods are lost, small ones pass. The command names the interface, both figures and the setting.',
+    command: inNode('status'),
+    fires: { calico_mtu_mismatch: `1${HOUR}` },
+    quiet: { calico_mtu_mismatch: `0${HOUR}` },
+  },
+  {
+    name: 'CalicoPathEatsPackets',
+    expr: 'calico_path_mtu_narrow > 0',
+    for: '15m',
+    severity: 'warning',
+    summary: 'Large packets of {{ $labels.instance }} do not reach {{ $value }} nodes',
+    meaning:
+      'Something between the nodes carries less than their interfaces and drops the answer that would say so. The log names each node and the size that passes: mend the path, or lower networking.mtu.',
+    command: onNode('calico-node'),
+    fires: { calico_path_mtu_narrow: `2${HOUR}` },
+    quiet: { calico_path_mtu_narrow: `0${HOUR}` },
+  },
 ];
 
 /** Policy and services. */
