@@ -27,7 +27,7 @@ const RICH: PathAttributes = {
   aggregator: { asn: as(4200000000), address: ip('10.9.9.9') },
   communities: [0xfde90001, 0xffff0000],
   originatorId: ip('10.9.9.8'),
-  clusterList: [ip('1.1.1.1'), ip('2.2.2.2')],
+  clusterList: [0x01010101, 0x02020202],
   largeCommunities: [[65001, 1, 2]],
   unknown: [{ flags: 0xc0, type: 16, value: Uint8Array.from([0, 2, 253, 233, 0, 0, 0, 1]) }],
 };

@@ -34,7 +34,7 @@ const UPDATE = bytes({
     med: 1,
     localPref: 100,
     communities: [0x00010002],
-    clusterList: [ip('1.2.3.4')],
+    clusterList: [0x01020304],
   },
 });
 

@@ -37,7 +37,8 @@ export interface PathAttributes {
   readonly aggregator?: Aggregator;
   readonly communities?: readonly number[];
   readonly originatorId?: Ip;
-  readonly clusterList?: readonly Ip[];
+  /** CLUSTER_IDs as unsigned numbers: a hostile list has thousands. */
+  readonly clusterList?: readonly number[];
   /** Each once, in ascending order. */
   readonly largeCommunities?: readonly LargeCommunity[];
   readonly unknown?: readonly UnknownAttribute[];
@@ -128,7 +129,7 @@ export function octetsOfAttributes(
     [TYPE.aggregator, aggregator && encodeAggregator(aggregator, fourOctetAs)],
     [TYPE.communities, communities && words([communities], communities.length)],
     [TYPE.originatorId, originatorId && bytesOfIp(originatorId)],
-    [TYPE.clusterList, clusterList && Buffer.concat(clusterList.map(bytesOfIp))],
+    [TYPE.clusterList, clusterList && words([clusterList], clusterList.length)],
     [TYPE.as4Path, fourOctetAs ? undefined : as4Path(asPath)],
     [TYPE.as4Aggregator, fourOctetAs ? undefined : as4Aggregator(aggregator)],
     [TYPE.largeCommunities, large && words(large, large.length * 3)],

@@ -373,7 +373,7 @@ const attributes = fc
     ),
     optional('communities', fc.array(u32, { minLength: 1, maxLength: 80 })),
     optional('originatorId', v4),
-    optional('clusterList', fc.array(v4, { minLength: 1, maxLength: 5 })),
+    optional('clusterList', fc.array(u32, { minLength: 1, maxLength: 5 })),
   )
   .map((parts) => Object.assign({}, ...parts) as PathAttributes);
 const anyUpdate = fc

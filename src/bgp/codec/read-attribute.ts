@@ -84,9 +84,7 @@ export const READERS: Readonly<Record<number, ReadAttribute>> = {
   },
   [TYPE.communities]: (reader, { draft }) => {
     if (reader.left === 0) return 'COMMUNITIES is empty';
-    const values: number[] = [];
-    while (reader.left > 0) values.push(reader.u32());
-    draft.communities = values;
+    draft.communities = words(reader);
     return undefined;
   },
   [TYPE.originatorId]: (reader, { draft, discarded }, { external }) => {
@@ -97,9 +95,7 @@ export const READERS: Readonly<Record<number, ReadAttribute>> = {
   [TYPE.clusterList]: (reader, { draft, discarded }, { external }) => {
     if (external) return void discarded.push('CLUSTER_LIST of an external peer');
     if (reader.left === 0) return 'CLUSTER_LIST is empty';
-    const ids: Ip[] = [];
-    while (reader.left > 0) ids.push(reader.address(4));
-    draft.clusterList = ids;
+    draft.clusterList = words(reader);
     return undefined;
   },
   [TYPE.mpReach]: (reader, found) => {
@@ -148,6 +144,12 @@ export const READERS: Readonly<Record<number, ReadAttribute>> = {
     return undefined;
   },
 };
+
+function words(reader: Reader): readonly number[] {
+  const values: number[] = [];
+  while (reader.left > 0) values.push(reader.u32());
+  return values;
+}
 
 const isPlain = ({ kind }: AsSegment): boolean => kind === 'sequence' || kind === 'set';
 

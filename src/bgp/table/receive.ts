@@ -124,7 +124,8 @@ function announce(
   const verdict = distrusted ? 'distrusted' : importSet(sets, policy, set);
   const filters = hasImportFilters(peer, family);
   const used = typeof verdict === 'string' ? NONE : verdict.id;
-  for (let at = start; at < end; ) {
+  for (let at = start, seen = start; at < end; ) {
+    if (at === seen) seen = prefixes.lookAhead(body, at, end, addPath);
     const pathId = addPath ? body.readUInt32BE(at) : 0;
     if (addPath) at += 4;
     const bits = body[at]!;
@@ -146,7 +147,8 @@ function withdraw(
 ): void {
   const rib = ribOf(family);
   const addPath = peer.agreed.addPathReceive.includes(family);
-  for (let at = start; at < end; ) {
+  for (let at = start, seen = start; at < end; ) {
+    if (at === seen) seen = rib.prefixes.lookAhead(body, at, end, addPath);
     const pathId = addPath ? body.readUInt32BE(at) : 0;
     if (addPath) at += 4;
     const bits = body[at]!;

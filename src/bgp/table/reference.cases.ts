@@ -45,7 +45,8 @@ export function accepted(own: { asn: Asn; routerId: Ip; addresses: readonly Ip[]
   const times = attributes.asPath.flatMap((s) => s.asns).filter((a) => a === own.asn).length;
   if (isExternal(from) && times > from.allowLocalAsns) return undefined;
   if (attributes.originatorId === own.routerId || own.addresses.includes(nextHop)) return undefined;
-  if (from.clusterId && attributes.clusterList?.includes(from.clusterId)) return undefined;
+  if (from.clusterId && attributes.clusterList?.includes(Number(valueOfIp(from.clusterId))))
+    return undefined;
   const shutdown = attributes.communities?.includes(0xffff0000);
   return shutdown ? { ...path, attributes: { ...attributes, localPref: 0 } } : path;
 }
@@ -125,7 +126,7 @@ function leaving(
   if (!from || isExternal(from)) return { ...attributes, ...all, localPref };
   if (!to.clusterId || !(from.reflectorClient || to.reflectorClient)) return undefined;
   const originatorId = attributes.originatorId ?? from.routerId;
-  const clusterList = [to.clusterId, ...(attributes.clusterList ?? [])];
+  const clusterList = [Number(valueOfIp(to.clusterId)), ...(attributes.clusterList ?? [])];
   return { ...attributes, ...all, localPref, originatorId, clusterList };
 }
 

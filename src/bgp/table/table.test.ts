@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Asn } from '../../net/asn.ts';
 import { cidr } from '../../net/cidr.ts';
-import { ip } from '../../net/ip.ts';
+import { ip, valueOfIp } from '../../net/ip.ts';
 import { encodeAttributes, type PathAttributes } from '../codec/attributes.ts';
 import { PEER_DEFAULTS } from '../peers.ts';
 import { announcement, heard, Listener, withdrawal } from './listener.cases.ts';
@@ -52,7 +52,7 @@ const attributes: fc.Arbitrary<PathAttributes> = fc.record(
       { minLength: 1, maxLength: 2 },
     ),
     originatorId: fc.constantFrom(ip('10.0.0.100'), ip('10.9.9.9')),
-    clusterList: fc.constantFrom([CLUSTER], [ip('2.2.2.2')]),
+    clusterList: fc.constantFrom([Number(valueOfIp(CLUSTER))], [0x02020202]),
   },
   { requiredKeys: ['origin', 'asPath', 'localPref'] },
 );

@@ -57,6 +57,11 @@ const SHAPES: Readonly<Record<string, () => Uint8Array>> = {
       COMMON,
       times(13_000, () => [32, ...octets(4)]),
     ),
+  hostsKnown: () =>
+    announce(
+      [...COMMON, ...long(0xc0, 8, octets(4))],
+      times(12_900, (i) => [32, ...u16(i >> 6), i & 63, 1]),
+    ),
   withdrawn: () => Uint8Array.from([...u16(64_000), ...times(32_000, (i) => [8, i & 255]), 0, 0]),
 };
 

@@ -3,7 +3,7 @@
 // peer's filters, pools whose export is disabled, own prefixes, service ranges, pools, nothing else.
 import type { Asn } from '../../../net/asn.ts';
 import { type Cidr, cidrFamily } from '../../../net/cidr.ts';
-import { type Family, familyOf, type Ip } from '../../../net/ip.ts';
+import { type Family, familyOf, type Ip, valueOfIp } from '../../../net/ip.ts';
 import type { PathAttributes } from '../../codec/attributes.ts';
 import type { Peer } from '../peer.ts';
 import { prepend } from '../policy/as-path.ts';
@@ -123,7 +123,7 @@ function reflected(attributes: PathAttributes, source: PathSource, peer: Peer): 
   return {
     ...attributes,
     originatorId,
-    clusterList: [clusterId, ...(attributes.clusterList ?? [])],
+    clusterList: [Number(valueOfIp(clusterId)), ...(attributes.clusterList ?? [])],
   };
 }
 

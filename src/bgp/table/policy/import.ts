@@ -78,7 +78,7 @@ function uselessness({ peer, own }: ImportPolicy, set: AttributeSet): string | u
   if (peer.external && timesIn(attributes.asPath, own.asn, localAsn) > allowLocalAsns)
     return 'own AS in AS_PATH';
   if (attributes.originatorId === own.routerId) return 'own ORIGINATOR_ID';
-  if (clusterId !== undefined && attributes.clusterList?.includes(clusterId))
+  if (clusterId !== undefined && attributes.clusterList?.includes(Number(valueOfIp(clusterId))))
     return 'own CLUSTER_ID in CLUSTER_LIST';
   if (workload && !workload.addresses.includes(nextHop))
     return `next hop ${nextHop} is not the pod`;

@@ -36,7 +36,7 @@ const STEPS: [string, Candidate, Candidate][] = [
   ['external', path({ external: true }), path(low)],
   ['identifier', path({ routerId: 1 }), path({ address: 2n })],
   ['identifier', path({}, { originatorId: ip('0.0.0.1') }), path({ address: 2n })],
-  ['CLUSTER_LIST length', path({}), path({ address: 2n }, { clusterList: [ip('1.1.1.1')] })],
+  ['CLUSTER_LIST length', path({}), path({ address: 2n }, { clusterList: [0x01010101] })],
   ['peer address', path({}), path({ address: 10n })],
   ['path identifier', path({ pathId: 1 }), path({ pathId: 2 })],
 ];
