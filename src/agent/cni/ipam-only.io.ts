@@ -6,6 +6,7 @@ import { printIpamResult } from '../../cni/ipam-result.ts';
 import { type CniRequest, handleIdOf } from '../../cni/request.ts';
 import { MAIN_PLUGIN } from '../../model/ipam.ts';
 import type { CniContext } from './context.ts';
+import { settleFlows } from './del/flow-removal.io.ts';
 import { assignError } from './failure.ts';
 
 const NO_MORE = { compares: [], writes: [] };
@@ -58,6 +59,7 @@ async function assignOnly(
     alongside: () => NO_MORE,
   });
   if (outcome.kind !== 'assigned') return fail(assignError(outcome));
+  await settleFlows(context, outcome.ips);
   return ok(printIpamResult(config, outcome.ips, context.view.pools));
 }
 

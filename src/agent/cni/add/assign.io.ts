@@ -173,4 +173,6 @@ async function release(call: Call): Promise<void> {
     ...(alongside ? { alongside } : {}),
   });
   if (outcome.kind === 'unavailable') throw outcome.error;
+  // The pod may have had its route for a moment.
+  if (outcome.kind === 'released') for (const ip of outcome.ips) context.flows.add(ip);
 }

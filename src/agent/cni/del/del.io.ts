@@ -75,7 +75,9 @@ async function release(context: CniContext, departure: Departure): Promise<strin
     if (outcome.kind === 'released') {
       if (ours) context.view.remove(key, stored.revision);
       if (ours) context.policy.removeEndpoint(key);
-      for (const ip of outcome.ips) context.flows.add(ip);
+      // Those of another IPAM plugin are in the endpoint alone.
+      const named = ours ? addressesOf(stored) : [];
+      for (const ip of [...outcome.ips, ...named]) context.flows.add(ip);
       return undefined;
     }
     if (outcome.kind === 'unavailable')
@@ -104,17 +106,17 @@ async function deleteInterface(
   key: string,
   hostInterface: string,
 ): Promise<void> {
-  const { containerID, interfaceName, ipNetworks = [] } = view.endpoint(key)?.endpoint.spec ?? {};
+  const stored = view.endpoint(key);
+  const { containerID, interfaceName } = stored?.endpoint.spec ?? {};
   const isRecorded = containerID === request.containerId;
   const name = (isRecorded ? interfaceName : undefined) ?? hostInterface;
   if (!removal.mayBelongTo(name, request.containerId)) return;
   if (isRecorded) {
     const link = removal.madeFor(name, request.containerId) ?? kernel.link(name);
     if (!link) return;
-    const ips = ipNetworks.flatMap(addressOf);
     removal.doom(
       link,
-      ips.map((ip) => plan.hostRoute(link.index, ip)),
+      addressesOf(stored).map((ip) => plan.hostRoute(link.index, ip)),
     );
     return;
   }
@@ -123,10 +125,11 @@ async function deleteInterface(
   if (leadsInto(kernel, link, request)) await removal.remove(name);
 }
 
-const addressOf = (network: string): readonly Ip[] => {
-  const ip = parseIp(network.split('/')[0]!);
-  return ip ? [ip] : [];
-};
+const addressesOf = (stored: StoredEndpoint | undefined): readonly Ip[] =>
+  (stored?.endpoint.spec.ipNetworks ?? []).flatMap((network) => {
+    const ip = parseIp(network.split('/')[0]!);
+    return ip ? [ip] : [];
+  });
 
 const ENOENT = 2;
 

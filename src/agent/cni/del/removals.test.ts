@@ -7,6 +7,7 @@ import type { Ip } from '../../../net/ip.ts';
 import type { LocalPods } from '../../pods.io.ts';
 import { sweepNode } from '../../sweep.io.ts';
 import { addPod } from '../add/add.io.ts';
+import { manageAddress } from '../ipam-only.io.ts';
 import { memoryNode as node, request } from '../memory-node.cases.ts';
 import { deletePod } from './del.io.ts';
 import { forgetFormerFlows } from './flow-removal.io.ts';
@@ -113,6 +114,45 @@ test('an address that is given out again has its former owner’s flows forgotte
   assert.ok((await deletePod(n.context, request('DEL', 'c2'))).ok);
   assert.ok((await addPod(n.context, one)).ok);
   assert.equal(n.context.flows.waiting, 0, 'what is forgotten now would be the new owner’s');
+  n.done();
+});
+
+test('calico-ipam under another main plugin: its next owner keeps its flows, and gets no former one’s', async () => {
+  const forgotten: Ip[] = [];
+  const n = await node({ deleteFlows: async (ips) => void forgotten.push(...ips) });
+  const ask = (command: string, containerId: string) =>
+    manageAddress(n.context, {
+      ...request(command, containerId, 'calico-ipam', { type: 'bridge' }),
+      requestedIp: '192.168.0.7' as Ip,
+    });
+  assert.ok((await ask('ADD', 'c1')).ok);
+  assert.ok((await ask('DEL', 'c1')).ok);
+  assert.deepEqual([forgotten, n.context.flows.waiting], [[], 1]);
+  assert.ok((await ask('ADD', 'c2')).ok);
+  assert.deepEqual([forgotten, n.context.flows.waiting], [['192.168.0.7'], 0]);
+  n.done();
+});
+
+test('flows of an address that another IPAM plugin gave, or that an ADD which failed had, are forgotten', async () => {
+  const n = await node();
+  const own = { 'cni.projectcalico.org/ipAddrsNoIpam': '["10.9.9.9"]' };
+  const pods = {
+    find: async () => ({ metadata: { annotations: own }, spec: { containers: [] } }),
+    namespace: async () => ({ metadata: {} }),
+  } as unknown as LocalPods;
+  const features = { feature_control: { ip_addrs_no_ipam: true } };
+  const one = request('ADD', 'c1', 'calico', features);
+  assert.ok((await addPod({ ...n.context, pods }, one)).ok);
+  assert.ok((await deletePod(n.context, { ...one, command: 'DEL' })).ok);
+  assert.ok(n.context.flows.gone('10.9.9.9' as Ip));
+  await n.context.flows.doAll();
+  const failpoint = (name: string): void => {
+    if (name === 'add:programmed') throw new OpError('rules', 'refused');
+  };
+  const two = { ...request('ADD', 'c2'), requestedIp: '192.168.0.7' as Ip };
+  assert.equal((await addPod({ ...n.context, failpoint }, two)).ok, false);
+  assert.ok(n.context.flows.gone('192.168.0.7' as Ip));
+  await n.context.flows.doAll();
   n.done();
 });
 
