@@ -45,11 +45,11 @@ function run(
 async function withAgent(type: string, reply: string, env: Record<string, string>) {
   const socket = join(folder, `${type}-${Math.random().toString(36).slice(2)}.sock`);
   let request = '';
-  const server = createServer({ allowHalfOpen: true }, (connection) => {
+  const server = createServer((connection) => {
     connection.on('data', (text) => {
       request += String(text);
+      if (/\0\0[^]+\0$/.test(request)) connection.end(reply);
     });
-    connection.on('end', () => connection.end(reply));
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   const outcome = await run(type, { socket, env });
@@ -168,8 +168,10 @@ describe('without an agent', () => {
 test('it keeps less than 4 MiB resident while the agent works', async () => {
   const socket = join(folder, 'waiting.sock');
   const connected = Promise.withResolvers<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (connection) => {
-    connection.on('end', () => connected.resolve(connection)).resume();
+  const server = createServer((connection) => {
+    connection.on('data', (bytes) => {
+      if (bytes.at(-1) === 0) connected.resolve(connection);
+    });
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   const env = { CNI_COMMAND: 'ADD', CALICO_CNI_SOCKET: socket };

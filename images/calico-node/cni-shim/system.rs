@@ -10,7 +10,6 @@ mod number {
     pub const SOCKET: usize = 41;
     pub const CONNECT: usize = 42;
     pub const SEND: usize = 44;
-    pub const SHUTDOWN: usize = 48;
     pub const SET_OPTION: usize = 54;
     pub const EXIT: usize = 231;
 }
@@ -23,7 +22,6 @@ mod number {
     pub const CONNECT: usize = 203;
     pub const SEND: usize = 206;
     pub const SET_OPTION: usize = 208;
-    pub const SHUTDOWN: usize = 210;
 }
 
 // The stack at the entry: argc, argv, 0, the environment, 0.
@@ -158,7 +156,6 @@ const SOL_SOCKET: usize = 1;
 const SO_RCVTIMEO: usize = 20;
 const SO_SNDTIMEO: usize = 21;
 const MSG_NOSIGNAL: usize = 0x4000;
-const SHUT_WR: usize = 1;
 const ENAMETOOLONG: Errno = Errno(36);
 
 /// struct sockaddr_un.
@@ -188,14 +185,14 @@ pub fn connect(path: &[u8], patience_seconds: usize) -> Result<usize, Errno> {
     }
 }
 
-/// All of it, and nothing more to come.
+/// All of it.
 pub fn send(socket: usize, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         let address = bytes.as_ptr() as usize;
         let count = unsafe { call(number::SEND, [socket, address, bytes.len(), MSG_NOSIGNAL, 0])? };
         bytes = &bytes[count..];
     }
-    unsafe { call(number::SHUTDOWN, [socket, SHUT_WR, 0, 0, 0]).map(|_| ()) }
+    Ok(())
 }
 
 #[panic_handler]

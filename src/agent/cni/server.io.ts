@@ -1,7 +1,8 @@
 // The agent's CNI socket: one connection per call. In: the plugin's type and each CNI_* variable, every
 // one ended by a zero byte; a zero byte; stdin, ended by a zero byte or the end. Back: '0' or '1', the
 // exit code; the bytes for stdout, ended as stdin was. Neither side waits for the other to close: that
-// would be another turn of the event loop each way. Only root may connect.
+// would be another turn of the event loop each way. Whose call ended with a zero byte closes the
+// connection. Only root may connect.
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -35,12 +36,18 @@ function serveCall(socket: Socket, handle: CniHandler, log: Log): void {
   const chunks: Buffer[] = [];
   let size = 0;
   let served = false;
+  let answered = false;
+  let ended = false;
   const serve = (end: '' | '\0'): void => {
     if (served) return;
     served = true;
     const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
     const text = bytes.toString('utf8', 0, bytes.length - end.length);
-    const tell = ({ exit, stdout }: Answer): void => void socket.end(`${exit}${stdout}${end}`);
+    const tell = ({ exit, stdout }: Answer): void => {
+      answered = true;
+      if (ended) socket.end(`${exit}${stdout}${end}`);
+      else socket.write(`${exit}${stdout}${end}`);
+    };
     if (size > REQUEST_BYTES_MAX) tell(refused(text, log));
     else void answer(text, handle, log, tell);
   };
@@ -51,7 +58,11 @@ function serveCall(socket: Socket, handle: CniHandler, log: Log): void {
     if (isWhole(chunks)) serve('\0');
   });
   socket.on('error', (error) => log.debug({ error: error.message }, 'CNI connection'));
-  socket.on('end', () => serve(''));
+  socket.on('end', () => {
+    ended = true;
+    if (answered) socket.destroy();
+    else serve('');
+  });
 }
 
 /** Ended by a zero byte that does not belong to the variables. */

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { openLog } from '../../base/log.io.ts';
 import { ok } from '../../base/result.ts';
 import type { CniRequest } from '../../cni/request.ts';
@@ -56,10 +57,26 @@ describe('the CNI socket', { timeout: 30_000 }, () => {
       const bytes = `calico\0${ENVIRONMENT}\0${config()}\0`;
       const socket = connect(path);
       socket.write(bytes.slice(0, cut));
-      if (cut < bytes.length) setImmediate(() => socket.write(bytes.slice(cut)));
+      if (cut < bytes.length) void setImmediate().then(() => socket.write(bytes.slice(cut)));
       const text = await new Promise((resolve) => socket.once('data', resolve));
       socket.destroy();
       assert.equal(String(text), '0answer\0');
+    }
+  });
+
+  test('the connection ends when its caller closes it, before the answer or after it', async () => {
+    const connections = () =>
+      new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+    for (const closes of ['before', 'after']) {
+      const socket = connect(path);
+      socket.write(`calico\0${ENVIRONMENT}\0${config()}\0`);
+      if (closes === 'before') socket.end();
+      const text = await new Promise((resolve) => socket.once('data', resolve));
+      assert.equal(String(text), '0answer\0', closes);
+      if (closes === 'after') assert.equal(await connections(), 1);
+      socket.end();
+      await new Promise((resolve) => socket.once('close', resolve));
+      while ((await connections()) !== 0) await setImmediate();
     }
   });
 
