@@ -48,7 +48,7 @@ async function withAgent(type: string, reply: string, env: Record<string, string
   const server = createServer((connection) => {
     connection.on('data', (text) => {
       request += String(text);
-      if (/\0\0[^]+\0$/.test(request)) connection.end(reply);
+      if (/\0\0[\s\S]+\0$/.test(request)) connection.end(reply);
     });
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));

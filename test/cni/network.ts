@@ -1,5 +1,8 @@
 // What the tests of this folder share: one lab with one host, a runtime, containers, and a look at etcd.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { toolPath } from '../cluster/tools.ts';
 import { eventually, run } from '../lab/command.ts';
 import type { LabHost } from '../lab/host.ts';
@@ -90,4 +93,13 @@ export async function assertNothingLeft({ stored, host }: Network): Promise<void
     'the interfaces are gone',
     () => !/^cali/m.test(host.exec(['ip', '-br', 'link'])),
   );
+}
+
+/** A Kubernetes API that the host reaches on its own loopback, with lists of objects by kind. */
+export async function startApiServer(host: LabHost, lists: Readonly<Record<string, object[]>>) {
+  const program = join(import.meta.dirname, 'api-server.ts');
+  const argv = [`--net=/run/netns/${host.netns}`, process.execPath, program, JSON.stringify(lists)];
+  const child = spawn('nsenter', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  return { kubeconfig: line.toString().trim(), stop: () => void child.stdin.end() };
 }

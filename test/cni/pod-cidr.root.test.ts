@@ -1,13 +1,16 @@
 // host-local on the node's own podCIDR (`usePodCidr`), from the Kubernetes API to a ping: real agent,
 // real host-local.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { attempt, eventually } from '../lab/command.ts';
-import type { LabHost } from '../lab/host.ts';
-import { assertNothingLeft, listOf, type Network, openNetwork, WITH_OTHERS } from './network.ts';
+import {
+  assertNothingLeft,
+  listOf,
+  type Network,
+  openNetwork,
+  startApiServer,
+  WITH_OTHERS,
+} from './network.ts';
 import { type CniJson, type PluginConfig, PluginFailure } from './runtime.ts';
 
 interface Result extends CniJson {
@@ -25,7 +28,7 @@ describe('host-local on the podCIDR', { timeout: 120_000 }, () => {
   let stopApiServer = (): void => {};
   before(async () => {
     network = await openNetwork(async (host) => {
-      const server = await startApiServer(host, [node]);
+      const server = await startApiServer(host, { nodes: [node] });
       stopApiServer = server.stop;
       return { KUBECONFIG: server.kubeconfig };
     });
@@ -72,7 +75,9 @@ describe('host-local on the podCIDR of a node that has none', { timeout: 120_000
   test('the configuration is refused, with what to do; nothing is left', async () => {
     let stopApiServer = (): void => {};
     const network = await openNetwork(async (host) => {
-      const server = await startApiServer(host, [{ metadata: { name: 'h1' }, spec: {} }]);
+      const server = await startApiServer(host, {
+        nodes: [{ metadata: { name: 'h1' }, spec: {} }],
+      });
       stopApiServer = server.stop;
       return { KUBECONFIG: server.kubeconfig };
     });
@@ -93,12 +98,3 @@ describe('host-local on the podCIDR of a node that has none', { timeout: 120_000
     }
   });
 });
-
-/** A Kubernetes API that the host reaches on its own loopback. */
-async function startApiServer(host: LabHost, nodes: readonly object[]) {
-  const program = join(import.meta.dirname, 'api-server.ts');
-  const argv = [`--net=/run/netns/${host.netns}`, process.execPath, program, JSON.stringify(nodes)];
-  const child = spawn('nsenter', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  return { kubeconfig: line.toString().trim(), stop: () => void child.stdin.end() };
-}

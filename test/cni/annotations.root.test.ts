@@ -1,0 +1,97 @@
+// Annotations whose effect is seen in packets alone: real agent, rules and kernel.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { attempt, eventually } from '../lab/command.ts';
+import {
+  assertNothingLeft,
+  CALICO,
+  listOf,
+  type Network,
+  openNetwork,
+  startApiServer,
+} from './network.ts';
+import type { Attachment, CniJson } from './runtime.ts';
+
+interface Result extends CniJson {
+  readonly ips: readonly { address: string }[];
+}
+
+const RESOURCES = '/calico/resources/v3/projectcalico.org';
+const SPOOFS = { 'cni.projectcalico.org/allowedSourcePrefixes': '["10.55.0.0/16"]' };
+const LIST = listOf([{ ...CALICO, policy: { type: 'k8s' } }]);
+
+const pod = (name: string, annotations = {}) => ({
+  metadata: { name, namespace: 'default', annotations },
+  spec: { nodeName: 'h1', containers: [] },
+});
+const resource = (kind: string, name: string, spec: object) => ({
+  kind,
+  apiVersion: 'projectcalico.org/v3',
+  metadata: { name },
+  spec,
+});
+
+describe('annotations, in packets', { timeout: 120_000 }, () => {
+  let network: Network;
+  let stopApiServer = (): void => {};
+  before(async () => {
+    network = await openNetwork(async (host) => {
+      const server = await startApiServer(host, {
+        namespaces: [{ metadata: { name: 'default' } }],
+        pods: [pod('early', SPOOFS), pod('spoofs', SPOOFS), pod('plain'), pod('target')],
+      });
+      stopApiServer = server.stop;
+      return { KUBECONFIG: server.kubeconfig };
+    });
+    const allow = [{ action: 'Allow' }];
+    const open = resource('Profile', 'kns.default', { ingress: allow, egress: allow });
+    await network.put(`${RESOURCES}/profiles/kns.default`, open);
+  });
+  after(async () => {
+    stopApiServer();
+    await network?.lab.stop();
+  });
+
+  const container = (name: string): Attachment =>
+    network.container(name, { args: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${name}` });
+  const add = async (one: Attachment): Promise<string> => {
+    const { ips } = (await network.runtime.add(LIST, one)) as Result;
+    return ips[0]!.address.split('/')[0]!;
+  };
+
+  test('allowedSourcePrefixes: only where the cluster allows it, only for that pod, only those prefixes', async () => {
+    const [early, spoofs, plain, target] = ['early', 'spoofs', 'plain', 'target'].map(container);
+    await add(early!); // source spoofing is not allowed yet: the annotation has no effect
+    const felix = resource('FelixConfiguration', 'default', { workloadSourceSpoofing: 'Any' });
+    await network.put(`${RESOURCES}/felixconfigurations/default`, felix);
+    await eventually('the setting is heard', async () => {
+      await add(spoofs!);
+      const stored = JSON.stringify([...(await network.stored(`${RESOURCES}/workloadendpoints/`))]);
+      if (stored.includes('allowSpoofedSourcePrefixes')) return true;
+      await network.runtime.delete(LIST, spoofs!);
+      return false;
+    });
+    await add(plain!);
+    const there = await add(target!);
+    const heard = (): number => {
+      const [, values = ''] = network
+        .inside(target!, 'cat', '/proc/net/snmp')
+        .split('\n')
+        .filter((line) => line.startsWith('Icmp:'));
+      return Number(values.split(' ')[9]); // InEchos
+    };
+    /** Nobody has a way back: only what arrives counts. */
+    const arrives = (one: Attachment, source: string): boolean => {
+      network.inside(one, 'ip', 'address', 'replace', `${source}/32`, 'dev', 'lo');
+      const [prefix, earlier] = [`--net=${one.netns}`, heard()];
+      attempt(['nsenter', prefix, 'ping', '-c1', '-W1', '-I', source, there]);
+      return heard() > earlier;
+    };
+    assert.ok(arrives(spoofs!, '10.55.3.4'), 'a source in the prefix');
+    assert.ok(!arrives(spoofs!, '10.56.3.4'), 'a source beside it');
+    assert.ok(!arrives(plain!, '10.55.3.5'), 'a pod that has not asked');
+    assert.ok(!arrives(early!, '10.55.3.6'), 'a pod that asked before it was allowed');
+    for (const one of [early, spoofs, plain, target]) await network.runtime.delete(LIST, one!);
+    await assertNothingLeft(network);
+  });
+});
