@@ -216,7 +216,7 @@ describe('other plugins', { timeout: 240_000 }, () => {
       await assertNothingLeft(network);
     });
 
-    test('bandwidth: the rate stands on the host’s interface', async () => {
+    test('bandwidth: the rate stands on the host’s interface, and traffic keeps to it', async () => {
       const plugins = [CALICO, { type: 'bandwidth', capabilities: { bandwidth: true } }];
       const bandwidth = {
         ingressRate: 1_000_000,
@@ -230,6 +230,20 @@ describe('other plugins', { timeout: 240_000 }, () => {
       assert.match(onHost('tc', 'qdisc', 'show', 'dev', name).output, /tbf .*rate 1Mbit/);
       await network.runtime.check(list(plugins), one);
       assert.ok(onHost('ping', '-c1', '-W1', addressOf(result)).ok);
+      // A burst goes at once, the rest at 1 Mbit/s: 2.4 s. Without a rate it takes some milliseconds.
+      const server = serveIn(one, 400_000);
+      try {
+        const download = ['curl', '-sf', '-o', '/dev/null', '-w', '%{size_download} %{time_total}'];
+        const url = `http://${addressOf(result)}/`;
+        const took = await eventually('the pod serves', () => {
+          const { ok, output } = onHost(...download, url);
+          return ok ? output.split(' ').map(Number) : undefined;
+        });
+        assert.equal(took[0], 400_000);
+        assert.ok(took[1]! > 2, `${took[1]} s`);
+      } finally {
+        server.kill();
+      }
       await drop(plugins, one);
       await assertNothingLeft(network);
     });
@@ -279,9 +293,11 @@ describe('other plugins', { timeout: 240_000 }, () => {
     });
   });
 
-  /** An HTTP server inside the container. */
-  function serveIn({ netns }: Attachment) {
-    const source = `(${String((make: typeof createServer) => make((_request, response) => response.end('hello')).listen(80))})(require('node:http').createServer)`;
+  /** An HTTP server inside the container, of `hello` and blanks up to so many bytes. */
+  function serveIn({ netns }: Attachment, bytes = 5) {
+    const serve = (make: typeof createServer, text: string) =>
+      make((_request, response) => response.end(text)).listen(80);
+    const source = `(${String(serve)})(require('node:http').createServer, 'hello'.padEnd(${bytes}))`;
     return spawn('nsenter', [`--net=${netns}`, process.execPath, '-e', source], {
       stdio: 'ignore',
     });
