@@ -38,7 +38,7 @@ import { type Readiness, readinessOf } from './readiness.ts';
 import { Recovery, recover } from './recovery.io.ts';
 import type { NodeServices } from './services/open.io.ts';
 import { startUp } from './start-up.io.ts';
-import type { IpipTunnel } from './tunnels/ipip.io.ts';
+import type { NodeTunnels } from './tunnels/open.io.ts';
 import { DatastoreView } from './view.ts';
 
 export interface AgentParts {
@@ -108,7 +108,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   const started = await startUp({ store, kernel, kubernetes, env: parts.env, clock, log, signal });
   const { kubernetesNode } = started;
   const view = new DatastoreView(started.node, settings.felix?.spoofing);
-  const host = openHost(parts, started, view, () => tunnel.wake());
+  const host = openHost(parts, started, view, () => tunnels.devices.wake());
   progress.host = host;
   const metrics = new PolicyMetrics(parts.registry);
   const policy = openNodePolicy(parts, { node: started.node, nodeAddress: host.ip }, metrics);
@@ -137,10 +137,10 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     recoverSoon: progress.recovery.soon,
     callCount: () => progress.gate.count,
   };
-  const tunnel: IpipTunnel = openTunnel(parts, started, { view, allocator, progress });
-  followDatastore(parts, view, policy, progress, tunnel);
+  const tunnels: NodeTunnels = openTunnel(parts, started, { view, allocator, progress });
+  followDatastore(parts, view, policy, progress, tunnels);
   await allocator.ready();
-  tunnel.wake();
+  tunnels.devices.wake();
   host.follow(() => policy.facts.world.nodes);
   progress.stage = 'writing the first rules';
   await policy.inSync();

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
+import { TUNNEL_DEVICES } from '../model/tunnel.ts';
 import { cleanUp as cleanUpPolicy } from './policy-engine.io.ts';
 
 export interface CleanUp {
@@ -35,7 +36,10 @@ export async function cleanUpNode({
     if (/^cali[0-9a-z]{1,11}$/.test(link.name) && link.kind === 'veth')
       await kernel.deleteLink(link.name);
   }
-  const routes = kernel.routes({ protocol: ROUTE_PROTOCOL.bird });
+  for (const name of [TUNNEL_DEVICES.vxlan, TUNNEL_DEVICES.vxlanV6]) await kernel.deleteLink(name);
+  const routes = [ROUTE_PROTOCOL.bird, ROUTE_PROTOCOL.overlay].flatMap((protocol) =>
+    kernel.routes({ protocol }),
+  );
   kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
   await cleanUpPolicy(tables, ipSets, 4);
   if (ipv6Tables) await cleanUpPolicy(ipv6Tables, ipSets, 6);

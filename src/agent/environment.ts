@@ -30,6 +30,8 @@ export interface AgentSettings {
   /** Where releases wait that the datastore could not take. */
   readonly journalFolder: string;
   readonly mtu: MtuSettings;
+  /** Whether a speaker runs beside the agent (CALICO_NETWORKING_BACKEND: bird). */
+  readonly hasSpeaker: boolean;
   /** Between two looks at the node's own address. */
   readonly addressPollMilliseconds: number;
   /** Whether a Kubernetes API is configured (service account or kubeconfig). */
@@ -41,6 +43,9 @@ export interface AgentSettings {
 }
 
 const HOST_ACTIONS: readonly HostAction[] = ['DROP', 'RETURN', 'ACCEPT'];
+
+/** Who writes routes beside the agent: a speaker, or nobody. */
+const BACKENDS: readonly string[] = ['bird', 'vxlan', 'none'];
 
 /** Errors: the first variable that cannot be used. */
 export function parseEnvironment(env: Environment): Result<AgentSettings> {
@@ -76,6 +81,9 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     wrong.push(
       `AUTODETECT_POLL_INTERVAL: '${env['AUTODETECT_POLL_INTERVAL']}' must look like 60s or 5m`,
     );
+  const backend = env['CALICO_NETWORKING_BACKEND'] || 'bird';
+  if (!BACKENDS.includes(backend))
+    wrong.push(`CALICO_NETWORKING_BACKEND: '${backend}' must be one of ${BACKENDS.join(', ')}`);
   const settings: AgentSettings = {
     etcd: etcd.ok ? etcd.value : { endpoints: [] },
     logLevel: env['LOG_LEVEL'] || env['FELIX_LOGSEVERITYSCREEN'] || 'info',
@@ -91,6 +99,7 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     socketPath: env['CALICO_CNI_SOCKET'] || '/var/run/calico/cni.sock',
     journalFolder: env['CALICO_JOURNAL_FOLDER'] || '/var/lib/calico/releases',
     mtu: mtu.ok ? mtu.value : { asked: undefined, tunnels: {}, pattern: undefined },
+    hasSpeaker: backend === 'bird',
     addressPollMilliseconds: poll ?? 0,
     kubernetes: Boolean(env['KUBERNETES_SERVICE_HOST'] || env['KUBECONFIG']),
     ...(serviceProxy.ok && serviceProxy.value ? { serviceProxy: serviceProxy.value } : {}),

@@ -142,7 +142,8 @@ export type LinkChange =
   | ({ readonly kind: 'deleteForwarding' } & ForwardingEntry)
   /** An IP-in-IP device to everywhere; fails with EEXIST (17) when there is one of the name. */
   | { readonly kind: 'addIpip'; readonly name: string }
-  /** Fails with EEXIST (17) when there is one of the name, or of the same VNI and port. */
+  /** Fails with EEXIST (17) when there is one of the name, or of the same VNI, port and
+   *  family. */
   | {
       readonly kind: 'addVxlan';
       readonly name: string;

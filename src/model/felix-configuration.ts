@@ -18,6 +18,12 @@ export interface FelixConfigurationSpec {
   readonly vxlanMTUV6?: number;
   /** Interfaces that lead to other nodes, a regular expression; absent: MTU_INTERFACES. */
   readonly mtuIfacePattern?: string;
+  /** Network identifier of VXLAN; absent: 4096. */
+  readonly vxlanVNI?: number;
+  /** UDP port of VXLAN; absent: 4789. */
+  readonly vxlanPort?: number;
+  /** `ChecksumOffloadBroken=false,...`: what the policy engine would find out by itself. */
+  readonly featureDetectOverride?: string;
   readonly logSeverityScreen?: string;
   readonly reportingInterval?: string;
   readonly defaultEndpointToHostAction?:

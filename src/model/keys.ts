@@ -72,6 +72,8 @@ export const blockKey = (c: Cidr): string =>
   `${IPAM}assignment/${ipv(cidrFamily(c))}/block/${dashed(c)}`;
 export const affinityKey = (node: string, c: Cidr): string =>
   `${IPAM}host/${node}/${ipv(cidrFamily(c))}/block/${dashed(c)}`;
+/** Which node owns which block, of all nodes. */
+export const BLOCK_OWNERS = `${IPAM}host/`;
 export const affinityPrefix = (node: string, family?: Family): string =>
   `${IPAM}host/${node}/${family === undefined ? '' : `${ipv(family)}/block/`}`;
 export const handleKey = (id: string): string => `${IPAM}handle/${id}`;

@@ -183,7 +183,8 @@ export class PolicyCalculator {
 
   /** Whether an endpoint of this node has an IPv6 address, or may have one. */
   get needsIpv6(): boolean {
-    return this.local.ipv6Count > 0 || this.hosts.size > 0;
+    const { ipv6Count } = this.local;
+    return ipv6Count > 0 || this.hosts.size > 0 || this.families[6].hasTunnel;
   }
 
   /** Whether `setHostAddresses` matters. */

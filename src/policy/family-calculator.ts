@@ -15,13 +15,13 @@ import {
   NOTHING,
 } from './desired.ts';
 import { FamilySets } from './family-sets.ts';
-import { asksForIpip, fixedTables } from './fixed-tables.ts';
+import { fixedTables, tunnelledBy } from './fixed-tables.ts';
 import type { SetIndex } from './members/set-index.ts';
 import { FAILSAFES } from './read/failsafes.ts';
 import { FilterRenderer } from './render/filter-chains.ts';
 import { type HostRendering, type HostTable, hostChains } from './render/host-chains.ts';
 import { renderChain } from './render/rule.ts';
-import { type PolicySettings, sourceChain } from './render/static-chains.ts';
+import { type PolicySettings, sourceChain, type Tunnelled } from './render/static-chains.ts';
 import { runWhole } from './run-whole.ts';
 
 import type { World } from './world.ts';
@@ -55,7 +55,7 @@ export class FamilyCalculator {
   private readonly sets: FamilySets;
   /** What does not depend on any endpoint. */
   private fixed: ReadonlyMap<TableName, DesiredTable>;
-  private hasTunnel = false;
+  private tunnelled: Tunnelled = { ipip: false, vxlanPort: undefined };
   /** Keys of local endpoints that are new or made of something else since the last answer. */
   private readonly fresh = new Set<string>();
   private onlyFresh = false;
@@ -89,19 +89,32 @@ export class FamilyCalculator {
       logDenied: settings.logDenied ?? false,
     });
     this.sets = new FamilySets(family, world, known.index);
-    this.fixed = fixedTables(family, settings, false);
+    this.fixed = fixedTables(family, settings, this.tunnelled);
   }
 
-  // IP-in-IP may come and go with the pools.
+  // Encapsulation may come and go with the pools.
   private takeTunnel(): void {
-    const { settings, world } = this.known;
-    const { ipipEnabled } = settings;
-    const wanted = ipipEnabled === 'pools' ? asksForIpip([...world.pools.values()]) : ipipEnabled;
-    if (wanted === this.hasTunnel) return;
-    this.hasTunnel = wanted;
+    const { world, node, settings } = this.known;
+    if (this.filter.setVxlanPort(world.vxlanPort(node))) this.forgetRendered();
+    const wanted = this.wantedTunnels();
+    const before = this.tunnelled;
+    if (wanted.ipip === before.ipip && wanted.vxlanPort === before.vxlanPort) return;
+    this.tunnelled = wanted;
     this.fixed = fixedTables(this.family, settings, wanted);
     this.raw = undefined;
     this.forgetRendered();
+  }
+
+  private wantedTunnels(): Tunnelled {
+    const { settings, world, node } = this.known;
+    const pools = [...world.pools.values()];
+    return tunnelledBy(this.family, settings, pools, world.vxlanPort(node));
+  }
+
+  /** Whether a device carries packets of the family between nodes. */
+  get hasTunnel(): boolean {
+    const { ipip, vxlanPort } = this.wantedTunnels();
+    return ipip || vxlanPort !== undefined;
   }
 
   /** A local endpoint is new or made of something else. */
@@ -189,7 +202,7 @@ export class FamilyCalculator {
 
   // An IPv6 pool is seldom translated, and some kernels have no IPv6 nat table.
   private needsNat(): boolean {
-    if (this.family === 4) return true;
+    if (this.family === 4 || this.tunnelled.vxlanPort !== undefined) return true;
     return [...this.known.world.pools.values()].some(({ spec }) => {
       const net = parseCidr(spec.cidr);
       return spec.natOutgoing && net && cidrFamily(net) === 6;
@@ -263,7 +276,8 @@ export class FamilyCalculator {
     runWhole(keepSets());
     const own = nodeAddress();
     return this.sets.of([active, hosts.guarded()], {
-      hasTunnel: this.family === 4 && this.hasTunnel,
+      tunnelled: this.tunnelled,
+      node: this.known.node,
       ownAddress: own && familyOf(own) === this.family ? own : undefined,
     });
   }

@@ -4,6 +4,7 @@ import type { Family, Ip } from '../net/ip.ts';
 import { SetsInUse, type User } from './active/in-use.ts';
 import type { DesiredSet } from './desired.ts';
 import type { SetIndex } from './members/set-index.ts';
+import type { Tunnelled } from './render/static-chains.ts';
 import { fixedSets, netSet, portSet } from './sets.ts';
 import type { World } from './world.ts';
 
@@ -11,7 +12,8 @@ type Make = typeof netSet;
 
 /** What the fixed sets are made of. */
 export interface Surroundings {
-  readonly hasTunnel: boolean;
+  readonly tunnelled: Tunnelled;
+  readonly node: string;
   readonly ownAddress: Ip | undefined;
 }
 
@@ -62,14 +64,16 @@ export class FamilySets {
     return come.length + gone.length > 0;
   }
 
-  private fix({ hasTunnel, ownAddress }: Surroundings): boolean {
+  private fix({ tunnelled, node, ownAddress }: Surroundings): boolean {
     const { world, family } = this;
-    const from = `${world.addressesVersion} ${hasTunnel} ${ownAddress ?? ''}`;
+    const { ipip, vxlanPort } = tunnelled;
+    const from = `${world.addressesVersion} ${ipip} ${vxlanPort} ${ownAddress ?? ''}`;
     if (this.fixed?.from === from) return false;
     const sets = fixedSets({
       family,
       pools: [...world.pools.values()],
-      hosts: hasTunnel ? [...world.nodes.values()] : undefined,
+      hosts: ipip ? [...world.nodes.values()] : undefined,
+      vxlanHosts: vxlanPort === undefined ? undefined : world.vxlanHosts(family, node),
       nodeAddress: ownAddress,
     });
     this.fixed = { from, sets };

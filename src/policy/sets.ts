@@ -30,12 +30,14 @@ export interface FixedSetsInput {
   readonly pools: readonly IpPool[];
   /** All nodes' addresses; undefined when there is no tunnel that asks for them. */
   readonly hosts: readonly Ip[] | undefined;
+  /** Other nodes with a VXLAN device; undefined when there is no VXLAN. */
+  readonly vxlanHosts: readonly Ip[] | undefined;
   readonly nodeAddress: Ip | undefined;
 }
 
-/** The pools (all, and those whose packets are masqueraded outside), the host, and all hosts. */
+/** The pools (all, and those whose packets are masqueraded outside), the host, and other hosts. */
 export function fixedSets(input: FixedSetsInput): readonly DesiredSet[] {
-  const { family, pools, hosts, nodeAddress } = input;
+  const { family, pools, hosts, vxlanHosts, nodeAddress } = input;
   const nets = (chosen: readonly IpPool[]): ReadonlySet<string> =>
     new Set(
       netsOf(chosen.map(({ spec }) => spec.cidr))
@@ -49,5 +51,6 @@ export function fixedSets(input: FixedSetsInput): readonly DesiredSet[] {
     netSet(family, 'masq-ipam-pools', nets(pools.filter(({ spec }) => spec.natOutgoing))),
     ipSet(family, 'this-host', new Set([...own, ...loopback.map(ip)])),
     ...(hosts ? [netSet(family, 'all-hosts-net', new Set(hosts))] : []),
+    ...(vxlanHosts ? [netSet(family, 'all-vxlan-net', new Set(vxlanHosts))] : []),
   ];
 }

@@ -1,8 +1,9 @@
 // The datastore as far as policy is concerned, by key. A change answers what it replaced, so that
 // the calculator touches only what depends on it.
 import type { IpPool } from '../model/ip-pool.ts';
-import { parseKey } from '../model/keys.ts';
-import type { Ip } from '../net/ip.ts';
+import { parseKey, resourceKey } from '../model/keys.ts';
+import { VXLAN_DEFAULTS } from '../model/tunnel.ts';
+import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import { Candidates } from './members/candidates.ts';
 import type { Item } from './members/set-index.ts';
 import type { Endpoint, HostEndpoint } from './read/endpoints.ts';
@@ -11,6 +12,7 @@ import type { LabelMap } from './read/labels.ts';
 import { DENY_ALL, parseRules } from './read/parsed-rule.ts';
 import {
   type FelixSettings,
+  type NodeAddresses,
   type Policy,
   type PolicyResource,
   type Profile,
@@ -66,6 +68,8 @@ export class World {
   readonly pools = new Map<string, IpPool>();
   /** IPv4 addresses of all nodes, by key. */
   readonly nodes = new Map<string, Ip>();
+  /** Addresses that nodes' VXLAN devices send from, by key. */
+  private readonly vteps = new Map<string, readonly Ip[]>();
   /** By name of the FelixConfiguration. */
   private readonly felix = new Map<string, FelixSettings>();
   /** What the environment says of the same. */
@@ -123,12 +127,32 @@ export class World {
         this.addressesVersion++;
         return { kind: 'other' };
       case 'node':
-        if (this.nodes.get(key) === resource.value) return undefined;
-        if (resource.value) this.nodes.set(key, resource.value);
-        else this.nodes.delete(key);
-        this.addressesVersion++;
-        return { kind: 'other' };
+        return this.putNode(key, resource.value) ? { kind: 'other' } : undefined;
     }
+  }
+
+  private putNode(key: string, { address, vxlan }: NodeAddresses): boolean {
+    const before = [this.nodes.get(key), ...(this.vteps.get(key) ?? [])];
+    if (address) this.nodes.set(key, address);
+    else this.nodes.delete(key);
+    if (vxlan.length > 0) this.vteps.set(key, vxlan);
+    else this.vteps.delete(key);
+    const changed = before.join() !== [address, ...vxlan].join();
+    if (changed) this.addressesVersion++;
+    return changed;
+  }
+
+  /** Addresses that other nodes' VXLAN packets come from. */
+  vxlanHosts(family: Family, node: string): readonly Ip[] {
+    const own = resourceKey('nodes', node);
+    return [...this.vteps].flatMap(([key, ips]) =>
+      key === own ? [] : ips.filter((ip) => familyOf(ip) === family),
+    );
+  }
+
+  /** UDP port of VXLAN. */
+  vxlanPort(node: string): number {
+    return this.setting(node, 'vxlanPort') ?? VXLAN_DEFAULTS.port;
   }
 
   /** Answers what was there; undefined when nothing was. */
@@ -162,6 +186,7 @@ export class World {
         return { kind: 'other' };
       case 'node':
         this.nodes.delete(key);
+        this.vteps.delete(key);
         this.addressesVersion++;
         return { kind: 'other' };
     }

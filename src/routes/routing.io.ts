@@ -5,6 +5,7 @@ import type { Clock, Milliseconds } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import type { Kernel, KernelEvent, Route } from '../kernel/kernel.ts';
+import { TUNNEL_DEVICES, TUNNEL_FAMILY } from '../model/tunnel.ts';
 import { type Cidr, cidrOf, type InterfaceAddress } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import type { LearnedPrefix, RoutePool } from './desired.ts';
@@ -37,13 +38,11 @@ const AUDIT_PAUSE_MS = 1000;
 /** Some 3 ms of the kernel's time. */
 const PREFIXES_AT_ONCE = 250;
 const PROBLEMS_LOGGED_MAX = 10;
-const TUNNEL = 'tunl0';
-/** The VXLAN devices, by the family of what travels inside and outside. */
-export const VXLAN_DEVICES: ReadonlyMap<Family, string> = new Map([
-  [4, 'vxlan.calico'],
-  [6, 'vxlan-v6.calico'],
-]);
-const TUNNELS = new Set([TUNNEL, ...VXLAN_DEVICES.values()]);
+const TUNNEL = TUNNEL_DEVICES.ipip;
+const OVERLAY = (['vxlan', 'vxlanV6'] as const).map(
+  (tunnel) => [TUNNEL_FAMILY[tunnel], TUNNEL_DEVICES[tunnel]] as const,
+);
+const TUNNELS: ReadonlySet<string> = new Set(Object.values(TUNNEL_DEVICES));
 
 export interface RoutingParts {
   readonly kernel: Kernel;
@@ -114,6 +113,12 @@ export class Routing {
   /** Everybody had time to speak: what an earlier run left and nobody claims may go. */
   sweep(): void {
     this.sync.sweep();
+    this.schedule(SETTLE_MS);
+  }
+
+  /** What the kernel refused may be possible now. */
+  retry(): void {
+    this.sync.retry();
     this.schedule(SETTLE_MS);
   }
 
@@ -221,7 +226,7 @@ export class Routing {
 
   private overlayLinks(): ReadonlyMap<Family, number> {
     const links = new Map<Family, number>();
-    for (const [family, name] of VXLAN_DEVICES) {
+    for (const [family, name] of OVERLAY) {
       const link = this.parts.kernel.link(name);
       if (link?.up) links.set(family, link.index);
     }

@@ -8,7 +8,7 @@ import { effectiveSettings } from '../mtu/settings.ts';
 import { HostAddresses } from '../policy-engine/host-addresses.io.ts';
 import type { PolicyEngine } from '../policy-engine.io.ts';
 import { encapsulationProblem, type Started } from '../start-up.io.ts';
-import { IpipTunnel } from '../tunnels/ipip.io.ts';
+import { type NodeTunnels, openTunnels } from '../tunnels/open.io.ts';
 import type { DatastoreView } from '../view.ts';
 import type { Progress } from './progress.ts';
 
@@ -18,22 +18,20 @@ interface TunnelParts {
   readonly progress: Progress;
 }
 
-/** The node's tunnel device; idle until it is woken. */
+/** The node's tunnel devices; idle until they are woken. */
 export function openTunnel(
   parts: AgentParts,
   { node }: Started,
   { view, allocator, progress }: TunnelParts,
-): IpipTunnel {
-  const tunnel: IpipTunnel = new IpipTunnel({
-    ...parts,
+): NodeTunnels {
+  const tunnels: NodeTunnels = openTunnels(parts, {
     node,
-    nodeAddress: () => progress.host?.address.current?.ip,
+    view,
     allocator,
-    pools: () => view.pools,
-    mtu: () => effectiveSettings(parts.settings.mtu, view.felixConfiguration).tunnels.ipip,
-    onChange: () => checkEncapsulation(view, tunnel, progress, parts.log),
+    mtu: (tunnel) => effectiveSettings(parts.settings.mtu, view.felixConfiguration).tunnels[tunnel],
+    onChange: () => checkEncapsulation(view, tunnels, progress, parts.log),
   });
-  return tunnel;
+  return tunnels;
 }
 
 /** One watch of everything that the agent works from, from now on. */
@@ -42,7 +40,7 @@ export function followDatastore(
   view: DatastoreView,
   policy: PolicyEngine,
   progress: Progress,
-  tunnel: IpipTunnel,
+  tunnels: NodeTunnels,
 ): void {
   const { store, log, signal } = parts;
   const tell = policy.setHostAddresses.bind(policy);
@@ -58,17 +56,21 @@ export function followDatastore(
       snapshot({ items }) {
         view.snapshot(items);
         void policy.snapshot(items).then(followAddresses);
-        checkEncapsulation(view, tunnel, progress, log);
+        checkEncapsulation(view, tunnels, progress, log);
         progress.host?.mtu.look();
-        if (progress.context) tunnel.wake();
+        tunnels.overlay.look();
+        if (progress.context) tunnels.devices.wake();
       },
       changes(changes) {
         view.changes(changes);
         policy.changes(changes);
         followAddresses();
-        checkEncapsulation(view, tunnel, progress, log);
-        if (changes.some(concernsMtu)) progress.host?.mtu.look();
-        tunnel.changes(changes);
+        checkEncapsulation(view, tunnels, progress, log);
+        if (changes.some(concernsMtu)) {
+          progress.host?.mtu.look();
+          tunnels.overlay.look();
+        }
+        tunnels.devices.changes(changes);
       },
       connection: ({ up, error }) => {
         if (up && progress.lost) progress.recovery.soon();
@@ -89,13 +91,13 @@ const concernsMtu = (change: Change): boolean => {
 
 function checkEncapsulation(
   view: DatastoreView,
-  tunnel: IpipTunnel,
+  { devices }: NodeTunnels,
   progress: Progress,
   log: Log,
 ): void {
   const problem = encapsulationProblem(
     view.pools.filter((pool) => !pool.spec.disabled),
-    { ipip: tunnel.problem === undefined },
+    (each) => devices.problem(each),
   );
   if (problem && problem !== progress.problem) log.error(problem);
   progress.problem = problem;

@@ -33,6 +33,7 @@ export const openNodePolicy = (
       endpointToHostAction: settings.endpointToHostAction,
       ...(settings.felix ? { felix: settings.felix } : {}),
       ipipEnabled: 'pools',
+      vxlanEnabled: 'pools',
       logDenied: settings.logDeniedFlows,
     },
     nodeAddress,

@@ -1,34 +1,39 @@
 // Pools that ask for what this node cannot do, in words for the log, the probe and `make up`.
 import type { IpPool } from '../../model/ip-pool.ts';
+import { type Encapsulation, encapsulationsOf } from '../../model/mtu.ts';
 
-/** Encapsulations that this node can set up. */
-export interface KernelCapabilities {
-  readonly ipip: boolean;
-  readonly vxlan?: boolean;
-}
+/** Why this node cannot set an encapsulation up; undefined: it can. */
+export type Obstacle = (encapsulation: Encapsulation) => string | undefined;
 
 /** What cannot be served, why, and the way out; undefined when every pool can. */
 export function encapsulationProblem(
   pools: readonly IpPool[],
-  capabilities: KernelCapabilities,
+  obstacle: Obstacle,
 ): string | undefined {
-  const problems = pools.flatMap(({ metadata, spec }) => {
-    const asks: [string, string | undefined, boolean, string][] = [
-      ['ipipMode', spec.ipipMode, capabilities.ipip, 'no IP-in-IP device (tunl0)'],
-      ['vxlanMode', spec.vxlanMode, capabilities.vxlan ?? false, 'no VXLAN device'],
-    ];
-    return asks
-      .filter(([, mode, can]) => mode !== undefined && mode !== 'Never' && !can)
-      .map(
-        ([field, mode, , lacking]) =>
-          `IPPool ${metadata.name} (${spec.cidr}) asks for ${field} ${mode}, but this node has ` +
-          `${lacking}: pods on different nodes would not reach each other; ${wayOut(field)}`,
+  const problems = pools.flatMap(({ metadata, spec }) =>
+    [...encapsulationsOf([spec])].flatMap((each) => {
+      const why = obstacle(each);
+      const [field, mode] =
+        each === 'ipip' ? ['ipipMode', spec.ipipMode] : ['vxlanMode', spec.vxlanMode];
+      if (why === undefined) return [];
+      return (
+        `IPPool ${metadata.name} (${spec.cidr}) asks for ${field} ${mode}, but this node has ` +
+        `${DEVICES[each]}: ${why}; pods on different nodes would not reach each other; ${WAY_OUT[each]}`
       );
-  });
+    }),
+  );
   return problems.length > 0 ? problems.join('\n') : undefined;
 }
 
-const wayOut = (field: string): string =>
-  field === 'ipipMode'
-    ? 'set networking.settings.ippool.ipip.mode: Never where the nodes share a subnet'
-    : 'set vxlanMode: Never in the pool';
+const DEVICES: Readonly<Record<Encapsulation, string>> = {
+  ipip: 'no IP-in-IP device (tunl0)',
+  vxlan: 'no VXLAN device (vxlan.calico)',
+  vxlanV6: 'no VXLAN device (vxlan-v6.calico)',
+};
+
+const NEVER = 'Never where the nodes share a subnet';
+const WAY_OUT: Readonly<Record<Encapsulation, string>> = {
+  ipip: `set networking.settings.ippool.ipip.mode: ${NEVER}, or vxlan.mode`,
+  vxlan: `set networking.settings.ippool.vxlan.mode: ${NEVER}`,
+  vxlanV6: `set vxlanMode: ${NEVER}`,
+};

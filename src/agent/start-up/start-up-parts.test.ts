@@ -158,11 +158,20 @@ test('what a pool asks for and the node cannot do', () => {
     metadata: { name: 'p' },
     spec: { cidr: '10.0.0.0/16', ...(ipipMode && { ipipMode }), ...(vxlanMode && { vxlanMode }) },
   });
-  assert.equal(encapsulationProblem([pool(), pool('Never', 'Never')], { ipip: false }), undefined);
-  assert.equal(encapsulationProblem([pool('Always')], { ipip: true }), undefined);
+  const cannot = () => 'the kernel has no such thing';
+  assert.equal(encapsulationProblem([pool(), pool('Never', 'Never')], cannot), undefined);
+  assert.equal(
+    encapsulationProblem([pool('Always'), pool('Never', 'Always')], () => undefined),
+    undefined,
+  );
   assert.match(
-    encapsulationProblem([pool('Always')], { ipip: false })!,
+    encapsulationProblem([pool('Always')], cannot)!,
     /IPPool p \(10.0.0.0\/16\) asks for ipipMode Always.*networking.settings.ippool.ipip.mode: Never/,
   );
-  assert.match(encapsulationProblem([pool('Never', 'CrossSubnet')], { ipip: true })!, /vxlanMode/);
+  assert.match(
+    encapsulationProblem([pool('Never', 'CrossSubnet')], (each) =>
+      each === 'ipip' ? undefined : cannot(),
+    )!,
+    /vxlanMode CrossSubnet, but this node has no VXLAN device \(vxlan.calico\): the kernel.*vxlan.mode: Never/,
+  );
 });

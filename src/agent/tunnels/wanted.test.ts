@@ -1,10 +1,10 @@
-// Which pools want the device, and how large its packets may be.
+// Which pools want which device, and how large its packets may be.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { IpPool, IpPoolSpec } from '../../model/ip-pool.ts';
 import { API_VERSION } from '../../model/resource.ts';
 import { ip } from '../../net/ip.ts';
-import { ipipMtu, ipipPools, isWithin } from './wanted.ts';
+import { enabledOf, isWithin, tunnelMtu, tunnelPools } from './wanted.ts';
 
 const pool = (spec: Partial<IpPoolSpec>): IpPool => ({
   kind: 'IPPool',
@@ -13,9 +13,11 @@ const pool = (spec: Partial<IpPoolSpec>): IpPool => ({
   spec: { cidr: '192.168.0.0/16', ...spec },
 });
 
-test('enabled IPv4 pools with IP-in-IP that select the node', () => {
-  const wanted = (spec: Partial<IpPoolSpec>): boolean =>
-    ipipPools([pool(spec)], { rack: 'a' }).length === 1;
+test('pools with the encapsulation that select the node, disabled ones too: they have pods', () => {
+  const wanted = (spec: Partial<IpPoolSpec>) =>
+    (['ipip', 'vxlan', 'vxlanV6'] as const).filter(
+      (tunnel) => tunnelPools(tunnel, [pool(spec)], { rack: 'a' }).length === 1,
+    );
   assert.deepEqual(
     [
       wanted({ ipipMode: 'Always' }),
@@ -26,16 +28,33 @@ test('enabled IPv4 pools with IP-in-IP that select the node', () => {
       wanted({ ipipMode: 'Always', cidr: 'fd00::/64' }),
       wanted({ ipipMode: 'Never' }),
       wanted({}),
+      wanted({ vxlanMode: 'Always' }),
+      wanted({ ipipMode: 'Never', vxlanMode: 'CrossSubnet' }),
+      wanted({ vxlanMode: 'CrossSubnet', cidr: 'fd00::/64' }),
+      wanted({ vxlanMode: 'Never' }),
     ],
-    [true, true, false, false, false, false, false, false],
+    [['ipip'], ['ipip'], [], [], ['ipip'], [], [], [], ['vxlan'], ['vxlan'], ['vxlanV6'], []],
   );
+  assert.deepEqual(enabledOf([pool({ disabled: true }), pool({})]).length, 1);
 });
 
-test('an address is within a pool; the MTU is what is set, else what the link leaves', () => {
+test('an address is within a pool', () => {
   assert.equal(isWithin([pool({})], ip('192.168.3.4')), true);
   assert.equal(isWithin([pool({})], ip('10.0.0.1')), false);
+});
+
+test('the MTU is what is set, else what the link leaves; VXLAN’s never more than that', () => {
   assert.deepEqual(
-    [ipipMtu(undefined, 9000), ipipMtu(1400, 9000), ipipMtu(undefined, undefined)],
-    [8980, 1400, 1480],
+    [
+      tunnelMtu('ipip', undefined, 9000),
+      tunnelMtu('ipip', 1400, 9000),
+      tunnelMtu('ipip', undefined, undefined),
+      tunnelMtu('vxlan', undefined, 1500),
+      tunnelMtu('vxlanV6', undefined, 1500),
+      tunnelMtu('vxlan', 1400, 1500),
+      tunnelMtu('vxlan', 8950, 1500),
+      tunnelMtu('vxlan', 0, undefined),
+    ],
+    [8980, 1400, 1480, 1450, 1430, 1400, 1450, 1450],
   );
 });

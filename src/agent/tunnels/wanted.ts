@@ -1,23 +1,27 @@
-// What pools ask of this node's IP-in-IP device.
+// What pools ask of this node's tunnel devices.
 import type { IpPool } from '../../model/ip-pool.ts';
+import { type Encapsulation, encapsulationsOf, OVERHEAD_BYTES } from '../../model/mtu.ts';
 import { matches } from '../../model/selector/match.ts';
 import { parseSelector } from '../../model/selector/parse.ts';
-import { cidr, cidrFamily, contains } from '../../net/cidr.ts';
+import { cidr, contains } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 
-/** Header of IP-in-IP, bytes (RFC 2003). */
-const IPIP_HEADER_BYTES = 20;
+const MTU_OF_ETHERNET = 1500;
 
-/** Enabled IPv4 pools with IP-in-IP that select a node with these labels. */
-export function ipipPools(
+/** Pools with the encapsulation that select a node with these labels. Disabled ones still have pods. */
+export function tunnelPools(
+  tunnel: Encapsulation,
   pools: readonly IpPool[],
   labels: Readonly<Record<string, string>>,
 ): readonly IpPool[] {
-  return pools.filter(({ spec }) => {
-    if (spec.disabled || (spec.ipipMode ?? 'Never') === 'Never') return false;
-    return cidrFamily(cidr(spec.cidr)) === 4 && selects(spec.nodeSelector, labels);
-  });
+  return pools.filter(
+    ({ spec }) => encapsulationsOf([spec]).has(tunnel) && selects(spec.nodeSelector, labels),
+  );
 }
+
+/** Those that new addresses may come from. */
+export const enabledOf = (pools: readonly IpPool[]): readonly IpPool[] =>
+  pools.filter(({ spec }) => !spec.disabled);
 
 // A selector that cannot be read selects nobody.
 function selects(text: string | undefined, labels: Readonly<Record<string, string>>): boolean {
@@ -29,6 +33,12 @@ function selects(text: string | undefined, labels: Readonly<Record<string, strin
 export const isWithin = (pools: readonly IpPool[], ip: Ip): boolean =>
   pools.some(({ spec }) => contains(cidr(spec.cidr), ip));
 
-/** The tunnel's MTU: as it is set, else what is left of the link that carries it. */
-export const ipipMtu = (set: number | undefined, linkMtu: number | undefined): number =>
-  set || (linkMtu ?? 1500) - IPIP_HEADER_BYTES;
+/** The device's MTU in octets: as it is set, but no more than what the link that carries it leaves. */
+export function tunnelMtu(
+  tunnel: Encapsulation,
+  set: number | undefined,
+  linkMtu: number | undefined,
+): number {
+  const room = (linkMtu ?? MTU_OF_ETHERNET) - OVERHEAD_BYTES[tunnel];
+  return tunnel === 'ipip' ? set || room : Math.min(set || room, room);
+}

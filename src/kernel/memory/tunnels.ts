@@ -1,6 +1,7 @@
 // Tunnel devices of the memory twin, and neighbours and forwarding entries.
 import { OpError } from '../../base/op-error.ts';
-import type { Link, LinkChange } from '../kernel.ts';
+import { familyOf } from '../../net/ip.ts';
+import type { Link, LinkChange, VxlanSettings } from '../kernel.ts';
 import { type Namespace, tell } from './namespace.ts';
 
 type Change = Extract<
@@ -11,7 +12,7 @@ type Change = Extract<
 const ENOENT = 2;
 const EEXIST = 17;
 
-/** A new device, down; two of one name, or of one VNI and port, cannot be. */
+/** A new device, down; two of one name, or of one VNI, port and family, cannot be. */
 export function newTunnel(
   { links }: Namespace,
   change: Extract<LinkChange, { kind: 'addIpip' | 'addVxlan' }>,
@@ -20,11 +21,14 @@ export function newTunnel(
   const vxlan = change.kind === 'addVxlan' ? change.vxlan : undefined;
   const isRival = (link: Link): boolean =>
     link.name === name ||
-    (vxlan !== undefined && link.vxlan?.vni === vxlan.vni && link.vxlan.port === vxlan.port);
+    (vxlan !== undefined && link.vxlan !== undefined && placeOf(vxlan) === placeOf(link.vxlan));
   if ([...links.values()].some(isRival)) throw new OpError(`add ${name}`, 'exists', EEXIST);
   if (change.kind === 'addIpip') return { name, kind: 'ipip', mtu: 1480, up: false };
   return { name, kind: 'vxlan', mac: change.mac, mtu: change.mtu, vxlan, up: false };
 }
+
+const placeOf = ({ vni, port, local }: VxlanSettings): string =>
+  [vni, port, familyOf(local)].join();
 
 /** The link is there. */
 export function changeNeighbour(namespace: Namespace, change: Change): void {

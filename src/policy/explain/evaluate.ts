@@ -44,8 +44,6 @@ export interface Evaluation {
   readonly steps: readonly [Step, ...Step[]];
 }
 
-const VXLAN_PORT = 4789;
-
 /** A workload endpoint's verdict in one direction: `egress` what it sends, `ingress` what it gets. */
 export function evaluate(
   model: Evaluated,
@@ -59,7 +57,8 @@ export function evaluate(
     direction,
     steps: steps as [Step, ...Step[]],
   });
-  const tunnel = direction === 'egress' ? encapsulation(packet) : undefined;
+  const port = model.world.vxlanPort('node' in endpoint ? String(endpoint.node) : '');
+  const tunnel = direction === 'egress' ? encapsulation(packet, port) : undefined;
   if (tunnel) {
     steps.push({ kind: 'encapsulation', protocol: tunnel });
     return ended('deny');
@@ -119,8 +118,11 @@ function askRules(
 }
 
 // A tunnel of its own would carry a workload's packets past every egress policy.
-function encapsulation({ protocol, destinationPort }: Packet): 'VXLAN' | 'IPIP' | undefined {
+function encapsulation(
+  { protocol, destinationPort }: Packet,
+  vxlanPort: number,
+): 'VXLAN' | 'IPIP' | undefined {
   const number = protocolNumber(protocol);
-  if (number === 17 && destinationPort === VXLAN_PORT) return 'VXLAN';
+  if (number === 17 && destinationPort === vxlanPort) return 'VXLAN';
   return number === 4 ? 'IPIP' : undefined;
 }

@@ -25,6 +25,9 @@ export function felixEnvironment(env: Environment): Result<FelixSettings> {
   const burst = env['FELIX_LOGACTIONRATELIMITBURST'] || undefined;
   if (burst !== undefined && !/^[1-9]\d{0,3}$|^10000$/.test(burst))
     return fail(`FELIX_LOGACTIONRATELIMITBURST: '${burst}' must be 1 to 10000`);
+  const port = env['FELIX_VXLANPORT'] || undefined;
+  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65535))
+    return fail(`FELIX_VXLANPORT: '${port}' must be 1 to 65535`);
   const prefix = env['FELIX_LOGPREFIX'] || undefined;
   const spec: FelixConfigurationSpec = {
     ...(inbound.value ? { failsafeInboundHostPorts: inbound.value } : {}),
@@ -33,6 +36,7 @@ export function felixEnvironment(env: Environment): Result<FelixSettings> {
     ...(prefix ? { logPrefix: prefix } : {}),
     ...(rate ? { logActionRateLimit: rate } : {}),
     ...(burst ? { logActionRateLimitBurst: Number(burst) } : {}),
+    ...(port ? { vxlanPort: Number(port) } : {}),
   };
   return ok(felixSettingsOf(spec));
 }

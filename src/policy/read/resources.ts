@@ -76,6 +76,8 @@ export interface FelixSettings {
   readonly logPrefix: string | undefined;
   readonly logRate: string | undefined;
   readonly logBurst: number | undefined;
+  /** UDP port of VXLAN. */
+  readonly vxlanPort: number | undefined;
 }
 
 export interface Tier {
@@ -93,8 +95,14 @@ export type PolicyResource =
   | { readonly kind: 'tier'; readonly name: string; readonly value: Tier }
   | { readonly kind: 'pool'; readonly value: IpPool }
   | { readonly kind: 'felix'; readonly name: string; readonly value: FelixSettings }
-  /** Its IPv4 address: tunnels run over IPv4. */
-  | { readonly kind: 'node'; readonly value: Ip | undefined };
+  | { readonly kind: 'node'; readonly value: NodeAddresses };
+
+export interface NodeAddresses {
+  /** Its IPv4 address: IP-in-IP runs over IPv4. */
+  readonly address: Ip | undefined;
+  /** Those that its VXLAN devices send from. */
+  readonly vxlan: readonly Ip[];
+}
 
 /** Reads a stored value; undefined when it does not concern policy, or cannot be read at all. */
 export function parsePolicyResource(path: string, text: string): PolicyResource | undefined {
@@ -151,7 +159,7 @@ function parseAddresses(
     case 'nodes':
       return of(parseResource<string, NodeSpec>('Node', text, checkNodeSpec), ({ spec }) => ({
         kind: 'node',
-        value: parseInterfaceAddress(spec.bgp?.ipv4Address ?? '')?.ip,
+        value: addressesOf(spec),
       }));
     case 'kubernetesendpointslices': {
       const parsed = parseResource<string, ServiceEndpointsSpec>(
@@ -189,6 +197,17 @@ function parseAddresses(
   }
 }
 
+function addressesOf({ bgp, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr }: NodeSpec): NodeAddresses {
+  const address = parseInterfaceAddress(bgp?.ipv4Address ?? '')?.ip;
+  const six = parseInterfaceAddress(bgp?.ipv6Address ?? '')?.ip;
+  return {
+    address,
+    vxlan: [ipv4VXLANTunnelAddr && address, ipv6VXLANTunnelAddr && six].filter(
+      (ip) => !!ip,
+    ) as Ip[],
+  };
+}
+
 const of = <T>(
   parsed: Result<T>,
   make: (value: T) => PolicyResource,
@@ -207,6 +226,9 @@ export function felixSettingsOf(spec: FelixConfigurationSpec): FelixSettings {
     logRate: said(spec.logActionRateLimit, (rate) => (isRate(rate) ? rate : undefined)),
     logBurst: said(spec.logActionRateLimitBurst, (burst) =>
       Number.isInteger(burst) && burst >= 1 && burst <= 10_000 ? burst : undefined,
+    ),
+    vxlanPort: said(spec.vxlanPort, (port) =>
+      Number.isInteger(port) && port >= 1 && port <= 65535 ? port : undefined,
     ),
   };
 }

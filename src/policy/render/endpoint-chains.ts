@@ -1,6 +1,7 @@
 // An endpoint's chain in one direction. Established flows first, then tier by tier, then the profiles;
 // nobody's yes means no. A workload has one each for what reaches it and what it sends
 // (filter-chains.ts), a host's interface several kinds (host-chains.ts).
+import { VXLAN_DEFAULTS } from '../../model/tunnel.ts';
 import {
   ACCEPT,
   anyMarked,
@@ -56,13 +57,14 @@ export interface EndpointChain {
   readonly returnsEstablished?: boolean;
   /** Its packets must not carry a tunnel of their own. */
   readonly noEncapsulation: boolean;
+  /** UDP port of VXLAN. */
+  readonly vxlanPort?: number;
   readonly tiers: readonly EndpointTier[];
   readonly profiles: readonly string[];
   /** What nobody allowed is told (NFLOG) before it is dropped. */
   readonly logDenied?: boolean;
 }
 
-const VXLAN_PORT = 4789;
 const VERDICT = MARK.accept | MARK.pass;
 
 /** The endpoint's chain, and the chains of its policy groups. */
@@ -75,7 +77,7 @@ export function endpointChains(endpoint: EndpointChain): readonly Chain[] {
     ...(kind === 'untracked' ? [] : established(endpoint.returnsEstablished ?? false)),
     ...(failsafeChain ? [{ match: '', action: jump(failsafeChain) }] : []),
     { match: '', action: clearMark(VERDICT) },
-    ...(endpoint.noEncapsulation ? NO_ENCAPSULATION : []),
+    ...(endpoint.noEncapsulation ? noEncapsulation(endpoint.vxlanPort) : []),
     ...groups.flatMap(({ tier, jumps }) => {
       const names = jumps.map((chain) => chain.name);
       return tierRules(kind, tier, names, told(tierDenialPrefix(name, tier.name)));
@@ -109,9 +111,9 @@ const FORWARD_ALLOWED: readonly Rule[] = [
 ];
 
 // A tunnel of its own would carry a workload's packets past every egress policy.
-const NO_ENCAPSULATION: readonly Rule[] = [
+const noEncapsulation = (vxlanPort: number = VXLAN_DEFAULTS.port): readonly Rule[] => [
   {
-    match: `-p 17 -m multiport --destination-ports ${VXLAN_PORT}`,
+    match: `-p 17 -m multiport --destination-ports ${vxlanPort}`,
     action: DROP,
     comments: ['Drop VXLAN encapped packets originating in workloads'],
   },

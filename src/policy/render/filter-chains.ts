@@ -1,6 +1,7 @@
 // All chains of the filter table that depend on this node's endpoints: dispatch, endpoints, their
 // policies and profiles. Only chains that some rule jumps to are there. What is the same for the same
 // endpoints and policies is kept: hashing is the dear part of rendering.
+import { VXLAN_DEFAULTS } from '../../model/tunnel.ts';
 import type { Family } from '../../net/ip.ts';
 import { type Owner, OwnersInUse } from '../active/in-use.ts';
 import type { ActiveEndpoint } from '../active/local-endpoints.ts';
@@ -31,6 +32,7 @@ export interface FilterRendererOptions {
 export class FilterRenderer {
   private readonly options: FilterRendererOptions;
   private log = LOG_DEFAULTS;
+  private vxlanPort: number = VXLAN_DEFAULTS.port;
   /** By policy or profile. */
   private rendered = new WeakMap<Owner, Map<Direction, RenderedChain>>();
   private readonly made = new WeakMap<ActiveEndpoint, Own>();
@@ -55,6 +57,14 @@ export class FilterRenderer {
     this.log = log;
     this.rendered = new WeakMap();
     for (const owner of this.inUse) this.enter(owner);
+    return true;
+  }
+
+  /** The port that pods must not send to from now on; false: as before. */
+  setVxlanPort(port: number): boolean {
+    if (this.vxlanPort === port) return false;
+    this.vxlanPort = port;
+    for (const endpoint of this.active ?? []) this.enterOwn(endpoint, true);
     return true;
   }
 
@@ -99,10 +109,10 @@ export class FilterRenderer {
     for (const { name } of this.ofOwner(owner)) this.chains.delete(name);
   }
 
-  private enterOwn(endpoint: ActiveEndpoint): void {
+  private enterOwn(endpoint: ActiveEndpoint, anew = false): void {
     const { interfaceName } = endpoint;
     const before = this.own.get(interfaceName);
-    if (before?.endpoint === endpoint) return;
+    if (before?.endpoint === endpoint && !anew) return;
     const own = this.ownOf(endpoint);
     this.own.set(interfaceName, own);
     if (own.chains === before?.chains) return;
@@ -160,10 +170,11 @@ export class FilterRenderer {
     return own;
   }
 
-  /** How the endpoint's tiers end, as text. */
+  /** How the endpoint's tiers end, and what it must not send to, as text. */
   private actionsOf({ policies }: ActiveEndpoint): string {
     const tiers = [...new Set(policies.map(({ tier }) => tier))];
-    return tiers.map((tier) => `${tier} ${this.options.defaultAction(tier)}`).join(' ');
+    const ends = tiers.map((tier) => `${tier} ${this.options.defaultAction(tier)}`);
+    return [this.vxlanPort, ...ends].join(' ');
   }
 
   private make(endpoint: ActiveEndpoint, direction: Direction): readonly Chain[] {
@@ -173,6 +184,7 @@ export class FilterRenderer {
       direction,
       kind: 'normal',
       noEncapsulation: direction === 'egress',
+      vxlanPort: this.vxlanPort,
       tiers: tiersOf(endpoint.policies, direction, defaultAction),
       profiles: endpoint.profiles.map(({ name }) => name),
       logDenied,

@@ -121,6 +121,29 @@ test('hashes: IPIP on, and a chain whose first rule belongs to a feature we leav
   ]);
 });
 
+test('VXLAN on: Felix’s hashes of its rules; both directions untracked; translated past its port', () => {
+  const settings = { endpointToHostAction: 'DROP', ipipEnabled: false } as const;
+  const tunnelled = { ipip: false, vxlanPort: 4789 };
+  const of = (table: 'filter' | 'nat' | 'raw', family: 4 | 6, chain: string): readonly Rule[] =>
+    ruleOf(staticChains(table, family, settings, tunnelled), chain);
+  assert.deepEqual(hashes('cali-INPUT', of('filter', 4, 'cali-INPUT')).slice(0, 4), [
+    'J76FwxInZIsk7uKY',
+    'EDCNTTxYfggApx8C',
+    'H03xYXARh4e8pwd4',
+    'MN6K3isIWBigb1Va',
+  ]);
+  assert.equal(hashes('cali-OUTPUT', of('filter', 4, 'cali-OUTPUT'))[2], '-QZG79DohFjalQBb');
+  const untracked = '-p udp --dport 4789 --jump NOTRACK';
+  assert.equal(textsOf(of('raw', 4, 'cali-PREROUTING'))[1], untracked);
+  assert.equal(textsOf(of('raw', 6, 'cali-OUTPUT'))[2], untracked);
+  const local = '-m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype --src-type LOCAL';
+  assert.deepEqual(textsOf(of('nat', 6, 'cali-POSTROUTING')).slice(2), [
+    `-p udp --out-interface vxlan-v6.calico ${local} --jump MASQUERADE --random-fully --to-ports 4790-65535`,
+    `--out-interface vxlan-v6.calico ${local} --jump MASQUERADE --random-fully`,
+  ]);
+  assert.match(textsOf(of('filter', 6, 'cali-INPUT'))[0]!, /cali60all-vxlan-net src/);
+});
+
 test('comments cannot break out of their quotes', () => {
   const { rules } = renderChain({
     name: 'c',

@@ -28,6 +28,16 @@ import {
 } from './fragments.ts';
 import { setName } from './names.ts';
 import type { Chain, Rule } from './rule.ts';
+import {
+  devicesOf,
+  fromTunnels,
+  intoTunnels,
+  type Tunnelled,
+  throughTunnel,
+  untracked,
+} from './tunnel-rules.ts';
+
+export type { Tunnelled } from './tunnel-rules.ts';
 
 /** What the operator may choose. */
 export interface PolicySettings {
@@ -35,6 +45,8 @@ export interface PolicySettings {
   readonly endpointToHostAction: 'DROP' | 'RETURN' | 'ACCEPT';
   /** A `tunl0` device carries traffic between nodes; `pools`: when an enabled pool asks for it. */
   readonly ipipEnabled: boolean | 'pools';
+  /** VXLAN devices carry traffic between nodes, likewise; absent: no. */
+  readonly vxlanEnabled?: 'pools';
   /** Tell of packets (NFLOG) before policy drops them; absent: no, and the rules are Felix's. */
   readonly logDenied?: boolean;
   /** What the environment says of what FelixConfiguration may say too; it has the last word. */
@@ -50,7 +62,6 @@ export interface Hooks {
 }
 
 export const WORKLOADS = 'cali+';
-const IPIP_DEVICE = 'tunl0';
 const HOST_POLICY_ACCEPTED = ['Host endpoint policy accepted packet.'];
 
 const chain = (name: string, ...rules: readonly Rule[]): Chain => ({ name, rules });
@@ -93,20 +104,22 @@ export function staticChains(
   table: TableName,
   family: Family,
   settings: PolicySettings,
-  throughTunnel = settings.ipipEnabled === true,
+  // IP-in-IP runs over IPv4; IPv6 has nothing of the kind.
+  tunnelled: Tunnelled = {
+    ipip: settings.ipipEnabled === true && family === 4,
+    vxlanPort: undefined,
+  },
 ): readonly Chain[] {
   const set = (id: string): string => setName(family, id);
-  // The tunnel runs over IPv4; IPv6 travels plain or not at all.
-  const ipipEnabled = throughTunnel && family === 4;
   switch (table) {
     case 'raw':
-      return rawChains;
+      return rawChains(tunnelled);
     case 'mangle':
       return mangleChains;
     case 'nat':
-      return natChains(set, ipipEnabled);
+      return natChains(set, family, tunnelled);
     case 'filter':
-      return filterChains(set, family, { ...settings, ipipEnabled });
+      return filterChains(set, family, settings, tunnelled);
   }
 }
 
@@ -127,10 +140,11 @@ export function sourceChain(allowed: readonly AllowedSources[]): Chain {
   return chain('cali-rpf-skip', ...rules);
 }
 
-const rawChains: readonly Chain[] = [
+const rawChains = (tunnelled: Tunnelled): readonly Chain[] => [
   chain(
     'cali-PREROUTING',
     rule('', clearMark(ALL_MARKS)),
+    ...untracked(tunnelled),
     rule(inInterface(WORKLOADS), setMark(MARK.scratch0)),
     rule(fromWorkload, jump('cali-rpf-skip')),
     // A workload may only send from addresses that are routed to it.
@@ -142,6 +156,7 @@ const rawChains: readonly Chain[] = [
     'cali-OUTPUT',
     rule('', clearMark(ALL_MARKS)),
     rule('', jump('cali-to-host-endpoint')),
+    ...untracked(tunnelled),
     rule(isAccepted, ACCEPT),
   ),
   sourceChain([]),
@@ -168,16 +183,11 @@ const mangleChains: readonly Chain[] = [
   chain('cali-to-host-endpoint'),
 ];
 
-function natChains(set: (id: string) => string, ipipEnabled: boolean): readonly Chain[] {
-  // The host's own packets into the tunnel must carry the tunnel's address.
-  const throughTunnel = rule(
-    all(
-      outInterface(IPIP_DEVICE),
-      '-m addrtype ! --src-type LOCAL --limit-iface-out',
-      '-m addrtype --src-type LOCAL',
-    ),
-    MASQUERADE,
-  );
+function natChains(
+  set: (id: string) => string,
+  family: Family,
+  tunnelled: Tunnelled,
+): readonly Chain[] {
   const leavesThePools = all(
     inSet(set('masq-ipam-pools'), 'src'),
     notInSet(set('network-ip-pools'), 'dst'),
@@ -189,7 +199,7 @@ function natChains(set: (id: string) => string, ipipEnabled: boolean): readonly 
       'cali-POSTROUTING',
       rule('', jump('cali-fip-snat')),
       rule('', jump('cali-nat-outgoing')),
-      ...(ipipEnabled ? [throughTunnel] : []),
+      ...devicesOf(family, tunnelled).flatMap((device) => throughTunnel(device, tunnelled)),
     ),
     chain('cali-nat-outgoing', rule(leavesThePools, MASQUERADE)),
     chain('cali-fip-dnat'),
@@ -201,10 +211,10 @@ function filterChains(
   set: (id: string) => string,
   family: Family,
   settings: PolicySettings,
+  tunnelled: Tunnelled,
 ): readonly Chain[] {
-  const hosts = set('all-hosts-net');
   return [
-    inputChain(hosts, settings),
+    inputChain(set, family, tunnelled),
     chain(
       'cali-FORWARD',
       rule('', clearMark(ALL_MARKS & ~MARK.accept)),
@@ -214,7 +224,7 @@ function filterChains(
       rule('', jump('cali-to-hep-forward')),
       rule('', jump('cali-cidr-block')),
     ),
-    outputChain(hosts, settings),
+    outputChain(set, family, tunnelled),
     chain(
       'cali-wl-to-host',
       ...(family === 6 ? NEIGHBOUR_DISCOVERY : []),
@@ -233,16 +243,10 @@ export const NEIGHBOUR_DISCOVERY: readonly Rule[] = [130, 131, 132, 133, 135, 13
   rule(`-p 58 -m icmp6 --icmpv6-type ${type}`, ACCEPT),
 );
 
-function inputChain(hosts: string, settings: PolicySettings): Chain {
-  const tunnelled = [
-    rule(all('-p 4', inSet(hosts, 'src'), '-m addrtype --dst-type LOCAL'), ACCEPT, [
-      'Allow IPIP packets from Calico hosts',
-    ]),
-    rule('-p 4', DROP, ['Drop IPIP packets from non-Calico hosts']),
-  ];
+function inputChain(set: (id: string) => string, family: Family, tunnelled: Tunnelled): Chain {
   return chain(
     'cali-INPUT',
-    ...(settings.ipipEnabled ? tunnelled : []),
+    ...fromTunnels(set, family, tunnelled),
     rule(inInterface(WORKLOADS), goto('cali-wl-to-host')),
     rule(isAccepted, ACCEPT),
     rule('', clearMark(ALL_MARKS)),
@@ -251,16 +255,13 @@ function inputChain(hosts: string, settings: PolicySettings): Chain {
   );
 }
 
-function outputChain(hosts: string, settings: PolicySettings): Chain {
-  const tunnelled = rule(all('-p 4', inSet(hosts, 'dst'), '-m addrtype --src-type LOCAL'), ACCEPT, [
-    'Allow IPIP packets to other Calico hosts',
-  ]);
+function outputChain(set: (id: string) => string, family: Family, tunnelled: Tunnelled): Chain {
   return chain(
     'cali-OUTPUT',
     rule(isAccepted, ACCEPT),
     // The host may always reach its own pods: kubelet's probes depend on it.
     rule(outInterface(WORKLOADS), RETURN),
-    ...(settings.ipipEnabled ? [tunnelled] : []),
+    ...intoTunnels(set, family, tunnelled),
     rule('', clearMark(ALL_MARKS)),
     rule(notConnection('DNAT'), jump('cali-to-host-endpoint')),
     rule(isAccepted, ACCEPT, HOST_POLICY_ACCEPTED),

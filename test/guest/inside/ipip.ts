@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventually, run } from '../../lab/command.ts';
-import { echoesOf, Hosts, receivedBy, sendBytes, tried } from './hosts.ts';
+import { echoesOf, Hosts, receivedBy, sendBytes, tried } from '../../lab/three-hosts.ts';
 
 const MEGABYTE = 1 << 20;
 
 describe('IP-in-IP', { timeout: 900_000 }, () => {
   let hosts: Hosts;
   before(async () => {
-    hosts = await Hosts.open('Always');
+    hosts = await Hosts.open({ ipipMode: 'Always' });
     hosts.allowEverybody(); // else a pod hears pods of its network alone
   });
   after(() => hosts?.close());
@@ -102,14 +102,7 @@ describe('IP-in-IP', { timeout: 900_000 }, () => {
 
   test('IP-in-IP of a stranger, and of a pod, reaches nobody', async () => {
     const victim = hosts.pod(0);
-    const fabric = `${hosts.lab.prefix}-fab`;
-    const stranger = `${hosts.lab.prefix}-p-stranger`;
-    run(['ip', 'netns', 'add', stranger]);
-    const pair = ['type', 'veth', 'peer', 'name', 'eth0', 'netns', stranger];
-    run(['ip', '-n', fabric, 'link', 'add', 'stranger', ...pair]);
-    run(['ip', '-n', fabric, 'link', 'set', 'stranger', 'master', 'br0', 'up']);
-    run(['ip', '-n', stranger, 'addr', 'add', '10.201.0.99/24', 'dev', 'eth0']);
-    run(['ip', '-n', stranger, 'link', 'set', 'eth0', 'up']);
+    const stranger = hosts.stranger('10.201.0.99');
     const inject = (netns: string, source: string): number => {
       const way = ['mode', 'ipip', 'remote', hosts.addressOf(0), 'local', source];
       run(['ip', '-n', netns, 'tunnel', 'add', 'spoof', ...way]);
@@ -127,7 +120,7 @@ describe('IP-in-IP', { timeout: 900_000 }, () => {
   });
 
   test('CrossSubnet, live: plain within the subnet, through the tunnel beyond the router', async () => {
-    hosts.setMode('CrossSubnet');
+    hosts.setModes({ ipipMode: 'CrossSubnet' });
     const plain = `${hosts.blockOf(1)} via ${hosts.addressOf(1)} dev eth0 proto bird`;
     const tunnelled = `${hosts.blockOf(2)} via ${hosts.addressOf(2)} dev tunl0 proto bird onlink`;
     await eventually(`${plain}, ${tunnelled}, not ${hosts.routes(0).join(' | ')}`, () =>
@@ -138,7 +131,7 @@ describe('IP-in-IP', { timeout: 900_000 }, () => {
   });
 
   test('Never, live: addresses go back, no route leads to tunl0', async () => {
-    hosts.setMode('Never');
+    hosts.setModes({ ipipMode: 'Never' });
     await eventually(`no tunnel in ${hosts.routes(0).join(' | ')}`, () =>
       [0, 1, 2].every((index) => !hosts.routes(index).some((route) => route.includes('tunl0'))),
     );

@@ -1,0 +1,109 @@
+// The node's tunnel devices, kept as the pools want them, one after the other since each writes the own
+// Node: at once when pools, Node or settings change, or when somebody changes a device.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Milliseconds } from '../../base/clock.ts';
+import type { Log } from '../../base/log.io.ts';
+import { messageOf } from '../../base/op-error.ts';
+import type { Change } from '../../datastore/store.ts';
+import { resourceKey } from '../../model/keys.ts';
+import { type Encapsulation, encapsulationsOf } from '../../model/mtu.ts';
+import { TUNNEL_DEVICES } from '../../model/tunnel.ts';
+import { readNode } from './own-node.io.ts';
+import { TunnelDevice, type TunnelDriver, type TunnelParts } from './tunnel.io.ts';
+
+const RETRY_MILLISECONDS: Milliseconds = 1000;
+
+export interface TunnelsParts extends TunnelParts {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly drivers: readonly TunnelDriver[];
+  /** `problem` may be another. */
+  readonly onChange: () => void;
+}
+
+export class Tunnels {
+  private readonly parts: TunnelsParts;
+  private readonly devices: readonly TunnelDevice[];
+  private listening = false;
+  private working = false;
+  private again = false;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: TunnelsParts) {
+    this.parts = parts;
+    this.devices = parts.drivers.map((driver) => new TunnelDevice(parts, driver));
+  }
+
+  /** Why there is no device although a pool wants one. */
+  problem(tunnel: Encapsulation): string | undefined {
+    return this.devices.find(({ driver }) => driver.tunnel === tunnel)?.problem;
+  }
+
+  /** The datastore told of these; looks whether a device has to do with them. */
+  changes(changes: readonly Change[]): void {
+    const keyOf = (change: Change): string =>
+      change.kind === 'put' ? change.item.key : change.key;
+    const { node } = this.parts;
+    const own = [
+      resourceKey('nodes', node),
+      resourceKey('felixconfigurations', 'default'),
+      resourceKey('felixconfigurations', `node.${node}`),
+    ];
+    const concerns = (key: string): boolean =>
+      key.startsWith(resourceKey('ippools', '')) || own.includes(key);
+    if (changes.some((change) => concerns(keyOf(change)))) this.wake();
+  }
+
+  /** Makes everything right in the background, and repeats what fails. */
+  wake(): void {
+    this.again = true;
+    if (!this.working) void this.work();
+  }
+
+  private async work(): Promise<void> {
+    this.working = true;
+    const { signal } = this.parts;
+    while (this.again && !signal.aborted) {
+      this.again = false;
+      const failed = await this.round();
+      if (!failed) continue;
+      await sleep(RETRY_MILLISECONDS, undefined, { signal, ref: false }).catch(() => undefined);
+      this.again = true;
+    }
+    this.working = false;
+  }
+
+  /** Whether something failed: one device does not keep the others from being right. */
+  private async round(): Promise<boolean> {
+    if (encapsulationsOf(this.parts.pools().map(({ spec }) => spec)).size > 0) this.listen();
+    let failed = false;
+    for (const device of this.devices) {
+      const before = device.problem;
+      try {
+        this.later(await device.makeRight(await readNode(this.parts)));
+      } catch (cause) {
+        failed = true;
+        const name = TUNNEL_DEVICES[device.driver.tunnel];
+        this.parts.log.warn({ cause: messageOf(cause) }, `${name} is not as it should be`);
+      }
+      if (device.problem !== before) this.parts.onChange();
+    }
+    return failed;
+  }
+
+  private later(delay: Milliseconds | undefined): void {
+    if (delay === undefined) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.wake(), delay).unref();
+  }
+
+  /** Only from now on: every pod's links would wake us. */
+  private listen(): void {
+    if (this.listening) return;
+    this.listening = true;
+    const { kernel, signal } = this.parts;
+    kernel.subscribe((event) => {
+      if (this.devices.some((device) => device.concerns(event))) this.wake();
+    }, signal);
+  }
+}

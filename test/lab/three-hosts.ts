@@ -1,0 +1,274 @@
+// Three hosts of a lab: two share a subnet, the third is behind a router (the fabric).
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { auditIpam } from '../../src/ipam/audit.ts';
+import { toolPath } from '../cluster/tools.ts';
+import { attempt, eventually, run } from './command.ts';
+import type { LabHost } from './host.ts';
+import { ended, type Lab, type LabPod, openLab } from './lab.ts';
+
+const POOL_KEY = '/calico/resources/v3/projectcalico.org/ippools/default-ipv4-ippool';
+/** Of the third host, in the subnet behind the router. */
+export const FAR_ADDRESS = '10.202.0.13';
+
+const ALLOW = { action: 'Allow' };
+
+type Mode = 'Always' | 'CrossSubnet' | 'Never';
+
+/** Of the pool. */
+export interface Modes {
+  readonly ipipMode?: Mode;
+  readonly vxlanMode?: Mode;
+}
+
+export interface HostsOptions extends Modes {
+  /** False: agents alone, no BGP. */
+  readonly speaker?: boolean;
+  /** Octets, of pods. */
+  readonly mtu?: number;
+}
+
+interface StoredNode {
+  readonly spec: {
+    readonly bgp?: Readonly<Record<string, string>>;
+    readonly ipv4VXLANTunnelAddr?: string;
+    readonly vxlanTunnelMACAddr?: string;
+  };
+}
+
+export class Hosts {
+  readonly lab: Lab;
+  /** One on each host. */
+  pods: readonly LabPod[] = [];
+
+  private readonly etcdctl: string;
+
+  private env: Readonly<Record<string, string>> = {};
+
+  private constructor(lab: Lab, etcdctl: string) {
+    this.lab = lab;
+    this.etcdctl = etcdctl;
+  }
+
+  /** Agents, speakers and a pod on each; the pool's mode as it is at first. */
+  static async open(options: HostsOptions): Promise<Hosts> {
+    const { ipipMode = 'Never', vxlanMode = 'Never', speaker = true, mtu = 1480 } = options;
+    // A machine without the cache has it beside etcd.
+    const etcd = process.env['CALICO_KIT_ETCD'];
+    const etcdctl = etcd ? `${etcd}ctl` : await toolPath('etcdctl');
+    const lab = await openLab(3);
+    try {
+      const hosts = new Hosts(lab, etcdctl);
+      hosts.moveThird();
+      const env = {
+        CALICO_IPV4POOL_IPIP: ipipMode,
+        CALICO_IPV4POOL_VXLAN: vxlanMode,
+        CNI_MTU: String(mtu),
+        CALICO_NETWORKING_BACKEND: speaker ? 'bird' : 'vxlan',
+      };
+      hosts.env = env;
+      await lab.host(0).startAgent(env); // it makes the pool
+      await Promise.all(lab.hosts.slice(1).map((host) => host.startAgent(env)));
+      if (speaker) await Promise.all(lab.hosts.map((host) => host.startSpeaker()));
+      const pods: LabPod[] = [];
+      for (const host of lab.hosts) pods.push(await lab.addPod(host, `on-${host.name}`));
+      hosts.pods = pods;
+      return hosts;
+    } catch (cause) {
+      await lab.stop();
+      throw cause;
+    }
+  }
+
+  private moveThird(): void {
+    const { netns, address } = this.lab.host(2);
+    const fabric = `${this.lab.prefix}-fab`;
+    run(['ip', '-n', fabric, 'addr', 'add', '10.202.0.1/24', 'dev', 'br0']);
+    run(['ip', 'netns', 'exec', fabric, 'sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+    run(['ip', 'netns', 'exec', fabric, 'sysctl', '-qw', 'net.ipv4.conf.all.send_redirects=0']);
+    run(['ip', '-n', netns, 'addr', 'delete', `${address}/24`, 'dev', 'eth0']);
+    run(['ip', '-n', netns, 'addr', 'add', `${FAR_ADDRESS}/24`, 'dev', 'eth0']);
+    run(['ip', '-n', netns, 'route', 'replace', 'default', 'via', '10.202.0.1']);
+  }
+
+  host(index: number): LabHost {
+    return this.lab.host(index);
+  }
+
+  pod(index: number): LabPod {
+    const pod = this.pods[index];
+    assert.ok(pod, `there is no pod ${index}`);
+    return pod;
+  }
+
+  /** Addresses of the hosts' own tables, in their order. */
+  addressOf(index: number): string {
+    return index === 2 ? FAR_ADDRESS : this.host(index).address;
+  }
+
+  /** What the host's blackhole says. */
+  blockOf(index: number): string {
+    const [, block] = /^blackhole (\S+) /m.exec(this.host(index).routes()) ?? [];
+    assert.ok(block, `host ${index} has no block: ${this.host(index).routes()}`);
+    return block;
+  }
+
+  get(key: string): string {
+    const endpoint = `--endpoints=${this.lab.etcdEndpoint}`;
+    return this.host(0).exec([this.etcdctl, endpoint, 'get', key, '--print-value-only']).trim();
+  }
+
+  private put(key: string, value: string): void {
+    const endpoint = `--endpoints=${this.lab.etcdEndpoint}`;
+    this.host(0).exec([this.etcdctl, endpoint, 'put', key, value]);
+  }
+
+  /** What is not named is Never. */
+  setModes({ ipipMode = 'Never', vxlanMode = 'Never' }: Modes): void {
+    const pool = JSON.parse(this.get(POOL_KEY)) as { spec: Record<string, unknown> };
+    this.put(POOL_KEY, JSON.stringify({ ...pool, spec: { ...pool.spec, ipipMode, vxlanMode } }));
+  }
+
+  allowEverybody(): void {
+    const all = { types: ['Ingress', 'Egress'], ingress: [ALLOW], egress: [ALLOW] };
+    const key = '/calico/resources/v3/projectcalico.org/globalnetworkpolicies/default.everybody';
+    const metadata = { name: 'default.everybody', uid: 'c3f0a9f2-6c3d-4d0c-8f5c-2d1c0b7f4d11' };
+    const head = { apiVersion: 'projectcalico.org/v3', kind: 'GlobalNetworkPolicy' };
+    this.put(key, JSON.stringify({ ...head, metadata, spec: { selector: 'all()', ...all } }));
+  }
+
+  node(index: number): StoredNode {
+    const key = `/calico/resources/v3/projectcalico.org/nodes/${this.host(index).name}`;
+    return JSON.parse(this.get(key)) as StoredNode;
+  }
+
+  /** Lines of `ip route`. */
+  routes(index: number): readonly string[] {
+    return this.host(index)
+      .routes()
+      .split('\n')
+      .map((line) => line.trim())
+      .filter(Boolean);
+  }
+
+  async ping(from: number, to: number): Promise<void> {
+    const { ip } = this.pod(to);
+    await eventually(
+      `pod ${from} reaches pod ${to} (${ip}); ${this.routes(from).join(' | ')}`,
+      () => this.lab.pings(this.pod(from), ip),
+    );
+  }
+
+  /** A machine in the first hosts' subnet that is no node; answers its namespace. */
+  stranger(address: string): string {
+    const fabric = `${this.lab.prefix}-fab`;
+    const stranger = `${this.lab.prefix}-p-stranger`;
+    run(['ip', 'netns', 'add', stranger]);
+    const pair = ['type', 'veth', 'peer', 'name', 'eth0', 'netns', stranger];
+    run(['ip', '-n', fabric, 'link', 'add', 'stranger', ...pair]);
+    run(['ip', '-n', fabric, 'link', 'set', 'stranger', 'master', 'br0', 'up']);
+    run(['ip', '-n', stranger, 'addr', 'add', `${address}/24`, 'dev', 'eth0']);
+    run(['ip', '-n', stranger, 'link', 'set', 'eth0', 'up']);
+    return stranger;
+  }
+
+  /** Ends an agent and starts it with the same settings. */
+  async restartAgent(index: number): Promise<void> {
+    const host = this.host(index);
+    if (host.agent) await ended(host.agent, 'SIGTERM');
+    await host.startAgent(this.env);
+  }
+
+  /** Everything that is allocated has an owner. */
+  audit(): void {
+    const endpoint = `--endpoints=${this.lab.etcdEndpoint}`;
+    const argv = [this.etcdctl, endpoint, 'get', '/calico/', '--prefix', '-w', 'json'];
+    const { kvs } = JSON.parse(this.host(0).exec(argv)) as {
+      kvs: { key: string; value: string }[];
+    };
+    const text = (base64: string): string => Buffer.from(base64, 'base64').toString();
+    const items = kvs.map(({ key, value }) => ({ key: text(key), value: text(value) }));
+    assert.deepEqual(auditIpam(items), []);
+  }
+
+  close(): Promise<void> {
+    return this.lab.stop();
+  }
+}
+
+const LISTEN = `
+  let received = 0;
+  require('net').createServer((socket) => {
+    socket.on('data', (chunk) => (received += chunk.length));
+    socket.on('end', () => { console.log(received); process.exit(); });
+  }).listen(9000, '0.0.0.0', () => console.log('listens'));`;
+const SEND = `
+  const [ip, bytes] = process.argv.slice(-2);
+  const socket = require('net').connect(9000, ip, () => socket.end(Buffer.alloc(Number(bytes))));`;
+
+/** Bytes through TCP from one namespace to an address that another listens on; answers how many came. */
+export async function sendBytes(
+  from: string,
+  to: { readonly netns: string; readonly ip: string },
+  bytes: number,
+): Promise<number> {
+  const node = (netns: string, script: string, ...more: readonly string[]): ChildProcess =>
+    spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', script, '--', ...more], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+  const receiver = node(to.netns, LISTEN);
+  let said = '';
+  receiver.stdout!.on('data', (chunk: Buffer) => {
+    said += chunk;
+  });
+  await eventually('somebody listens', () => said.includes('listens'));
+  const sender = node(from, SEND, to.ip, String(bytes));
+  await Promise.all([once(receiver, 'close'), once(sender, 'close')]);
+  return Number(said.trim().split('\n').at(-1));
+}
+
+/** Echo requests from a pod to an address, one every 20 ms, until it is stopped. */
+export class Pinging {
+  private readonly child: ChildProcess;
+  private said = '';
+
+  constructor(netns: string, ip: string) {
+    const ping = ['ping', '-n', '-i', '0.02', '-W', '1', ip];
+    this.child = spawn('ip', ['netns', 'exec', netns, ...ping], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    this.child.stdout!.on('data', (chunk: Buffer) => {
+      this.said += chunk;
+    });
+  }
+
+  /** The longest time without an answer, milliseconds. */
+  async stop(): Promise<number> {
+    this.child.kill('SIGINT');
+    await once(this.child, 'close');
+    const heard = [...this.said.matchAll(/icmp_seq=(\d+)/g)].map(([, number]) => Number(number));
+    assert.ok(heard.length > 0, `nobody answered: ${this.said}`);
+    const sent = Number(/(\d+) packets transmitted/.exec(this.said)?.[1]);
+    const gaps = [...heard.slice(1), sent + 1].map((number, i) => number - heard[i]! - 1);
+    return Math.max(heard[0]! - 1, ...gaps) * PING_MILLISECONDS;
+  }
+}
+
+const PING_MILLISECONDS = 20;
+
+/** How many echo requests have arrived in a namespace. */
+export function echoesOf(netns: string): number {
+  const shown = run(['ip', 'netns', 'exec', netns, 'cat', '/proc/net/snmp']);
+  const [names, counts] = [...shown.matchAll(/^Icmp: (.*)$/gm)].map(([, line]) => line!.split(' '));
+  return Number(counts![names!.indexOf('InEchos')]);
+}
+
+/** How many packets the interface of a namespace has received. */
+export const receivedBy = (netns: string, link = 'eth0'): number =>
+  Number(
+    run(['ip', 'netns', 'exec', netns, 'cat', `/sys/class/net/${link}/statistics/rx_packets`]),
+  );
+
+export const tried = (netns: string, ...argv: readonly string[]): boolean =>
+  attempt(['ip', 'netns', 'exec', netns, ...argv]).ok;

@@ -1,0 +1,286 @@
+// VXLAN without BGP: real agents on three hosts, two in one subnet, the third behind a router; no speaker
+// runs. Devices, entries and routes follow from the datastore alone.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { eventually, run } from './command.ts';
+import { echoesOf, Hosts, Pinging, receivedBy, sendBytes, tried } from './three-hosts.ts';
+
+const MEGABYTE = 1 << 20;
+const DEVICE = 'vxlan.calico';
+const HOSTS = [0, 1, 2] as const;
+
+const linesOf = (text: string): readonly string[] =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
+
+/** What a host's Node tells of its device. */
+function vtepOf(hosts: Hosts, index: number): { readonly ip: string; readonly mac: string } {
+  const { ipv4VXLANTunnelAddr: ip = '', vxlanTunnelMACAddr: mac = '' } = hosts.node(index).spec;
+  return { ip, mac };
+}
+
+const othersOf = (index: number): readonly number[] => HOSTS.filter((other) => other !== index);
+
+/** Routes, neighbours and forwarding entries of a host, as `ip` and `bridge` show them. */
+function tablesOf(hosts: Hosts, index: number) {
+  const exec = (...argv: string[]): readonly string[] => linesOf(hosts.host(index).exec(argv));
+  return {
+    routes: exec('ip', 'route', 'show', 'proto', '80').toSorted(),
+    neighbours: exec('ip', 'neigh', 'show', 'dev', DEVICE, 'nud', 'permanent').toSorted(),
+    forwarding: exec('bridge', 'fdb', 'show', 'dev', DEVICE).toSorted(),
+  };
+}
+
+function expectedOf(hosts: Hosts, index: number, near: 'tunnel' | 'plain') {
+  const vteps = othersOf(index).map((other) => ({ other, ...vtepOf(hosts, other) }));
+  const isPlain = (other: number): boolean => near === 'plain' && other !== 2 && index !== 2;
+  return {
+    routes: [
+      `blackhole ${hosts.blockOf(index)}`,
+      ...vteps.map(({ other, ip }) =>
+        isPlain(other)
+          ? `${hosts.blockOf(other)} via ${hosts.addressOf(other)} dev eth0`
+          : `${hosts.blockOf(other)} via ${ip} dev ${DEVICE} onlink`,
+      ),
+    ].toSorted(),
+    neighbours: vteps.map(({ ip, mac }) => `${ip} lladdr ${mac} PERMANENT`).toSorted(),
+    forwarding: vteps
+      .map(({ other, mac }) => `${mac} dst ${hosts.addressOf(other)} self permanent`)
+      .toSorted(),
+  };
+}
+
+async function haveTables(hosts: Hosts, near: 'tunnel' | 'plain', within = 5000): Promise<void> {
+  for (const index of HOSTS)
+    await eventually(
+      `host ${index} has all`,
+      () => {
+        assert.deepEqual(tablesOf(hosts, index), expectedOf(hosts, index, near));
+        return true;
+      },
+      within,
+    );
+}
+
+/** Nothing of VXLAN is left on any host, nor in the datastore. */
+async function nothingLeft(hosts: Hosts): Promise<void> {
+  for (const index of HOSTS) {
+    const links = () => hosts.host(index).exec(['ip', '-o', 'link']);
+    await eventually(`no device on host ${index}`, () => !links().includes(DEVICE));
+    await eventually(
+      `no tunnel in ${hosts.routes(index).join(' | ')}`,
+      () => !hosts.routes(index).some((route) => route.includes(DEVICE)),
+    );
+    await eventually('the Node tells of none', () => vtepOf(hosts, index).ip === '');
+    assert.equal(vtepOf(hosts, index).mac, '');
+    assert.equal(hosts.host(index).exec(['ip', 'neigh', 'show', 'nud', 'permanent']).trim(), '');
+    assert.ok(!hosts.host(index).exec(['bridge', 'fdb']).includes('dst'), 'forwarding entries');
+  }
+  hosts.audit();
+}
+
+describe('VXLAN without a speaker', { timeout: 300_000 }, () => {
+  let hosts: Hosts;
+  before(async () => {
+    hosts = await Hosts.open({ vxlanMode: 'Always', speaker: false, mtu: 1450 });
+    hosts.allowEverybody();
+  });
+  after(() => hosts?.close());
+
+  test('vxlan.calico: VNI, port, no learning, MTU, hardware address, an address of an own block', async () => {
+    for (const index of HOSTS) {
+      await eventually('an address', () => vtepOf(hosts, index).ip !== '');
+      const { ip, mac } = vtepOf(hosts, index);
+      const show = () => hosts.host(index).exec(['ip', '-d', 'addr', 'show', 'dev', DEVICE]);
+      await eventually(`${ip} on ${DEVICE}`, () => show().includes(`inet ${ip}/32 scope global`));
+      const local = hosts.addressOf(index);
+      assert.match(show(), /vxlan id 4096 .*dstport 4789 nolearning/);
+      assert.match(show(), new RegExp(`local ${local} dev eth0`));
+      assert.match(show(), new RegExp(`mtu 1450 [^]*link/ether ${mac}`));
+      assert.match(mac, /^66:/);
+      const [first, length] = hosts.blockOf(index).split('/');
+      assert.equal(length, '26');
+      assert.equal(ip.split('.').slice(0, 3).join('.'), first!.split('.').slice(0, 3).join('.'));
+      const offload = hosts.host(index).exec(['ethtool', '-k', DEVICE]);
+      assert.match(offload, /^tx-checksumming: off/m);
+    }
+    hosts.audit();
+  });
+
+  test('routes, neighbours and forwarding entries from the datastore alone', () =>
+    haveTables(hosts, 'tunnel'));
+
+  test('pods reach each other in the tunnel, with an MTU of 1450, and 10 MB pass', async () => {
+    for (const from of HOSTS) for (const to of othersOf(from)) await hosts.ping(from, to);
+    const [client, server] = [hosts.pod(0), hosts.pod(2)];
+    assert.match(run(['ip', '-n', client.netns, 'link', 'show', 'dev', 'eth0']), /mtu 1450 /);
+    const before = receivedBy(hosts.host(2).netns, DEVICE);
+    assert.equal(await sendBytes(client.netns, server, 10 * MEGABYTE), 10 * MEGABYTE);
+    assert.ok(receivedBy(hosts.host(2).netns, DEVICE) > before + 100, 'not in the tunnel');
+    assert.ok(tried(client.netns, 'ping', '-c1', '-W2', '-Mdo', '-s1422', server.ip));
+    assert.ok(!tried(client.netns, 'ping', '-c1', '-W2', '-Mdo', '-s1423', server.ip));
+  });
+
+  test('a host reaches pods of other hosts from its tunnel address', async () => {
+    const { ip } = hosts.pod(1);
+    const route = hosts.host(0).exec(['ip', 'route', 'get', ip]);
+    assert.match(route, new RegExp(`dev ${DEVICE} src ${vtepOf(hosts, 0).ip}`));
+    await eventually('an answer', () => tried(hosts.host(0).netns, 'ping', '-c1', '-W1', ip));
+    // From the wrong one of its addresses: translated.
+    const { address, netns } = hosts.host(0);
+    await eventually('an answer', () => tried(netns, 'ping', '-I', address, '-c1', '-W1', ip));
+  });
+
+  test('what somebody deletes or changes is back within a second', async () => {
+    const host = hosts.host(0);
+    const { ip } = vtepOf(hosts, 0);
+    const other = vtepOf(hosts, 1);
+    const harms: readonly (readonly string[])[] = [
+      ['ip', 'route', 'delete', hosts.blockOf(1)],
+      ['ip', 'route', 'delete', 'blackhole', hosts.blockOf(0)],
+      ['bridge', 'fdb', 'delete', other.mac, 'dev', DEVICE],
+      ['bridge', 'fdb', 'replace', other.mac, 'dev', DEVICE, 'dst', '10.201.0.77'],
+      ['bridge', 'fdb', 'append', '66:00:00:00:00:99', 'dev', DEVICE, 'dst', '10.201.0.77'],
+      ['ip', 'neigh', 'delete', other.ip, 'dev', DEVICE],
+      ['ip', 'neigh', 'replace', other.ip, 'lladdr', '66:00:00:00:00:99', 'dev', DEVICE],
+      ['ip', 'addr', 'delete', `${ip}/32`, 'dev', DEVICE],
+      ['ip', 'link', 'set', DEVICE, 'down'],
+      ['ip', 'link', 'set', DEVICE, 'mtu', '1300'],
+      ['ip', 'link', 'delete', DEVICE],
+    ];
+    for (const harm of harms) {
+      host.exec(harm);
+      const began = performance.now();
+      await eventually(
+        `mended: ${harm.join(' ')}`,
+        () => {
+          const show = host.exec(['ip', 'addr', 'show', 'dev', DEVICE]);
+          assert.match(show, new RegExp(`UP.* mtu 1450 [^]*inet ${ip}/32`));
+          assert.deepEqual(tablesOf(hosts, 0), expectedOf(hosts, 0, 'tunnel'));
+          return true;
+        },
+        3000,
+      );
+      const took = Math.round(performance.now() - began);
+      console.log(`mended after ${took} ms: ${harm.join(' ')}`);
+      assert.ok(took < 1000, `${took} ms for ${harm.join(' ')}`);
+      await new Promise((resolve) => setTimeout(resolve, 1100)); // as rare as accidents are
+    }
+    await hosts.ping(0, 1);
+  });
+
+  test('VXLAN of a stranger, and of a pod, reaches nobody', async () => {
+    const victim = hosts.pod(0);
+    const { mac } = vtepOf(hosts, 0);
+    const stranger = hosts.stranger('10.201.0.99');
+    const inject = (netns: string, source: string): number => {
+      const way = ['id', '4096', 'dstport', '4789', 'local', source, 'remote', hosts.addressOf(0)];
+      run(['ip', '-n', netns, 'link', 'add', 'spoof', 'type', 'vxlan', ...way, 'dev', 'eth0']);
+      run(['ip', '-n', netns, 'link', 'set', 'spoof', 'up']);
+      run(['ip', '-n', netns, 'addr', 'add', '192.168.250.1/32', 'dev', 'spoof']);
+      run(['ip', '-n', netns, 'route', 'add', `${victim.ip}/32`, 'dev', 'spoof']);
+      const to = ['to', victim.ip, 'lladdr', mac, 'dev', 'spoof', 'nud', 'permanent'];
+      run(['ip', '-n', netns, 'neigh', 'replace', ...to]);
+      const before = echoesOf(victim.netns);
+      tried(netns, 'ping', '-c3', '-i0.2', '-W1', victim.ip);
+      run(['ip', '-n', netns, 'link', 'delete', 'spoof']);
+      return echoesOf(victim.netns) - before;
+    };
+    assert.equal(inject(stranger, '10.201.0.99'), 0, 'a stranger’s packets arrived');
+    assert.equal(inject(hosts.pod(1).netns, hosts.pod(1).ip), 0, 'a pod’s packets arrived');
+    // The same from where it is believed: were it no VXLAN, the two above would prove nothing.
+    run([
+      'ip',
+      'netns',
+      'exec',
+      hosts.host(0).netns,
+      'ipset',
+      'add',
+      'cali40all-vxlan-net',
+      '10.201.0.99',
+    ]);
+    assert.equal(inject(stranger, '10.201.0.99'), 3, 'a member’s packets did not arrive');
+    run([
+      'ip',
+      'netns',
+      'exec',
+      hosts.host(0).netns,
+      'ipset',
+      'del',
+      'cali40all-vxlan-net',
+      '10.201.0.99',
+    ]);
+    run(['ip', 'netns', 'delete', stranger]);
+    await hosts.ping(1, 0); // and what belongs here still does
+  });
+
+  test('CrossSubnet, live: plain within the subnet, in the tunnel beyond the router', async () => {
+    const [near, far] = [
+      new Pinging(hosts.pod(0).netns, hosts.pod(1).ip),
+      new Pinging(hosts.pod(0).netns, hosts.pod(2).ip),
+    ];
+    hosts.setModes({ vxlanMode: 'CrossSubnet' });
+    await haveTables(hosts, 'plain');
+    for (const ping of [near, far]) assert.ok((await ping.stop()) < 1000);
+  });
+
+  test('an agent that starts again loses no packet and adopts what is there', async () => {
+    hosts.setModes({ vxlanMode: 'Always' });
+    await haveTables(hosts, 'tunnel');
+    const ping = new Pinging(hosts.pod(0).netns, hosts.pod(1).ip);
+    const index = () => hosts.host(0).exec(['cat', `/sys/class/net/${DEVICE}/ifindex`]);
+    const before = index();
+    await hosts.restartAgent(0);
+    await haveTables(hosts, 'tunnel');
+    assert.equal(index(), before);
+    assert.equal(await ping.stop(), 0);
+  });
+
+  test('Never, live: nothing of it is left', async () => {
+    hosts.setModes({});
+    await nothingLeft(hosts);
+  });
+});
+
+describe('VXLAN beside a speaker', { timeout: 300_000 }, () => {
+  let hosts: Hosts;
+  before(async () => {
+    hosts = await Hosts.open({ vxlanMode: 'CrossSubnet', mtu: 1450 });
+    hosts.allowEverybody();
+  });
+  after(() => hosts?.close());
+
+  test('the speaker programs no block of a VXLAN pool', async () => {
+    await haveTables(hosts, 'plain');
+    await hosts.ping(0, 1);
+    await hosts.ping(0, 2);
+    assert.deepEqual(
+      hosts.routes(0).filter((route) => route.includes('bird')),
+      [],
+    );
+  });
+
+  test('from hand to hand under traffic, no more than a second is lost, nothing stays', async () => {
+    // Beyond the router plain packets of pods have no way: only the near pair talks all the time.
+    const ping = new Pinging(hosts.pod(0).netns, hosts.pod(1).ip);
+    const turns = [{ vxlanMode: 'Always' }, {}, { vxlanMode: 'Always' }, {}] as const;
+    for (const modes of turns) {
+      hosts.setModes(modes);
+      if ('vxlanMode' in modes) await haveTables(hosts, 'tunnel');
+      else {
+        await nothingLeft(hosts);
+        const plain = `${hosts.blockOf(1)} via ${hosts.addressOf(1)} dev eth0 proto bird`;
+        await eventually(plain, () => hosts.routes(0).includes(plain));
+      }
+    }
+    const lost = await ping.stop();
+    console.log(`VXLAN and none, twice each way, under traffic: ${lost} ms without an answer`);
+    assert.ok(lost <= 1000, `${lost} ms`);
+    assert.deepEqual(
+      HOSTS.flatMap((index) => hosts.routes(index).filter((route) => route.includes('proto 80'))),
+      [],
+    );
+  });
+});
