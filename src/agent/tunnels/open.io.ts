@@ -49,6 +49,8 @@ export function openTunnels(parts: AgentParts, own: NodeTunnelsParts): NodeTunne
   return { devices, overlay };
 }
 
+const BROKEN_OFFLOAD = /(?:^|,)\s*ChecksumOffloadBroken\s*=\s*(\w+)/;
+
 /**
  * Felix holds checksum offload of VXLAN devices for broken in every kernel unless it is told otherwise;
  * packets that were translated on the way leave with wrong inner checksums.
@@ -57,9 +59,7 @@ function vxlanOptions(
   { vxlanVNI, vxlanPort, featureDetectOverride }: FelixConfigurationSpec,
   portByEnvironment: number | undefined,
 ): VxlanOptions {
-  const broken = /(?:^|,)\s*ChecksumOffloadBroken\s*=\s*(\w+)/.exec(
-    featureDetectOverride ?? '',
-  )?.[1];
+  const [, broken] = BROKEN_OFFLOAD.exec(featureDetectOverride ?? '') ?? [];
   return {
     vni: vxlanVNI ?? VXLAN_DEFAULTS.vni,
     port: portByEnvironment ?? vxlanPort ?? VXLAN_DEFAULTS.port,

@@ -1,9 +1,9 @@
 // The node's tunnel devices, kept as the pools want them, one after the other since each writes the own
 // Node: at once when pools, Node or settings change, or when somebody changes a device.
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Milliseconds } from '../../base/clock.ts';
 import type { Log } from '../../base/log.io.ts';
 import { messageOf } from '../../base/op-error.ts';
+import { pause } from '../../base/pause.io.ts';
 import type { Change } from '../../datastore/store.ts';
 import { resourceKey } from '../../model/keys.ts';
 import { type Encapsulation, encapsulationsOf } from '../../model/mtu.ts';
@@ -12,6 +12,8 @@ import { readNode } from './own-node.io.ts';
 import { TunnelDevice, type TunnelDriver, type TunnelParts } from './tunnel.io.ts';
 
 const RETRY_MILLISECONDS: Milliseconds = 1000;
+/** What fails while much happens is tried again no sooner than this. */
+const PAUSE_MILLISECONDS: Milliseconds = 50;
 
 export interface TunnelsParts extends TunnelParts {
   readonly log: Log;
@@ -28,6 +30,8 @@ export class Tunnels {
   private working = false;
   private again = false;
   private timer: NodeJS.Timeout | undefined;
+  /** Before what failed is tried again. */
+  private rest: AbortController | undefined;
 
   constructor(parts: TunnelsParts) {
     this.parts = parts;
@@ -57,6 +61,7 @@ export class Tunnels {
   /** Makes everything right in the background, and repeats what fails. */
   wake(): void {
     this.again = true;
+    this.rest?.abort();
     if (!this.working) void this.work();
   }
 
@@ -67,7 +72,11 @@ export class Tunnels {
       this.again = false;
       const failed = await this.round();
       if (!failed) continue;
-      await sleep(RETRY_MILLISECONDS, undefined, { signal, ref: false }).catch(() => undefined);
+      await pause(PAUSE_MILLISECONDS, signal);
+      this.rest = new AbortController();
+      // A device that went meanwhile, for one, is told of soon.
+      if (!this.again) await pause(RETRY_MILLISECONDS, AbortSignal.any([signal, this.rest.signal]));
+      this.rest = undefined;
       this.again = true;
     }
     this.working = false;
