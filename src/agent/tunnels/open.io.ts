@@ -52,8 +52,8 @@ export function openTunnels(parts: AgentParts, own: NodeTunnelsParts): NodeTunne
 const BROKEN_OFFLOAD = /(?:^|,)\s*ChecksumOffloadBroken\s*=\s*(\w+)/;
 
 /**
- * Felix holds checksum offload of VXLAN devices for broken in every kernel unless it is told otherwise;
- * packets that were translated on the way leave with wrong inner checksums.
+ * Felix holds checksum offload of VXLAN devices for broken in every kernel unless it is told
+ * otherwise: packets that were translated on the way would leave with wrong inner checksums.
  */
 function vxlanOptions(
   { vxlanVNI, vxlanPort, featureDetectOverride }: FelixConfigurationSpec,
