@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status test test-unit test-real test-cluster test-guest lint synth charts plan package images bench simulate storm differential kube-proxy-differential conformance fuzz clean
+.PHONY: help up down status test test-unit test-real test-cluster test-guest lint synth charts plan package release images bench simulate storm differential kube-proxy-differential conformance fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ plan: node_modules/.installed ## what other values would change (NEW=new.yaml OL
 
 package: node_modules/.installed ## the constructs as an npm package, in build/
 	@node images/npm/build.ts
+
+release: node_modules/.installed ## chart archive, OCI layout, npm package, digests and provenance, in build/release (RELEASE_KEY= RELEASE_KEYRING= sign it)
+	@node images/release/release.ts
 
 images: node_modules/.installed ## the three images as OCI archives
 	@node images/build.ts

@@ -1,7 +1,10 @@
 // Calico's Helm chart as texts by path: templates from the constructs, and what comes with them.
 // Nothing here touches a disk; main.ts writes the files.
+
+import { stringify } from 'yaml';
 import { rules } from '../../model/settings/rules.ts';
 import { schemaPart, type Values } from '../../model/settings/schema.ts';
+import { defaults } from '../../model/settings/settings.ts';
 import { Calico } from '../constructs/calico.ts';
 import { CalicoCertificates } from '../constructs/calico-certificates.ts';
 import { CalicoCleanup } from '../constructs/calico-cleanup.ts';
@@ -31,11 +34,28 @@ const chartMeta = {
   description: 'Pod networking by routes and BGP, address management and network policy',
   keywords: ['cni', 'networking', 'bgp', 'network-policy', 'calico'],
   icon: `data:image/svg+xml;base64,${btoa(ICON)}`,
-  annotations: {
+  annotations: artifactHub(),
+};
+
+// What Artifact Hub shows beside the README (artifacthub.io/docs: Helm annotations).
+function artifactHub(): Readonly<Record<string, string>> {
+  const { node, kube_controllers, etcd } = defaults().images;
+  const images = Object.entries({ node, 'kube-controllers': kube_controllers, etcd });
+  return {
     'artifacthub.io/category': 'networking',
     'artifacthub.io/license': 'Apache-2.0',
-  },
-};
+    'artifacthub.io/operator': 'false',
+    'artifacthub.io/prerelease': 'false',
+    'artifacthub.io/containsSecurityUpdates': 'false',
+    // The chart brings no kind of its own: Calico's resources live in etcd.
+    'artifacthub.io/crds': '[]\n',
+    'artifacthub.io/images': stringify(images.map(([name, image]) => ({ name, image }))),
+    'artifacthub.io/changes': stringify([
+      { kind: 'added', description: 'Routes and BGP, address management, policy and services' },
+      { kind: 'added', description: 'Monitors, alerts with runbooks, a dashboard' },
+    ]),
+  };
+}
 
 /** All files of the chart: path within its folder, text. */
 export function chartFiles(): ReadonlyMap<string, string> {

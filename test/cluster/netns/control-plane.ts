@@ -17,6 +17,9 @@ import {
 import type { Processes } from './processes.ts';
 
 const CONFIG = join(RUN, 'kubeadm.yaml');
+const AUDIT_POLICY = join(RUN, 'audit-policy.yaml');
+/** What service accounts asked of the API server, a line of JSON each. */
+export const AUDIT_LOG = join(RUN, 'audit.log');
 export const KUBECONFIG = join(PKI, 'admin.conf');
 const pki = (file: string): string => join(PKI, file);
 
@@ -33,6 +36,14 @@ certificatesDir: ${PKI}
 controlPlaneEndpoint: ${ADDRESS}:6443
 networking: {serviceSubnet: ${SERVICE_CIDR}, podSubnet: ${POD_CIDR}}
 apiServer: {certSANs: [127.0.0.1, localhost]}
+`;
+
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+  - {level: Metadata, userGroups: ['system:serviceaccounts:kube-system']}
+  - {level: None}
 `;
 
 /** kubectl as an administrator, ready for arguments. */
@@ -61,6 +72,7 @@ export async function userConfig(user: string, group?: string): Promise<string> 
 export async function startControlPlane(processes: Processes): Promise<void> {
   mkdirSync(PKI, { recursive: true });
   writeFileSync(CONFIG, kubeadmConfig);
+  writeFileSync(AUDIT_POLICY, auditPolicy);
   await makeMachine('cp', ADDRESS);
   await makeCertificates();
   processes.start('etcd', [...inNetns('cp'), ...(await etcdCommand())]);
@@ -182,6 +194,10 @@ async function apiServerCommand(): Promise<readonly string[]> {
     pki('sa.key'),
     '--service-cluster-ip-range',
     SERVICE_CIDR,
+    '--audit-policy-file',
+    AUDIT_POLICY,
+    '--audit-log-path',
+    AUDIT_LOG,
   ];
 }
 
