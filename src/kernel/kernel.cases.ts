@@ -358,6 +358,37 @@ export function kernelCases(name: string, open: () => KernelFixture): void {
     stop.abort();
   });
 
+  scenario(
+    'several listen; one that has ended hears nothing, the others go on',
+    async ({ kernel }) => {
+      const heard: string[] = [];
+      const listen = (name: string): AbortController => {
+        const stop = new AbortController();
+        kernel.subscribe((event) => {
+          if (event.kind === 'route' && event.route.destination === blackhole.destination)
+            heard.push(`${name} ${event.gone ? 'gone' : 'there'}`);
+        }, stop.signal);
+        return stop;
+      };
+      const change = async (kind: 'addRoute' | 'deleteRoute', all: readonly string[]) => {
+        kernel.apply([{ kind, route: blackhole }]);
+        const end = performance.now() + 2000;
+        while (heard.length < all.length && performance.now() < end)
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        assert.deepEqual(heard.splice(0).toSorted(), all);
+      };
+      const [a, b] = [listen('a'), listen('b')];
+      await change('addRoute', ['a there', 'b there']);
+      a.abort();
+      await change('deleteRoute', ['b gone']);
+      b.abort();
+      const c = listen('c'); // after a time without anybody
+      await change('addRoute', ['c there']);
+      c.abort();
+      kernel.apply([{ kind: 'deleteRoute', route: blackhole }]);
+    },
+  );
+
   scenario('a subscription tells of links and addresses', async ({ kernel, podNetns }) => {
     const stop = new AbortController();
     const told: string[] = [];

@@ -26,7 +26,7 @@ import { decodeRoute, encodeDumpRoutes } from './netlink/route.ts';
 import { podSysctlRoot } from './private-proc.io.ts';
 import { openNetlink, type Request, Rtnetlink } from './rtnetlink.io.ts';
 import { Sockets } from './sockets.io.ts';
-import { GROUPS, NEIGHBOUR_GROUP, subscribe } from './subscribe.io.ts';
+import { GROUPS, NEIGHBOUR_GROUP, Notifications } from './subscribe.io.ts';
 
 const FAMILIES = [4, 6] as const;
 const ENOENT = 2;
@@ -76,12 +76,18 @@ class LinuxKernel implements Kernel {
   private readonly release: () => void;
   private readonly sysctls: Sysctls;
   private readonly sockets: Sockets;
+  private readonly news: Notifications;
+  private readonly neighbourNews: Notifications;
 
   constructor(within: Within, release: () => void, sysctls: Sysctls) {
     this.sysctls = sysctls;
     this.within = within;
     this.release = release;
     this.sockets = new Sockets(() => within(() => openNetlink()));
+    const newsOf = (groups: number) =>
+      new Notifications(() => within(() => openNetlink({ groups, receiveBytes: 4 << 20 })));
+    this.news = newsOf(GROUPS);
+    this.neighbourNews = newsOf(GROUPS | NEIGHBOUR_GROUP);
   }
 
   links() {
@@ -214,9 +220,7 @@ class LinuxKernel implements Kernel {
     signal: AbortSignal,
     also = { neighbours: false },
   ): void {
-    const groups = also.neighbours ? GROUPS | NEIGHBOUR_GROUP : GROUPS;
-    const open = (): number => this.within(() => openNetlink({ groups, receiveBytes: 4 << 20 }));
-    subscribe(open, listener, signal);
+    (also.neighbours ? this.neighbourNews : this.news).add(listener, signal);
   }
 
   enter(netnsPath: string): Kernel {

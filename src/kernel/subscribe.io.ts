@@ -15,12 +15,44 @@ export const GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 /** RTMGRP_NEIGH: every pod's ARP is told there, so that hardly anybody wants it. */
 export const NEIGHBOUR_GROUP = 0x4;
 
-/** `open` makes a socket that is subscribed to its groups, in the right namespace. */
-export function subscribe(
-  open: () => number,
-  listener: (event: KernelEvent) => void,
-  signal: AbortSignal,
-): void {
+type Listener = (event: KernelEvent) => void;
+
+/**
+ * One socket for all who listen: each message is decoded once, however many there are. Who comes
+ * later may be told of what was already so when it came.
+ */
+export class Notifications {
+  private readonly open: () => number;
+  private readonly listeners = new Set<{ readonly tell: Listener }>();
+  private stream = new AbortController();
+
+  /** `open` makes a socket that is subscribed to its groups, in the right namespace. */
+  constructor(open: () => number) {
+    this.open = open;
+  }
+
+  add(tell: Listener, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    if (this.listeners.size === 0) {
+      this.stream = new AbortController();
+      subscribe(this.open, (event) => this.tell(event), this.stream.signal);
+    }
+    const entry = { tell };
+    this.listeners.add(entry);
+    signal.addEventListener('abort', () => this.remove(entry), { once: true });
+  }
+
+  private remove(entry: { readonly tell: Listener }): void {
+    this.listeners.delete(entry);
+    if (this.listeners.size === 0) this.stream.abort();
+  }
+
+  private tell(event: KernelEvent): void {
+    for (const { tell } of this.listeners) tell(event);
+  }
+}
+
+function subscribe(open: () => number, listener: Listener, signal: AbortSignal): void {
   if (signal.aborted) return;
   const stream = streamOf(open());
   const stop = (): void => void stream.destroy();
