@@ -109,6 +109,48 @@ export const scenarioOn =
     });
 
 export function allocatorCases(scenario: Scenario): void {
+  scenario('many addresses in one request: one transaction, all or nothing', async (store) => {
+    await addPool(store, '10.0.0.0/24', { blockSize: 26 });
+    const a = await open(store, 'a');
+    await assigned(a, 'n.warm');
+    const ips = (await assigned(a, 'n.many', { count4: 60 })).split(',');
+    assert.equal(new Set(ips).size, 60);
+    const { value = '' } = (await store.get(handleKey('n.many'))) ?? {};
+    const { block } = JSON.parse(value) as { block: Record<string, number> };
+    assert.deepEqual(Object.values(block), [60]);
+    assert.deepEqual((await assigned(a, 'n.many', { count4: 60 })).split(','), ips, 'repeated');
+    const more = (await assigned(a, 'n.many', { count4: 64 })).split(',');
+    assert.deepEqual([more.length, new Set(more).size, more.slice(0, 60)], [64, 64, ips]);
+    const ip = '10.0.0.250' as Ip;
+    const named = (await assigned(a, 'n.named', { count4: 3, requested: [ip] })).split(',');
+    assert.deepEqual([named.length, named[0]], [3, ip]);
+    // 188 are left; the last of them are not given to a request that they cannot satisfy.
+    await assigned(a, 'n.rest', { count4: 100 });
+    const tooMany = await a.assign(request('n.too-many', { count4: 89 }));
+    assert.equal(tooMany.kind, 'exhausted');
+    assert.deepEqual(a.addressesOf('n.too-many'), []);
+    assert.equal((await assigned(a, 'n.last', { count4: 88 })).split(',').length, 88);
+    const released = await a.release({ handleId: 'n.many' });
+    assert.equal(released.kind === 'released' ? released.ips.length : 0, 64);
+  });
+
+  scenario('many requests for many addresses keep to the size of a transaction', async (store) => {
+    await addPool(store, '10.0.0.0/22', { blockSize: 32 });
+    await addNode(store, 'a', {});
+    const config = { auto_allocate_blocks: true, strict_affinity: true, maxBlocksPerHost: 1000 };
+    const put = { kind: 'put', key: IPAM_CONFIG_KEY, value: JSON.stringify(config) } as const;
+    await store.transaction([], [put]);
+    const a = await open(store, 'a');
+    const handles = Array.from({ length: 6 }, (_, n) => `n.${n}`);
+    const all = await Promise.all(handles.map((h) => assigned(a, h, { count4: 50 })));
+    assert.equal(new Set(all.join().split(',')).size, 300);
+    const freed = await Promise.all(handles.map((handleId) => a.release({ handleId })));
+    assert.deepEqual(
+      freed.map((one) => (one.kind === 'released' ? one.ips.length : one)),
+      handles.map(() => 50),
+    );
+  });
+
   scenario('addresses are given once, freed by handle, and come back last', async (store) => {
     await addPool(store, '10.0.0.0/24', { blockSize: 30 });
     const a = await open(store, 'a');

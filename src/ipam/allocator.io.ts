@@ -34,7 +34,8 @@ export type {
   ReleaseRequest,
 } from './request.ts';
 
-/** etcd takes 128 operations a transaction; an ADD needs three, DEL four. */
+/** etcd takes 128 operations a transaction; an ADD needs three, DEL four, and many addresses more. */
+const OPERATIONS_MAX = 128;
 const BATCH_MAX = 24;
 const WAITING_MAX = 10_000;
 
@@ -213,7 +214,8 @@ class NodeAllocator implements Allocator {
         request.kind === 'assign'
           ? await placeAssign(this.placing, fork, request.of, served.length)
           : placeRelease(fork, request.of, served.length);
-      if (placed === 'later') later.push(member);
+      if (placed === 'later' || (served.length > 0 && fork.size > OPERATIONS_MAX))
+        later.push(member);
       else if (placed.kind === 'assigned' || placed.kind === 'released') {
         batch = fork;
         served.push({ member, success: placed });

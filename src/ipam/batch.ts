@@ -180,6 +180,14 @@ export class Batch {
     this.handles.set(handleId, { value, revision, changed: true });
   }
 
+  /** How many keys its transaction compares or writes, whichever are more. */
+  get size(): number {
+    const own = this.blocks.size + this.handles.size + this.gone.size;
+    const withOthers = (what: 'compares' | 'writes'): number =>
+      this.others.reduce((sum, { alongside }) => sum + alongside[what].length, own);
+    return Math.max(this.absent.size + withOthers('compares'), withOthers('writes'));
+  }
+
   /** False: an earlier member writes such a key; this member must wait for the next batch. */
   addAlongside(member: number, alongside: AlongsideWrites): boolean {
     const keys = alongside.writes.map((write) => write.key);

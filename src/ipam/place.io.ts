@@ -1,4 +1,5 @@
 // One request's place in a batch: what it takes and frees, with the blocks that must be claimed first.
+import { assert } from '../base/assert.ts';
 import { OpError } from '../base/op-error.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import type { Batch } from './batch.ts';
@@ -7,7 +8,13 @@ import { type ClaimContext, claimBlock } from './claim/claim.io.ts';
 import type { IpamView } from './ipam-view.ts';
 import { formerEndpoints } from './kept/former-endpoint.io.ts';
 import { pickAny, pickRequested } from './pick.ts';
-import type { AssignOutcome, AssignRequest, ReleaseOutcome, ReleaseRequest } from './request.ts';
+import {
+  type AssignOutcome,
+  type AssignRequest,
+  COUNT_MAX,
+  type ReleaseOutcome,
+  type ReleaseRequest,
+} from './request.ts';
 import type { Upkeep } from './upkeep.io.ts';
 
 /** Lost races before a request is given up. */
@@ -49,6 +56,7 @@ export async function placeAssign(
   index: number,
 ): Promise<AssignOutcome | 'later'> {
   if (batch.touches(request.handleId)) return 'later';
+  assert(request.count4 + request.count6 <= COUNT_MAX, 'so many addresses are several requests');
   batch.hold(request.handleId);
   const present = context.view.addressesOf(request.handleId);
   const ips: Ip[] = [...present]; // a repeated ADD keeps what it has
@@ -58,10 +66,13 @@ export async function placeAssign(
   if (failure) return failure;
   for (const family of [4, 6] as const) {
     const count = family === 4 ? request.count4 : request.count6;
-    if (count === 0 || present.some((ip) => familyOf(ip) === family)) continue;
-    const taken = await take(context, batch, request, family);
-    if (typeof taken !== 'string') return taken;
-    ips.push(taken);
+    const requested = request.requested?.find((ip) => familyOf(ip) === family);
+    const had = present.filter((ip) => familyOf(ip) === family).length;
+    for (let n = had; n < count; n++) {
+      const taken = await take(context, batch, request, n === 0 && requested ? requested : family);
+      if (typeof taken !== 'string') return taken;
+      ips.push(taken);
+    }
   }
   if (!batch.addAlongside(index, request.alongside(ips))) return 'later';
   return { kind: 'assigned', ips, revision: 0n };
@@ -115,18 +126,19 @@ function foreignBlock(
   );
 }
 
+/** The address `which`, or any of the family. */
 async function take(
   { claims, view, upkeep }: PlaceContext,
   batch: Batch,
   request: AssignRequest,
-  family: Family,
+  which: Family | Ip,
 ): Promise<Ip | Failure> {
   const picking = { view, batch, node: claims.node };
-  const requested = request.requested?.find((ip) => familyOf(ip) === family);
   for (let attempt = 0; attempt < CONFLICTS_MAX; attempt++) {
-    const pick = requested
-      ? pickRequested(picking, requested, request.use ?? 'Workload')
-      : pickAny(picking, request, family);
+    const pick =
+      typeof which === 'string'
+        ? pickRequested(picking, which, request.use ?? 'Workload')
+        : pickAny(picking, request, which);
     if (pick.kind === 'block') {
       const { handleId } = request;
       const { cidr, ordinal } = pick;

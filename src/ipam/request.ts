@@ -4,6 +4,9 @@ import type { Compare, Write } from '../datastore/store.ts';
 import type { AllowedUse } from '../model/ip-pool.ts';
 import type { Ip } from '../net/ip.ts';
 
+/** Addresses of one request: with the smallest blocks each is a write of its own transaction. */
+export const COUNT_MAX = 100;
+
 /** Writes that must happen in the same transaction, e.g. the WorkloadEndpoint. */
 export interface AlongsideWrites {
   readonly compares: readonly Compare[];
@@ -15,13 +18,13 @@ export interface AssignRequest {
   readonly handleId: string;
   /** Facts about the owner: node, pod, namespace, timestamp. */
   readonly attributes: Readonly<Record<string, string>>;
-  /** All or nothing over both families. */
-  readonly count4: 0 | 1;
-  readonly count6: 0 | 1;
+  /** How many addresses of each family, at most `COUNT_MAX` together; all or nothing. */
+  readonly count4: number;
+  readonly count6: number;
   /** Pool names or CIDRs by family; empty: any pool that selects the node. */
   readonly pools4?: readonly string[];
   readonly pools6?: readonly string[];
-  /** At most one address a family by name, instead of any. */
+  /** At most one address a family by name, instead of any; of several, it is the first. */
   readonly requested?: readonly Ip[];
   /** What the address is for: the pool must allow it (IPPool allowedUses). Absent: Workload. */
   readonly use?: AllowedUse;
