@@ -15,6 +15,7 @@ import { runAgent } from './agent.io.ts';
 import { cleanUpNode } from './clean-up.io.ts';
 import { type AgentSettings, parseEnvironment } from './environment.ts';
 import { installCni, uninstallCni } from './install-cni.io.ts';
+import { soleAgent } from './life/sole-agent.io.ts';
 import { type NodeServicesParts, openNodeServices } from './services/open.io.ts';
 
 const STATE_PATHS = ['/var/lib/calico', '/var/run/calico'];
@@ -25,6 +26,8 @@ async function agent(log: Log): Promise<void> {
   const stop = new AbortController();
   process.once('SIGTERM', () => stop.abort());
   process.once('SIGINT', () => stop.abort());
+  await soleAgent(settings.value.socketPath, log, stop.signal);
+  if (stop.signal.aborted) return;
   const registry = openRegistry();
   if (settings.value.metricsEnabled) serveMetrics(registry, settings.value.metricsPort);
   const kernel = openKernel(process.env['CALICO_PROC_SYS_NET']);

@@ -37,6 +37,7 @@ export const libc = {
   dup2: lib.func('int dup2(int, int)'),
   ioctl: lib.func('int ioctl(int, uint64_t, void *)'),
   setns: lib.func('int setns(int, int)'),
+  flock: lib.func('int flock(int, int)'),
   // glibc 2.36: mounts that are in no file tree.
   fsopen: optional('int fsopen(str, uint32_t)'),
   fsconfig: optional('int fsconfig(int, uint32_t, void *, void *, int)'),
