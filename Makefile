@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status test test-unit test-real test-cluster test-guest lint synth charts plan package release images bench simulate storm differential kube-proxy-differential conformance fuzz clean
+.PHONY: help up down status smoke test test-unit test-real test-cluster test-guest lint synth charts plan package release images bench simulate storm differential kube-proxy-differential conformance fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -14,7 +14,7 @@ node_modules/.installed: package.json package-lock.json
 	@npm install --no-save --no-fund --no-audit --loglevel=error
 	@touch $@
 
-up: node_modules/.installed ## a real cluster with our chart installed, and a demonstration on it
+up: node_modules/.installed ## a real cluster with our chart installed, and a demonstration on it (CLUSTER=kind: by kind)
 	@node test/cluster/up.ts
 
 down: node_modules/.installed ## remove the cluster; nothing is left behind
@@ -22,6 +22,9 @@ down: node_modules/.installed ## remove the cluster; nothing is left behind
 
 status: node_modules/.installed ## what runs on the cluster
 	@node test/cluster/status.ts
+
+smoke: node_modules/.installed ## a cluster made, our chart installed, tried and uninstalled, the cluster removed (CLUSTER=kind KEEP=1)
+	@node test/cluster/smoke.ts
 
 test: node_modules/.installed ## lint and every rung of the test ladder
 	@test/run lint unit fuzz real cluster guest

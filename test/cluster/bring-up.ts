@@ -6,7 +6,7 @@ import type { Cluster } from './cluster.ts';
 import { buildTestImages } from './images.ts';
 import { CLUSTER_PACKAGES, ensurePackages } from './packages.ts';
 import type { Progress } from './progress.ts';
-import { TOOL_NAMES, toolIsMissing, toolPath } from './tools.ts';
+import { toolIsMissing, toolPath } from './tools.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const CHART = join(ROOT, 'charts/calico');
@@ -29,7 +29,7 @@ export const helmArguments = (verb: 'install' | 'upgrade'): readonly string[] =>
 /** Packages, tools, images, cluster, images in it. The nodes are not ready: no CNI yet. */
 export async function prepareCluster(cluster: Cluster, progress: Progress): Promise<void> {
   await progress.step('packages', () => ensurePackages(CLUSTER_PACKAGES));
-  await progress.step('tools', () => buildTools(progress));
+  await progress.step('tools', () => buildTools(cluster.tools, progress));
   const archives = await progress.step('images', async () => [
     ...(await buildTestImages()),
     ...(await buildImages()),
@@ -38,8 +38,8 @@ export async function prepareCluster(cluster: Cluster, progress: Progress): Prom
   await progress.step('images loaded into the nodes', () => cluster.loadImages(archives));
 }
 
-async function buildTools(progress: Progress): Promise<void> {
-  const missing = TOOL_NAMES.filter(toolIsMissing);
+async function buildTools(names: readonly string[], progress: Progress): Promise<void> {
+  const missing = names.filter(toolIsMissing);
   if (missing.length > 0)
     progress.note(`building ${missing.length} programs from Go modules; minutes, once`);
   for (const name of missing) {

@@ -1,5 +1,5 @@
 // A Kubernetes cluster for tests and demonstrations, behind a small interface: network namespaces
-// are the first implementation (netns/), kind could be a second.
+// (netns/) or containers by kind (kind/).
 
 export interface ClusterNode {
   readonly name: string;
@@ -19,6 +19,10 @@ export interface Cluster {
   enter(node: string, argv: readonly string[]): Promise<string>;
   kubectl(args: readonly string[], input?: string): Promise<string>;
   helm(args: readonly string[]): Promise<string>;
+  /** Programs that are built before it is made (tools.ts), so that their progress can be told. */
+  readonly tools: readonly string[];
+  /** Commands that a person may try on it. */
+  readonly hints: readonly string[];
   /** Whether a created cluster is there. */
   exists(): boolean;
   /** Ends everything and leaves nothing behind; fine when there is nothing. */

@@ -3,6 +3,7 @@
 import type { Cluster } from './cluster.ts';
 import { type Outcome, outcomeOf, until } from './command.ts';
 import { PROBE_IMAGE } from './images.ts';
+import { table } from './progress.ts';
 
 export const DEMO = 'demo';
 
@@ -117,6 +118,15 @@ export async function demonstrate(cluster: Cluster): Promise<Demonstration> {
   const denied = await fetchUntil(cluster, serverIp, 'cut');
   return { serverIp, clientIp, ping, allowed, denied };
 }
+
+/** What was shown, as a table. */
+export const demonstrated = (shown: Demonstration): string =>
+  table([
+    ['CLIENT -> SERVER', `${shown.clientIp} -> ${shown.serverIp}, on two nodes`],
+    ['ping', shown.ping],
+    ['HTTP', shown.allowed],
+    ['HTTP after NetworkPolicy deny-server', shown.denied],
+  ]);
 
 /** `ip route` of a node. */
 export const routesOf = (cluster: Cluster, node: string): Promise<string> =>

@@ -1,10 +1,9 @@
-// `make down`: ends the cluster; processes, namespaces, mounts, cgroups and state are gone after it.
-import { mustBeRoot, netnsCluster } from './netns/netns-cluster.ts';
+// `make down [CLUSTER=kind]`: ends the cluster; processes, namespaces, mounts, cgroups and state are gone after it.
+import { chosenCluster } from './choose.ts';
 import { openProgress } from './progress.ts';
 
 try {
-  mustBeRoot();
-  await openProgress().step('cluster removed', () => netnsCluster().delete());
+  await openProgress().step('cluster removed', () => chosenCluster().delete());
 } catch (cause) {
   console.error(`make down failed: ${cause instanceof Error ? cause.message : String(cause)}`);
   process.exitCode = 1;

@@ -1,8 +1,8 @@
 // `make status`: what runs on the cluster.
-import { netnsCluster } from './netns/netns-cluster.ts';
+import { chosenCluster } from './choose.ts';
 import { clusterReport } from './report.ts';
 
-const cluster = netnsCluster();
+const cluster = chosenCluster();
 if (cluster.exists()) console.log(await clusterReport(cluster));
 else {
   console.error('no cluster runs here; make up makes one');

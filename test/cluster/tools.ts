@@ -121,11 +121,11 @@ const SUITE_TOOLS: Readonly<Record<string, Tool>> = {
 export const SUITE_TOOL_NAMES: readonly string[] = Object.keys(SUITE_TOOLS);
 
 const COREDNS = 'v1.14.7';
-
+const KIND = 'v0.33.0';
 const PROMETHEUS = 'v0.316.0';
 const KUBECONFORM = 'v0.8.0';
 
-/** What only some specs of the suite, or some tests of the chart, need. */
+/** What only some specs of the suite, some tests of the chart, or a cluster by kind need. */
 const EXTRA_TOOLS: Readonly<Record<string, Tool>> = {
   promtool: {
     module: 'promtool',
@@ -144,6 +144,7 @@ const EXTRA_TOOLS: Readonly<Record<string, Tool>> = {
     requires: `github.com/coredns/coredns@${COREDNS}`,
     main: 'github.com/coredns/coredns',
   },
+  kind: { module: 'kind', requires: `sigs.k8s.io/kind@${KIND}`, main: 'sigs.k8s.io/kind' },
 };
 
 /** Whether a call of toolPath would build for a while. */
@@ -169,6 +170,14 @@ export function toolPath(name: string): Promise<string> {
     building.set(name, path);
   }
   return path;
+}
+
+/** Where Go keeps the sources of the module that a tool is built from. */
+export async function moduleFolder(tool: string, module: string): Promise<string> {
+  await toolPath(tool);
+  const list = ['list', '-mod=mod', '-m', '-f', '{{.Dir}}', module];
+  const { stdout } = await execute('go', list, { cwd: join(CACHE, 'mod', toolOf(tool).module) });
+  return stdout.trim();
 }
 
 const toolOf = (name: string): Tool => {

@@ -4,14 +4,14 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cluster, ClusterNode } from '../cluster.ts';
 import { command, until } from '../command.ts';
-import { toolPath } from '../tools.ts';
+import { TOOL_NAMES, toolPath } from '../tools.ts';
 import { KUBECONFIG, kubectl, startControlPlane } from './control-plane.ts';
 import { makeFabric, removeMachines } from './fabric.ts';
 import { inNetns, nodeAddress, nodeName, RUN } from './layout.ts';
 import { makeMountPoints, removeMountPoints } from './mount-points.ts';
 import { enterNode, removeCgroups, startNode } from './node.ts';
 import { Processes } from './processes.ts';
-import { writeShortcuts } from './shortcuts.ts';
+import { shortcut, writeShortcuts } from './shortcuts.ts';
 
 const COMPLETE = join(RUN, 'complete');
 
@@ -31,6 +31,8 @@ export function netnsCluster(nodeCount = 3): Cluster {
   return {
     nodes,
     kubeconfig: KUBECONFIG,
+    tools: TOOL_NAMES,
+    hints: [`${shortcut('kubectl')} get pods -A -o wide`, `${shortcut(nodeName(1))} ip route`],
     exists: () => existsSync(COMPLETE),
     create: (progress) => create(processes, numbers, progress),
     delete: () => remove(processes),
