@@ -35,6 +35,7 @@ TimeoutStartSec=300
 `,
   [`${SYSTEM}/kubelet.service.d/30-sysctls.conf`]: `[Service]
 ExecStartPre=/bin/sh -c 'mkdir -p /run/sysctls; ${shield}'
+ExecStartPre=/bin/sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 OOMScoreAdjust=0
 `,
   'kind/manifests/default-storage.yaml': `apiVersion: storage.k8s.io/v1
