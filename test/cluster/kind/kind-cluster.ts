@@ -21,7 +21,11 @@ const NODES: readonly ClusterNode[] = [
 
 const CONFIGURATION = `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
-networking: {disableDefaultCNI: true, ipFamily: ipv4, podSubnet: ${POD_CIDR}, serviceSubnet: ${SERVICE_CIDR}}
+networking:
+  disableDefaultCNI: true
+  ipFamily: ipv4
+  podSubnet: ${POD_CIDR}
+  serviceSubnet: ${SERVICE_CIDR}
 nodes:
 - role: control-plane
 - role: worker
