@@ -81,7 +81,7 @@ export class StrictKernel {
     const rules = this.rules();
     for (const name of this.sets.keys())
       if (
-        /^cali[46]0(?:n|s|svc|svcnoport):/.test(name) &&
+        /^cali[46]0(?:(?:n|s|svc|svcnoport):|all-hosts-net)/.test(name) &&
         !rules.some((rule) => rule.includes(` ${name} `))
       )
         this.sets.delete(name);

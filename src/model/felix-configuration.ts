@@ -42,6 +42,28 @@ export interface FelixConfigurationSpec {
   readonly logActionRateLimit?: string;
   /** Absent: 5. */
   readonly logActionRateLimitBurst?: number;
+  /** What packets that policy allows meet in the filter table, and in mangle; absent: Accept. */
+  readonly iptablesFilterAllowAction?: string;
+  readonly iptablesMangleAllowAction?: string;
+  /** What denied packets meet, Drop or Reject; absent: Drop. */
+  readonly iptablesFilterDenyAction?: string;
+  /** Whether our jumps stand first (insert) or last (append) in the kernel's chains; absent: insert. */
+  readonly chainInsertMode?: string;
+  /** Source ports of masqueraded packets, `1000:2000`. */
+  readonly natPortRange?: string | number;
+  readonly natOutgoingAddress?: string;
+  /** IPPoolsOnly or IPPoolsAndHostIPs. */
+  readonly natOutgoingExclusions?: string;
+  readonly iptablesNATOutgoingInterfaceFilter?: string;
+  /** Prefixes of workloads' interfaces, comma separated; absent: cali. */
+  readonly interfacePrefix?: string;
+  readonly allowVXLANPacketsFromWorkloads?: boolean;
+  readonly allowIPIPPacketsFromWorkloads?: boolean;
+  readonly disableConntrackInvalidCheck?: boolean;
+  /** Addresses and prefixes of tunnel ends that are no nodes. */
+  readonly externalNodesList?: readonly string[];
+  /** Drop, Reject or Disabled; absent: Drop. */
+  readonly serviceLoopPrevention?: string;
   /** Whether pods may ask to send from addresses that are not theirs; absent: Disabled. */
   readonly workloadSourceSpoofing?: 'Disabled' | 'Any';
 }

@@ -62,10 +62,22 @@ export class PolicyCalculator {
     const local = new LocalEndpoints(world);
     this.index = index;
     this.local = local;
-    const hosts = new HostEndpoints(world);
+    const { endpointToHostAction } = settings;
+    const rules = () => world.ruleSettings(node, { endpointToHostAction });
+    const hosts = new HostEndpoints(world, () => rules().interfacePrefixes);
     this.hosts = hosts;
     const keepSets = () => this.keepSets();
-    const known: Known = { node, settings, nodeAddress, world, index, local, hosts, keepSets };
+    const known: Known = {
+      node,
+      settings,
+      rules,
+      nodeAddress,
+      world,
+      index,
+      local,
+      hosts,
+      keepSets,
+    };
     this.families = { 4: new FamilyCalculator(4, known), 6: new FamilyCalculator(6, known) };
   }
 
@@ -88,7 +100,8 @@ export class PolicyCalculator {
     if (!change) return false;
     const both = Object.values(this.families);
     if (this.mattersToOthers(key, change)) for (const family of both) family.othersChanged();
-    for (const family of both) family.changed(change.kind === 'other');
+    for (const family of both)
+      family.changed(change.kind === 'other' || change.kind === 'settings');
     return true;
   }
 
@@ -130,7 +143,7 @@ export class PolicyCalculator {
         this.local.tiersChanged();
         this.hosts.tiersChanged();
         return true;
-      case 'felix':
+      case 'settings':
         return true;
       case 'other':
         return false;

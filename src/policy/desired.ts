@@ -1,6 +1,7 @@
 // What the kernel shall hold: every table's chains and every ip set, as values.
 import type { IpSetMeta, TableName } from '../kernel/tables.ts';
 import type { Members } from './members/members.ts';
+import { RULE_DEFAULTS, type RuleSettings } from './read/rule-settings.ts';
 import {
   appendsOf,
   type RenderedChain,
@@ -36,9 +37,15 @@ export interface Additions {
 
 export const TABLES: readonly TableName[] = ['filter', 'nat', 'raw', 'mangle'];
 
-/** Our rules in the table's kernel chains, with their hashes. */
-export function renderHooks(table: TableName): Omit<DesiredTable, 'chains'> {
-  const { inserts, appends } = hooksOf(table);
+/**
+ * Our rules in the table's kernel chains, with their hashes. Where others' rules shall stand first, what
+ * would be inserted is appended, under the hashes of what is inserted.
+ */
+export function renderHooks(
+  table: TableName,
+  rules: RuleSettings = RULE_DEFAULTS,
+): Omit<DesiredTable, 'chains'> {
+  const { inserts, appends } = hooksOf(table, rules);
   const rendered = (
     hooks: ReadonlyMap<string, readonly Rule[]>,
     hashedAs: (chain: string) => string,
@@ -49,7 +56,14 @@ export function renderHooks(table: TableName): Omit<DesiredTable, 'chains'> {
         renderChain({ name: hashedAs(chain), rules }).rules,
       ]),
     );
-  return { inserts: rendered(inserts, (chain) => chain), appends: rendered(appends, appendsOf) };
+  const first = rendered(inserts, (chain) => chain);
+  const last = rendered(appends, appendsOf);
+  if (rules.insertMode === 'insert') return { inserts: first, appends: last };
+  const names = new Set([...first.keys(), ...last.keys()]);
+  const both = [...names].map(
+    (name) => [name, [...(first.get(name) ?? []), ...(last.get(name) ?? [])]] as const,
+  );
+  return { inserts: new Map(), appends: new Map(both) };
 }
 
 /** Nothing of ours: what an uninstall leaves. */

@@ -3,7 +3,7 @@
 // interface of any other is unknown, therefore closed, and such an endpoint costs nothing there.
 
 import type { TableName } from '../kernel/tables.ts';
-import { type Cidr, cidrFamily, parseCidr } from '../net/cidr.ts';
+import { type Cidr, cidrFamily } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import type { HostEndpoints } from './active/host-endpoints.ts';
 import type { ActiveEndpoint, LocalEndpoints } from './active/local-endpoints.ts';
@@ -15,13 +15,14 @@ import {
   NOTHING,
 } from './desired.ts';
 import { FamilySets } from './family-sets.ts';
-import { fixedTables, tunnelledBy } from './fixed-tables.ts';
+import { fixedFacts, fixedTables, sameFacts } from './fixed-tables.ts';
 import type { SetIndex } from './members/set-index.ts';
 import { FAILSAFES } from './read/failsafes.ts';
+import type { RuleSettings } from './read/rule-settings.ts';
 import { FilterRenderer } from './render/filter-chains.ts';
 import { type HostRendering, type HostTable, hostChains } from './render/host-chains.ts';
 import { renderChain } from './render/rule.ts';
-import { type PolicySettings, sourceChain, type Tunnelled } from './render/static-chains.ts';
+import { type FixedFacts, type PolicySettings, sourceChain } from './render/static-chains.ts';
 import { runWhole } from './run-whole.ts';
 
 import type { World } from './world.ts';
@@ -38,6 +39,8 @@ const NO_HOST: Readonly<Record<HostTable, Chains>> = {
 export interface Known {
   readonly node: string;
   readonly settings: PolicySettings;
+  /** The same object until FelixConfiguration says otherwise. */
+  readonly rules: () => RuleSettings;
   readonly nodeAddress: () => Ip | undefined;
   readonly world: World;
   readonly index: SetIndex;
@@ -51,11 +54,11 @@ export class FamilyCalculator {
   private readonly family: Family;
   private readonly known: Known;
   /** Makes the chains of policies and profiles, and keeps them. */
-  readonly filter: FilterRenderer;
+  filter: FilterRenderer;
   private readonly sets: FamilySets;
   /** What does not depend on any endpoint. */
   private fixed: ReadonlyMap<TableName, DesiredTable>;
-  private tunnelled: Tunnelled = { ipip: false, vxlanPort: undefined };
+  private facts: FixedFacts;
   /** Keys of local endpoints that are new or made of something else since the last answer. */
   private readonly fresh = new Set<string>();
   private onlyFresh = false;
@@ -82,38 +85,42 @@ export class FamilyCalculator {
   constructor(family: Family, known: Known) {
     this.family = family;
     this.known = known;
-    const { world, settings } = known;
-    this.filter = new FilterRenderer({
-      family,
+    this.facts = this.factsNow();
+    this.filter = this.newRenderer();
+    this.sets = new FamilySets(family, known.world, known.index);
+    this.fixed = fixedTables(family, this.facts);
+  }
+
+  private newRenderer(): FilterRenderer {
+    const { world, settings } = this.known;
+    return new FilterRenderer({
+      family: this.family,
+      rules: this.facts.rules,
       defaultAction: (tier) => world.tier(tier).defaultAction,
       logDenied: settings.logDenied ?? false,
     });
-    this.sets = new FamilySets(family, world, known.index);
-    this.fixed = fixedTables(family, settings, this.tunnelled);
   }
 
-  // Encapsulation may come and go with the pools.
-  private takeTunnel(): void {
-    const { world, node, settings } = this.known;
-    if (this.filter.setVxlanPort(world.vxlanPort(node))) this.forgetRendered();
-    const wanted = this.wantedTunnels();
-    const before = this.tunnelled;
-    if (wanted.ipip === before.ipip && wanted.vxlanPort === before.vxlanPort) return;
-    this.tunnelled = wanted;
-    this.fixed = fixedTables(this.family, settings, wanted);
+  private factsNow(): FixedFacts {
+    const { settings, world, rules } = this.known;
+    return fixedFacts(this.family, settings, world, rules());
+  }
+
+  // What fixed chains depend on may come and go with pools, services and FelixConfiguration.
+  private takeFacts(): void {
+    const before = this.facts;
+    const now = this.factsNow();
+    if (sameFacts(before, now)) return;
+    this.facts = now;
+    this.fixed = fixedTables(this.family, now);
     this.raw = undefined;
     this.forgetRendered();
-  }
-
-  private wantedTunnels(): Tunnelled {
-    const { settings, world, node } = this.known;
-    const pools = [...world.pools.values()];
-    return tunnelledBy(this.family, settings, pools, world.vxlanPort(node));
+    if (now.rules !== before.rules) this.filter = this.newRenderer();
   }
 
   /** Whether a device carries packets of the family between nodes. */
   get hasTunnel(): boolean {
-    const { ipip, vxlanPort } = this.wantedTunnels();
+    const { ipip, vxlanPort } = this.factsNow().tunnelled;
     return ipip || vxlanPort !== undefined;
   }
 
@@ -152,8 +159,8 @@ export class FamilyCalculator {
     this.surplus = 0;
     this.onlyFresh = true;
     this.stale = false;
+    this.takeFacts();
     if (this.filter.setLog(this.known.world.logging(this.known.node))) this.forgetRendered();
-    this.takeTunnel();
     const active = this.active();
     const host = this.hostTables();
     const tables = new Map(this.fixed)
@@ -202,11 +209,8 @@ export class FamilyCalculator {
 
   // An IPv6 pool is seldom translated, and some kernels have no IPv6 nat table.
   private needsNat(): boolean {
-    if (this.family === 4 || this.tunnelled.vxlanPort !== undefined) return true;
-    return [...this.known.world.pools.values()].some(({ spec }) => {
-      const net = parseCidr(spec.cidr);
-      return spec.natOutgoing && net && cidrFamily(net) === 6;
-    });
+    const { masquerades, tunnelled } = this.facts;
+    return this.family === 4 || masquerades || tunnelled.vxlanPort !== undefined;
   }
 
   // The same object as before when no endpoint's chains have changed.
@@ -231,7 +235,8 @@ export class FamilyCalculator {
     const { family } = this;
     const defaultAction = (tier: string) => world.tier(tier).defaultAction;
     const { logDenied } = this.known.settings;
-    const parts = { guarded, failsafes, family, defaultAction, renderer: this.filter };
+    const { rules } = this.facts;
+    const parts = { guarded, failsafes, family, defaultAction, rules, renderer: this.filter };
     const chains = hostChains({ ...parts, ...(logDenied ? { logDenied } : {}) });
     this.held = { guarded, failsafes, chains };
     return chains;
@@ -276,8 +281,11 @@ export class FamilyCalculator {
     runWhole(keepSets());
     const own = nodeAddress();
     return this.sets.of([active, hosts.guarded()], {
-      tunnelled: this.tunnelled,
+      tunnelled: this.facts.tunnelled,
       node: this.known.node,
+      needsHosts:
+        this.family === 4 && (this.facts.tunnelled.ipip || this.facts.rules.natExcludesHosts),
+      externalNodes: this.facts.rules.externalNodes,
       ownAddress: own && familyOf(own) === this.family ? own : undefined,
     });
   }

@@ -1,10 +1,12 @@
 // The ip sets that one family's tables name, as values: those of endpoints' rules and the fixed ones. What
 // has not changed comes back as the same object.
+import type { Cidr } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { SetsInUse, type User } from './active/in-use.ts';
 import type { DesiredSet } from './desired.ts';
 import type { SetIndex } from './members/set-index.ts';
-import type { Tunnelled } from './render/static-chains.ts';
+import type { Tunnelled } from './render/tunnel-rules.ts';
+import { netMembers } from './set-members.ts';
 import { fixedSets, netSet, portSet } from './sets.ts';
 import type { World } from './world.ts';
 
@@ -14,6 +16,9 @@ type Make = typeof netSet;
 export interface Surroundings {
   readonly tunnelled: Tunnelled;
   readonly node: string;
+  /** Whether rules name the set of all nodes. */
+  readonly needsHosts: boolean;
+  readonly externalNodes: readonly Cidr[];
   readonly ownAddress: Ip | undefined;
 }
 
@@ -64,15 +69,18 @@ export class FamilySets {
     return come.length + gone.length > 0;
   }
 
-  private fix({ tunnelled, node, ownAddress }: Surroundings): boolean {
+  private fix(around: Surroundings): boolean {
+    const { tunnelled, node, needsHosts, externalNodes, ownAddress } = around;
     const { world, family } = this;
-    const { ipip, vxlanPort } = tunnelled;
-    const from = `${world.addressesVersion} ${ipip} ${vxlanPort} ${ownAddress ?? ''}`;
+    const { vxlanPort } = tunnelled;
+    const from = `${world.addressesVersion} ${vxlanPort} ${needsHosts} ${externalNodes} ${ownAddress ?? ''}`;
     if (this.fixed?.from === from) return false;
     const sets = fixedSets({
       family,
       pools: [...world.pools.values()],
-      hosts: ipip ? [...world.nodes.values()] : undefined,
+      hosts: needsHosts
+        ? [...world.nodes.values(), ...externalNodes.flatMap(netMembers)]
+        : undefined,
       vxlanHosts: vxlanPort === undefined ? undefined : world.vxlanHosts(family, node),
       nodeAddress: ownAddress,
     });

@@ -29,7 +29,7 @@ export interface FixedSetsInput {
   readonly family: Family;
   readonly pools: readonly IpPool[];
   /** All nodes' addresses; undefined when there is no tunnel that asks for them. */
-  readonly hosts: readonly Ip[] | undefined;
+  readonly hosts: readonly string[] | undefined;
   /** Other nodes with a VXLAN device; undefined when there is no VXLAN. */
   readonly vxlanHosts: readonly Ip[] | undefined;
   readonly nodeAddress: Ip | undefined;
@@ -50,7 +50,15 @@ export function fixedSets(input: FixedSetsInput): readonly DesiredSet[] {
     netSet(family, 'network-ip-pools', nets(pools)),
     netSet(family, 'masq-ipam-pools', nets(pools.filter(({ spec }) => spec.natOutgoing))),
     ipSet(family, 'this-host', new Set([...own, ...loopback.map(ip)])),
-    ...(hosts ? [netSet(family, 'all-hosts-net', new Set(hosts))] : []),
+    ...(hosts
+      ? [
+          netSet(
+            family,
+            'all-hosts-net',
+            new Set(hosts.filter((host) => memberFamily(host) === family)),
+          ),
+        ]
+      : []),
     ...(vxlanHosts ? [netSet(family, 'all-vxlan-net', new Set(vxlanHosts))] : []),
   ];
 }

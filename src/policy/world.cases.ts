@@ -124,6 +124,18 @@ const felix = fc.record(
     logPrefix: pick('%t %k %p', 'mine'),
     logActionRateLimit: pick('10/minute', 'often'),
     logActionRateLimitBurst: pick(3, 7),
+    defaultEndpointToHostAction: pick('Drop', 'Return', 'ACCEPT', 'none'),
+    iptablesFilterAllowAction: pick('Accept', 'Return'),
+    iptablesMangleAllowAction: pick('Accept', 'Return'),
+    iptablesFilterDenyAction: pick('Drop', 'Reject'),
+    natPortRange: pick('1000:2000', 'all'),
+    natOutgoingAddress: pick('10.9.0.7', 'fd00:9::7'),
+    natOutgoingExclusions: pick('IPPoolsOnly', 'IPPoolsAndHostIPs'),
+    interfacePrefix: pick('cali', 'cali,tap', 'eth'),
+    allowIPIPPacketsFromWorkloads: fc.boolean(),
+    disableConntrackInvalidCheck: fc.boolean(),
+    externalNodesList: fc.subarray(['10.9.8.0/24', 'fd00:9:8::/64', 'nowhere']),
+    serviceLoopPrevention: pick('Drop', 'Reject', 'Disabled'),
   },
   { requiredKeys: [] },
 );
@@ -194,6 +206,8 @@ const profile = (key: string): fc.Arbitrary<string> =>
     )
     .map((spec) => stored('Profile', key.slice(key.lastIndexOf('/') + 1), spec));
 
+const SERVICES = [`${ROOT}bgpconfigurations/default`];
+
 const KEYS = [
   ...ENDPOINTS,
   ...NAMESPACED,
@@ -206,6 +220,7 @@ const KEYS = [
   ...HOSTS,
   ...FELIX,
   ...SLICES,
+  ...SERVICES,
 ];
 
 /** One change of the datastore. */
@@ -235,6 +250,14 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
     ),
   ),
   put(SLICES, () => slice),
+  put(SERVICES, () =>
+    fc
+      .record({
+        serviceClusterIPs: fc.subarray([{ cidr: '10.96.0.0/12' }, { cidr: 'fd00:96::/112' }]),
+        serviceExternalIPs: fc.subarray([{ cidr: '192.0.2.0/24' }, { cidr: 'none' }]),
+      })
+      .map((spec) => stored('BGPConfiguration', 'default', spec)),
+  ),
   put(HOSTS, hostEndpoint),
   put(FELIX, () => felix.map((spec) => stored('FelixConfiguration', 'f', spec))),
   put(TIERS, () => pick(5, 2_000_000).map((order) => stored('Tier', 't', { order }))),

@@ -3,6 +3,7 @@
 import type { IpPool } from '../model/ip-pool.ts';
 import { parseKey, resourceKey } from '../model/keys.ts';
 import { VXLAN_DEFAULTS } from '../model/tunnel.ts';
+import type { Cidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import { Candidates } from './members/candidates.ts';
 import type { Item } from './members/set-index.ts';
@@ -19,6 +20,7 @@ import {
   parsePolicyResource,
   type Tier,
 } from './read/resources.ts';
+import { RULE_DEFAULTS, type RuleSettings } from './read/rule-settings.ts';
 import { LOG_DEFAULTS, type LogSettings } from './render/log-action.ts';
 
 export type WorldChange =
@@ -34,8 +36,8 @@ export type WorldChange =
   /** An endpoint or a network set is gone. */
   | { readonly kind: 'itemGone' }
   | { readonly kind: 'tier' }
-  /** What endpoints may send from, or a host's failsafe ports. */
-  | { readonly kind: 'felix' }
+  /** FelixConfiguration, pools or services: fixed chains may depend on it. */
+  | { readonly kind: 'settings' }
   | { readonly kind: 'other' };
 
 /** The tiers that exist without being stored. */
@@ -76,6 +78,9 @@ export class World {
   private readonly environment: FelixSettings | undefined;
   private hostPorts = FAILSAFES;
   private log = LOG_DEFAULTS;
+  private rules: RuleSettings = RULE_DEFAULTS;
+  /** Addresses of services. */
+  services: readonly Cidr[] = [];
   private readonly tiers = new Map<string, Tier>();
   private readonly kinds = new Map<string, PolicyResource['kind']>();
   private readonly bySelector = new Candidates<Policy>();
@@ -121,11 +126,14 @@ export class World {
         return { kind: 'tier' };
       case 'felix':
         this.felix.set(resource.name, resource.value);
-        return { kind: 'felix' };
+        return { kind: 'settings' };
+      case 'services':
+        this.services = resource.value;
+        return { kind: 'settings' };
       case 'pool':
         this.pools.set(key, resource.value);
         this.addressesVersion++;
-        return { kind: 'other' };
+        return { kind: 'settings' };
       case 'node':
         return this.putNode(key, resource.value) ? { kind: 'other' } : undefined;
     }
@@ -179,11 +187,14 @@ export class World {
         return { kind: 'tier' };
       case 'felix':
         this.felix.delete(name);
-        return { kind: 'felix' };
+        return { kind: 'settings' };
+      case 'services':
+        this.services = [];
+        return { kind: 'settings' };
       case 'pool':
         this.pools.delete(key);
         this.addressesVersion++;
-        return { kind: 'other' };
+        return { kind: 'settings' };
       case 'node':
         this.nodes.delete(key);
         this.vteps.delete(key);
@@ -235,8 +246,19 @@ export class World {
     return this.log;
   }
 
+  /** How rules are made; the same object until something has changed. */
+  ruleSettings(node: string, otherwise: Partial<RuleSettings>): RuleSettings {
+    const told = [this.felix.get('default'), this.felix.get(`node.${node}`), this.environment];
+    const rules = Object.assign({}, RULE_DEFAULTS, otherwise, ...told.map((one) => one?.rules));
+    if (JSON.stringify(rules) !== JSON.stringify(this.rules)) this.rules = rules;
+    return this.rules;
+  }
+
   // Felix's order: the environment, the node's configuration, the cluster's.
-  private setting<K extends keyof FelixSettings>(node: string, name: K): FelixSettings[K] {
+  private setting<K extends keyof FelixSettings>(
+    node: string,
+    name: K,
+  ): FelixSettings[K] | undefined {
     const own = this.environment?.[name];
     if (own !== undefined) return own;
     return this.felix.get(`node.${node}`)?.[name] ?? this.felix.get('default')?.[name];

@@ -22,14 +22,18 @@ const NOBODY: readonly GuardedInterface[] = [];
 
 export class HostEndpoints {
   private readonly applied: AppliedPolicies<HostEndpoint, ActiveHost>;
+  private readonly prefixes: () => readonly string[];
   private addresses: InterfaceAddresses = new Map();
   private known: {
     readonly hosts: readonly ActiveHost[];
     readonly addresses: InterfaceAddresses;
+    readonly prefixes: readonly string[];
     readonly guarded: readonly GuardedInterface[];
-  } = { hosts: [], addresses: this.addresses, guarded: NOBODY };
+  } = { hosts: [], addresses: this.addresses, prefixes: [], guarded: NOBODY };
 
-  constructor(world: World) {
+  /** `prefixes` answers what names of workloads' interfaces begin with. */
+  constructor(world: World, prefixes: () => readonly string[]) {
+    this.prefixes = prefixes;
     this.applied = new AppliedPolicies(world, {
       takes: () => true,
       make: ({ name, interfaceName, expectedIps }, { policies, profiles }) => ({
@@ -88,13 +92,13 @@ export class HostEndpoints {
    */
   guarded(): readonly GuardedInterface[] {
     const hosts = this.applied.active();
-    const { addresses } = this;
-    if (this.known.hosts === hosts && this.known.addresses === addresses) return this.known.guarded;
-    this.known = {
-      hosts,
-      addresses,
-      guarded: hosts.length > 0 ? assign(hosts, addresses) : NOBODY,
-    };
+    if (hosts.length === 0 && this.known.hosts.length === 0) return NOBODY;
+    const { addresses, known } = this;
+    const prefixes = this.prefixes();
+    if (known.hosts === hosts && known.addresses === addresses && known.prefixes === prefixes)
+      return known.guarded;
+    const guarded = hosts.length > 0 ? assign(hosts, addresses, prefixes) : NOBODY;
+    this.known = { hosts, addresses, prefixes, guarded };
     return this.known.guarded;
   }
 }
@@ -102,6 +106,7 @@ export class HostEndpoints {
 function assign(
   hosts: readonly ActiveHost[],
   addresses: InterfaceAddresses,
+  prefixes: readonly string[],
 ): readonly GuardedInterface[] {
   const guarded = new Map<string, GuardedInterface>();
   const guard = (interfaceName: string, { policies, profiles }: ActiveHost): void => {
@@ -116,7 +121,9 @@ function assign(
         if (ips.some((ip) => host.expectedIps.includes(ip))) guard(name, host);
   }
   // A pod's interface belongs to the pod.
-  const names = [...guarded.keys()].filter((name) => !name.startsWith('cali')).sort(anyLast);
+  const names = [...guarded.keys()]
+    .filter((name) => !prefixes.some((prefix) => name.startsWith(prefix)))
+    .sort(anyLast);
   return names.map((name) => guarded.get(name)!);
 }
 

@@ -95,9 +95,11 @@ export function endOf(
   endpoint: string,
   direction: Direction,
 ): CountedRule | undefined {
-  if (!/ -j DROP$/.test(ruleText)) return undefined;
-  const tier = /--comment "End of tier (.+)\. Drop if no policies passed packet"/.exec(ruleText);
-  const none = ruleText.includes('--comment "Drop if no profiles matched"');
+  if (!/ -j (?:DROP$|REJECT)/.test(ruleText)) return undefined;
+  const tier = /--comment "End of tier (.+)\. (?:Drop|Reject) if no policies passed packet"/.exec(
+    ruleText,
+  );
+  const none = /--comment "(?:Drop|Reject) if no profiles matched"/.test(ruleText);
   if (!tier && !none) return undefined;
   const owner = tier ? 'end of tier' : 'no profile';
   const of = { endpoint, direction, rule: 0, action: 'Deny' as const, words: 'Deny' };

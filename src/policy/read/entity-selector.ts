@@ -53,7 +53,10 @@ export function entitySelectors(
   return ok({ positive: { kind: 'and', terms: [positive, negated] }, negative: undefined });
 }
 
-/** The endpoints a policy applies to. */
+/**
+ * The endpoints a policy applies to. Terms stand in Calico's order, which names of groups are made of;
+ * beside a namespace or service account selector all() means those that have one.
+ */
 export function policySelector(
   spec: NetworkPolicySpec & { readonly namespaceSelector?: string },
   namespace: string | undefined,
@@ -64,12 +67,29 @@ export function policySelector(
   if (!own.ok) return own;
   if (!namespaces.ok) return namespaces;
   if (!accounts.ok) return accounts;
-  const prefixed = both(
-    namespaces.value && overNamespaces(withLabelPrefix(namespaces.value, 'pcns.')),
-    accounts.value && withLabelPrefix(accounts.value, 'pcsa.'),
-  );
-  const here = namespace === undefined ? undefined : inNamespace(namespace);
-  return ok(both(both(own.value, prefixed), here) ?? ALL);
+  const ofAccount = accounts.value && withLabelPrefix(accounts.value, 'pcsa.');
+  if (namespace !== undefined)
+    return ok(both(both(own.value, inNamespace(namespace)), ofAccount) ?? ALL);
+  const ofNamespace = namespaces.value && withLabelPrefix(namespaces.value, 'pcns.');
+  const inAny = both(own.value, ofNamespace);
+  const limited = ofNamespace && inAny ? replaceAll(inAny, NAMESPACE_LABEL) : inAny;
+  const whole = both(limited, ofAccount) ?? ALL;
+  return ok(ofAccount ? replaceAll(whole, SERVICE_ACCOUNT_LABEL) : whole);
+}
+
+// `all()` at any depth becomes `has(label)`.
+function replaceAll(selector: Selector, label: string): Selector {
+  switch (selector.kind) {
+    case 'all':
+      return { kind: 'has', label };
+    case 'not':
+      return { kind: 'not', term: replaceAll(selector.term, label) };
+    case 'and':
+    case 'or':
+      return { ...selector, terms: selector.terms.map((term) => replaceAll(term, label)) };
+    default:
+      return selector;
+  }
 }
 
 function parseOptional(text: string | undefined): Result<Selector | undefined> {

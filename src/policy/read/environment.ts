@@ -4,6 +4,7 @@ import type { FelixConfigurationSpec, ProtocolPort } from '../../model/felix-con
 import { parseCidr } from '../../net/cidr.ts';
 import { isRate } from '../render/log-action.ts';
 import { type FelixSettings, felixSettingsOf } from './resources.ts';
+import { ruleEnvironment } from './rule-environment.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -38,7 +39,8 @@ export function felixEnvironment(env: Environment): Result<FelixSettings> {
     ...(burst ? { logActionRateLimitBurst: Number(burst) } : {}),
     ...(port ? { vxlanPort: Number(port) } : {}),
   };
-  return ok(felixSettingsOf(spec));
+  const rules = ruleEnvironment(env);
+  return rules.ok ? ok(felixSettingsOf({ ...spec, ...rules.value })) : rules;
 }
 
 // `tcp:22, udp:10.0.0.0/8:53, tcp:[fd00::]/8:22`, a number alone is TCP's; `none`: none.

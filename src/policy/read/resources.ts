@@ -12,7 +12,7 @@ import { printSelector } from '../../model/selector/print.ts';
 import { ALL, type Selector } from '../../model/selector/selector.ts';
 import { SERVICE_ENDPOINTS, type ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
-import { parseInterfaceAddress } from '../../net/cidr.ts';
+import { type Cidr, parseInterfaceAddress } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import type { Item } from '../members/set-index.ts';
 import { isRate } from '../render/log-action.ts';
@@ -29,6 +29,8 @@ import { policySelector } from './entity-selector.ts';
 import { type Failsafe, failsafesOf } from './failsafes.ts';
 import type { LabelMap } from './labels.ts';
 import { type ParsedRule, parseRules } from './parsed-rule.ts';
+import { type RuleSettings, ruleSettingsOf } from './rule-settings.ts';
+import { type ServiceNetworks, serviceNetworks } from './service-networks.ts';
 import {
   checkEndpointSpec,
   checkFelixConfigurationSpec,
@@ -78,6 +80,7 @@ export interface FelixSettings {
   readonly logBurst: number | undefined;
   /** UDP port of VXLAN. */
   readonly vxlanPort: number | undefined;
+  readonly rules: Partial<RuleSettings>;
 }
 
 export interface Tier {
@@ -94,6 +97,8 @@ export type PolicyResource =
   | { readonly kind: 'networkSet'; readonly value: Item }
   | { readonly kind: 'tier'; readonly name: string; readonly value: Tier }
   | { readonly kind: 'pool'; readonly value: IpPool }
+  /** The addresses of services, as the cluster's BGPConfiguration lists them. */
+  | { readonly kind: 'services'; readonly value: readonly Cidr[] }
   | { readonly kind: 'felix'; readonly name: string; readonly value: FelixSettings }
   | { readonly kind: 'node'; readonly value: NodeAddresses };
 
@@ -161,6 +166,13 @@ function parseAddresses(
         kind: 'node',
         value: addressesOf(spec),
       }));
+    case 'bgpconfigurations':
+      return key.name === 'default'
+        ? of(parseResource<string, ServiceNetworks>('BGPConfiguration', text), ({ spec }) => ({
+            kind: 'services',
+            value: serviceNetworks(spec),
+          }))
+        : undefined;
     case 'kubernetesendpointslices': {
       const parsed = parseResource<string, ServiceEndpointsSpec>(
         SERVICE_ENDPOINTS,
@@ -230,6 +242,7 @@ export function felixSettingsOf(spec: FelixConfigurationSpec): FelixSettings {
     vxlanPort: said(spec.vxlanPort, (port) =>
       Number.isInteger(port) && port >= 1 && port <= 65535 ? port : undefined,
     ),
+    rules: ruleSettingsOf(spec),
   };
 }
 

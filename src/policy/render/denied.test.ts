@@ -28,8 +28,8 @@ const prefixOf = ({ action }: Rule): string => /--nflog-prefix "(.*)"/.exec(acti
 
 test('each Deny of a policy or profile is told under its number, with the same match', () => {
   for (const chain of [
-    policyChain(POLICY, 'ingress', RULES, 4, true),
-    profileChain('p', 'egress', RULES, 4, true),
+    policyChain(POLICY, 'ingress', RULES, 4, { logDenied: true }),
+    profileChain('p', 'egress', RULES, 4, { logDenied: true }),
   ]) {
     const { name, rules } = chain;
     const told = rules.filter(isTold);
@@ -40,13 +40,16 @@ test('each Deny of a policy or profile is told under its number, with the same m
         assert.deepEqual([action, match], [DROP, rule.match]);
       }
   }
-  assert.match(prefixOf(policyChain(POLICY, 'ingress', RULES, 4, true).rules.at(-2)!), / 3$/);
+  assert.match(
+    prefixOf(policyChain(POLICY, 'ingress', RULES, 4, { logDenied: true }).rules.at(-2)!),
+    / 3$/,
+  );
   assert.equal(NFLOG_GROUP, 1);
 });
 
 test('without the log the chain is as it was', () => {
   const plain = policyChain(POLICY, 'ingress', RULES, 4);
-  const logged = policyChain(POLICY, 'ingress', RULES, 4, true);
+  const logged = policyChain(POLICY, 'ingress', RULES, 4, { logDenied: true });
   assert.equal(plain.rules.filter(isTold).length, 0);
   assert.deepEqual(
     logged.rules.filter((rule) => !isTold(rule)),
@@ -61,7 +64,7 @@ test('the ends of tiers and profiles are told; a prefix fits into 63 characters'
       name: 'cali-tw-cali12345678901',
       direction: 'ingress',
       kind: 'normal',
-      noEncapsulation: false,
+      forbidden: {},
       tiers: [{ name: tier, defaultAction, policies: [{ ...POLICY, selectorText: 'all()' }] }],
       profiles: ['kns.x'],
       logDenied,

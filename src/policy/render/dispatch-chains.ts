@@ -5,7 +5,11 @@ import { DROP, goto, inInterface, outInterface } from './fragments.ts';
 import { type Direction, endpointChainName } from './names.ts';
 import type { Chain, Rule } from './rule.ts';
 
-const UNKNOWN: Rule = { match: '', action: DROP, comments: ['Unknown interface'] };
+const unknown = (deny: string): Rule => ({
+  match: '',
+  action: deny,
+  comments: ['Unknown interface'],
+});
 
 const ROOT = { ingress: 'cali-to-wl-dispatch', egress: 'cali-from-wl-dispatch' } as const;
 const MATCH = { ingress: outInterface, egress: inInterface } as const;
@@ -25,12 +29,13 @@ export const dispatchTo = (direction: Direction, name: string): Chain => ({
 export const dispatchChains = (
   direction: Direction,
   interfaceNames: readonly string[],
+  deny = DROP,
 ): readonly Chain[] =>
   dispatch(interfaceNames, {
     root: ROOT[direction],
     match: MATCH[direction],
     chainOf: (name) => endpointChainName(direction, name),
-    end: [UNKNOWN],
+    end: [unknown(deny)],
   });
 
 export interface DispatchWays {

@@ -1,13 +1,11 @@
 // An endpoint's chain in one direction. Established flows first, then tier by tier, then the profiles;
 // nobody's yes means no. A workload has one each for what reaches it and what it sends
 // (filter-chains.ts), a host's interface several kinds (host-chains.ts).
-import { VXLAN_DEFAULTS } from '../../model/tunnel.ts';
 import {
-  ACCEPT,
   anyMarked,
   clearMark,
   connection,
-  DROP,
+  FILTER_DEFAULTS,
   jump,
   MARK,
   marked,
@@ -16,6 +14,7 @@ import {
   RETURN,
   setMark,
   unmarked,
+  type Verdicts,
 } from './fragments.ts';
 import {
   type Direction,
@@ -53,12 +52,12 @@ export interface EndpointChain {
   readonly isForwardPolicy?: boolean;
   /** Asked before any policy. */
   readonly failsafeChain?: string;
-  /** Packets of established flows leave the chain with the accept mark instead of for good. */
-  readonly returnsEstablished?: boolean;
-  /** Its packets must not carry a tunnel of their own. */
-  readonly noEncapsulation: boolean;
-  /** UDP port of VXLAN. */
-  readonly vxlanPort?: number;
+  /** What is done with packets; absent: as in the filter table by default. */
+  readonly verdicts?: Verdicts;
+  /** Packets that belong to no connection are let be. */
+  readonly ignoresInvalid?: boolean;
+  /** Tunnels that its packets must not carry. */
+  readonly forbidden: { readonly vxlanPort?: number; readonly ipip?: boolean };
   readonly tiers: readonly EndpointTier[];
   readonly profiles: readonly string[];
   /** What nobody allowed is told (NFLOG) before it is dropped. */
@@ -70,34 +69,36 @@ const VERDICT = MARK.accept | MARK.pass;
 /** The endpoint's chain, and the chains of its policy groups. */
 export function endpointChains(endpoint: EndpointChain): readonly Chain[] {
   const { name, direction, kind, tiers, profiles, failsafeChain } = endpoint;
+  const { verdicts = FILTER_DEFAULTS } = endpoint;
   const told = (prefix: string): string | undefined =>
     endpoint.logDenied ? nflog(prefix) : undefined;
   const groups = tiers.map((tier) => ({ tier, jumps: jumpsOf(direction, tier) }));
   const rules = [
-    ...(kind === 'untracked' ? [] : established(endpoint.returnsEstablished ?? false)),
+    ...(kind === 'untracked' ? [] : established(verdicts, endpoint.ignoresInvalid ?? false)),
     ...(failsafeChain ? [{ match: '', action: jump(failsafeChain) }] : []),
     { match: '', action: clearMark(VERDICT) },
-    ...(endpoint.noEncapsulation ? noEncapsulation(endpoint.vxlanPort) : []),
+    ...noEncapsulation(endpoint.forbidden, verdicts),
     ...groups.flatMap(({ tier, jumps }) => {
       const names = jumps.map((chain) => chain.name);
-      return tierRules(kind, tier, names, told(tierDenialPrefix(name, tier.name)));
+      return tierRules(kind, tier, names, verdicts, told(tierDenialPrefix(name, tier.name)));
     }),
     ...(kind === 'forward' && !endpoint.isForwardPolicy ? FORWARD_ALLOWED : []),
-    ...(kind === 'normal' ? profileRules(direction, profiles, told(`${name} profiles`)) : []),
+    ...(kind === 'normal'
+      ? profileRules(direction, profiles, verdicts, told(`${name} profiles`))
+      : []),
   ];
   const members = groups.flatMap(({ jumps }) => jumps.filter((chain) => chain.rules.length > 0));
   return [{ name, rules }, ...members];
 }
 
-function established(returns: boolean): readonly Rule[] {
+// Where allowed packets go on to others' rules, those of established flows carry the accept mark.
+function established({ allow, deny }: Verdicts, ignoresInvalid: boolean): readonly Rule[] {
   const match = connection('RELATED,ESTABLISHED');
-  const leave = returns
-    ? [
-        { match, action: setMark(MARK.accept) },
-        { match, action: RETURN },
-      ]
-    : [{ match, action: ACCEPT }];
-  return [...leave, { match: connection('INVALID'), action: DROP }];
+  return [
+    ...(allow === RETURN ? [{ match, action: setMark(MARK.accept) }] : []),
+    { match, action: allow },
+    ...(ignoresInvalid ? [] : [{ match: connection('INVALID'), action: deny }]),
+  ];
 }
 
 // No policy speaks of forwarded packets: the host passes them on.
@@ -111,23 +112,27 @@ const FORWARD_ALLOWED: readonly Rule[] = [
 ];
 
 // A tunnel of its own would carry a workload's packets past every egress policy.
-const noEncapsulation = (vxlanPort: number = VXLAN_DEFAULTS.port): readonly Rule[] => [
-  {
+function noEncapsulation(
+  { vxlanPort, ipip }: EndpointChain['forbidden'],
+  { deny, denyWord }: Verdicts,
+): readonly Rule[] {
+  const vxlan = {
     match: `-p 17 -m multiport --destination-ports ${vxlanPort}`,
-    action: DROP,
-    comments: ['Drop VXLAN encapped packets originating in workloads'],
-  },
-  {
-    match: '-p 4',
-    action: DROP,
-    comments: ['Drop IPinIP encapped packets originating in workloads'],
-  },
-];
+    action: deny,
+    comments: [`${denyWord} VXLAN encapped packets originating in workloads`],
+  };
+  const comments = [`${denyWord} IPinIP encapped packets originating in workloads`];
+  return [
+    ...(vxlanPort === undefined ? [] : [vxlan]),
+    ...(ipip ? [{ match: '-p 4', action: deny, comments }] : []),
+  ];
+}
 
 function tierRules(
   kind: ChainKind,
   tier: EndpointTier,
   chains: readonly string[],
+  { deny, denyWord }: Verdicts,
   tell: string | undefined,
 ): readonly Rule[] {
   const start = {
@@ -137,8 +142,8 @@ function tierRules(
   };
   const end = {
     match: unmarked(MARK.pass),
-    action: DROP,
-    comments: [`End of tier ${tier.name}. Drop if no policies passed packet`],
+    action: deny,
+    comments: [`End of tier ${tier.name}. ${denyWord} if no policies passed packet`],
   };
   const noTrack = { match: marked(MARK.accept), action: NOTRACK };
   const policies = chains.flatMap((name): readonly Rule[] => [
@@ -154,6 +159,7 @@ function tierRules(
 const profileRules = (
   direction: Direction,
   profiles: readonly string[],
+  { deny, denyWord }: Verdicts,
   tell: string | undefined,
 ): readonly Rule[] => [
   ...profiles.flatMap((profile): readonly Rule[] => [
@@ -161,7 +167,7 @@ const profileRules = (
     { match: marked(MARK.accept), action: RETURN, comments: ['Return if profile accepted'] },
   ]),
   ...(tell ? [{ match: '', action: tell }] : []),
-  { match: '', action: DROP, comments: ['Drop if no profiles matched'] },
+  { match: '', action: deny, comments: [`${denyWord} if no profiles matched`] },
 ];
 
 /** What the endpoint chain jumps to: a policy's chain (no rules here), or a group's chain. */

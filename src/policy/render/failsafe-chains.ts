@@ -5,7 +5,7 @@ import type { Failsafe, Failsafes } from '../read/failsafes.ts';
 import { ACCEPT, all } from './fragments.ts';
 import type { Direction } from './names.ts';
 import type { Chain, Rule } from './rule.ts';
-import { NEIGHBOUR_DISCOVERY } from './static-chains.ts';
+import { neighbourDiscovery } from './static-chains.ts';
 
 /** By the direction of the chain that asks it. */
 export const FAILSAFE_CHAIN = { ingress: 'cali-failsafe-in', egress: 'cali-failsafe-out' } as const;
@@ -27,7 +27,7 @@ export function failsafeChain(
   return {
     name: FAILSAFE_CHAIN[direction],
     rules: [
-      ...(family === 6 ? NEIGHBOUR_DISCOVERY : []),
+      ...(family === 6 ? neighbourDiscovery(ACCEPT) : []),
       ...accept(own, 'destination'),
       ...(table === 'raw' ? accept(answered, 'source') : []),
     ],

@@ -1,13 +1,16 @@
 // All chains of the filter table that depend on this node's endpoints: dispatch, endpoints, their
 // policies and profiles. Only chains that some rule jumps to are there. What is the same for the same
 // endpoints and policies is kept: hashing is the dear part of rendering.
-import { VXLAN_DEFAULTS } from '../../model/tunnel.ts';
+
+import type { TableName } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import { type Owner, OwnersInUse } from '../active/in-use.ts';
 import type { ActiveEndpoint } from '../active/local-endpoints.ts';
 import type { Policy, Profile } from '../read/resources.ts';
+import type { RuleSettings } from '../read/rule-settings.ts';
 import { dispatchChains } from './dispatch-chains.ts';
 import { endpointChains } from './endpoint-chains.ts';
+import { type Verdicts, verdictsOf } from './fragments.ts';
 import { LOG_DEFAULTS, type LogSettings } from './log-action.ts';
 import { type Direction, endpointChainName } from './names.ts';
 import { policyChain, profileChain } from './policy-chains.ts';
@@ -26,15 +29,16 @@ interface Own {
 export interface FilterRendererOptions {
   readonly family: Family;
   readonly defaultAction: DefaultAction;
+  readonly rules: RuleSettings;
   readonly logDenied?: boolean;
 }
 
 export class FilterRenderer {
   private readonly options: FilterRendererOptions;
+  private readonly verdicts: Verdicts;
   private log = LOG_DEFAULTS;
-  private vxlanPort: number = VXLAN_DEFAULTS.port;
   /** By policy or profile. */
-  private rendered = new WeakMap<Owner, Map<Direction, RenderedChain>>();
+  private rendered = new WeakMap<Owner, Map<string, RenderedChain>>();
   private readonly made = new WeakMap<ActiveEndpoint, Own>();
   private readonly owners = new OwnersInUse();
   private readonly inUse = new Set<Owner>();
@@ -49,6 +53,7 @@ export class FilterRenderer {
 
   constructor(options: FilterRendererOptions) {
     this.options = options;
+    this.verdicts = verdictsOf(options.rules, 'filter');
   }
 
   /** What Log rules do from now on; false: as before. */
@@ -57,14 +62,6 @@ export class FilterRenderer {
     this.log = log;
     this.rendered = new WeakMap();
     for (const owner of this.inUse) this.enter(owner);
-    return true;
-  }
-
-  /** The port that pods must not send to from now on; false: as before. */
-  setVxlanPort(port: number): boolean {
-    if (this.vxlanPort === port) return false;
-    this.vxlanPort = port;
-    for (const endpoint of this.active ?? []) this.enterOwn(endpoint, true);
     return true;
   }
 
@@ -109,10 +106,10 @@ export class FilterRenderer {
     for (const { name } of this.ofOwner(owner)) this.chains.delete(name);
   }
 
-  private enterOwn(endpoint: ActiveEndpoint, anew = false): void {
+  private enterOwn(endpoint: ActiveEndpoint): void {
     const { interfaceName } = endpoint;
     const before = this.own.get(interfaceName);
-    if (before?.endpoint === endpoint && !anew) return;
+    if (before?.endpoint === endpoint) return;
     const own = this.ownOf(endpoint);
     this.own.set(interfaceName, own);
     if (own.chains === before?.chains) return;
@@ -133,7 +130,9 @@ export class FilterRenderer {
   }
 
   private dispatch(interfaceNames: readonly string[]): void {
-    const wanted = DIRECTIONS.flatMap((direction) => dispatchChains(direction, interfaceNames));
+    const wanted = DIRECTIONS.flatMap((direction) =>
+      dispatchChains(direction, interfaceNames, this.verdicts.deny),
+    );
     const names = new Set(wanted.map(({ name }) => name));
     for (const name of this.dispatching.keys())
       if (!names.has(name)) {
@@ -170,21 +169,21 @@ export class FilterRenderer {
     return own;
   }
 
-  /** How the endpoint's tiers end, and what it must not send to, as text. */
+  /** How the endpoint's tiers end, as text. */
   private actionsOf({ policies }: ActiveEndpoint): string {
     const tiers = [...new Set(policies.map(({ tier }) => tier))];
-    const ends = tiers.map((tier) => `${tier} ${this.options.defaultAction(tier)}`);
-    return [this.vxlanPort, ...ends].join(' ');
+    return tiers.map((tier) => `${tier} ${this.options.defaultAction(tier)}`).join(' ');
   }
 
   private make(endpoint: ActiveEndpoint, direction: Direction): readonly Chain[] {
-    const { defaultAction, logDenied = false } = this.options;
+    const { defaultAction, logDenied = false, rules } = this.options;
     return endpointChains({
       name: endpointChainName(direction, endpoint.interfaceName),
       direction,
       kind: 'normal',
-      noEncapsulation: direction === 'egress',
-      vxlanPort: this.vxlanPort,
+      verdicts: this.verdicts,
+      ignoresInvalid: !rules.checksInvalid,
+      forbidden: direction === 'egress' ? forbiddenTunnels(rules) : {},
       tiers: tiersOf(endpoint.policies, direction, defaultAction),
       profiles: endpoint.profiles.map(({ name }) => name),
       logDenied,
@@ -196,32 +195,51 @@ export class FilterRenderer {
     return DIRECTIONS.flatMap((direction) => this.policy(owner, direction) ?? []);
   }
 
-  /** A policy's chain; undefined when it does not speak of the direction. */
-  policy(policy: Policy, direction: Direction): RenderedChain | undefined {
+  /**
+   * A policy's chain; undefined when it does not speak of the direction. Other tables than filter know
+   * no other denial than DROP.
+   */
+  policy(
+    policy: Policy,
+    direction: Direction,
+    table: TableName = 'filter',
+  ): RenderedChain | undefined {
     const rules = policy[direction];
     if (!rules) return undefined;
-    const { family, logDenied } = this.options;
-    return this.once(policy, direction, () =>
-      policyChain(policy, direction, rules, family, logDenied, this.log),
+    const { family, logDenied = false } = this.options;
+    const { deny } = verdictsOf(this.options.rules, table);
+    const isUsual = deny === this.verdicts.deny;
+    return this.once(policy, isUsual ? direction : `${direction} elsewhere`, () =>
+      policyChain(policy, direction, rules, family, { logDenied, log: this.log, deny }),
     );
   }
 
   profile(profile: Profile, direction: Direction): RenderedChain {
-    const { family, logDenied } = this.options;
+    const { family, logDenied = false } = this.options;
     const { name } = profile;
     return this.once(profile, direction, () =>
-      profileChain(name, direction, profile[direction], family, logDenied, this.log),
+      profileChain(name, direction, profile[direction], family, {
+        logDenied,
+        log: this.log,
+        deny: this.verdicts.deny,
+      }),
     );
   }
 
-  private once(owner: Owner, direction: Direction, make: () => Chain): RenderedChain {
-    const known = this.rendered.get(owner) ?? new Map<Direction, RenderedChain>();
+  private once(owner: Owner, direction: string, make: () => Chain): RenderedChain {
+    const known = this.rendered.get(owner) ?? new Map<string, RenderedChain>();
     this.rendered.set(owner, known);
     const chain = known.get(direction) ?? renderChain(make());
     known.set(direction, chain);
     return chain;
   }
 }
+
+/** Tunnels that workloads must not send. */
+const forbiddenTunnels = ({ vxlanPort, allowsVxlan, allowsIpip }: RuleSettings) => ({
+  ...(allowsVxlan ? {} : { vxlanPort }),
+  ipip: !allowsIpip,
+});
 
 /** Whether the endpoints' own chains, which name policies and profiles, are the same. */
 function isAlike(a: ActiveEndpoint, b: ActiveEndpoint): boolean {

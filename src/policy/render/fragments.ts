@@ -1,5 +1,7 @@
 // The words of a rule: matches and actions in the spelling that the hashes were made over, and the
 // meaning of the mark bits.
+import type { TableName } from '../../kernel/tables.ts';
+import { RULE_DEFAULTS, type RuleSettings } from '../read/rule-settings.ts';
 
 /** Bits of the packet mark, from mask 0xffff0000, lowest first. */
 export const MARK = {
@@ -25,7 +27,12 @@ export const ACCEPT = '--jump ACCEPT';
 export const DROP = '--jump DROP';
 export const NOTRACK = '--jump NOTRACK';
 export const RETURN = '--jump RETURN';
-export const MASQUERADE = '--jump MASQUERADE --random-fully';
+export const REJECT = '--jump REJECT';
+/** `ports`: `first-last`. */
+export const masquerade = (ports?: string): string =>
+  `--jump MASQUERADE${ports === undefined ? '' : ` --to-ports ${ports}`} --random-fully`;
+/** `to`: an address, or `address:first-last`. */
+export const sourceNat = (to: string): string => `--jump SNAT --to-source ${to} --random-fully`;
 /** Tells who listens to the group of the packet; of the prefix 63 characters are kept. */
 export const NFLOG_GROUP = 1;
 export const nflog = (prefix: string): string =>
@@ -51,3 +58,29 @@ export const notInSet = (name: string, side: Side): string =>
 /** Joins what is there. */
 export const all = (...parts: readonly (string | undefined | false)[]): string =>
   parts.filter((part) => part).join(' ');
+
+/** What is done with packets once it is decided: as FelixConfiguration says, table by table. */
+export interface Verdicts {
+  readonly allow: string;
+  readonly deny: string;
+  /** How comments call the denial. */
+  readonly denyWord: 'Drop' | 'Reject';
+}
+
+/** REJECT is for the filter table alone: the kernel has it nowhere else. */
+export function verdictsOf(rules: RuleSettings, table: TableName): Verdicts {
+  const word = {
+    filter: rules.filterAllow,
+    mangle: rules.mangleAllow,
+    raw: 'ACCEPT',
+    nat: 'ACCEPT',
+  };
+  const rejects = table === 'filter' && rules.deny === 'REJECT';
+  return {
+    allow: word[table] === 'RETURN' ? RETURN : ACCEPT,
+    deny: rejects ? REJECT : DROP,
+    denyWord: rejects ? 'Reject' : 'Drop',
+  };
+}
+
+export const FILTER_DEFAULTS: Verdicts = verdictsOf(RULE_DEFAULTS, 'filter');

@@ -4,15 +4,15 @@ import type { Family } from '../../net/ip.ts';
 import { ANY_INTERFACE, type GuardedInterface } from '../active/host-endpoints.ts';
 import type { Failsafes } from '../read/failsafes.ts';
 import type { Policy } from '../read/resources.ts';
+import type { RuleSettings } from '../read/rule-settings.ts';
 import { dispatch } from './dispatch-chains.ts';
 import { type ChainKind, endpointChains } from './endpoint-chains.ts';
 import { FAILSAFE_CHAIN, failsafeChain } from './failsafe-chains.ts';
 import type { FilterRenderer } from './filter-chains.ts';
-import { goto, inInterface, outInterface, RETURN } from './fragments.ts';
+import { goto, inInterface, outInterface, RETURN, type Verdicts, verdictsOf } from './fragments.ts';
 import { type Direction, limitedName } from './names.ts';
 import { type DefaultAction, tiersOf } from './policy-tiers.ts';
 import { type Chain, type RenderedChain, type Rule, renderChain } from './rule.ts';
-import { WORKLOADS } from './static-chains.ts';
 
 export type HostTable = 'raw' | 'mangle' | 'filter';
 
@@ -60,6 +60,7 @@ export interface HostRendering {
   readonly failsafes: Failsafes;
   readonly family: Family;
   readonly defaultAction: DefaultAction;
+  readonly rules: RuleSettings;
   readonly logDenied?: boolean;
   /** Makes and keeps the policies' and profiles' chains. */
   readonly renderer: Pick<FilterRenderer, 'policy' | 'profile'>;
@@ -86,7 +87,7 @@ function chainsOf(kind: Kind, rendering: HostRendering): readonly RenderedChain[
   if (interfaces.length === 0) return [];
   const asksFailsafes = kind.kind !== 'forward';
   return [
-    ...rootChains(kind, interfaces).map(renderChain),
+    ...rootChains(kind, interfaces, rendering.rules).map(renderChain),
     ...(asksFailsafes ? [renderChain(failsafeChain(table, direction, family, failsafes))] : []),
     ...interfaces.flatMap((one) => interfaceChains(kind, one, rendering)),
   ];
@@ -100,16 +101,21 @@ function concerns({ kind }: Kind, { interfaceName, policies }: GuardedInterface)
   return !first || policies.some(APPLIES[kind]);
 }
 
-function rootChains(kind: Kind, interfaces: readonly GuardedInterface[]): readonly Chain[] {
+function rootChains(
+  kind: Kind,
+  interfaces: readonly GuardedInterface[],
+  { interfacePrefixes }: RuleSettings,
+): readonly Chain[] {
   const { table, root, direction, prefix } = kind;
   const names = interfaces.map(({ interfaceName }) => interfaceName);
   const chainOf = (name: string): string => limitedName(prefix, name);
-  const skip: Rule = {
-    match: outInterface(WORKLOADS),
+  const skip = (prefix: string): Rule => ({
+    match: outInterface(`${prefix}+`),
     action: RETURN,
     comments: ['Skip egress WHEP policy for traffic to local workload'],
-  };
-  const toWorkload = table === 'mangle' && direction === 'egress' ? [skip] : [];
+  });
+  const toWorkload =
+    table === 'mangle' && direction === 'egress' ? interfacePrefixes.map(skip) : [];
   const end = names.includes(ANY_INTERFACE)
     ? [...toWorkload, { match: '', action: goto(chainOf(ANY_INTERFACE)) }]
     : [];
@@ -122,7 +128,7 @@ function rootChains(kind: Kind, interfaces: readonly GuardedInterface[]): readon
 function interfaceChains(
   kind: Kind,
   { interfaceName, policies, profiles }: GuardedInterface,
-  { defaultAction, logDenied = false, renderer }: HostRendering,
+  { defaultAction, logDenied = false, renderer, rules }: HostRendering,
 ): readonly RenderedChain[] {
   const { direction } = kind;
   const applied = policies.filter(APPLIES[kind.kind]);
@@ -133,15 +139,22 @@ function interfaceChains(
     kind: kind.kind,
     isForwardPolicy: applied.length > 0,
     ...(kind.kind === 'forward' ? {} : { failsafeChain: FAILSAFE_CHAIN[direction] }),
-    returnsEstablished: kind.table === 'mangle' && kind.kind === 'normal',
-    noEncapsulation: false,
+    verdicts: verdictsFor(kind, rules),
+    ignoresInvalid: !rules.checksInvalid,
+    forbidden: {},
     tiers: tiersOf(applied, direction, defaultAction),
     profiles: asked.map(({ name }) => name),
     logDenied,
   });
   return [
     ...own.map(renderChain),
-    ...applied.flatMap((policy) => renderer.policy(policy, direction) ?? []),
+    ...applied.flatMap((policy) => renderer.policy(policy, direction, kind.table) ?? []),
     ...asked.map((profile) => renderer.profile(profile, direction)),
   ];
+}
+
+// What the host sends meets mangle last, where others may have marks to set.
+function verdictsFor({ table, kind }: Kind, rules: RuleSettings): Verdicts {
+  const verdicts = verdictsOf(rules, table);
+  return table === 'mangle' && kind === 'normal' ? { ...verdicts, allow: RETURN } : verdicts;
 }

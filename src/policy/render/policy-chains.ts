@@ -20,20 +20,27 @@ export interface PolicyIdentity {
 export const fullName = ({ namespace, name }: PolicyIdentity): string =>
   namespace === undefined ? name : `${namespace}/${name}`;
 
+export interface PolicyWays {
+  /** Tell of denied packets. */
+  readonly logDenied?: boolean;
+  readonly log?: LogSettings;
+  /** What denied packets meet. */
+  readonly deny?: string;
+}
+
 export const policyChain = (
   policy: PolicyIdentity & { readonly tier: string },
   direction: Direction,
   rules: readonly ParsedRule[],
   family: Family,
-  logDenied = false,
-  log: LogSettings = LOG_DEFAULTS,
+  { logDenied = false, log = LOG_DEFAULTS, deny = DROP }: PolicyWays = {},
 ): Chain => {
   const kind = policy.id.slice(0, policy.id.indexOf('/'));
   const action = logAction(log, { ...policy, kind });
   const chain = policyChainName(direction, policy.id);
   const comment = `${policy.kind} ${fullName(policy)} ${direction}`;
   const logged = logDenied ? chain : undefined;
-  return { name: chain, rules: rulesOf(rules, { family, comment, logged, log: action }) };
+  return { name: chain, rules: rulesOf(rules, { family, comment, logged, log: action, deny }) };
 };
 
 export const profileChain = (
@@ -41,14 +48,16 @@ export const profileChain = (
   direction: Direction,
   rules: readonly ParsedRule[],
   family: Family,
-  logDenied = false,
-  log: LogSettings = LOG_DEFAULTS,
+  { logDenied = false, log = LOG_DEFAULTS, deny = DROP }: PolicyWays = {},
 ): Chain => {
   const chain = profileChainName(direction, name);
   const action = logAction(log, { ...PROFILES, name });
   const comment = `Profile ${name} ${direction}`;
   const logged = logDenied ? chain : undefined;
-  return { name: chain, rules: rulesOf(rules, { family, comment, logged, log: action }, UNPASSED) };
+  return {
+    name: chain,
+    rules: rulesOf(rules, { family, comment, logged, log: action, deny }, UNPASSED),
+  };
 };
 
 const PROFILES = { tier: '__PROFILE__', kind: 'pro', namespace: undefined };
@@ -60,11 +69,12 @@ export function renderLogged(
   family: Family,
   chain: string | undefined,
   log?: LogAction,
+  deny = DROP,
 ): readonly Rule[] {
-  const rules = renderRule(rule, family, log);
+  const rules = renderRule(rule, family, log, deny);
   if (chain === undefined || rule.action !== 'Deny') return rules;
   return rules.flatMap((one) =>
-    one.action === DROP ? [{ ...one, action: nflog(`${chain} ${index + 1}`) }, one] : [one],
+    one.action === deny ? [{ ...one, action: nflog(`${chain} ${index + 1}`) }, one] : [one],
   );
 }
 
@@ -79,14 +89,15 @@ interface ChainFacts {
   /** The chain's name when its denials are told of. */
   readonly logged: string | undefined;
   readonly log: LogAction;
+  readonly deny: string;
 }
 
 function rulesOf(
   parsed: readonly ParsedRule[],
-  { family, comment, logged, log }: ChainFacts,
+  { family, comment, logged, log, deny }: ChainFacts,
   beforePass?: Rule,
 ): readonly Rule[] {
-  const rules = parsed.flatMap((rule, i) => renderLogged(rule, i, family, logged, log));
+  const rules = parsed.flatMap((rule, i) => renderLogged(rule, i, family, logged, log, deny));
   if (beforePass && parsed.some(({ action }) => action === 'Pass')) rules.unshift(beforePass);
   // Returning at the end of a chain happens by itself.
   while (rules.at(-1)?.action === RETURN) rules.pop();

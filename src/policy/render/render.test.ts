@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { base64url } from '../../base/hash.ts';
 import { parseRules } from '../read/parsed-rule.ts';
+import { RULE_DEFAULTS } from '../read/rule-settings.ts';
 import { dispatchChains } from './dispatch-chains.ts';
 import { endpointChains } from './endpoint-chains.ts';
 import {
@@ -16,7 +17,19 @@ import {
 import { profileChain } from './policy-chains.ts';
 import { hashOf, type Rule, renderChain } from './rule.ts';
 import { renderRule } from './rule-render.ts';
-import { staticChains } from './static-chains.ts';
+import { type FixedFacts, staticChains } from './static-chains.ts';
+
+const WITH_TUNNEL: FixedFacts = {
+  rules: RULE_DEFAULTS,
+  tunnelled: { ipip: true, vxlanPort: undefined },
+  masquerades: true,
+  services: [],
+};
+
+const WITHOUT_TUNNEL: FixedFacts = {
+  ...WITH_TUNNEL,
+  tunnelled: { ipip: false, vxlanPort: undefined },
+};
 
 test('names of chains', () => {
   const cases: [string, string][] = [
@@ -58,8 +71,7 @@ const textsOf = (rules: readonly Rule[]): readonly string[] =>
   rules.map(({ match, action }) => `${match} ${action}`.trim());
 
 test('IPv6: neighbour discovery passes before any policy, but no router’s words; no tunnel rules', () => {
-  const settings = { endpointToHostAction: 'DROP', ipipEnabled: true } as const;
-  const six = staticChains('filter', 6, settings);
+  const six = staticChains('filter', 6, WITHOUT_TUNNEL);
   assert.deepEqual(textsOf(ruleOf(six, 'cali-wl-to-host')), [
     ...[130, 131, 132, 133, 135, 136].map(
       (type) => `-p 58 -m icmp6 --icmpv6-type ${type} --jump ACCEPT`,
@@ -67,10 +79,12 @@ test('IPv6: neighbour discovery passes before any policy, but no router’s word
     '--jump cali-from-wl-dispatch',
     '--jump DROP',
   ]);
-  const [, ...withoutTunnel] = textsOf(ruleOf(staticChains('filter', 4, settings), 'cali-INPUT'));
+  const [, ...withoutTunnel] = textsOf(
+    ruleOf(staticChains('filter', 4, WITH_TUNNEL), 'cali-INPUT'),
+  );
   assert.deepEqual(textsOf(ruleOf(six, 'cali-INPUT')), withoutTunnel.slice(1));
   for (const table of ['filter', 'nat', 'raw', 'mangle'] as const)
-    for (const { name, rules } of staticChains(table, 6, settings))
+    for (const { name, rules } of staticChains(table, 6, WITHOUT_TUNNEL))
       for (const text of textsOf(rules)) assert.doesNotMatch(text, /tunl0|cali40|-p 4 /, name);
 });
 
@@ -96,8 +110,7 @@ test('IPv6: nets of the other family leave a rule out; sets and ICMP are the fam
 });
 
 test('hashes: IPIP on, and a chain whose first rule belongs to a feature we leave out', () => {
-  const settings = { endpointToHostAction: 'DROP', ipipEnabled: true } as const;
-  const input = ruleOf(staticChains('filter', 4, settings), 'cali-INPUT');
+  const input = ruleOf(staticChains('filter', 4, WITH_TUNNEL), 'cali-INPUT');
   assert.deepEqual(hashes('cali-INPUT', input).slice(0, 2), [
     'PajejrV4aFdkZojI',
     '_wjq-Yrma8Ly1Svo',
@@ -111,7 +124,7 @@ test('hashes: IPIP on, and a chain whose first rule belongs to a feature we leav
     action: '--jump cali-egress-dscp',
     comments: ['set dscp for traffic leaving cluster.'],
   };
-  const postrouting = ruleOf(staticChains('mangle', 4, settings), 'cali-POSTROUTING');
+  const postrouting = ruleOf(staticChains('mangle', 4, WITH_TUNNEL), 'cali-POSTROUTING');
   assert.deepEqual(hashes('cali-POSTROUTING', [dscp, ...postrouting]), [
     'rjggb5FqJG-Y25Bt',
     'jjeDINEyBNIZOyCC',
@@ -122,10 +135,9 @@ test('hashes: IPIP on, and a chain whose first rule belongs to a feature we leav
 });
 
 test('VXLAN on: Felix’s hashes of its rules; both directions untracked; translated past its port', () => {
-  const settings = { endpointToHostAction: 'DROP', ipipEnabled: false } as const;
-  const tunnelled = { ipip: false, vxlanPort: 4789 };
+  const facts = { ...WITH_TUNNEL, tunnelled: { ipip: false, vxlanPort: 4789 } };
   const of = (table: 'filter' | 'nat' | 'raw', family: 4 | 6, chain: string): readonly Rule[] =>
-    ruleOf(staticChains(table, family, settings, tunnelled), chain);
+    ruleOf(staticChains(table, family, facts), chain);
   assert.deepEqual(hashes('cali-INPUT', of('filter', 4, 'cali-INPUT')).slice(0, 4), [
     'J76FwxInZIsk7uKY',
     'EDCNTTxYfggApx8C',
@@ -138,7 +150,7 @@ test('VXLAN on: Felix’s hashes of its rules; both directions untracked; transl
   assert.equal(textsOf(of('raw', 6, 'cali-OUTPUT'))[2], untracked);
   const local = '-m addrtype ! --src-type LOCAL --limit-iface-out -m addrtype --src-type LOCAL';
   assert.deepEqual(textsOf(of('nat', 6, 'cali-POSTROUTING')).slice(2), [
-    `-p udp --out-interface vxlan-v6.calico ${local} --jump MASQUERADE --random-fully --to-ports 4790-65535`,
+    `-p udp --out-interface vxlan-v6.calico ${local} --jump MASQUERADE --to-ports 4790-65535 --random-fully`,
     `--out-interface vxlan-v6.calico ${local} --jump MASQUERADE --random-fully`,
   ]);
   assert.match(textsOf(of('filter', 6, 'cali-INPUT'))[0]!, /cali60all-vxlan-net src/);
@@ -185,7 +197,7 @@ test('policies of one selector share a chain with a return every fifth jump', ()
     name: 'cali-tw-cali1',
     direction: 'ingress',
     kind: 'normal',
-    noEncapsulation: false,
+    forbidden: {},
     tiers: [{ name: 'default', policies, defaultAction: 'Pass' }],
     profiles: [],
   });

@@ -32,6 +32,7 @@ export function renderRule(
   rule: ParsedRule,
   family: Family,
   log: LogAction = PLAIN_LOG,
+  deny = DROP,
 ): readonly Rule[] {
   const filtered = ofFamily(rule, family);
   if (!filtered) return [];
@@ -53,7 +54,7 @@ export function renderRule(
     icmp(filtered.notIcmp, family, '! '),
     blocks.length > 0 ? marked(MARK.scratch0) : '',
   );
-  const rules = [...blocks, ...withVerdict(match, filtered.action, log)];
+  const rules = [...blocks, ...withVerdict(match, filtered.action, log, deny)];
   if (filtered.annotations.length === 0) return rules;
   return rules.map((r) => ({ ...r, comments: filtered.annotations }));
 }
@@ -61,12 +62,17 @@ export function renderRule(
 const NOBODY = { tier: '', kind: '', name: '', namespace: undefined };
 const PLAIN_LOG = logAction(LOG_DEFAULTS, NOBODY);
 
-function withVerdict(match: string, action: ParsedRule['action'], log: LogAction): readonly Rule[] {
+function withVerdict(
+  match: string,
+  action: ParsedRule['action'],
+  log: LogAction,
+  deny: string,
+): readonly Rule[] {
   if (action === 'Log') return [{ match: all(match, log.limit), action: log.action }];
   const bit = { Allow: MARK.accept, Pass: MARK.pass, Deny: MARK.drop }[action];
   return [
     { match, action: setMark(bit) },
-    { match: marked(bit), action: action === 'Deny' ? DROP : RETURN },
+    { match: marked(bit), action: action === 'Deny' ? deny : RETURN },
   ];
 }
 

@@ -2,9 +2,10 @@
 // chains, NAT for packets that leave the pool, and empty chains where host endpoint policy will
 // hang. Order inside a chain is meaning; it follows Felix rule by rule.
 import type { TableName } from '../../kernel/tables.ts';
-import type { Cidr } from '../../net/cidr.ts';
+import { type Cidr, cidrFamily } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
 import type { FelixSettings } from '../read/resources.ts';
+import type { RuleSettings } from '../read/rule-settings.ts';
 import {
   ACCEPT,
   ALL_MARKS,
@@ -14,35 +15,25 @@ import {
   DROP,
   goto,
   inInterface,
-  inSet,
   jump,
   MARK,
-  MASQUERADE,
   marked,
   notConnection,
-  notInSet,
   outInterface,
   RETURN,
   setMark,
   unmarked,
+  verdictsOf,
 } from './fragments.ts';
 import { setName } from './names.ts';
+import { natChains } from './nat-chains.ts';
 import type { Chain, Rule } from './rule.ts';
-import {
-  devicesOf,
-  fromTunnels,
-  intoTunnels,
-  type Tunnelled,
-  throughTunnel,
-  untracked,
-} from './tunnel-rules.ts';
-
-export type { Tunnelled } from './tunnel-rules.ts';
+import { fromTunnels, intoTunnels, type Tunnelled, untracked } from './tunnel-rules.ts';
 
 /** What the operator may choose. */
 export interface PolicySettings {
-  /** What a workload's packet to its own host meets after its egress policy. */
-  readonly endpointToHostAction: 'DROP' | 'RETURN' | 'ACCEPT';
+  /** What a workload's packet to its own host meets, unless FelixConfiguration says otherwise. */
+  readonly endpointToHostAction: RuleSettings['endpointToHostAction'];
   /** A `tunl0` device carries traffic between nodes; `pools`: when an enabled pool asks for it. */
   readonly ipipEnabled: boolean | 'pools';
   /** VXLAN devices carry traffic between nodes, likewise; absent: no. */
@@ -61,7 +52,6 @@ export interface Hooks {
   readonly appends: ReadonlyMap<string, readonly Rule[]>;
 }
 
-export const WORKLOADS = 'cali+';
 const HOST_POLICY_ACCEPTED = ['Host endpoint policy accepted packet.'];
 
 const chain = (name: string, ...rules: readonly Rule[]): Chain => ({ name, rules });
@@ -72,8 +62,8 @@ const rule = (match: string, action: string, comments: readonly string[] = []): 
 });
 const isAccepted = marked(MARK.accept);
 
-/** The table's hooks. */
-export function hooksOf(table: TableName): Hooks {
+/** The table's hooks, as they stand with `insertMode` insert. */
+export function hooksOf(table: TableName, rules: RuleSettings): Hooks {
   const jumps = (...names: string[]) =>
     new Map(names.map((name) => [name, [rule('', jump(`cali-${name}`))]]));
   switch (table) {
@@ -85,43 +75,55 @@ export function hooksOf(table: TableName): Hooks {
       // kube-proxy has to see (and clear) its own mark first, therefore appended.
       return { inserts: jumps('PREROUTING', 'OUTPUT'), appends: jumps('POSTROUTING') };
     case 'filter':
-      return { inserts: jumps('INPUT', 'FORWARD', 'OUTPUT'), appends: forwardAppends };
+      return { inserts: jumps('INPUT', 'FORWARD', 'OUTPUT'), appends: forwardAppends(rules) };
   }
 }
 
-const forwardAppends: Hooks['appends'] = new Map([
-  [
-    'FORWARD',
+const forwardAppends = (rules: RuleSettings): Hooks['appends'] =>
+  new Map([
     [
-      rule(isAccepted, ACCEPT, ['Policy explicitly accepted packet.']),
-      rule('', setMark(MARK.accept)),
+      'FORWARD',
+      [
+        rule(isAccepted, verdictsOf(rules, 'filter').allow, ['Policy explicitly accepted packet.']),
+        rule('', setMark(MARK.accept)),
+      ],
     ],
-  ],
-]);
+  ]);
+
+/** What fixed chains depend on. */
+export interface FixedFacts {
+  readonly rules: RuleSettings;
+  /** What carries packets of the family between nodes. */
+  readonly tunnelled: Tunnelled;
+  /** Some pool's packets are masqueraded outside. */
+  readonly masquerades: boolean;
+  /** Addresses of services. */
+  readonly services: readonly Cidr[];
+}
 
 /** The table's fixed chains. */
 export function staticChains(
   table: TableName,
   family: Family,
-  settings: PolicySettings,
-  // IP-in-IP runs over IPv4; IPv6 has nothing of the kind.
-  tunnelled: Tunnelled = {
-    ipip: settings.ipipEnabled === true && family === 4,
-    vxlanPort: undefined,
-  },
+  facts: FixedFacts,
 ): readonly Chain[] {
   const set = (id: string): string => setName(family, id);
   switch (table) {
     case 'raw':
-      return rawChains(tunnelled);
+      return rawChains(facts);
     case 'mangle':
-      return mangleChains;
+      return mangleChains(verdictsOf(facts.rules, 'mangle').allow);
     case 'nat':
-      return natChains(set, family, tunnelled);
+      return natChains(set, family, facts);
     case 'filter':
-      return filterChains(set, family, settings, tunnelled);
+      return filterChains(set, family, facts);
   }
 }
+
+const fromWorkloads = ({ interfacePrefixes }: RuleSettings): readonly string[] =>
+  interfacePrefixes.map((prefix) => inInterface(`${prefix}+`));
+const toWorkloads = ({ interfacePrefixes }: RuleSettings): readonly string[] =>
+  interfacePrefixes.map((prefix) => outInterface(`${prefix}+`));
 
 const fromWorkload = marked(MARK.scratch0);
 
@@ -140,12 +142,12 @@ export function sourceChain(allowed: readonly AllowedSources[]): Chain {
   return chain('cali-rpf-skip', ...rules);
 }
 
-const rawChains = (tunnelled: Tunnelled): readonly Chain[] => [
+const rawChains = ({ rules, tunnelled }: FixedFacts): readonly Chain[] => [
   chain(
     'cali-PREROUTING',
     rule('', clearMark(ALL_MARKS)),
     ...untracked(tunnelled),
-    rule(inInterface(WORKLOADS), setMark(MARK.scratch0)),
+    ...fromWorkloads(rules).map((match) => rule(match, setMark(MARK.scratch0))),
     rule(fromWorkload, jump('cali-rpf-skip')),
     // A workload may only send from addresses that are routed to it.
     rule(all(fromWorkload, '-m rpfilter --invert --validmark'), DROP),
@@ -164,13 +166,13 @@ const rawChains = (tunnelled: Tunnelled): readonly Chain[] => [
   chain('cali-to-host-endpoint'),
 ];
 
-const mangleChains: readonly Chain[] = [
+const mangleChains = (allow: string): readonly Chain[] => [
   chain(
     'cali-PREROUTING',
-    rule(connection('RELATED,ESTABLISHED'), ACCEPT),
-    rule(isAccepted, ACCEPT),
+    rule(connection('RELATED,ESTABLISHED'), allow),
+    rule(isAccepted, allow),
     rule('', jump('cali-from-host-endpoint')),
-    rule(isAccepted, ACCEPT, HOST_POLICY_ACCEPTED),
+    rule(isAccepted, allow, HOST_POLICY_ACCEPTED),
   ),
   chain(
     'cali-POSTROUTING',
@@ -183,87 +185,75 @@ const mangleChains: readonly Chain[] = [
   chain('cali-to-host-endpoint'),
 ];
 
-function natChains(
-  set: (id: string) => string,
-  family: Family,
-  tunnelled: Tunnelled,
-): readonly Chain[] {
-  const leavesThePools = all(
-    inSet(set('masq-ipam-pools'), 'src'),
-    notInSet(set('network-ip-pools'), 'dst'),
-  );
-  return [
-    chain('cali-PREROUTING', rule('', jump('cali-fip-dnat'))),
-    chain('cali-OUTPUT', rule('', jump('cali-fip-dnat'))),
-    chain(
-      'cali-POSTROUTING',
-      rule('', jump('cali-fip-snat')),
-      rule('', jump('cali-nat-outgoing')),
-      ...devicesOf(family, tunnelled).flatMap((device) => throughTunnel(device, tunnelled)),
-    ),
-    chain('cali-nat-outgoing', rule(leavesThePools, MASQUERADE)),
-    chain('cali-fip-dnat'),
-    chain('cali-fip-snat'),
-  ];
-}
-
 function filterChains(
   set: (id: string) => string,
   family: Family,
-  settings: PolicySettings,
-  tunnelled: Tunnelled,
+  facts: FixedFacts,
 ): readonly Chain[] {
+  const { rules, services } = facts;
+  const { allow } = verdictsOf(rules, 'filter');
+  const { loopPrevention } = rules;
+  const blocked = services.filter((net) => loopPrevention && cidrFamily(net) === family);
   return [
-    inputChain(set, family, tunnelled),
+    inputChain(set, family, facts),
     chain(
       'cali-FORWARD',
       rule('', clearMark(ALL_MARKS & ~MARK.accept)),
       rule(unmarked(MARK.accept), jump('cali-from-hep-forward')),
-      rule(inInterface(WORKLOADS), jump('cali-from-wl-dispatch')),
-      rule(outInterface(WORKLOADS), jump('cali-to-wl-dispatch')),
+      ...rules.interfacePrefixes.flatMap((prefix) => [
+        rule(inInterface(`${prefix}+`), jump('cali-from-wl-dispatch')),
+        rule(outInterface(`${prefix}+`), jump('cali-to-wl-dispatch')),
+      ]),
       rule('', jump('cali-to-hep-forward')),
       rule('', jump('cali-cidr-block')),
     ),
-    outputChain(set, family, tunnelled),
+    outputChain(set, family, facts),
     chain(
       'cali-wl-to-host',
-      ...(family === 6 ? NEIGHBOUR_DISCOVERY : []),
+      ...(family === 6 ? neighbourDiscovery(allow) : []),
       rule('', jump('cali-from-wl-dispatch')),
-      rule('', jump(settings.endpointToHostAction), ['Configured DefaultEndpointToHostAction']),
+      rule('', jump(rules.endpointToHostAction), ['Configured DefaultEndpointToHostAction']),
     ),
     ...['from-host-endpoint', 'to-host-endpoint', 'from-hep-forward', 'to-hep-forward'].map(
       (name) => chain(`cali-${name}`),
     ),
-    chain('cali-cidr-block'),
+    chain(
+      'cali-cidr-block',
+      ...blocked.map((net) => rule(`--destination ${net}`, jump(loopPrevention!))),
+    ),
   ];
 }
 
 /** ICMPv6 (58) types without which a workload cannot reach its gateway (RFC 4861, RFC 2710). */
-export const NEIGHBOUR_DISCOVERY: readonly Rule[] = [130, 131, 132, 133, 135, 136].map((type) =>
-  rule(`-p 58 -m icmp6 --icmpv6-type ${type}`, ACCEPT),
-);
+export const neighbourDiscovery = (allow: string): readonly Rule[] =>
+  [130, 131, 132, 133, 135, 136].map((type) => rule(`-p 58 -m icmp6 --icmpv6-type ${type}`, allow));
 
-function inputChain(set: (id: string) => string, family: Family, tunnelled: Tunnelled): Chain {
+type SetNames = (id: string) => string;
+
+function inputChain(set: SetNames, family: Family, { rules, tunnelled }: FixedFacts): Chain {
+  const verdicts = verdictsOf(rules, 'filter');
+  const { allow } = verdicts;
   return chain(
     'cali-INPUT',
-    ...fromTunnels(set, family, tunnelled),
-    rule(inInterface(WORKLOADS), goto('cali-wl-to-host')),
-    rule(isAccepted, ACCEPT),
+    ...fromTunnels(set, family, tunnelled, verdicts),
+    ...fromWorkloads(rules).map((match) => rule(match, goto('cali-wl-to-host'))),
+    rule(isAccepted, allow),
     rule('', clearMark(ALL_MARKS)),
     rule('', jump('cali-from-host-endpoint')),
-    rule(isAccepted, ACCEPT, HOST_POLICY_ACCEPTED),
+    rule(isAccepted, allow, HOST_POLICY_ACCEPTED),
   );
 }
 
-function outputChain(set: (id: string) => string, family: Family, tunnelled: Tunnelled): Chain {
+function outputChain(set: SetNames, family: Family, { rules, tunnelled }: FixedFacts): Chain {
+  const { allow } = verdictsOf(rules, 'filter');
   return chain(
     'cali-OUTPUT',
-    rule(isAccepted, ACCEPT),
+    rule(isAccepted, allow),
     // The host may always reach its own pods: kubelet's probes depend on it.
-    rule(outInterface(WORKLOADS), RETURN),
-    ...intoTunnels(set, family, tunnelled),
+    ...toWorkloads(rules).map((match) => rule(match, RETURN)),
+    ...intoTunnels(set, family, tunnelled, allow),
     rule('', clearMark(ALL_MARKS)),
     rule(notConnection('DNAT'), jump('cali-to-host-endpoint')),
-    rule(isAccepted, ACCEPT, HOST_POLICY_ACCEPTED),
+    rule(isAccepted, allow, HOST_POLICY_ACCEPTED),
   );
 }

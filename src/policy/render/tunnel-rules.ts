@@ -2,7 +2,7 @@
 // untracked and with the right source. Felix's, rule for rule.
 import { TUNNEL_DEVICES } from '../../model/tunnel.ts';
 import type { Family } from '../../net/ip.ts';
-import { ACCEPT, all, DROP, inSet, MASQUERADE, NOTRACK, outInterface } from './fragments.ts';
+import { all, inSet, masquerade, NOTRACK, outInterface, type Verdicts } from './fragments.ts';
 import type { Rule } from './rule.ts';
 
 /** What carries packets of a family between nodes. */
@@ -31,12 +31,12 @@ export function throughTunnel(device: string, { vxlanPort }: Tunnelled): readonl
     '-m addrtype ! --src-type LOCAL --limit-iface-out',
     '-m addrtype --src-type LOCAL',
   );
-  const translated = rule(match, MASQUERADE);
+  const translated = rule(match, masquerade());
   // Answers to a source port that is VXLAN's would not be tracked, therefore not translated back.
   if (vxlanPort === undefined) return [translated];
   const [least, most] =
     vxlanPort < PORT_MAX / 2 ? [vxlanPort + 1, PORT_MAX] : [1024, vxlanPort - 1];
-  return [rule(all('-p udp', match), `${MASQUERADE} --to-ports ${least}-${most}`), translated];
+  return [rule(all('-p udp', match), masquerade(`${least}-${most}`)), translated];
 }
 
 export const devicesOf = (family: Family, { ipip, vxlanPort }: Tunnelled): readonly string[] => [
@@ -54,20 +54,23 @@ export function fromTunnels(
   set: (id: string) => string,
   family: Family,
   { ipip, vxlanPort }: Tunnelled,
+  { allow, deny, denyWord }: Verdicts,
 ): readonly Rule[] {
   const toHost = '-m addrtype --dst-type LOCAL';
   const ofIpip = [
-    rule(all('-p 4', inSet(set('all-hosts-net'), 'src'), toHost), ACCEPT, [
+    rule(all('-p 4', inSet(set('all-hosts-net'), 'src'), toHost), allow, [
       'Allow IPIP packets from Calico hosts',
     ]),
-    rule('-p 4', DROP, ['Drop IPIP packets from non-Calico hosts']),
+    rule('-p 4', deny, [`${denyWord} IPIP packets from non-Calico hosts`]),
   ];
   const vxlan = toVxlan(vxlanPort);
   const ofVxlan = [
-    rule(all(vxlan, inSet(set('all-vxlan-net'), 'src'), toHost), ACCEPT, [
+    rule(all(vxlan, inSet(set('all-vxlan-net'), 'src'), toHost), allow, [
       `Allow IPv${family} VXLAN packets from allowed hosts`,
     ]),
-    rule(all(vxlan, toHost), DROP, [`Drop IPv${family} VXLAN packets from non-allowed hosts`]),
+    rule(all(vxlan, toHost), deny, [
+      `${denyWord} IPv${family} VXLAN packets from non-allowed hosts`,
+    ]),
   ];
   return [...(ipip ? ofIpip : []), ...(vxlanPort === undefined ? [] : ofVxlan)];
 }
@@ -77,14 +80,15 @@ export function intoTunnels(
   set: (id: string) => string,
   family: Family,
   { ipip, vxlanPort }: Tunnelled,
+  allow: string,
 ): readonly Rule[] {
   const fromHost = '-m addrtype --src-type LOCAL';
-  const ofIpip = rule(all('-p 4', inSet(set('all-hosts-net'), 'dst'), fromHost), ACCEPT, [
+  const ofIpip = rule(all('-p 4', inSet(set('all-hosts-net'), 'dst'), fromHost), allow, [
     'Allow IPIP packets to other Calico hosts',
   ]);
   const ofVxlan = rule(
     all(toVxlan(vxlanPort), fromHost, inSet(set('all-vxlan-net'), 'dst')),
-    ACCEPT,
+    allow,
     [`Allow IPv${family} VXLAN packets to other allowed hosts`],
   );
   return [...(ipip ? [ofIpip] : []), ...(vxlanPort === undefined ? [] : [ofVxlan])];
