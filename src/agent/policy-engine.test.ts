@@ -284,3 +284,24 @@ test('cleanUp leaves nothing of ours and all of others', async () => {
   await cleanUp(kernel.ipv6Tables, kernel.ipSets, 6);
   assert.deepEqual(kernel.text(), before);
 });
+
+test('a member that others took out of a set, or put into it, is noticed by the size', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel, { checkMilliseconds: 1 });
+  void engine.snapshot([]);
+  await engine.inSync();
+  const set = kernel.sets.get('cali40this-host')!;
+  const members = [...set.members];
+  for (const change of [
+    () => set.members.clear(),
+    () => set.members.add('10.8.8.8'),
+    () => void kernel.sets.delete('cali40network-ip-pools'),
+  ]) {
+    change();
+    const isRight = () =>
+      kernel.sets.has('cali40network-ip-pools') && set.members.size === members.length;
+    while (!isRight()) await setTimeout(5);
+    assert.deepEqual([...set.members].sort(), members.toSorted());
+  }
+  await engine.close();
+});

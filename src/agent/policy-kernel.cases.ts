@@ -54,6 +54,7 @@ export class StrictKernel {
   readonly ipSets: IpSets = {
     read: async (prefix) =>
       structuredClone([...this.sets.values()].filter(({ name }) => name.startsWith(prefix))),
+    sizes: async () => new Map([...this.sets].map(([name, { members }]) => [name, members.size])),
     commit: async (changes) => {
       await this.gate('ipset restore');
       this.commits++;

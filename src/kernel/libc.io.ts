@@ -33,6 +33,7 @@ export const libc = {
   send: lib.func('int64_t send(int, void *, size_t, int)'), // koffi does not know ssize_t
   recv: lib.func('int64_t recv(int, void *, size_t, int)'),
   setsockopt: lib.func('int setsockopt(int, int, int, void *, uint32_t)'),
+  getsockopt: lib.func('int getsockopt(int, int, int, void *, void *)'),
   socketpair: lib.func('int socketpair(int, int, int, void *)'),
   dup2: lib.func('int dup2(int, int)'),
   ioctl: lib.func('int ioctl(int, uint64_t, void *)'),

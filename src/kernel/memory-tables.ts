@@ -136,6 +136,12 @@ export function memoryIpSets(): MemoryIpSets {
       [...sets.values()]
         .filter(({ name }) => name.startsWith(prefix))
         .map((set) => ({ ...set, members: new Set(set.members) })),
+    sizes: async (prefix) =>
+      new Map(
+        [...sets.values()]
+          .filter(({ name }) => name.startsWith(prefix))
+          .map(({ name, members }) => [name, members.size]),
+      ),
     commit: async (changes) => {
       if (failing) {
         failing = false;

@@ -198,3 +198,39 @@ test('nft: others’ changes to any table change the generation; ours and readin
     await one.close();
     await other.close();
   }));
+
+test('legacy: so do others’ changes of rules there, as far as the size of a table tells', () =>
+  inFreshNetns(prefix(), 1, async ([name], [path]) => {
+    const tables = await openTables({ netnsPath: path!, backend: 'legacy' });
+    const twin = await openTables({ netnsPath: path!, backend: 'legacy' });
+    const six = await openTables({ netnsPath: path!, backend: 'legacy', family: 6 });
+    const before = tables.generation!();
+    assert.ok(before !== undefined);
+    for (const table of ['filter', 'nat', 'raw', 'mangle'] as const)
+      for (const one of [tables, twin, six]) {
+        const chain = one === twin ? 'cali-B' : 'cali-A';
+        const lines = [`:${chain} - [0:0]`, `-A ${chain} -j ACCEPT`, `-I OUTPUT -j ${chain}`];
+        const under = one.commit({ table, lines });
+        assert.equal(one.generation!(), before, 'while it is under way');
+        await under;
+        await one.read(table);
+        for (const any of [tables, twin, six]) assert.equal(any.generation!(), before);
+      }
+    const refused = tables.commit({ table: 'nat', lines: ['-A nowhere -j DROP'] });
+    await assert.rejects(refused);
+    assert.equal(tables.generation!(), before);
+    const seen = new Set([before]);
+    for (const [table, ...change] of [
+      ['mangle', '-D', 'OUTPUT', '-j', 'cali-A'],
+      ['filter', '-I', 'INPUT', '-j', 'ACCEPT'],
+      ['raw', '-F'],
+    ] as const) {
+      run(['ip', 'netns', 'exec', name!, 'iptables-legacy', '-t', table, ...change]);
+      const after = tables.generation!();
+      assert.ok(after !== undefined && !seen.has(after), `${table} ${change.join(' ')}`);
+      assert.equal(twin.generation!(), after);
+      assert.equal(six.generation!(), before, 'the other family');
+      seen.add(after);
+    }
+    for (const one of [tables, twin, six]) await one.close();
+  }));

@@ -33,7 +33,7 @@ export interface Tables {
   counts?(table: TableName): Promise<TableCounts>;
   /**
    * A number that every change to a table of this namespace changes that was not committed here or
-   * by other Tables of this process. Undefined where the kernel does not tell (the legacy backend).
+   * by other Tables of this process. Undefined where the kernel does not tell.
    */
   generation?(): number | undefined;
   /** All or nothing per table; throws OpError with the refused line. */
@@ -61,6 +61,8 @@ export type IpSetChange =
 export interface IpSets {
   /** Every set whose name starts with `prefix`, with members. */
   read(prefix: string): Promise<readonly IpSet[]>;
+  /** How many members each of these sets has: little work beside reading them. */
+  sizes?(prefix: string): Promise<ReadonlyMap<string, number>>;
   /** In order; resolves when the kernel has them. Throws OpError on the first refusal; of what came
    *  before in the same call, nothing, some or all is there: read anew. */
   commit(changes: readonly IpSetChange[]): Promise<void>;

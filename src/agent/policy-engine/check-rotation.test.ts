@@ -33,9 +33,10 @@ test('where the kernel does not tell, the tables take turns', () => {
 test('sets are read now and then, and all tables with them, whatever the kernel tells', () => {
   for (const generation of [undefined, 1]) {
     const rotation = new CheckRotation();
-    const checks = Array.from({ length: 360 }, () => rotation.due(generation));
+    const checks = Array.from({ length: 2400 }, () => rotation.due(generation));
     const withSets = checks.filter((check) => check.withSets);
     assert.equal(withSets.length, 2);
+    assert.equal(checks.filter((check) => check.withSizes).length, 118);
     if (generation !== undefined)
       assert.ok(withSets.every(({ tables }) => tables.length === ALL.length));
   }

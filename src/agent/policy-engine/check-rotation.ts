@@ -8,15 +8,17 @@ const TURNS: readonly TableName[] = ['filter', 'nat', 'filter', 'raw', 'filter',
 const ALL: readonly TableName[] = ['filter', 'nat', 'raw', 'mangle'];
 /** Looks between two of these turns. */
 const LOOKS_PER_TURN = 10;
-/** Ip sets are read back every so many looks: the kernel does not tell of their changes. So are all
- * tables, should a change have escaped the count. */
-const LOOKS_PER_SET_CHECK = 180;
+/** The kernel does not tell of changes to ip sets: so often they are asked how many members they have. */
+const LOOKS_PER_SIZES = 20;
+/** And so often read back; and all tables, should a change have escaped the count. */
+const LOOKS_PER_SET_CHECK = 1200;
 /** Who changes a table with every look costs us a reading with every second one. */
 const LOOKS_BETWEEN_READINGS = 2;
 
 export interface Check {
   readonly tables: readonly TableName[];
   readonly withSets: boolean;
+  readonly withSizes: boolean;
 }
 
 export class CheckRotation {
@@ -30,15 +32,16 @@ export class CheckRotation {
   due(generation: number | undefined): Check {
     const look = this.looks++;
     const withSets = (look + 1) % LOOKS_PER_SET_CHECK === 0;
+    const withSizes = !withSets && (look + 1) % LOOKS_PER_SIZES === 0;
     if (generation === undefined) {
       const isTurn = look % LOOKS_PER_TURN === 0;
-      return { tables: isTurn ? [TURNS[this.turns++ % TURNS.length]!] : [], withSets };
+      return { tables: isTurn ? [TURNS[this.turns++ % TURNS.length]!] : [], withSets, withSizes };
     }
     const isChanged = generation !== this.generation;
     if (!withSets && (!isChanged || look - this.readAt < LOOKS_BETWEEN_READINGS))
-      return { tables: [], withSets };
+      return { tables: [], withSets, withSizes };
     this.generation = generation;
     this.readAt = look;
-    return { tables: ALL, withSets };
+    return { tables: ALL, withSets, withSizes };
   }
 }

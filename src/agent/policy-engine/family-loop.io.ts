@@ -132,10 +132,18 @@ export class FamilyLoop {
 
   private check(): void {
     if (!this.written) return;
-    const { tables, withSets } = this.rotation.due(this.options.tables.generation?.());
+    const { tables, withSets, withSizes } = this.rotation.due(this.options.tables.generation?.());
     for (const table of tables) this.tablesDue.add(table);
     this.setsDue ||= withSets;
     if (this.isLookDue && !this.running && !this.settling) this.look();
+    else if (withSizes && !this.running) void this.compareSizes();
+  }
+
+  private async compareSizes(): Promise<void> {
+    const same = await this.writer.setsAreAsLarge().catch(() => undefined);
+    if (same !== false || this.running || this.stop.signal.aborted) return;
+    this.setsDue = true;
+    if (!this.settling) this.look();
   }
 
   private get isLookDue(): boolean {

@@ -97,6 +97,7 @@ export class PolicyMetrics {
     const error = this.calls('felix_ipset_errors', 'Transactions on IP sets that were refused');
     return {
       read: (prefix) => ipSets.read(prefix),
+      ...(ipSets.sizes ? { sizes: (prefix) => ipSets.sizes!(prefix) } : {}),
       commit: (changes) => counted(ipSets.commit(changes), call, error),
       close: () => ipSets.close(),
     };

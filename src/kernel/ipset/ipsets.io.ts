@@ -6,13 +6,15 @@ import { promisify } from 'node:util';
 import { OpError } from '../../base/op-error.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
 import type { IpSet, IpSets } from '../tables.ts';
-import { printIpSetChange, SaveReader } from './save.ts';
+import { parseSizes, printIpSetChange, SaveReader } from './save.ts';
 
 const execute = promisify(execFile);
 /** Outside the `cali40` and `cali60` names that belong to policy; shared by all of us. */
 const ACK_SET = 'calico-kit-ack';
 /** A socket buffer's worth at a time keeps the child's answers near. */
 const LINES_MAX = 10_000;
+/** Some 250 bytes a set. */
+const SIZES_BYTES_MAX = 64 << 20;
 const ERROR_CHARACTERS_MAX = 4096;
 
 export async function openIpSets(options: { readonly netnsPath?: string } = {}): Promise<IpSets> {
@@ -36,6 +38,15 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
   });
   return {
     read: (prefix) => readSets([...inside, 'ipset', 'save'], prefix),
+    sizes: async (prefix) => {
+      const [file, ...rest] = [...inside, 'ipset', 'list', '-terse'];
+      try {
+        const { stdout } = await execute(file!, rest, { maxBuffer: SIZES_BYTES_MAX });
+        return parseSizes(stdout, prefix);
+      } catch (cause) {
+        throw new OpError('ipset list', cause);
+      }
+    },
     commit: async (changes) => {
       for (let at = 0; at < changes.length; at += LINES_MAX) {
         const lines = changes.slice(at, at + LINES_MAX).map(printIpSetChange);

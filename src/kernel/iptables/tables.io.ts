@@ -9,6 +9,7 @@ import { inNamespace, RestoreChild } from '../restore-child.io.ts';
 import type { Tables } from '../tables.ts';
 import { parseCounts } from './counts.ts';
 import { ForeignGeneration, ownCommits, RuleGeneration } from './generation.io.ts';
+import { legacyGeneration } from './legacy-generation.io.ts';
 import { type Backend, chooseBackend, parseSave } from './save.ts';
 
 const execute = promisify(execFile);
@@ -44,16 +45,20 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
   const own = ownCommits(netnsPath);
   const within = <T>(work: () => T): T =>
     netnsPath === undefined ? work() : inNetnsAt(netnsPath, work);
-  const generation =
+  const nft =
     backend === 'nft' ? new ForeignGeneration(new RuleGeneration(within), own) : undefined;
+  const legacy = backend === 'legacy' ? legacyGeneration(netnsPath, family, within) : undefined;
   return {
-    generation: () => generation?.now(),
+    generation: () => (nft ?? legacy?.generation)?.now(),
     read: async (table) => parseSave(await save(backend, '-t', table), table),
     counts: async (table) => parseCounts(await save(backend, '-c', '-t', table), table),
-    commit: ({ table, lines }) =>
-      own.counted(child.commit(`iptables ${table}`, [`*${table}`, ...lines, 'COMMIT'])),
+    commit: ({ table, lines }) => {
+      const commit = () => child.commit(`iptables ${table}`, [`*${table}`, ...lines, 'COMMIT']);
+      return legacy ? legacy.generation.counted(table, commit) : own.counted(commit());
+    },
     close: async () => {
-      generation?.close();
+      nft?.close();
+      legacy?.release();
       await child.close();
     },
   };

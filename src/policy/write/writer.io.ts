@@ -149,6 +149,15 @@ export class PolicyWriter {
     return left.length;
   }
 
+  /** Whether our sets have as many members as they should; undefined: that is not known. */
+  async setsAreAsLarge(): Promise<boolean | undefined> {
+    const before = this.known;
+    if (!before || !this.ipSets.sizes) return undefined;
+    const sizes = await this.ipSets.sizes(`cali${this.family}`);
+    if (this.known !== before) return undefined;
+    return [...before].every(([name, members]) => sizes.get(name) === members.size);
+  }
+
   /** The next apply reads the table back: others may have written to it. */
   doubtTable(table: TableName): void {
     this.knownTables.delete(table);
