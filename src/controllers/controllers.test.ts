@@ -139,6 +139,31 @@ test('network policies: stored under knp.default, deleted with their source', as
   w.stop();
 });
 
+test('policies of a namespace that is being deleted stay until it is gone, also over a restart', async () => {
+  const w = world();
+  const key = namespacedKey('networkpolicies', 'shop', 'knp.default.web');
+  const policy = { metadata: { name: 'web', namespace: 'shop' }, spec: { podSelector: {} } };
+  w.kubernetes.put('namespaces', { metadata: { name: 'shop' } });
+  w.kubernetes.put('networkpolicies', policy);
+  policyController(w);
+  w.start();
+  await settled();
+  const deletionTimestamp = '2026-01-01T00:00:00Z';
+  w.kubernetes.put('namespaces', { metadata: { name: 'shop', deletionTimestamp } });
+  w.kubernetes.remove('networkpolicies', 'web', 'shop');
+  await settled();
+  assert.ok(await w.store.get(key));
+  const restarted = { ...w, mirror: new DatastoreMirror() };
+  policyController(restarted);
+  restarted.mirror.follow(w.store, w.log, w.signal);
+  await settled();
+  assert.ok(await w.store.get(key), 'a restart finds it unwanted');
+  w.kubernetes.remove('namespaces', 'shop');
+  await settled();
+  assert.equal(await w.store.get(key), undefined);
+  w.stop();
+});
+
 test('endpoint labels follow the pod; system labels stay; nothing is created', async () => {
   const w = world();
   const key = namespacedKey('workloadendpoints', 'default', 'n1-k8s-web-eth0');

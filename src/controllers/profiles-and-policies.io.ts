@@ -54,10 +54,34 @@ export const namespaceController = (parts: Parts): Controller =>
 export const serviceAccountController = (parts: Parts): Controller =>
   follow(parts, 'serviceaccounts', ownsProfile(SERVICE_ACCOUNT_PREFIX), serviceAccountProfile);
 
-export const policyController = (parts: Parts): Controller =>
-  follow(parts, 'networkpolicies', ownsPolicy, (policy) => {
+/**
+ * A namespace that is deleted loses its policies before its pods. They stay stored until it is gone, and
+ * its pods with it, so that none of these is open in the meantime (CVE-2024-7598).
+ */
+export function policyController(parts: Parts): Controller {
+  const { kubernetes, log } = parts;
+  const isLeaving = async (path: string): Promise<boolean> => {
+    const key = parseKey(path);
+    const name = key?.kind === 'namespaced' ? key.namespace : '';
+    const namespace = await kubernetes.getNamespace(name);
+    return namespace?.metadata.deletionTimestamp !== undefined;
+  };
+  const reconciler = openReconciler(parts, ownsPolicy, isLeaving);
+  const wantedOf = (policy: Kinds['networkpolicies']): Wanted => {
     const { wanted, problems } = calicoPolicy(policy);
     for (const problem of problems)
-      parts.log.error({ policy: wanted.metadata.name, problem }, 'a rule was left out');
+      log.error({ policy: wanted.metadata.name, problem }, 'a rule was left out');
     return wanted;
+  };
+  watchKind(parts, 'namespaces', {
+    snapshot: () => reconciler.again(),
+    put: () => undefined,
+    gone: () => reconciler.again(),
   });
+  const watch = watchKind(parts, 'networkpolicies', {
+    snapshot: (objects) => reconciler.replace(objects.map(wantedOf)),
+    put: (object) => reconciler.put(wantedOf(object)),
+    gone: (object) => reconciler.remove(wantedOf(object).key),
+  });
+  return controllerOf(watch, () => reconciler.failing);
+}

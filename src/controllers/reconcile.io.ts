@@ -25,18 +25,26 @@ export interface Reconciler {
   replace(wanted: readonly Wanted[]): void;
   put(wanted: Wanted): void;
   remove(key: string): void;
+  /** Looks at what is owned once more: what `keeps` answers may be different now. */
+  again(): void;
   readonly failing: readonly string[];
 }
 
-export function openReconciler(parts: ControllerParts, owns: (key: string) => boolean): Reconciler {
+/** `keeps` answers whether what nobody wants has to stay for the time being. */
+export function openReconciler(
+  parts: ControllerParts,
+  owns: (key: string) => boolean,
+  keeps: (key: string) => Promise<boolean> = async () => false,
+): Reconciler {
   const { mirror } = parts;
   const wanted = new Map<string, Wanted>();
   let inSync = false;
   const queue = new KeyQueue({
     ...parts,
-    work: (key) => {
+    work: async (key) => {
+      if (!wanted.has(key) && mirror.get(key) && (await keeps(key))) return;
       const resource = wanted.get(key);
-      return resource ? store(parts, resource) : remove(parts, key);
+      await (resource ? store(parts, resource) : remove(parts, key));
     },
   });
   const look = (key: string): void => {
@@ -65,6 +73,7 @@ export function openReconciler(parts: ControllerParts, owns: (key: string) => bo
       wanted.delete(key);
       look(key);
     },
+    again: lookAll,
   };
 }
 

@@ -9,6 +9,7 @@ import { memoryKubernetes } from '../kubernetes/memory.ts';
 import { namespacedKey, RESOURCES } from '../model/keys.ts';
 import { PolicyCalculator } from '../policy/calculate.ts';
 import { PolicyFeed } from '../policy/feed.ts';
+import { runWhole } from '../policy/run-whole.ts';
 import { DatastoreMirror } from './datastore-mirror.io.ts';
 import { serviceEndpointsController } from './service-endpoints.io.ts';
 
@@ -38,7 +39,7 @@ test('members follow the slices of services that policies name; others are not s
   store.watch(
     RESOURCES,
     {
-      snapshot: ({ items }) => void feed.snapshot(items),
+      snapshot: ({ items }) => runWhole(feed.snapshot(items)),
       changes: (changes) => void feed.changes(changes),
       connection: () => undefined,
     },

@@ -1,6 +1,6 @@
 // The policy engine: the real agent, bundled, on a real etcd, in a network namespace that is the node.
 // What it is measured against in the same run: restore commands that write the same final state. All
-// of it, or what SERIES names (flip, labels, cold, felix).
+// of it, or what SERIES names (flip, labels, cold, felix, crr).
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { ensurePackages } from '../../cluster/packages.ts';

@@ -6,6 +6,7 @@ import { openEtcdStore } from '../../../src/datastore/etcd.io.ts';
 import { run } from '../../lab/command.ts';
 import { startEtcd } from '../../lab/etcd-server.ts';
 import { buildAgent } from './agent.ts';
+import { crr } from './crr-series.ts';
 import { wireLocalPods, wirePod } from './flow.ts';
 import { type Bench, series } from './series.ts';
 import { LOCAL_PODS } from './stored.ts';
@@ -28,7 +29,7 @@ const [client, server] = pods as [(typeof pods)[0], (typeof pods)[0]];
 try {
   const program = await buildAgent(folder);
   const bench: Bench = { program, etcd: etcd.endpoints[0]!, store, client, server };
-  for (const [name, measure] of Object.entries(series))
+  for (const [name, measure] of Object.entries({ ...series, crr }))
     if (wanted.length === 0 || wanted.includes(name)) await measure(bench);
 } finally {
   for (const { netns } of pods) netns.remove();
