@@ -36,7 +36,12 @@ function world(environment: Record<string, string> = {}) {
     preDNAT: true,
     applyOnForward: true,
   });
-  put('hostendpoints/h', 'HostEndpoint', { node: 'node1', interfaceName: 'eth0' });
+  put('profiles/shut', 'Profile', { egress: [{ action: 'Deny' }] });
+  put('hostendpoints/h', 'HostEndpoint', {
+    node: 'node1',
+    interfaceName: 'eth0',
+    profiles: ['shut'],
+  });
   const chain = (table: 'raw' | 'mangle' | 'nat' | 'filter', name: string): readonly string[] =>
     one
       .of(4)

@@ -207,23 +207,33 @@ export class FilterRenderer {
     const rules = policy[direction];
     if (!rules) return undefined;
     const { family, logDenied = false } = this.options;
-    const { deny } = verdictsOf(this.options.rules, table);
-    const isUsual = deny === this.verdicts.deny;
-    return this.once(policy, isUsual ? direction : `${direction} elsewhere`, () =>
+    return this.ofTable(policy, direction, table, (deny) =>
       policyChain(policy, direction, rules, family, { logDenied, log: this.log, deny }),
     );
   }
 
-  profile(profile: Profile, direction: Direction): RenderedChain {
+  profile(profile: Profile, direction: Direction, table: TableName = 'filter'): RenderedChain {
     const { family, logDenied = false } = this.options;
     const { name } = profile;
-    return this.once(profile, direction, () =>
+    return this.ofTable(profile, direction, table, (deny) =>
       profileChain(name, direction, profile[direction], family, {
         logDenied,
         log: this.log,
-        deny: this.verdicts.deny,
+        deny,
       }),
     );
+  }
+
+  // The same for all tables unless denied packets are rejected.
+  private ofTable(
+    owner: Owner,
+    direction: Direction,
+    table: TableName,
+    make: (deny: string) => Chain,
+  ): RenderedChain {
+    const { deny } = verdictsOf(this.options.rules, table);
+    const isUsual = deny === this.verdicts.deny;
+    return this.once(owner, isUsual ? direction : `${direction} elsewhere`, () => make(deny));
   }
 
   private once(owner: Owner, direction: string, make: () => Chain): RenderedChain {

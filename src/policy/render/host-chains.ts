@@ -149,7 +149,7 @@ function interfaceChains(
   return [
     ...own.map(renderChain),
     ...applied.flatMap((policy) => renderer.policy(policy, direction, kind.table) ?? []),
-    ...asked.map((profile) => renderer.profile(profile, direction)),
+    ...asked.map((profile) => renderer.profile(profile, direction, kind.table)),
   ];
 }
 
