@@ -55,8 +55,8 @@ export const serviceAccountController = (parts: Parts): Controller =>
   follow(parts, 'serviceaccounts', ownsProfile(SERVICE_ACCOUNT_PREFIX), serviceAccountProfile);
 
 /**
- * A namespace that is deleted loses its policies before its pods. They stay stored until it is gone,
- * and its pods with it: none of them is open in the meantime (CVE-2024-7598).
+ * A namespace that is deleted loses its policies before its pods. They stay stored until it is
+ * gone, and its pods with it: none of them is open in the meantime (CVE-2024-7598).
  */
 export function policyController(parts: Parts): Controller {
   const { kubernetes, log } = parts;

@@ -47,7 +47,7 @@ const BUILT_IN_TIERS: Readonly<Record<string, Tier>> = {
   'kube-baseline': { order: 10_000_000, defaultAction: 'Pass' },
 };
 const ALLOW_ALL = parseRules([{ action: 'Allow' }], undefined).rules;
-/** The profile that Calico gives to hosts which shall be open where no policy says otherwise. */
+/** Calico gives it to hosts which shall be open where no policy says otherwise. */
 const OPEN_PROFILE = 'projectcalico-default-allow';
 const BUILT_IN_PROFILES: Readonly<Record<string, Profile>> = {
   [OPEN_PROFILE]: { name: OPEN_PROFILE, ingress: ALLOW_ALL, egress: ALLOW_ALL, labels: {} },
@@ -168,8 +168,7 @@ export class World {
     const kind = this.kinds.get(key);
     if (!kind) return undefined;
     this.kinds.delete(key);
-    const before = this.policies.get(key);
-    const name = nameOf(key);
+    const [before, name] = [this.policies.get(key), nameOf(key)];
     switch (kind) {
       case 'endpoint':
       case 'hostEndpoint':
