@@ -214,7 +214,7 @@ test('legacy: so do others’ changes of rules there, as far as the size of a ta
         assert.equal(one.generation!(), before, 'while it is under way');
         await under;
         await one.read(table);
-        for (const any of [tables, twin, six]) assert.equal(any.generation!(), before);
+        for (const each of [tables, twin, six]) assert.equal(each.generation!(), before);
       }
     const refused = tables.commit({ table: 'nat', lines: ['-A nowhere -j DROP'] });
     await assert.rejects(refused);
