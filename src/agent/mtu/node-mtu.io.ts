@@ -20,7 +20,9 @@ import { writeRecord } from '../start-up/records.io.ts';
 import { hostMtuOf, judge, type MtuVerdict } from './judge.ts';
 import { effectiveSettings, type MtuSettings } from './settings.ts';
 
+/** After each failure it is waited twice as long: who may not make events will not be heard. */
 const RETRY_MILLISECONDS = 10_000;
+const RETRY_MILLISECONDS_MAX = 600_000;
 const STATE_FOLDER = '/var/lib/calico';
 
 export interface NodeMtuParts {
@@ -106,6 +108,7 @@ export class NodeMtu {
   private async tell(): Promise<void> {
     this.telling = true;
     const { signal, log, retryMilliseconds = RETRY_MILLISECONDS } = this.parts;
+    let wait = retryMilliseconds;
     while (!signal.aborted && this.verdict) {
       const { verdict } = this;
       try {
@@ -114,7 +117,8 @@ export class NodeMtu {
         if (verdict === this.verdict) break;
       } catch (cause) {
         log.warn({ cause: messageOf(cause) }, 'the MTU could not be told; it will be repeated');
-        await sleep(retryMilliseconds, undefined, { signal, ref: false }).catch(() => undefined);
+        await sleep(wait, undefined, { signal, ref: false }).catch(() => undefined);
+        wait = Math.min(2 * wait, RETRY_MILLISECONDS_MAX);
       }
     }
     this.telling = false;

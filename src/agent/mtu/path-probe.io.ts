@@ -97,8 +97,12 @@ export class PathProbe {
   private async run(): Promise<void> {
     const { intervalMilliseconds, signal } = this.parts;
     while (!signal.aborted) {
-      this.listen();
-      await this.round();
+      try {
+        this.listen();
+        await this.round();
+      } catch (cause) {
+        this.parts.log.warn({ cause: messageOf(cause) }, 'the paths were not probed');
+      }
       await pause(intervalMilliseconds, signal);
     }
     this.close();
