@@ -50,7 +50,7 @@ synth: node_modules/.installed ## plain manifests in dist/ (CALICO_SETTINGS=file
 charts: node_modules/.installed ## the Helm chart in charts/calico
 	@node src/deploy/main.ts chart charts/calico
 
-plan: node_modules/.installed ## what other values would change (NEW=new.yaml OLD=old.yaml)
+plan: node_modules/.installed ## what other values would change (NEW=new.yaml OLD=old.yaml|release|live)
 	@node src/deploy/main.ts plan $(NEW) $(OLD)
 
 package: node_modules/.installed ## the constructs as an npm package, in build/

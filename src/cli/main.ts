@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 // calico-kit: what is in the datastore, in calicoctl's words. `ETCD_ENDPOINTS` names the datastore.
 import { randomUUID } from 'node:crypto';
-import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
+import { createWriteStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
 import { systemClock } from '../base/clock.io.ts';
+import { parseJson } from '../base/json.ts';
 import { messageOf } from '../base/op-error.ts';
 import { pause } from '../base/pause.io.ts';
 import type { Store } from '../datastore/store.ts';
@@ -112,10 +114,19 @@ addSettingsCommands(program, {
   readFile: (path) => readFileSync(path, 'utf8'),
   print: (text) => console.log(text),
   tell: (text) => console.error(text),
+  live: () =>
+    onStore(async (store) =>
+      (await store.list('/calico/resources/')).items.map(({ value }) => parseJson(value)),
+    ),
   failed: () => {
     process.exitCode = 1;
   },
 });
+
+// A program of its own, which needs the constructs: images have none.
+const PLAN = join(import.meta.dirname, '../deploy/plan/main.ts');
+if (existsSync(PLAN))
+  program.command('plan', 'what other values would change on a cluster', { executableFile: PLAN });
 
 addEtcdCommands(program, {
   openObjects,

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type EtcdServer, startEtcd } from '../../test/lab/etcd-server.ts';
+import { openEtcdStore } from '../datastore/etcd.io.ts';
 
 let etcd: EtcdServer;
 before(async () => {
@@ -49,4 +50,22 @@ test('trace: from etcd and a file; --expect decides the exit code', () => {
   assert.equal(missing.status, 1);
   assert.match(missing.stderr, /^Error: .*\/nowhere\.yaml/);
   assert.equal(kit('reach').stderr, 'Error: there are no pods\n');
+});
+
+test('import calico: the datastore, with a file over it', async () => {
+  const spec = { cidr: '10.244.0.0/16', ipipMode: 'Never', natOutgoing: true, blockSize: 26 };
+  const metadata = { name: 'default-ipv4-ippool' };
+  const key = '/calico/resources/v3/projectcalico.org/ippools/default-ipv4-ippool';
+  const pool = { kind: 'IPPool', apiVersion: 'projectcalico.org/v3', metadata, spec };
+  const store = openEtcdStore({ endpoints: etcd.endpoints });
+  await store.transaction([], [{ kind: 'put', key, value: JSON.stringify(pool) }]);
+  await store.close();
+  const live = kit('import', 'calico', '--live');
+  assert.equal(live.status, 0, live.stderr);
+  assert.match(live.stdout, /podSubnet: 10\.244\.0\.0\/16/);
+  assert.match(
+    live.stderr,
+    /^taken {5}IPPool default-ipv4-ippool spec\.cidr -> networking\.podSubnet$/m,
+  );
+  assert.match(kit('import', 'calico').stderr, /^Error: name files, or --live/);
 });

@@ -1,22 +1,20 @@
 // The cdk8s app. `node src/deploy/main.ts` (or `cdk8s synth`) writes the manifests to dist/ for
 // the settings in the file named by CALICO_SETTINGS, or for the defaults;
-// `... chart DIR` writes the Helm chart; `... plan NEW.yaml [OLD.yaml]` says what NEW would change.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// `... chart DIR` writes the Helm chart; `... plan -f NEW.yaml` says what NEW would change.
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { App } from 'cdk8s';
-import { parse } from 'yaml';
-import type { Json } from '../base/json.ts';
 import type { Values } from '../model/settings/schema.ts';
-import { defaults, settingsFrom } from '../model/settings/settings.ts';
+import { settingsFrom } from '../model/settings/settings.ts';
 import { chartFiles } from './chart/package.ts';
 import { Calico } from './constructs/calico.ts';
 import { CalicoCertificates } from './constructs/calico-certificates.ts';
 import { CalicoCleanup } from './constructs/calico-cleanup.ts';
 import { CalicoTest } from './constructs/calico-test.ts';
-import { linesOf, planOf } from './plan/plan.ts';
+import { PLAN_USAGE, readValues, runPlan } from './plan/run.io.ts';
 import { risksOf } from './risks.ts';
 
-const USAGE = 'usage: node src/deploy/main.ts [synth | chart DIR | plan NEW.yaml [OLD.yaml]]';
+const USAGE = `usage: node src/deploy/main.ts [synth | chart DIR | plan ...]\n${PLAN_USAGE}`;
 
 /** Writes the manifests; the folder is cdk8s's own (CDK8S_OUTDIR, else dist). */
 function synth(valuesFile: string | undefined): void {
@@ -46,28 +44,6 @@ function synthCertificates(outdir: string, settings: Values): void {
   if (chart.toJson().length > 0) certificates.synth();
 }
 
-/** From OLD, or from the defaults, to NEW. Ends with 2 where something is refused. */
-function plan(newFile: string, oldFile: string | undefined): void {
-  const read = (file: string): Values => {
-    const settings = settingsFrom(readValues(file));
-    if (!settings.ok)
-      throw new Error(settings.error.map((fault) => `${file}: ${fault}`).join('\n'));
-    return settings.value;
-  };
-  const planned = planOf(oldFile ? read(oldFile) : defaults(), read(newFile));
-  console.log(linesOf(planned).join('\n'));
-  if (planned.effects.some(({ kind }) => kind === 'refused')) process.exitCode = 2;
-}
-
-function readValues(file: string): Json {
-  const text = readFileSync(file, 'utf8');
-  try {
-    return parse(text) as Json;
-  } catch (error) {
-    throw new Error(`${file}: ${error instanceof Error ? error.message : error}`);
-  }
-}
-
 /** Replaces the chart in `folder`. */
 function chart(folder: string): void {
   rmSync(join(folder, 'templates'), { recursive: true, force: true });
@@ -78,10 +54,11 @@ function chart(folder: string): void {
   }
 }
 
-function main([command = 'synth', folder, old]: readonly string[]): void {
+function main([command = 'synth', ...rest]: readonly string[]): void {
+  const [folder] = rest;
   if (command === 'synth' && !folder) synth(process.env['CALICO_SETTINGS']);
   else if (command === 'chart' && folder) chart(folder);
-  else if (command === 'plan' && folder) plan(folder, old);
+  else if (command === 'plan') process.exitCode = runPlan(rest);
   else throw new Error(USAGE);
 }
 

@@ -1,8 +1,10 @@
-// `calico-kit import`: values of another chart as ours.
+// `calico-kit import`: values of another chart, or an installation of Calico's own, as ours.
 import type { Command } from 'commander';
-import { parse, stringify } from 'yaml';
+import { parse, parseAllDocuments, stringify } from 'yaml';
 import type { Json } from '../../base/json.ts';
+import { importCalico } from '../../model/settings/importing/calico.ts';
 import { importOpenstackHelm } from '../../model/settings/importing/openstack-helm.ts';
+import type { ImportReport } from '../../model/settings/importing/report.ts';
 
 export interface Running {
   readFile(path: string): string;
@@ -10,6 +12,8 @@ export interface Running {
   print(text: string): void;
   /** To standard error. */
   tell(text: string): void;
+  /** The resources in the datastore. */
+  live(): Promise<readonly Json[]>;
   /** Ends the program with 1. */
   failed(): void;
 }
@@ -20,20 +24,46 @@ interface Options {
 
 /** Adds `import`. */
 export function addSettingsCommands(program: Command, running: Running): void {
-  program
+  const command = program
     .command('import')
-    .description('values of another chart as values of this one')
+    .description('an installation of another chart, or of Calico itself, as values of this chart');
+  command
     .command('openstack-helm <file...>')
     .description(
       "of openstack-helm's calico chart; what becomes of each key goes to standard error",
     )
     .option('--allow-unknown', 'unknown keys are no failure')
-    .action((files: readonly string[], options: Options) => take(files, options, running));
+    .action((files: readonly string[], options: Options) => {
+      const read = files.map((file) => parse(running.readFile(file), { version: '1.1' }) as Json);
+      answer(importOpenstackHelm(read), options, running);
+    });
+  command
+    .command('calico [file...]')
+    .description(
+      "of Calico's resources and manifests, or the operator's Installation, in YAML or JSON " +
+        '(kubectl get ... -o yaml, calicoctl get ... -o yaml); what has no equivalent is told of',
+    )
+    .option('--live', 'of the resources in the datastore as well')
+    .action(async (files: readonly string[], { live }: { readonly live?: true }) => {
+      if (files.length === 0 && !live) throw new Error('name files, or --live for the datastore');
+      const read = files.flatMap((file) => documentsIn(file, running.readFile(file)));
+      answer(importCalico([...read, ...(live ? await running.live() : [])]), {}, running);
+    });
 }
 
-function take(files: readonly string[], { allowUnknown }: Options, running: Running): void {
-  const read = files.map((file) => parse(running.readFile(file), { version: '1.1' }) as Json);
-  const { values, lines, faults } = importOpenstackHelm(read);
+function documentsIn(file: string, text: string): readonly Json[] {
+  return parseAllDocuments(text).flatMap((document) => {
+    const [error] = document.errors;
+    if (error) throw new Error(`${file}: ${error.message}`);
+    return [document.toJS() as Json];
+  });
+}
+
+function answer(
+  { values, lines, faults }: ImportReport,
+  { allowUnknown }: Options,
+  running: Running,
+): void {
   for (const { key, outcome, words } of lines) {
     const arrow = outcome === 'taken' ? ' ->' : ':';
     running.tell(`${outcome.padEnd(8)}  ${key}${arrow} ${words}`);

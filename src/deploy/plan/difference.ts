@@ -20,7 +20,7 @@ export interface FieldChange {
   readonly after: Json | undefined;
 }
 
-const nameOf = ({ kind, metadata: { name, namespace } }: Manifest): string =>
+export const nameOf = ({ kind, metadata: { name, namespace } }: Manifest): string =>
   namespace === undefined || namespace === NAMESPACE
     ? `${kind} ${name}`
     : `${kind} ${namespace}/${name}`;

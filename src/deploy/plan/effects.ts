@@ -2,6 +2,7 @@
 import type { Json } from '../../base/json.ts';
 import { valueAt } from '../../model/settings/list-rules.ts';
 import type { Values } from '../../model/settings/schema.ts';
+import { isOn } from '../../model/settings/settings.ts';
 import { effectiveMtu } from '../constructs/settings.ts';
 import type { ObjectChange } from './difference.ts';
 
@@ -121,10 +122,14 @@ const SETTINGS: readonly SettingEffect[] = [
   },
 ];
 
+// "on" and true are one setting.
+const meaning = (value: Json): Json =>
+  typeof value === 'string' && /^(on|off|yes|no|true|false)$/i.test(value) ? isOn(value) : value;
+
 function settingEffects(before: Values, after: Values): readonly Effect[] {
   const changed = (path: string): boolean => {
     const at = (values: Values): string =>
-      JSON.stringify(valueAt(values as unknown as Json, path.split('.')) ?? null);
+      JSON.stringify(meaning(valueAt(values as unknown as Json, path.split('.')) ?? null));
     return at(before) !== at(after);
   };
   const effects = SETTINGS.filter(({ path }) => changed(path)).map(

@@ -111,6 +111,11 @@ for (const [what, before, after, effect] of EFFECTS) {
   });
 }
 
+test('another spelling of a switch is no change of it', () => {
+  const mesh = (value: Json) => ({ networking: { settings: { mesh: value } } });
+  assert.deepEqual(plan(mesh('on'), mesh(true)).effects, []);
+});
+
 test('the gravest comes first', () => {
   const { effects } = plan(pool('10.20.0.0/16'), {
     networking: { pools: [{ name: 'edge', cidr: '10.21.0.0/16' }], mtu: 9000 },

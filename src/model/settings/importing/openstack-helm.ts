@@ -4,23 +4,7 @@ import { type Json, printJson } from '../../../base/json.ts';
 import { isObject } from '../../resource.ts';
 import { isOn, settingsFrom } from '../settings.ts';
 import { type Destination, IGNORED, TAKEN } from './openstack-keys.ts';
-
-export interface ImportReport {
-  /** What to write into a values file of ours. */
-  readonly values: Json;
-  readonly lines: readonly ReportLine[];
-  /** What our own check says of the values; empty when they are good. */
-  readonly faults: readonly string[];
-}
-
-export interface ReportLine {
-  readonly key: string;
-  readonly outcome: 'taken' | 'left out' | 'unknown';
-  /** Where it went, or why not. */
-  readonly words: string;
-}
-
-type Tree = { [key: string]: Json };
+import { type ImportReport, put, type ReportLine, type Tree } from './report.ts';
 
 /** `files` are laid over one another as Helm does. */
 export function importOpenstackHelm(files: readonly Json[]): ImportReport {
@@ -86,17 +70,6 @@ function take(path: readonly string[], value: Json, values: Tree): ReportLine {
 }
 
 const UNKNOWN = { outcome: 'unknown', words: 'openstack-helm’s chart has no such key' } as const;
-
-function put(tree: Tree, [key, ...rest]: readonly string[], value: Json): void {
-  if (key === undefined) return;
-  if (rest.length === 0) {
-    tree[key] = value;
-    return;
-  }
-  const inner = isObject(tree[key] ?? null) ? (tree[key] as Tree) : {};
-  tree[key] = inner;
-  put(inner, rest, value);
-}
 
 function at(value: Json, path: string): Json | undefined {
   return path
