@@ -62,6 +62,8 @@ export interface BgpSettings {
   readonly named: Readonly<Record<string, Community>>;
   /** Interfaces over which no next hop is looked for; `*` stands for any run of characters. */
   readonly ignoredInterfaces: readonly string[];
+  /** The metric of routes that nobody gave another one, by family; undefined: 1024. */
+  readonly normalPriorities: Readonly<Partial<Record<Family, number>>>;
   /** The node's addresses that pods peer with, by family. */
   readonly workloadPeering: Readonly<Partial<Record<Family, Ip>>>;
   /** For sessions that say nothing themselves. */
@@ -110,6 +112,10 @@ export function parseBgpConfiguration(
       objects(spec, 'prefixAdvertisements', (item) => parseAdvertisement(item, communities)) ?? [],
     named: communities,
     ignoredInterfaces: listOf(spec, 'ignoredInterfaces', 'name', textOf) ?? [],
+    normalPriorities: withoutAbsent({
+      4: whole(spec, 'ipv4NormalRoutePriority', 1, 2_147_483_646),
+      6: whole(spec, 'ipv6NormalRoutePriority', 1, 2_147_483_646),
+    }),
     workloadPeering: withoutAbsent({
       4: addressOfFamily(spec, 'localWorkloadPeeringIPV4', 4),
       6: addressOfFamily(spec, 'localWorkloadPeeringIPV6', 6),

@@ -6,27 +6,16 @@ import type { Log } from '../base/log.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import type { Kernel, KernelEvent, Route } from '../kernel/kernel.ts';
 import { TUNNEL_DEVICES, TUNNEL_FAMILY } from '../model/tunnel.ts';
-import { type Cidr, cidrOf, type InterfaceAddress } from '../net/cidr.ts';
+import { cidrOf } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
-import type { LearnedPrefix, RoutePool } from './desired.ts';
+import type { LearnedPrefix } from './desired.ts';
 import { isIgnored } from './ignored.ts';
-import type { OwnRoutes } from './own.ts';
+import { LinkNames } from './link-names.ts';
+import type { RouteDemand } from './route-demand.ts';
 import { RouteSync } from './sync.ts';
 import { SPEAKER, type Writer } from './writer.ts';
 
-/** What is wanted beside the learned prefixes; asked for after each change. */
-export interface RouteDemand {
-  readonly own: Pick<OwnRoutes, 'blackholes' | 'held'>;
-  readonly pools: readonly RoutePool[];
-  /** The node's own, one a family. */
-  readonly addresses: readonly InterfaceAddress[];
-  /** By a node's address: that of its VXLAN device. Another map when anything in it is another. */
-  readonly vteps?: ReadonlyMap<Ip, Ip> | undefined;
-  /** Peers' addresses that are reached by a gateway of their own. */
-  readonly statics?: ReadonlyMap<Cidr, Ip>;
-  /** Names of links over which no next hop is looked for; `*` stands for any characters. */
-  readonly ignoredInterfaces?: readonly string[];
-}
+export type { RouteDemand } from './route-demand.ts';
 
 /** Changes that come together are written together. */
 const SETTLE_MS = 5;
@@ -53,6 +42,8 @@ export interface RoutingParts {
   readonly writer?: Writer;
   /** Everything that was to be written has been tried. */
   readonly settled?: () => void;
+  /** Next hops may be reached over other links than before. */
+  readonly otherWays?: () => void;
 }
 
 export class Routing {
@@ -75,11 +66,20 @@ export class Routing {
   private retryTimer: NodeJS.Timeout | undefined;
   private written = 0;
   private named = '';
+  private readonly linkNames: LinkNames;
 
   constructor(parts: RoutingParts) {
     this.parts = parts;
     this.sync = new RouteSync(parts.writer);
+    this.linkNames = new LinkNames(parts.kernel);
     parts.kernel.subscribe((event) => this.heard(event), this.stopping.signal);
+  }
+
+  /** The name of the link over which a next hop is reached; undefined: none, or not known yet. */
+  interfaceTo(nextHop: Ip): string | undefined {
+    if (!this.hasRead) return undefined;
+    const link = this.sync.wayTo(nextHop)?.linkIndex;
+    return link === undefined ? undefined : this.linkNames.nameOf(link);
   }
 
   /** What keeps a wanted route out of the kernel, in words. */
@@ -138,6 +138,7 @@ export class Routing {
   private heard(event: KernelEvent): void {
     if (!this.hasRead) return;
     this.sync.heard(event);
+    this.linkNames.heard(event);
     if (event.kind === 'link' && this.concerns(event.link.name)) this.isStale = true;
     if (this.sync.needsAudit) this.scheduleAudit(0);
     if (this.sync.isSettled && !this.isStale) return;
@@ -240,6 +241,7 @@ export class Routing {
       this.repairedAt = clock.now();
     }
     this.written = 0;
+    if (this.sync.takeOtherWays()) this.parts.otherWays?.();
     this.parts.settled?.();
     const problems = this.sync.problems;
     const named = problems.join('\n');

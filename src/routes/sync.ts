@@ -4,7 +4,7 @@
 //
 // What an earlier run left and nobody has claimed yet is kept until the caller says that everybody
 // had time to speak, so that a restart of the speaker loses no packet.
-import type { KernelEvent, LinkChange, Refusal, Route } from '../kernel/kernel.ts';
+import type { KernelEvent, LinkChange, Refusal, Route, RouteHop } from '../kernel/kernel.ts';
 import type { Cidr } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 import {
@@ -27,6 +27,7 @@ export class RouteSync {
   needsAudit = false;
   private readonly mirror = new Mirror();
   private readonly resolver = new Resolver();
+  private otherWays = false;
   private readonly learnedHops = new Map<Cidr, readonly Ip[]>();
   private readonly dirty = new Set<Cidr>();
   /** Routes of an earlier run that nobody has claimed yet. */
@@ -149,6 +150,18 @@ export class RouteSync {
     }
   }
 
+  /** The way to a next hop; the first where there are several. */
+  wayTo(nextHop: Ip): RouteHop | undefined {
+    return this.resolver.waysTo(nextHop)[0];
+  }
+
+  /** Whether next hops are reached in other ways since the last call. */
+  takeOtherWays(): boolean {
+    const { otherWays } = this;
+    this.otherWays = false;
+    return otherWays;
+  }
+
   beginAudit(): void {
     this.needsAudit = false;
     this.mirror.beginAudit();
@@ -208,6 +221,7 @@ export class RouteSync {
   private markUnreached(): void {
     const changed = this.resolver.changed();
     if (changed.size === 0) return;
+    this.otherWays = true;
     const { statics } = this.facts;
     for (const [prefix, nextHops] of this.learnedHops)
       if (gatewaysOf(nextHops, statics).some((hop) => changed.has(hop))) this.dirty.add(prefix);
@@ -216,6 +230,7 @@ export class RouteSync {
 
   private all(): void {
     this.resolver.forgetAll();
+    this.otherWays = true;
     for (const prefix of this.learnedHops.keys()) this.dirty.add(prefix);
     for (const prefix of this.facts.statics.keys()) this.dirty.add(prefix);
     for (const prefix of this.facts.blackholes) this.dirty.add(prefix);

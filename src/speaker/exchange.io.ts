@@ -22,6 +22,8 @@ export interface ExchangeParts {
   readonly session: (key: string) => ExchangeSession | undefined;
   /** Learned prefixes have other next hops, or none. */
   readonly learned?: (changes: readonly LearnedPrefix[]) => void;
+  /** Over which interface a next hop is reached. */
+  readonly interfaceTo?: (nextHop: Ip) => string | undefined;
   /** All is decided, and told to whoever reads. */
   readonly idle?: () => void;
 }
@@ -50,11 +52,18 @@ export class Exchange {
         for (const key of keys) parts.session(key)?.sendBytes(messages);
       },
       ...(parts.learned ? { best: parts.learned } : {}),
+      ...(parts.interfaceTo ? { interfaceTo: parts.interfaceTo } : {}),
     });
   }
 
   setIdentity(own: OwnIdentity): void {
     this.table.setIdentity(own);
+    this.soon();
+  }
+
+  /** Next hops are reached over other interfaces. */
+  interfacesChanged(): void {
+    this.table.interfacesChanged();
     this.soon();
   }
 

@@ -78,6 +78,7 @@ export class Speaker {
       clock,
       session: (key) => this.peerings.at(key)?.peering,
       learned: (changes) => this.routing.learned(changes),
+      interfaceTo: (nextHop) => this.routing.interfaceTo(nextHop),
       idle: () => {
         this.sweep.decided();
         look();
@@ -94,7 +95,10 @@ export class Speaker {
     this.peeringAddresses = new PeeringAddresses(kernel, log);
     this.bfd = new BfdPeers({ clock, log });
     this.bfd.onDown((key) => this.peerings.at(key)?.peering.bfdDown());
-    this.routing = new Routing({ kernel, clock, log, demand, settled: look });
+    this.routing = new Routing({
+      ...{ kernel, clock, log, demand, settled: look },
+      otherWays: () => this.exchange.interfacesChanged(),
+    });
     this.convergence = new Convergence(clock, () => this.exchange.isIdle && this.routing.isSettled);
     this.draining = new Draining({
       kubernetes: parts.kubernetes,
@@ -273,6 +277,7 @@ export class Speaker {
     const { table } = this.exchange;
     table.setIdentity(this.identity);
     const { pools, cluster, self, advertisements } = this.demand;
+    table.setNormalPriorities(cluster.normalPriorities);
     // A reflector passes on what others announce of these.
     const reflected = [...cluster.serviceExternalIps, ...cluster.serviceLoadBalancerIps];
     table.setPools(pools, self?.clusterId ? reflected : []);

@@ -30,12 +30,14 @@ export function tableOfNeighbours() {
   const routes = new Map<string, readonly string[]>();
   const slow = new Set<string>();
   const clock = { now: 0 };
+  const interfaces = new Map<string, string>();
   const table = new Table(
     {
       send: (keys, messages) => {
         for (const key of keys) ears.get(key)?.hear(messages);
       },
       hasRoom: (key) => !slow.has(key),
+      interfaceTo: (nextHop) => interfaces.get(nextHop),
       best: (changes: readonly LearnedPrefix[]) => {
         for (const { prefix, nextHops } of changes)
           if (nextHops.length > 0) routes.set(prefix, nextHops);
@@ -96,7 +98,7 @@ export function tableOfNeighbours() {
     return received;
   };
   return {
-    ...{ table, clock, slow, join, up, work },
+    ...{ table, clock, slow, interfaces, join, up, work },
     down: (key: string, keeps: Kept = 'all'): void => {
       table.peerDown(key, keeps, clock.now);
       work();

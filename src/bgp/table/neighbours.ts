@@ -3,8 +3,8 @@
 import type { Milliseconds } from '../../base/clock.ts';
 import type { Family, Ip } from '../../net/ip.ts';
 import { dropThrough, makeLongLived } from './aging.ts';
+import type { Neighbour, NeighbourParts } from './neighbour.ts';
 import { sourceOf } from './out/export.ts';
-import type { Exports } from './out/exports.ts';
 import { type Agreed, type Peer, type PeerPolicy, peerOf } from './peer.ts';
 import {
   type ImportPolicy,
@@ -14,40 +14,12 @@ import {
   type OwnIdentity,
 } from './policy/import.ts';
 import type { Receiver } from './receive.ts';
-import type { AttributeSets, ImportVerdict } from './routes/attribute-sets.ts';
+import type { ImportVerdict } from './routes/attribute-sets.ts';
 import { NONE } from './routes/paths.ts';
 import type { Rib } from './routes/rib.ts';
-import {
-  boundOf,
-  type Kept,
-  keepsForwarding,
-  livesLong,
-  REFRESH_MS,
-  type Stale,
-  staleOf,
-} from './stale.ts';
-import type { Walks } from './walks.ts';
+import { boundOf, type Kept, keepsForwarding, livesLong, REFRESH_MS, staleOf } from './stale.ts';
 
 const FAMILIES = [4, 6] as const;
-
-interface Neighbour {
-  peer: Peer;
-  policy: ImportPolicy;
-  up: boolean;
-  /** Families whose stale paths are kept, and until when. */
-  readonly stale: Map<Family, Stale>;
-  /** Families that it is telling again, and how long that may take (RFC 7313). */
-  readonly refreshing: Map<Family, Milliseconds>;
-  /** Families whose End-of-RIB is yet to come. */
-  readonly telling: Set<Family>;
-}
-
-export interface NeighbourParts {
-  readonly sets: AttributeSets;
-  readonly ribs: Readonly<Record<Family, Rib>>;
-  readonly exports: Readonly<Record<Family, Exports>>;
-  readonly walks: Walks;
-}
 
 export class Neighbours {
   private readonly parts: NeighbourParts;
@@ -94,6 +66,16 @@ export class Neighbours {
       neighbour.policy = this.policyOf(neighbour.peer);
       this.importAgain(neighbour);
     }
+  }
+
+  some(concerned: (peer: Peer) => boolean): boolean {
+    return [...this.byKey.values()].some(({ peer }) => concerned(peer));
+  }
+
+  /** Filters find other conditions: the paths of these peers are looked at again. */
+  reconsider(concerned: (peer: Peer) => boolean): void {
+    for (const neighbour of this.byKey.values())
+      if (concerned(neighbour.peer)) this.importAgain(neighbour);
   }
 
   up(key: string, policy: PeerPolicy, localAddress: Ip, agreed: Agreed): void {
@@ -263,7 +245,7 @@ export class Neighbours {
     let policy = this.policies.get(key);
     if (!policy) {
       this.policiesMade += 1;
-      policy = { id: this.policiesMade, peer, own: this.own };
+      policy = { id: this.policiesMade, peer, own: this.own, conditions: this.parts.conditions };
       this.policies.set(key, policy);
     }
     return policy;

@@ -12,8 +12,11 @@ import type { Delivery } from './out/batch.ts';
 import { type ExportPool, ExportRanges } from './out/export.ts';
 import { Exports } from './out/exports.ts';
 import { Outbox } from './out/outbox.ts';
+import type { LearnedPrefix, Progress, TableOutputs } from './outputs.ts';
 import { type OwnRoute, OwnRoutes } from './own-routes.ts';
-import type { Agreed, PeerPolicy } from './peer.ts';
+import type { Agreed, Peer, PeerPolicy } from './peer.ts';
+import { type Conditions, DEFAULT_PRIORITIES, type NormalPriorities } from './policy/conditions.ts';
+import { asksForInterfaces } from './policy/filter.ts';
 import type { OwnIdentity } from './policy/import.ts';
 import { type Received, receiveUpdate } from './receive.ts';
 import { AttributeSets } from './routes/attribute-sets.ts';
@@ -22,20 +25,7 @@ import type { Kept } from './stale.ts';
 import { Walks } from './walks.ts';
 import { explain, type PathReport } from './why.ts';
 
-export interface TableOutputs {
-  /** Whole messages for these peers. */
-  send(peers: readonly string[], messages: readonly Uint8Array[]): void;
-  /** False: the peer has so much to read that more must wait. */
-  hasRoom(peer: string): boolean;
-  /** Where packets to these prefixes go now; no next hop: nowhere, or here. */
-  best?(changes: readonly LearnedPrefix[]): void;
-}
-
-/** A prefix that peers told, and where packets to it go: several next hops are equally good. */
-export interface LearnedPrefix {
-  readonly prefix: Cidr;
-  readonly nextHops: readonly Ip[];
-}
+export type { LearnedPrefix, Progress, TableOutputs } from './outputs.ts';
 
 /** A peer that announces more paths than this is at fault, whatever its configuration allows. */
 export const PATHS_OF_PEER_MAX = 4_000_000;
@@ -44,14 +34,6 @@ const FAMILIES = [4, 6] as const;
 const DECIDED_AT_ONCE = 64;
 /** More changes than this are told before more is decided. */
 const CHANGES_MAX = 32_768;
-
-export type Progress =
-  /** Nothing is left to do. */
-  | 'idle'
-  /** More can be done at once. */
-  | 'busy'
-  /** More is to be done when peers have read on. */
-  | 'heldUp';
 
 export class Table {
   private readonly outputs: TableOutputs;
@@ -62,6 +44,7 @@ export class Table {
   private readonly ribs: Readonly<Record<Family, Rib>>;
   private readonly exports: Readonly<Record<Family, Exports>>;
   private readonly own: OwnRoutes;
+  private readonly conditions: Conditions;
   private readonly outbox = new Outbox((delivery) => this.deliver(delivery));
   private pools: readonly ExportPool[] = [];
   private services: readonly Cidr[] = [];
@@ -71,19 +54,52 @@ export class Table {
     const peerAt = (index: number) => this.neighbours.at(index);
     this.ribs = { 4: new Rib(4, this.sets, peerAt), 6: new Rib(6, this.sets, peerAt) };
     this.own = new OwnRoutes(this.sets, this.ribs);
+    this.conditions = {
+      interfaceTo: (nextHop) => outputs.interfaceTo?.(nextHop),
+      normalPriorities: DEFAULT_PRIORITIES,
+    };
+    const { conditions } = this;
     const around = {
       peerAt,
+      conditions,
       hasRoom: (peer: number) => outputs.hasRoom(this.neighbours.keyAt(peer)),
       deliver: this.outbox.put.bind(this.outbox),
     };
     this.exports = { 4: new Exports(this.ribs[4], around), 6: new Exports(this.ribs[6], around) };
-    const parts = { sets: this.sets, ribs: this.ribs, exports: this.exports, walks: this.walks };
+    const parts = {
+      sets: this.sets,
+      ribs: this.ribs,
+      exports: this.exports,
+      walks: this.walks,
+      conditions,
+    };
     this.neighbours = new Neighbours(parts, identity);
   }
 
   /** Who we are: paths that come back to us are of no use. */
   setIdentity(identity: OwnIdentity): void {
     this.neighbours.setIdentity(identity);
+  }
+
+  /** Next hops are reached over other interfaces, which filters may ask for. */
+  interfacesChanged(): void {
+    this.reconsider(({ policy }) => asksForInterfaces(policy.filters));
+  }
+
+  /** The priorities that routes have which say nothing of it. */
+  setNormalPriorities(given: Partial<NormalPriorities>): void {
+    const { conditions } = this;
+    const priorities = { ...DEFAULT_PRIORITIES, ...given };
+    const changed = FAMILIES.filter((f) => conditions.normalPriorities[f] !== priorities[f]);
+    conditions.normalPriorities = priorities;
+    for (const family of changed) this.ribs[family].setNormalPriority(priorities[family]);
+    if (changed.length > 0) this.reconsider(({ policy }) => policy.filters.length > 0);
+  }
+
+  private reconsider(concerned: (peer: Peer) => boolean): void {
+    if (!this.neighbours.some(concerned)) return;
+    this.neighbours.reconsider(concerned);
+    for (const family of FAMILIES) this.exports[family].rewordAll();
   }
 
   /** After a restart nothing is decided or told before these peers have told all (RFC 4724). */

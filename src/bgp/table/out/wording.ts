@@ -2,6 +2,7 @@
 // as they leave, each made once and shared by all prefixes that have them in common.
 import type { BgpFilterRule } from '../../../model/bgp-filter.ts';
 import { OWN, type Peer } from '../peer.ts';
+import type { Conditions } from '../policy/conditions.ts';
 import { changed, deciding, exportRules } from '../policy/filter.ts';
 import type { AttributeSet } from '../routes/attribute-sets.ts';
 import type { Rib } from '../routes/rib.ts';
@@ -14,6 +15,7 @@ export interface ExportFacts {
   readonly peerAt: (index: number) => Peer | undefined;
   readonly ranges: () => ExportRanges;
   readonly settings: () => ExportSettings;
+  readonly conditions: Conditions;
 }
 
 /** More peers than this have no numbers of their own. */
@@ -66,7 +68,9 @@ export class Wording {
   ): AttributeSet | 'reject' | undefined {
     const external = this.facts.peerAt(source)?.external ?? false;
     const { sets, prefixes } = this.rib;
-    const rule = deciding(this.rules, { set, external, own: source === OWN, prefixes, prefix });
+    const { conditions } = this.facts;
+    const route = { set, external, own: source === OWN, prefixes, prefix, conditions };
+    const rule = deciding(this.rules, route);
     if (!rule) return undefined;
     return rule.action === 'reject' ? 'reject' : changed(sets, set, rule.operations);
   }

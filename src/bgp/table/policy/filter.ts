@@ -7,12 +7,14 @@ import type {
   BgpFilterRule,
   PrefixMatch,
 } from '../../../model/bgp-filter.ts';
-import type { Family } from '../../../net/ip.ts';
+import type { Family, Ip } from '../../../net/ip.ts';
+import { matchesName } from '../../../net/name-pattern.ts';
 import type { PathAttributes } from '../../codec/attributes.ts';
 import type { AttributeSet, AttributeSets } from '../routes/attribute-sets.ts';
 import { type Prefixes, type Range, rangeOf } from '../routes/prefixes.ts';
 import { prepend } from './as-path.ts';
 import { hasCommunity, withCommunities } from './communities.ts';
+import { type Conditions, localPrefOf, priorityOf } from './conditions.ts';
 
 /** A path and its prefix as a filter sees them. */
 export interface Filtered {
@@ -23,6 +25,7 @@ export interface Filtered {
   readonly own: boolean;
   readonly prefixes: Prefixes;
   readonly prefix: number;
+  readonly conditions: Conditions;
 }
 
 export const importRules = (filters: readonly BgpFilter[], family: Family) =>
@@ -63,7 +66,8 @@ export function changed(
 }
 
 function matches(match: BgpFilterMatch, route: Filtered): boolean {
-  const { attributes, localPref } = route.set;
+  const { attributes, localPref, nextHop } = route.set;
+  const { conditions, prefixes } = route;
   const { prefix, fromRemotePeers, peerType, community, asPathPrefix, priority } = match;
   return (
     (prefix === undefined || matchesPrefix(prefix, route)) &&
@@ -71,11 +75,23 @@ function matches(match: BgpFilterMatch, route: Filtered): boolean {
     (peerType === undefined || (!route.own && (peerType === 'eBGP') === route.external)) &&
     (community === undefined || hasCommunity(attributes, community)) &&
     (asPathPrefix === undefined || beginsWith(attributes.asPath, asPathPrefix)) &&
-    (priority === undefined || priority === priorityOf(localPref)) &&
-    // The table knows no interfaces; a condition that cannot be checked does not hold.
-    match.interface === undefined
+    (priority === undefined ||
+      priority === priorityOf(localPref, conditions.normalPriorities[prefixes.family])) &&
+    (match.interface === undefined || (!route.own && isOver(match.interface, nextHop, conditions)))
   );
 }
+
+// An own prefix leads over no interface.
+function isOver(pattern: string, nextHop: Ip, { interfaceTo }: Conditions): boolean {
+  const name = interfaceTo(nextHop);
+  return name !== undefined && matchesName(pattern, name);
+}
+
+/** Whether the filters' outcome hangs on the ways of next hops. */
+export const asksForInterfaces = (filters: readonly BgpFilter[]): boolean =>
+  filters.some(({ importV4, importV6, exportV4, exportV6 }) =>
+    [importV4, importV6, exportV4, exportV6].flat().some((rule) => rule.match.interface),
+  );
 
 const ranges = new WeakMap<PrefixMatch, Range>();
 
@@ -93,14 +109,6 @@ function beginsWith(path: PathAttributes['asPath'], asns: readonly number[]): bo
   return asns.every((asn, i) => flat[i] === asn);
 }
 
-/** Calico's LOCAL_PREF tells the kernel's metric: the lower the metric, the higher it is. */
-const PRIORITY_SUM = 2147483647;
-const NORMAL_PRIORITY = 1024;
-const DEFAULT = 100;
-
-export const priorityOf = (localPref: number): number =>
-  localPref === DEFAULT ? NORMAL_PRIORITY : PRIORITY_SUM - localPref;
-
 function operate(attributes: PathAttributes, operation: BgpFilterOperation): PathAttributes {
   switch (operation.kind) {
     case 'addCommunity':
@@ -113,6 +121,6 @@ function operate(attributes: PathAttributes, operation: BgpFilterOperation): Pat
           .reduce((path, asn) => prepend(asn, path), attributes.asPath),
       };
     case 'setPriority':
-      return { ...attributes, localPref: PRIORITY_SUM - operation.priority };
+      return { ...attributes, localPref: localPrefOf(operation.priority) };
   }
 }

@@ -6,6 +6,7 @@ import type { Peer } from '../peer.ts';
 import type { AttributeSet, AttributeSets, ImportVerdict } from '../routes/attribute-sets.ts';
 import type { Prefixes } from '../routes/prefixes.ts';
 import { GRACEFUL_SHUTDOWN } from './communities.ts';
+import type { Conditions } from './conditions.ts';
 import { applyFilters, importRules } from './filter.ts';
 
 export interface OwnIdentity {
@@ -20,6 +21,7 @@ export interface ImportPolicy {
   readonly id: number;
   readonly peer: Peer;
   readonly own: OwnIdentity;
+  readonly conditions: Conditions;
 }
 
 /** Peers of which this text is the same are treated the same. */
@@ -48,7 +50,7 @@ export function importSet(
 /** The verdict of a peer's filters on a path that is of use otherwise. */
 export function importPrefix(
   sets: AttributeSets,
-  { peer }: ImportPolicy,
+  { peer, conditions }: ImportPolicy,
   set: AttributeSet,
   prefixes: Prefixes,
   prefix: number,
@@ -56,7 +58,7 @@ export function importPrefix(
   const rules = importRules(peer.policy.filters, prefixes.family);
   if (rules.length === 0) return set;
   const { external } = peer;
-  return applyFilters(sets, rules, { set, external, own: false, prefixes, prefix });
+  return applyFilters(sets, rules, { set, external, own: false, prefixes, prefix, conditions });
 }
 
 export const hasImportFilters = ({ policy }: Peer, family: Family): boolean =>

@@ -13,7 +13,7 @@ const path = (facts: Partial<Candidate>, more: Partial<PathAttributes> = {}): Ca
   made += 1;
   const set = sets.intern(`${made}`, () => ({ attributes, nextHop: ip(`10.0.1.${made}`) }));
   const who = { own: false, external: false, routerId: 9, address: 9n, pathId: 0 };
-  return { peer: made, ...who, ...facts, set };
+  return { peer: made, ...who, preference: set.localPref, ...facts, set };
 };
 const low = { address: 1n, routerId: 1 };
 const sequence = (...asns: number[]): PathAttributes['asPath'] => [

@@ -8,6 +8,8 @@ export interface Candidate {
   /** Number of the peer. */
   readonly peer: number;
   readonly set: AttributeSet;
+  /** LOCAL_PREF, Calico's priorities brought to the same scale. */
+  readonly preference: number;
   /** This node answers for the prefix itself. */
   readonly own: boolean;
   /** Learned from another AS. */
@@ -31,7 +33,7 @@ interface Rank {
 const STEPS = [
   { name: 'own prefix', rank: ({ own }) => (own ? 0 : 1) },
   { name: 'long-lived stale', rank: ({ set }) => (set.llgrStale ? 1 : 0) },
-  { name: 'LOCAL_PREF', rank: ({ set }) => -set.localPref },
+  { name: 'LOCAL_PREF', rank: ({ preference }) => -preference },
   { name: 'AS_PATH length', rank: ({ set }) => set.asPathLength },
   { name: 'ORIGIN', rank: ({ set }) => set.origin },
 ] as const satisfies readonly Rank[];

@@ -3,6 +3,7 @@
 // looks at marked prefixes once, however many of their paths have changed meanwhile.
 import type { Family, Ip } from '../../../net/ip.ts';
 import { OWN, type Peer } from '../peer.ts';
+import { DEFAULT_PRIORITIES, preferenceOf } from '../policy/conditions.ts';
 import type { AttributeSets } from './attribute-sets.ts';
 import { type Candidate, decide } from './decide.ts';
 import { NONE, Paths } from './paths.ts';
@@ -31,6 +32,7 @@ export class Rib {
   readonly changed = new Queue();
   /** Somebody is told every path, so that each change of one is a change (RFC 7911). */
   everyPath = false;
+  private normalPriority: number;
   private readonly dirty = new Queue();
   /** Next hops where several paths are equal, the best path's first. */
   private readonly shared = new Map<number, readonly Ip[]>();
@@ -42,6 +44,14 @@ export class Rib {
     this.sets = sets;
     this.peerAt = peerAt;
     this.prefixes = new Prefixes(family);
+    this.normalPriority = DEFAULT_PRIORITIES[family];
+  }
+
+  /** Every prefix is decided anew. */
+  setNormalPriority(priority: number): void {
+    this.normalPriority = priority;
+    for (let prefix = 0; prefix < this.prefixes.end; prefix++)
+      if (this.paths.headOf(prefix) >= 0) this.mark(prefix);
   }
 
   /** A path came, or came again. `used`: what import made of it; `NONE`: it is of no use. */
@@ -231,8 +241,10 @@ export class Rib {
     const { paths } = this;
     const index = paths.peer[path]!;
     const peer = this.peerAt(index);
+    const set = this.sets.at(paths.used[path]!);
     return {
-      set: this.sets.at(paths.used[path]!),
+      set,
+      preference: preferenceOf(set.localPref, this.normalPriority),
       peer: index,
       own: index === OWN,
       external: peer?.external ?? false,
