@@ -49,10 +49,7 @@ export class FamilySets {
       this.byId.set(id, make(family, id, members));
       changed = true;
     }
-    if (this.fix(around) || changed)
-      this.known = new Map(
-        [...this.fixed!.sets, ...this.byId.values()].map((set) => [set.meta.name, set]),
-      );
+    if (this.fix(around) || changed) this.known = byName(this.fixed!.sets, this.byId.values());
     return this.known;
   }
 
@@ -87,4 +84,10 @@ export class FamilySets {
     this.fixed = { from, sets };
     return true;
   }
+}
+
+function byName(...all: readonly Iterable<DesiredSet>[]): ReadonlyMap<string, DesiredSet> {
+  const sets = new Map<string, DesiredSet>();
+  for (const some of all) for (const set of some) sets.set(set.meta.name, set);
+  return sets;
 }

@@ -60,10 +60,12 @@ function knownRule(text: string): KnownRule {
 
 /** The difference as one transaction. */
 export function planTable(known: KnownTable, desired: DesiredTable): TablePlan {
-  const changed = [...desired.chains.values()].filter(
-    (chain) => !sameChain(known.chains.get(chain.name), chain),
-  );
-  const unused = [...known.chains.keys()].filter((name) => !desired.chains.has(name)).sort();
+  const changed: RenderedChain[] = [];
+  for (const chain of desired.chains.values())
+    if (!sameChain(known.chains.get(chain.name), chain)) changed.push(chain);
+  const unused: string[] = [];
+  for (const name of known.chains.keys()) if (!desired.chains.has(name)) unused.push(name);
+  unused.sort();
   const hooks = new Map(known.hooks);
   const hookLines: string[] = [];
   const names = [...hooks.keys(), ...desired.inserts.keys(), ...desired.appends.keys()];
@@ -82,7 +84,7 @@ export function planTable(known: KnownTable, desired: DesiredTable): TablePlan {
     ...hookLines,
     ...unused.map((name) => `-X ${name}`),
   ];
-  return { lines, after: { chains: afterwards(known, desired), hooks } };
+  return { lines, after: { chains: afterwards(known, desired, unused), hooks } };
 }
 
 /** Whether the kernel holds the chain as it shall be. */
@@ -95,13 +97,17 @@ export function sameChain(known: KnownChain | undefined, chain: RenderedChain): 
 const sameHashes = (hashes: readonly string[], rules: readonly RenderedRule[]): boolean =>
   hashes.length === rules.length && rules.every(({ hash }, i) => hash === hashes[i]);
 
-function afterwards(known: KnownTable, desired: DesiredTable): KnownTable['chains'] {
-  const chains = new Map<string, KnownChain>();
-  for (const [name, rendered] of desired.chains) {
-    const before = known.chains.get(name);
-    const kept = before?.rendered === rendered;
-    chains.set(name, kept ? before : { hashes: rendered.rules.map((r) => r.hash), rendered });
-  }
+// Most chains are what they were: a copy of all of them is cheap, and only the others are entered.
+function afterwards(
+  known: KnownTable,
+  desired: DesiredTable,
+  unused: readonly string[],
+): KnownTable['chains'] {
+  const chains = new Map(known.chains);
+  for (const name of unused) chains.delete(name);
+  for (const [name, rendered] of desired.chains)
+    if (chains.get(name)?.rendered !== rendered)
+      chains.set(name, { hashes: rendered.rules.map(({ hash }) => hash), rendered });
   return chains;
 }
 
@@ -177,5 +183,8 @@ function* changesBefore(
 }
 
 /** The sets once the plan is carried out; unused ones are still there. */
-export const setsAfter = (known: KnownSets, desired: Desired['ipSets']): KnownSets =>
-  new Map([...known, ...[...desired].map(([name, { members }]) => [name, members] as const)]);
+export function setsAfter(known: KnownSets, desired: Desired['ipSets']): KnownSets {
+  const sets = new Map(known);
+  for (const [name, { members }] of desired) sets.set(name, members);
+  return sets;
+}
