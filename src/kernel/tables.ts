@@ -29,6 +29,8 @@ export type TableCounts = ReadonlyMap<string, readonly RuleCount[]>;
 export interface Tables {
   /** Reads a table with the matching save command. */
   read(table: TableName): Promise<TableContent>;
+  /** All tables in one reading, for less than a table each; one that is not there holds nothing. */
+  readAll?(): Promise<ReadonlyMap<TableName, TableContent>>;
   /** The whole table's counters in one reading; the memory twin has no packets to count. */
   counts?(table: TableName): Promise<TableCounts>;
   /**

@@ -13,6 +13,7 @@ import { type ActiveEndpoint, LocalEndpoints } from './active/local-endpoints.ts
 import { podName } from './counters/pod-name.ts';
 import { FamilyCalculator, type Known } from './family-calculator.ts';
 import { SetIndex } from './members/set-index.ts';
+import type { Endpoint } from './read/endpoints.ts';
 import type { FilterRenderer } from './render/filter-chains.ts';
 import { fullName } from './render/policy-chains.ts';
 import type { PolicySettings } from './render/static-chains.ts';
@@ -30,6 +31,8 @@ export interface PolicyFacts {
   readonly world: World;
   /** Members of the sets that are in use. */
   readonly index: SetIndex;
+  /** This node's endpoints as they are stored, by key. */
+  stored(): Iterable<readonly [key: string, endpoint: Endpoint]>;
   /** This node's endpoint of a key. */
   endpoint(key: string): ActiveEndpoint | undefined;
   /** This node's endpoints, by interface. */
@@ -164,11 +167,12 @@ export class PolicyCalculator {
       node,
       world,
       index,
+      stored: () => local.stored(),
       endpoint: (key) => local.activeOf(key),
       endpoints: () => local.active(),
       guarded: () => hosts.guarded(),
       applied: () => [...local.active(), ...hosts.guarded()],
-      interfaces: () => interfacesOf(world, node),
+      interfaces: () => interfacesOf(local.stored()),
       renderer: (family) => families[family].filter,
       get needsIpv6() {
         return isNeeded();
@@ -228,11 +232,12 @@ export class PolicyCalculator {
   }
 }
 
-function interfacesOf(world: World, node: string): ReadonlyMap<string, string> {
+function interfacesOf(
+  endpoints: ReturnType<LocalEndpoints['stored']>,
+): ReadonlyMap<string, string> {
   const names = new Map<string, string>();
-  for (const [key, endpoint] of world.endpoints)
-    if (endpoint.node === node && endpoint.interfaceName !== undefined)
-      names.set(endpoint.interfaceName, podName(key));
+  for (const [key, { interfaceName }] of endpoints)
+    if (interfaceName !== undefined) names.set(interfaceName, podName(key));
   return names;
 }
 

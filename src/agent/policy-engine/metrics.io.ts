@@ -85,6 +85,7 @@ export class PolicyMetrics {
     const error = this.calls('felix_iptables_restore_errors', 'Transactions that were refused');
     const count = (one: Tables): Tables => ({
       read: (table) => one.read(table),
+      ...(one.readAll ? { readAll: () => one.readAll!() } : {}),
       generation: () => one.generation?.(),
       commit: (transaction) => counted(one.commit(transaction), call, error),
       close: () => one.close(),

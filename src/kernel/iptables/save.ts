@@ -5,18 +5,25 @@ import type { ChainRules, TableContent } from '../tables.ts';
 const KERNEL_CHAINS = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'];
 
 /** Chains and their rules of one table; counters and comments are dropped. */
-export function parseSave(text: string, table: string): TableContent {
-  const chains = new Map<string, string[]>();
-  let inside = false;
+export const parseSave = (text: string, table: string): TableContent =>
+  parseTables(text).get(table) ?? new Map();
+
+/** The same of every table that is there. */
+export function parseTables(text: string): ReadonlyMap<string, TableContent> {
+  const tables = new Map<string, Map<string, string[]>>();
+  let chains = new Map<string, string[]>();
   for (const line of text.split('\n')) {
-    if (line.startsWith('*')) inside = line.slice(1).trim() === table;
-    else if (inside && line.startsWith(':')) chains.set(line.slice(1).split(' ', 1)[0]!, []);
-    else if (inside && line.startsWith('-A ')) {
+    if (line.startsWith('*')) {
+      const table = line.slice(1).trim();
+      chains = tables.get(table) ?? new Map<string, string[]>();
+      tables.set(table, chains);
+    } else if (line.startsWith(':')) chains.set(line.slice(1).split(' ', 1)[0]!, []);
+    else if (line.startsWith('-A ')) {
       const end = line.indexOf(' ', 3);
       chains.get(line.slice(3, end))?.push(line.slice(end + 1));
     }
   }
-  return chains;
+  return tables;
 }
 
 /** The text that parseSave reads. Kernel chains print policy ACCEPT. */

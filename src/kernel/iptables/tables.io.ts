@@ -10,10 +10,12 @@ import type { Tables } from '../tables.ts';
 import { parseCounts } from './counts.ts';
 import { ForeignGeneration, ownCommits, RuleGeneration } from './generation.io.ts';
 import { legacyGeneration } from './legacy-generation.io.ts';
-import { type Backend, chooseBackend, parseSave } from './save.ts';
+import { type Backend, chooseBackend, parseSave, parseTables } from './save.ts';
 
 const execute = promisify(execFile);
 const SAVE_BYTES_MAX = 256 << 20;
+
+type AllOf = NonNullable<Tables['readAll']>;
 
 export interface TablesOptions {
   readonly netnsPath?: string;
@@ -51,6 +53,7 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
   return {
     generation: () => (nft ?? legacy?.generation)?.now(),
     read: async (table) => parseSave(await save(backend, '-t', table), table),
+    readAll: async () => parseTables(await save(backend)) as Awaited<ReturnType<AllOf>>,
     counts: async (table) => parseCounts(await save(backend, '-c', '-t', table), table),
     commit: ({ table, lines }) => {
       const commit = () => child.commit(`iptables ${table}`, [`*${table}`, ...lines, 'COMMIT']);

@@ -54,6 +54,11 @@ export class AppliedPolicies<E extends Selectable, A extends object> {
     return this.entries.size;
   }
 
+  /** By key. */
+  *endpoints(): Generator<readonly [key: string, endpoint: E]> {
+    for (const [key, { endpoint }] of this.entries) yield [key, endpoint];
+  }
+
   /** False: it is made of the same as before. */
   put(key: string, endpoint: E): boolean {
     const policies = this.policiesOf(endpoint);

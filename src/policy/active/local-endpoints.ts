@@ -51,6 +51,11 @@ export class LocalEndpoints {
     return before;
   }
 
+  /** As they are stored, by key. */
+  stored(): Iterable<readonly [key: string, endpoint: Endpoint]> {
+    return this.applied.endpoints();
+  }
+
   /** What the endpoint asks to send from, as text. */
   sourcesOf(key: string): string {
     return this.applied.get(key)?.sources.join(' ') ?? '';

@@ -40,11 +40,10 @@ export class ChangedEndpoints {
 
   /** Addresses of those that were there before and are decided about otherwise now. */
   take(): readonly Ip[] {
-    const { world, node } = this.facts;
     const now = new Map<string, Decisive>();
     const changed: Ip[] = [];
-    for (const [key, endpoint] of world.endpoints) {
-      const active = endpoint.node === node ? this.facts.endpoint(key) : undefined;
+    for (const [key, endpoint] of this.facts.stored()) {
+      const active = this.facts.endpoint(key);
       if (!active) continue;
       const decisive = { active, sets: this.setsOf(active) };
       const before = this.known.get(key);
@@ -84,9 +83,8 @@ export function denierOf(
 ): (flow: LiveFlow) => boolean {
   const model = liveModel(facts);
   const local = new Map<string, Endpoint>();
-  for (const endpoint of facts.world.endpoints.values())
-    if (endpoint.node === facts.node)
-      for (const address of addressesOf(endpoint)) local.set(address, endpoint);
+  for (const [, endpoint] of facts.stored())
+    for (const address of addressesOf(endpoint)) local.set(address, endpoint);
   return ({ isRelated, ...flow }) => {
     if (isRelated) return false;
     const packet = packetOf(flow);

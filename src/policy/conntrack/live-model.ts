@@ -11,10 +11,8 @@ import type { Policy } from '../read/resources.ts';
 /** Only endpoints of this node can be asked. */
 export function liveModel(facts: PolicyFacts): Evaluated {
   const policies = new Map<Item, readonly Policy[]>();
-  for (const [key, endpoint] of facts.world.endpoints) {
-    if (endpoint.node !== facts.node) continue;
+  for (const [key, endpoint] of facts.stored())
     policies.set(endpoint, facts.endpoint(key)?.policies ?? []);
-  }
   const nets = new WeakMap<Members, readonly Cidr[]>();
   const netsOf = (members: Members): readonly Cidr[] => {
     const known = nets.get(members);

@@ -170,8 +170,11 @@ export class PolicyWriter {
 
   private async readUnknown(): Promise<void> {
     const unknown = TABLES.filter((table) => !this.knownTables.has(table));
-    const read = await Promise.all(unknown.map((table) => this.tables.read(table)));
-    for (const [i, table] of unknown.entries()) this.knownTables.set(table, knownTable(read[i]!));
+    const all = unknown.length > 1 ? await this.tables.readAll?.() : undefined;
+    for (const table of unknown) {
+      const content = all ? all.get(table) : await this.tables.read(table);
+      this.knownTables.set(table, knownTable(content ?? new Map()));
+    }
     if (this.known) return;
     const sets = await this.ipSets.read(`cali${this.family}`);
     const ours = ({ name }: { name: string }) => this.prefixes.some((p) => name.startsWith(p));
