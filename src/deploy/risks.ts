@@ -11,16 +11,27 @@ export interface Risk {
 
 export function risksOf({ networking, etcd, conf }: Settings): readonly Risk[] {
   const { mesh, ippool } = networking.settings;
+  const hasSpeaker = eq(entryOf(conf.node, 'CALICO_NETWORKING_BACKEND', 'bird'), 'bird');
   const legacyMethod = entryOf(conf.node, 'IPV6_AUTODETECTION_METHOD', '');
   return [
     {
       present: not(eq(ippool.ipip.mode, 'Never')),
       text:
         'networking.settings.ippool.ipip.mode needs the kernel module ipip on every node; ' +
-        'set Never where the nodes share a network that routes pod addresses.',
+        'set Never where the nodes share a network that routes pod addresses, or vxlan.mode, ' +
+        'which needs the module vxlan.',
     },
     {
-      present: and(not(isOn(mesh)), eq(str(networking.bgp.route_reflectors.per_zone), '0')),
+      present: and(not(hasSpeaker), eq(ippool.vxlan.mode, 'Never')),
+      text:
+        'conf.node.CALICO_NETWORKING_BACKEND leaves routes to nobody, and pods of ' +
+        'networking.podSubnet are not in VXLAN: they reach only pods of their own node.',
+    },
+    {
+      present: and(
+        and(hasSpeaker, eq(ippool.vxlan.mode, 'Never')),
+        and(not(isOn(mesh)), eq(str(networking.bgp.route_reflectors.per_zone), '0')),
+      ),
       text:
         'networking.settings.mesh is off: nodes exchange no routes, so pods reach only pods ' +
         'of their own node until BGP peers are configured.',

@@ -217,11 +217,10 @@ export const goodValues = optional({
     mtu: fc.integer({ min: 576, max: 65535 }),
     settings: optional({
       mesh: toggle,
-      ippool: optional({
-        ipip: optional({ mode: fc.constantFrom('Always', 'CrossSubnet', 'Never') }),
-        nat_outgoing: toggle,
-        disabled: toggle,
-      }),
+      ippool: fc.oneof(
+        optional({ ipip: optional({ mode }), nat_outgoing: toggle, disabled: toggle }),
+        fc.record({ ipip: fc.constant({ mode: 'Never' }), vxlan: optional({ mode }) }),
+      ),
     }),
     bgp: optional({
       asnumber: asNumber,

@@ -86,7 +86,9 @@ function poolsOf(
     const other = cidr && taken.find((one) => containsCidr(one, cidr) || containsCidr(cidr, one));
     if (!cidr) problems.push(`pool ${name}: '${spec.cidr}' is no CIDR`);
     if (other) problems.push(`pool ${name}: ${spec.cidr} overlaps ${other}`);
-    if (!cidr || other) return [];
+    const both = [spec.ipipMode, spec.vxlanMode].every((mode) => (mode ?? 'Never') !== 'Never');
+    if (both) problems.push(`pool ${name}: ipipMode and vxlanMode: packets travel in one of them`);
+    if (!cidr || other || both) return [];
     taken.push(cidr);
     const full: IpPoolSpec = { ...POOL_DEFAULTS, ...(spec as IpPoolSpec) };
     return [

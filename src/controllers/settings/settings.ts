@@ -26,6 +26,7 @@ export interface ClusterSettings {
     readonly cidr: string;
     readonly blockSize: number;
     readonly ipipMode: EncapsulationMode;
+    readonly vxlanMode: EncapsulationMode;
     readonly natOutgoing: boolean;
     readonly disabled: boolean;
   };
@@ -78,6 +79,12 @@ export function clusterSettings(env: Environment): Result<ClusterSettings> {
       ),
       ipipMode: read(
         'CALICO_IPV4POOL_IPIP',
+        'Never',
+        parseMode,
+        `must be one of ${MODES.join(', ')}`,
+      ),
+      vxlanMode: read(
+        'CALICO_IPV4POOL_VXLAN',
         'Never',
         parseMode,
         `must be one of ${MODES.join(', ')}`,
@@ -170,12 +177,14 @@ function felixSpec(
   present: FelixConfigurationSpec | undefined,
 ): FelixConfigurationSpec {
   const ipipEnabled = pool.ipipMode !== 'Never';
+  const vxlanEnabled = pool.vxlanMode !== 'Never';
   return {
     logSeverityScreen: 'Info',
     reportingInterval: '0s',
     ...present,
     ipipEnabled,
     ...(ipipEnabled && tunnelMtu !== undefined ? { ipipMTU: tunnelMtu } : {}),
+    ...(vxlanEnabled && tunnelMtu !== undefined ? { vxlanMTU: tunnelMtu } : {}),
   };
 }
 
@@ -194,13 +203,13 @@ function ignoredOf({ pool }: ClusterSettings, present: IpPoolSpec): readonly Ign
 function poolSpec({ pool }: ClusterSettings, present: IpPoolSpec | undefined): IpPoolSpec {
   return {
     cidr: pool.cidr,
-    vxlanMode: 'Never',
     blockSize: pool.blockSize,
     nodeSelector: 'all()',
     allowedUses: ['Workload', 'Tunnel'],
     assignmentMode: 'Automatic',
     ...present,
     ipipMode: pool.ipipMode,
+    vxlanMode: pool.vxlanMode,
     natOutgoing: pool.natOutgoing,
     ...(pool.disabled || present?.disabled ? { disabled: pool.disabled } : {}),
   };

@@ -35,7 +35,11 @@ function check(rule: Rule): string {
     }
     case 'patternIf': {
       const wrong = `(not (regexMatch ${goText(rule.pattern)} (toString ${value})))`;
-      const condition = `and ${goPath(rule.given)} (not (kindIs "invalid" ${value})) ${wrong}`;
+      const given = goPath(rule.given);
+      const on = rule.off
+        ? `(ne (toString (default ${goText(rule.off)} ${given})) ${goText(rule.off)})`
+        : given;
+      const condition = `and ${on} (not (kindIs "invalid" ${value})) ${wrong}`;
       return fault(condition, `${name}: %s ${rule.message}`, value);
     }
     case 'requiredUnless': {

@@ -31,6 +31,18 @@ networking:
       ipip:
         mode: Never
 `,
+  vxlan: `# Pods' packets travel in VXLAN where nodes have different subnets; no BGP, no container bgp.
+networking:
+  settings:
+    ippool:
+      ipip:
+        mode: Never
+      vxlan:
+        mode: CrossSubnet
+conf:
+  node:
+    CALICO_NETWORKING_BACKEND: vxlan
+`,
   'service-proxy': `# No kube-proxy: calico-node serves Services. Where one runs, set takeOver, upgrade, and remove it
 # when the node pods are ready: its chains are taken over as they stand, no connection is lost.
 serviceProxy:

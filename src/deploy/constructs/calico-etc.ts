@@ -48,6 +48,7 @@ export class CalicoEtc extends Construct {
         cni_mtu: str(effectiveMtu(settings)),
         ipv4pool_cidr: podSubnet,
         ipv4pool_ipip: network.ippool.ipip.mode,
+        ipv4pool_vxlan: network.ippool.vxlan.mode,
         ipv4pool_nat_outgoing: switchText(network.ippool.nat_outgoing),
         ipv4pool_disabled: switchText(network.ippool.disabled),
         ipv4pool_block_size: BLOCK_SIZE,

@@ -4,7 +4,7 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { eachEntry, eq, list, when } from '../helm/functions.ts';
+import { eachEntry, entryOf, eq, list, when } from '../helm/functions.ts';
 import {
   type Container,
   dropAll,
@@ -82,7 +82,7 @@ const podSpec = (settings: Settings): PodSpec => ({
   ...placed(settings.pod.calico_node, settings.images, contextOf(settings)),
   affinity: settings.pod.calico_node.affinity,
   initContainers: [installCni(settings)],
-  containers: [agent(settings), speaker(settings)],
+  containers: list<Of<Container>>(agent(settings), when(hasSpeaker(settings), speaker(settings))),
   serviceAccountName: NODE,
   // Both programs leave routes and rules in place when they end, so they end at once.
   terminationGracePeriodSeconds: 5,
@@ -147,6 +147,7 @@ const common = (settings: Settings): Of<EnvironmentVariable>[] =>
 const pool: readonly EnvironmentVariable[] = [
   fromConfig('CALICO_IPV4POOL_CIDR', 'ipv4pool_cidr'),
   fromConfig('CALICO_IPV4POOL_IPIP', 'ipv4pool_ipip'),
+  fromConfig('CALICO_IPV4POOL_VXLAN', 'ipv4pool_vxlan'),
   fromConfig('CALICO_IPV4POOL_NAT_OUTGOING', 'ipv4pool_nat_outgoing'),
   fromConfig('CALICO_IPV4POOL_DISABLED', 'ipv4pool_disabled'),
   fromConfig('CALICO_IPV4POOL_BLOCK_SIZE', 'ipv4pool_block_size'),
@@ -188,6 +189,10 @@ const agent = (settings: Settings): Container => ({
   securityContext: dropAll(...AGENT_CAPABILITIES),
   volumeMounts: [...AGENT_MOUNTS, ...IPAM_MOUNTS, ...certificates(settings).mounts],
 });
+
+/** Without BGP there is nothing for it to do. */
+const hasSpeaker = ({ conf }: Settings): Of<boolean> =>
+  eq(entryOf(conf.node, 'CALICO_NETWORKING_BACKEND', 'bird'), 'bird');
 
 const speaker = (settings: Settings): Container => ({
   name: 'bgp',

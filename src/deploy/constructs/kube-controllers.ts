@@ -169,6 +169,7 @@ function environment(settings: Settings): Of<EnvironmentVariable>[] {
     { name: 'CALICO_SETTINGS_MTU', value: str(effectiveMtu(settings)) },
     { name: 'CALICO_IPV4POOL_CIDR', value: networking.podSubnet },
     { name: 'CALICO_IPV4POOL_IPIP', value: ippool.ipip.mode },
+    { name: 'CALICO_IPV4POOL_VXLAN', value: ippool.vxlan.mode },
     { name: 'CALICO_IPV4POOL_NAT_OUTGOING', value: switchText(ippool.nat_outgoing) },
     { name: 'CALICO_IPV4POOL_DISABLED', value: switchText(ippool.disabled) },
     { name: 'CALICO_IPV4POOL_BLOCK_SIZE', value: BLOCK_SIZE },

@@ -86,7 +86,7 @@ export interface Container {
 export interface PodSpec {
   readonly affinity?: Of<object>;
   readonly automountServiceAccountToken?: boolean;
-  readonly containers: readonly Container[];
+  readonly containers: readonly Of<Container>[];
   readonly hostNetwork: Of<boolean>;
   readonly imagePullSecrets?: Of<readonly Of<{ readonly name: string }>[]> | undefined;
   readonly initContainers?: readonly Container[];

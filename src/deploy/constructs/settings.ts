@@ -59,7 +59,8 @@ export function effectiveMtu({ networking }: Settings): Of<number> {
     less('ipip'),
     choose(further(IPV4, 'ipipMode'), less('ipip'), mtu),
   );
-  const vxlan = choose(further(IPV4, 'vxlanMode'), less('vxlan'), ipip);
+  const overlay = or(not(eq(settings.ippool.vxlan.mode, 'Never')), further(IPV4, 'vxlanMode'));
+  const vxlan = choose(overlay, less('vxlan'), ipip);
   return choose(further(IPV6, 'vxlanMode'), less('vxlanV6'), vxlan);
 }
 

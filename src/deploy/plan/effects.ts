@@ -72,6 +72,11 @@ const SETTINGS: readonly SettingEffect[] = [
     words: 'routes between nodes are rewritten; packets under way may be lost for a moment',
   },
   {
+    path: 'networking.settings.ippool.vxlan.mode',
+    kind: 'disrupts',
+    words: 'routes between nodes are rewritten; packets under way may be lost for a moment',
+  },
+  {
     path: 'networking.settings.ippool.nat_outgoing',
     kind: 'live',
     words: 'for new connections; those that are open keep their addresses',

@@ -72,7 +72,7 @@ function faultOf(rule: ValueRule, values: Json): string[] | undefined {
     }
     case 'patternIf': {
       const given = valueAt(values, rule.given) || '';
-      if (value === undefined || given === '') return undefined;
+      if (value === undefined || given === '' || given === rule.off) return undefined;
       const good = new RegExp(rule.pattern).test(String(value));
       return good ? undefined : [`${name}: ${JSON.stringify(value)} ${rule.message}`];
     }

@@ -71,6 +71,8 @@ export interface PatternIfRule {
   readonly kind: 'patternIf';
   readonly path: readonly string[];
   readonly given: readonly string[];
+  /** A text that counts as empty. */
+  readonly off?: string;
   readonly pattern: string;
   readonly message: string;
 }
@@ -140,6 +142,15 @@ export const rules: readonly Rule[] = [
   toggle('networking.settings.mesh'),
   toggle('networking.settings.ippool.nat_outgoing'),
   toggle('networking.settings.ippool.disabled'),
+  {
+    kind: 'patternIf',
+    path: ['networking', 'settings', 'ippool', 'ipip', 'mode'],
+    given: ['networking', 'settings', 'ippool', 'vxlan', 'mode'],
+    off: 'Never',
+    pattern: '^Never$',
+    message:
+      'asks for IP-in-IP, and networking.settings.ippool.vxlan.mode for VXLAN: packets travel in one of them; set one to Never',
+  },
   {
     kind: 'range',
     path: ['networking', 'bgp', 'asnumber'],

@@ -26,6 +26,16 @@ const IpPoolSettings = Type.Object(
       },
       closed,
     ),
+    vxlan: Type.Object(
+      {
+        mode: enumOf(
+          ['Always', 'CrossSubnet', 'Never'],
+          'Never',
+          'VXLAN between nodes, which needs no BGP: always, or only across subnets; ipip.mode must be Never then',
+        ),
+      },
+      closed,
+    ),
     nat_outgoing: switchOf(
       true,
       'Pods reach addresses outside the pool with the address of their node',
@@ -97,6 +107,13 @@ const variable = (description: string, value?: EnvironmentValue) => ({
 
 const environment: Record<string, object> = {
   CLUSTER_TYPE: variable('Kinds of cluster and routing, for information', 'k8s,bgp'),
+  CALICO_NETWORKING_BACKEND: {
+    type: 'string',
+    enum: ['bird', 'vxlan', 'none'],
+    default: 'bird',
+    description:
+      'Who tells nodes of routes: "bird", a BGP speaker on every node; "vxlan" or "none", nobody: there is no container bgp, and pods of pools with VXLAN reach one another by the agent’s routes',
+  },
   LOG_LEVEL: {
     type: 'string',
     enum: ['debug', 'info', 'warn', 'error'],

@@ -151,7 +151,7 @@ export const badSettings: readonly BadSettings[] = [
   {
     values: { conf: { node: { NODENAME: 'a' } } },
     faults: [
-      'conf.node: "NODENAME" is not a setting; known here: CLUSTER_TYPE, LOG_LEVEL, IP, ' +
+      'conf.node: "NODENAME" is not a setting; known here: CLUSTER_TYPE, CALICO_NETWORKING_BACKEND, LOG_LEVEL, IP, ' +
         'IP_AUTODETECTION_METHOD, IP6_AUTODETECTION_METHOD, IPV6_AUTODETECTION_METHOD, ' +
         'AUTODETECT_POLL_INTERVAL, DISABLE_NODE_IP_CHECK, ' +
         'FELIX_DEFAULTENDPOINTTOHOSTACTION, FELIX_HEALTHENABLED, FELIX_HEALTHPORT, ' +
@@ -191,6 +191,13 @@ export const badSettings: readonly BadSettings[] = [
       'networking.settings.ippool.ipip.mode: "always" is none of "Always", "CrossSubnet", "Never"',
     ],
     helm: /ipip\/mode': value must be one of 'Always', 'CrossSubnet', 'Never'/,
+  },
+  {
+    values: { networking: { settings: { ippool: { vxlan: { mode: 'CrossSubnet' } } } } },
+    faults: [
+      'networking.settings.ippool.ipip.mode: "Always" asks for IP-in-IP, and ' +
+        'networking.settings.ippool.vxlan.mode for VXLAN: packets travel in one of them; set one to Never',
+    ],
   },
   {
     values: { networking: null },

@@ -155,11 +155,11 @@ export const TAKEN: Readonly<Record<string, Destination>> = {
       ),
   },
   'conf.node.CALICO_NETWORKING_BACKEND': {
-    to: 'conf.node',
+    to: 'conf.node.CALICO_NETWORKING_BACKEND',
     convert: (given) =>
-      reason(
-        given === 'bird' ? 'our speaker takes the place of BIRD' : 'only routes by BGP are there',
-      ),
+      ['bird', 'vxlan', 'none'].includes(String(given))
+        ? value(given)
+        : reason(`${JSON.stringify(given)} is none of bird, vxlan and none`),
   },
   'endpoints.etcd.hosts.default': { to: 'etcd.clusterIP' },
   'endpoints.etcd.port.client.default': { to: 'etcd.port', convert: integer },
