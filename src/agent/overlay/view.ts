@@ -31,8 +31,11 @@ export type OverlayPart = 'nodes' | 'affinities' | 'workloadendpoints';
 /** An endpoint, or a node with its tunnels: who holds single addresses. */
 interface Holder {
   readonly node: string;
+  readonly revision: bigint;
   readonly addresses: readonly Cidr[];
 }
+
+type Written = Pick<KeyValue, 'value' | 'revision'>;
 
 interface Answer {
   readonly node: string;
@@ -49,7 +52,7 @@ export class OverlayView {
   /** How many blocks there are of each length. */
   private readonly lengths = new Map<number, number>();
   private readonly holders = new Map<string, Holder>();
-  /** By address the keys of its holders; the last has it. */
+  /** By address the keys of its holders; the one that was written last has it. */
   private readonly held = new Map<Cidr, readonly string[]>();
   private readonly told = new Map<Cidr, Answer>();
   private readonly dirty = new Set<Cidr>();
@@ -136,13 +139,13 @@ export class OverlayView {
     return [...this.holders.keys()].filter((key) => isNode(key) === (part === 'nodes'));
   }
 
-  private put({ key: path, value }: KeyValue): void {
+  private put({ key: path, value, revision }: KeyValue): void {
     const key = parseKey(path);
     if (key?.kind === 'affinity' && key.owner === 'host') this.putBlock(key, value);
     else if (key?.kind === 'resource' && key.plural === 'nodes')
-      this.putNode(path, key.name, value);
+      this.putNode(path, key.name, { value, revision });
     else if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints')
-      this.putEndpoint(path, key.name, value);
+      this.putEndpoint(path, key.name, { value, revision });
   }
 
   private remove(path: string): void {
@@ -162,7 +165,7 @@ export class OverlayView {
     else if (this.blocks.get(key.cidr) === key.node) this.setBlock(key.cidr, undefined);
   }
 
-  private putNode(path: string, name: string, value: string): void {
+  private putNode(path: string, name: string, { value, revision }: Written): void {
     const parsed = parseResource<'Node', NodeSpec>('Node', value);
     const spec = parsed.ok ? parsed.value.spec : undefined;
     this.setNode(name, spec);
@@ -171,10 +174,10 @@ export class OverlayView {
       spec?.ipv4VXLANTunnelAddr,
       spec?.ipv6VXLANTunnelAddr,
     ].flatMap((text) => parseIp(text ?? '') ?? []);
-    this.setHolder(path, { node: name, addresses: tunnels.map(hostCidr) });
+    this.setHolder(path, { node: name, revision, addresses: tunnels.map(hostCidr) });
   }
 
-  private putEndpoint(path: string, name: string, value: string): void {
+  private putEndpoint(path: string, name: string, { value, revision }: Written): void {
     const node = parseWorkloadEndpointName(name)?.node;
     const parsed = parseResource<'WorkloadEndpoint', WorkloadEndpointSpec>(
       'WorkloadEndpoint',
@@ -182,7 +185,7 @@ export class OverlayView {
     );
     const networks = parsed.ok ? (parsed.value.spec.ipNetworks ?? []) : [];
     const addresses = networks.flatMap((text) => parseCidr(text) ?? []).filter(isSingle);
-    this.setHolder(path, node === undefined ? undefined : { node, addresses });
+    this.setHolder(path, node === undefined ? undefined : { node, revision, addresses });
   }
 
   private setBlock(block: Cidr, node: string | undefined): void {
@@ -245,8 +248,9 @@ export class OverlayView {
 
   // An address in a block of its own node travels with the block.
   private holderOf(address: Cidr): string | undefined {
-    const key = this.held.get(address)?.at(-1);
-    const node = key === undefined ? undefined : this.holders.get(key)?.node;
+    const holders = (this.held.get(address) ?? []).map((key) => this.holders.get(key)!);
+    const [first, ...others] = holders;
+    const node = others.reduce((a, b) => (b.revision > a!.revision ? b : a), first)?.node;
     return node !== undefined && node === this.blockOwner(address) ? undefined : node;
   }
 

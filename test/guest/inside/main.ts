@@ -1,2 +1,3 @@
 // What runs in the guest: each file's tests, one after the other, as node:test prints them.
 import './ipip.ts';
+import './vxlan.ts';
