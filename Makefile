@@ -38,7 +38,7 @@ test-real: node_modules/.installed ## tests against the kernel, etcd, Helm, BIRD
 test-cluster: node_modules/.installed ## the chart on a real cluster (root)
 	@test/run cluster
 
-test-guest: node_modules/.installed ## IP-in-IP on an emulated machine whose kernel has it (root)
+test-guest: node_modules/.installed ## IP-in-IP, and from it over VXLAN to none, on an emulated machine whose kernel has it (root)
 	@test/run guest
 
 lint: node_modules/.installed ## types, style and format
