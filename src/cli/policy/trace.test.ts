@@ -143,6 +143,29 @@ test('trace: denied at the end of a tier', () => {
   ]);
 });
 
+test('trace: to a pod of another node, in what its pool says', () => {
+  const noteWith = (modes: object): string | undefined => {
+    const model = world();
+    put(model, 'ippools/p', 'IPPool', { cidr: '192.168.0.0/16', ...modes });
+    put(model, 'workloadendpoints/shop/node2-k8s-far-eth0', 'WorkloadEndpoint', {
+      node: 'node2',
+      interfaceName: 'califar',
+      ipNetworks: ['192.168.9.1/32'],
+      profiles: ['kns.shop'],
+    });
+    return lines(model, 'shop/web', 'shop/far', '80').find((line) => line.startsWith('note: '));
+  };
+  assert.equal(
+    noteWith({ vxlanMode: 'Always' }),
+    'note: from node node1 to node2 in VXLAN (vxlan.calico)',
+  );
+  assert.equal(
+    noteWith({ ipipMode: 'CrossSubnet' }),
+    'note: from node node1 to node2 in IP-in-IP (tunl0), plain where these share a subnet',
+  );
+  assert.equal(noteWith({}), undefined);
+});
+
 test('trace: out of the cluster, from the own host, from an unknown address', () => {
   assert.deepEqual(lines(world(), 'shop/web', '1.1.1.1', '53/udp').slice(-2), [
     'note: leaves the pools: 192.168.1.1 becomes the address of its node (natOutgoing)',

@@ -96,7 +96,8 @@ export function liveValues(live: readonly Manifest[], wanted: Values): Values {
   const lists = JSON.parse(text['settings.json'] ?? '{}') as Partial<Lists>;
   const { networking } = wanted;
   const { settings, bgp } = networking;
-  const mode = config['ipv4pool_ipip'] as typeof settings.ippool.ipip.mode | undefined;
+  type Mode = typeof settings.ippool.ipip.mode;
+  const { ipv4pool_ipip: ipip, ipv4pool_vxlan: vxlan } = config as Record<string, Mode>;
   const bfd = variable('CALICO_SETTINGS_BFD');
   const service = find('Service', 'calico-etcd')?.['spec'] as { clusterIP?: string } | undefined;
   const before: Values = {
@@ -110,7 +111,8 @@ export function liveValues(live: readonly Manifest[], wanted: Values): Values {
       settings: {
         mesh: variable('CALICO_SETTINGS_MESH') ?? settings.mesh,
         ippool: {
-          ipip: { mode: mode ?? settings.ippool.ipip.mode },
+          ipip: { mode: ipip ?? settings.ippool.ipip.mode },
+          vxlan: { mode: vxlan ?? settings.ippool.vxlan.mode },
           nat_outgoing: config['ipv4pool_nat_outgoing'] ?? settings.ippool.nat_outgoing,
           disabled: config['ipv4pool_disabled'] ?? settings.ippool.disabled,
         },

@@ -1,6 +1,9 @@
 // A packet's way from one end to the other: who is asked, what they say, and what else happens to it.
 import { fail, ok, type Result } from '../../base/result.ts';
+import type { IpPoolSpec } from '../../model/ip-pool.ts';
 import { parseKey } from '../../model/keys.ts';
+import { encapsulationsOf } from '../../model/mtu.ts';
+import { TUNNEL_DEVICES } from '../../model/tunnel.ts';
 import { parseWorkloadEndpointName } from '../../model/workload-endpoint.ts';
 import { contains, parseCidr } from '../../net/cidr.ts';
 import { type Family, familyOf, type Ip, parseIp } from '../../net/ip.ts';
@@ -99,6 +102,22 @@ function isOwnHost({ world }: PolicyModel, { host }: Party, { pod }: Party): boo
   return node?.kind === 'resource' && world.nodes.has(host) && node.name === pod.endpoint.node;
 }
 
+/** In what a packet to another node's pod travels. */
+function encapsulationNote(
+  { pod: from }: Party,
+  { pod: to }: Party,
+  pool: IpPoolSpec | undefined,
+): string | undefined {
+  const nodes = [from?.endpoint.node, to?.endpoint.node];
+  if (!from || !to || nodes[0] === nodes[1] || !pool) return undefined;
+  const [each] = encapsulationsOf([pool]);
+  if (!each) return undefined;
+  const mode = each === 'ipip' ? pool.ipipMode : pool.vxlanMode;
+  const name = each === 'ipip' ? 'IP-in-IP' : 'VXLAN';
+  const unless = mode === 'CrossSubnet' ? ', plain where these share a subnet' : '';
+  return `from node ${nodes[0]} to ${nodes[1]} in ${name} (${TUNNEL_DEVICES[each]})${unless}`;
+}
+
 function notesOf(model: PolicyModel, source: Party, destination: Party, own: boolean) {
   const notes: string[] = [];
   if (own) notes.push(`the host of ${destination.name} is not asked: it may always reach its pods`);
@@ -110,6 +129,8 @@ function notesOf(model: PolicyModel, source: Party, destination: Party, own: boo
     });
   if (source.pod && within(source.address)?.natOutgoing && !within(destination.address))
     notes.push(`leaves the pools: ${source.address} becomes the address of its node (natOutgoing)`);
+  const way = encapsulationNote(source, destination, within(destination.address));
+  if (way) notes.push(way);
   if (source.pod && destination.host)
     notes.push('a host: its host endpoints and DefaultEndpointToHostAction are not asked here');
   return notes;
