@@ -42,7 +42,12 @@ function run(
 }
 
 /** Runs the shim against an agent that answers `reply`; tells what the agent was sent. */
-async function withAgent(type: string, reply: string, env: Record<string, string>) {
+async function withAgent(
+  type: string,
+  reply: string,
+  env: Record<string, string>,
+  args: string[] = [],
+) {
   const socket = join(folder, `${type}-${Math.random().toString(36).slice(2)}.sock`);
   let request = '';
   const server = createServer((connection) => {
@@ -52,7 +57,7 @@ async function withAgent(type: string, reply: string, env: Record<string, string
     });
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
-  const outcome = await run(type, { socket, env });
+  const outcome = await run(type, { socket, env, args });
   await new Promise((resolve) => server.close(resolve));
   return { outcome, request };
 }
@@ -72,6 +77,14 @@ describe('with an agent', () => {
   test('takes its type from its name', async () => {
     const { request } = await withAgent('calico-ipam', '0', {});
     assert.equal(request, `calico-ipam\0\0${CONFIG}\0`);
+  });
+
+  test('-t asks the agent whether an ADD could work', async () => {
+    const { outcome, request } = await withAgent('calico', '1{"code":50}\0', {}, ['-t']);
+    assert.deepEqual(outcome, { exit: 1, stdout: '{"code":50}' });
+    assert.match(request, /^calico\0CNI_COMMAND=STATUS\0\0\{"cniVersion":"1\.1\.0",.*\}\0$/);
+    const works = await withAgent('calico', '0\0', {}, ['-t']);
+    assert.deepEqual(works.outcome, { exit: 0, stdout: '' });
   });
 
   for (const [what, reply, wanted] of [
@@ -162,6 +175,11 @@ describe('without an agent', () => {
   test('-v prints the version', async () => {
     const { version } = (await import('../../package.json', { with: { type: 'json' } })).default;
     assert.deepEqual(await run('calico', { args: ['-v'] }), { exit: 0, stdout: `${version}\n` });
+  });
+
+  test('-t says that nothing can be made now', async () => {
+    const { exit, stdout } = await run('calico', { args: ['-t'], stdin: '' });
+    assert.deepEqual([exit, (JSON.parse(stdout) as { code: number }).code], [1, 50]);
   });
 });
 

@@ -24,6 +24,11 @@ const INVALID_CONFIG: &[u8] = b"7";
 const TRY_AGAIN: &[u8] = b"11";
 const NOT_AVAILABLE: &[u8] = b"50";
 
+/// What `-t` asks: could an ADD work now? As Calico's plugin tests its datastore.
+const TEST_CALL: &[u8] = b"calico\0CNI_COMMAND=STATUS\0\0";
+const TEST_CONFIG: &[u8] =
+    br#"{"cniVersion":"1.1.0","name":"test","type":"calico","ipam":{"type":"calico-ipam"}}"#;
+
 /// Memory that no page is used of before it is written: with room for the last zero byte, and for one
 /// more that tells a call which is too long.
 static mut CALL: [u8; CALL_BYTES_MAX + 2] = [0; CALL_BYTES_MAX + 2];
@@ -66,6 +71,13 @@ pub fn run(arguments: Texts, environment: Texts) -> ! {
     }
     // SAFETY: borrowed once; the process has one thread.
     let mut call = Call { bytes: unsafe { &mut *addr_of_mut!(CALL) }, length: 0 };
+    let socket = value_of(environment.clone(), b"CALICO_CNI_SOCKET=").unwrap_or(SOCKET);
+    if arguments.clone().nth(1) == Some(b"-t") {
+        for part in [TEST_CALL, TEST_CONFIG, b"\0"] {
+            call.add(part);
+        }
+        unanswered(ask(socket, &call.bytes[..call.length]), TEST_CONFIG, NOT_AVAILABLE);
+    }
     let program = arguments.clone().next().unwrap_or(b"calico");
     call.add(program.rsplit(|byte| *byte == b'/').next().unwrap_or(program));
     call.add(b"\0");
@@ -90,9 +102,12 @@ pub fn run(arguments: Texts, environment: Texts) -> ! {
         fail(&call.bytes[head..end], INVALID_CONFIG, &why);
     }
     call.add(b"\0");
-    let socket = value_of(environment, b"CALICO_CNI_SOCKET=").unwrap_or(SOCKET);
     let why = ask(socket, &call.bytes[..call.length]);
     let code = if command == b"STATUS" { NOT_AVAILABLE } else { TRY_AGAIN };
+    unanswered(why, &call.bytes[head..end], code)
+}
+
+fn unanswered(why: Errno, stdin: &[u8], code: &[u8]) -> ! {
     let (word, digits) = (word_of(why), decimal(why.0));
     let why: [&[u8]; 5] = [
         b"the calico-node agent does not answer (",
@@ -101,7 +116,7 @@ pub fn run(arguments: Texts, environment: Texts) -> ! {
         digits.trim_ascii_start(),
         b"); check that its pod is running",
     ];
-    fail(&call.bytes[head..end], code, &why)
+    fail(stdin, code, &why)
 }
 
 /// Hands the call over, prints the answer and ends the process with its code. Returns when there is none.
