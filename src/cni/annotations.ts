@@ -22,13 +22,14 @@ export function statefulSetOf(
 }
 
 const CALICO = 'cni.projectcalico.org/';
+export const FLOATING_IPS = `${CALICO}floatingIPs`;
 const KEYS = {
   addresses: `${CALICO}ipAddrs`,
   addressesNoIpam: `${CALICO}ipAddrsNoIpam`,
   pools4: `${CALICO}ipv4pools`,
   pools6: `${CALICO}ipv6pools`,
   families: `${CALICO}ipFamilies`,
-  floating: `${CALICO}floatingIPs`,
+  floating: FLOATING_IPS,
   mac: `${CALICO}hwAddr`,
   sources: `${CALICO}allowedSourcePrefixes`,
   stable: 'calico-kit.io/stable-address',

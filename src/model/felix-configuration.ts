@@ -66,6 +66,8 @@ export interface FelixConfigurationSpec {
   readonly serviceLoopPrevention?: string;
   /** Whether pods may ask to send from addresses that are not theirs; absent: Disabled. */
   readonly workloadSourceSpoofing?: 'Disabled' | 'Any';
+  /** Whether pods are reached under the floating addresses of their records; absent: Disabled. */
+  readonly floatingIPs?: 'Disabled' | 'Enabled';
 }
 
 export type FelixConfiguration = Resource<'FelixConfiguration', FelixConfigurationSpec>;

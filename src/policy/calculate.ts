@@ -112,12 +112,12 @@ export class PolicyCalculator {
   private mattersToOthers(key: string, change: WorldChange): boolean {
     switch (change.kind) {
       case 'endpoint': {
-        const sources = this.local.sourcesOf(key);
+        const extras = this.local.extrasOf(key);
         this.index.putItem(key, change.now);
         if (change.now.node !== this.node) this.removeLocal(key);
         else if (this.local.put(key, change.now))
           for (const family of Object.values(this.families)) family.endpointChanged(key);
-        return this.local.sourcesOf(key) !== sources;
+        return this.local.extrasOf(key) !== extras;
       }
       case 'hostEndpoint':
         this.index.putItem(key, change.now);
@@ -129,10 +129,10 @@ export class PolicyCalculator {
         return false;
       case 'itemGone': {
         // The next pod of its name must not find the interface open.
-        const sources = this.local.sourcesOf(key);
+        const extras = this.local.extrasOf(key);
         this.index.removeItem(key);
         this.removeLocal(key);
-        return this.hosts.remove(key) || sources !== '';
+        return this.hosts.remove(key) || extras !== '';
       }
       case 'policy':
         return any(

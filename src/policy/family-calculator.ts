@@ -16,6 +16,7 @@ import {
 } from './desired.ts';
 import { FamilySets } from './family-sets.ts';
 import { fixedFacts, fixedTables, sameFacts } from './fixed-tables.ts';
+import { FloatingNat, floatingPairs } from './floating-nat.ts';
 import type { SetIndex } from './members/set-index.ts';
 import { FAILSAFES } from './read/failsafes.ts';
 import type { RuleSettings } from './read/rule-settings.ts';
@@ -73,6 +74,7 @@ export class FamilyCalculator {
     | { readonly active: readonly ActiveEndpoint[]; readonly filter: DesiredTable }
     | undefined;
   private raw: DesiredTable | undefined;
+  private readonly floating = new FloatingNat();
   /** The guarded host interfaces as they were last rendered. */
   private held: Pick<HostRendering, 'guarded' | 'failsafes'> & {
     readonly chains: Readonly<Record<HostTable, Chains>>;
@@ -167,7 +169,9 @@ export class FamilyCalculator {
       .set('filter', this.filterTable(active, host.filter))
       .set('raw', this.rawTable(active, host.raw))
       .set('mangle', this.withHost('mangle', this.fixed.get('mangle')!, host.mangle));
-    if (!this.needsNat()) tables.set('nat', NOTHING.tables.get('nat')!);
+    const pairs = floatingPairs(this.known.world, this.known.node, active, this.family);
+    if (pairs.length === 0 && !this.needsNat()) tables.set('nat', NOTHING.tables.get('nat')!);
+    else tables.set('nat', this.floating.table(this.fixed.get('nat')!, pairs));
     return { tables, ipSets: this.ipSets(active) };
   }
 

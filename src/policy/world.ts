@@ -254,10 +254,7 @@ export class World {
   }
 
   // Felix's order: the environment, the node's configuration, the cluster's.
-  private setting<K extends keyof FelixSettings>(
-    node: string,
-    name: K,
-  ): FelixSettings[K] | undefined {
+  setting<K extends keyof FelixSettings>(node: string, name: K): FelixSettings[K] | undefined {
     const own = this.environment?.[name];
     if (own !== undefined) return own;
     return this.felix.get(`node.${node}`)?.[name] ?? this.felix.get('default')?.[name];

@@ -1,7 +1,7 @@
 // Annotations whose effect is seen in packets alone: real agent, rules and kernel.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { attempt, eventually } from '../lab/command.ts';
+import { attempt, eventually, run } from '../lab/command.ts';
 import {
   assertNothingLeft,
   CALICO,
@@ -18,6 +18,8 @@ interface Result extends CniJson {
 
 const RESOURCES = '/calico/resources/v3/projectcalico.org';
 const SPOOFS = { 'cni.projectcalico.org/allowedSourcePrefixes': '["10.55.0.0/16"]' };
+const FLOATING = '192.168.250.1';
+const FLOATS = { 'cni.projectcalico.org/floatingIPs': `["${FLOATING}"]` };
 const LIST = listOf([{ ...CALICO, policy: { type: 'k8s' } }]);
 
 const pod = (name: string, annotations = {}) => ({
@@ -38,7 +40,10 @@ describe('annotations, in packets', { timeout: 120_000 }, () => {
     network = await openNetwork(async (host) => {
       const server = await startApiServer(host, {
         namespaces: [{ metadata: { name: 'default' } }],
-        pods: [pod('early', SPOOFS), pod('spoofs', SPOOFS), pod('plain'), pod('target')],
+        pods: [
+          ...[pod('early', SPOOFS), pod('spoofs', SPOOFS), pod('plain'), pod('target')],
+          ...[pod('floats', FLOATS), pod('calls')],
+        ],
       });
       stopApiServer = server.stop;
       return { KUBECONFIG: server.kubeconfig };
@@ -54,8 +59,8 @@ describe('annotations, in packets', { timeout: 120_000 }, () => {
 
   const container = (name: string): Attachment =>
     network.container(name, { args: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${name}` });
-  const add = async (one: Attachment): Promise<string> => {
-    const { ips } = (await network.runtime.add(LIST, one)) as Result;
+  const add = async (one: Attachment, list = LIST): Promise<string> => {
+    const { ips } = (await network.runtime.add(list, one)) as Result;
     return ips[0]!.address.split('/')[0]!;
   };
 
@@ -92,6 +97,32 @@ describe('annotations, in packets', { timeout: 120_000 }, () => {
     assert.ok(!arrives(plain!, '10.55.3.5'), 'a pod that has not asked');
     assert.ok(!arrives(early!, '10.55.3.6'), 'a pod that asked before it was allowed');
     for (const one of [early, spoofs, plain, target]) await network.runtime.delete(LIST, one!);
+    await assertNothingLeft(network);
+  });
+
+  test('floatingIPs: calls to it reach the pod, from elsewhere, from a pod beside it and from itself, once enabled', async () => {
+    const feature_control = { floating_ips: true };
+    const list = listOf([{ ...CALICO, policy: { type: 'k8s' }, feature_control }]);
+    const [floats, calls] = [container('floats'), container('calls')];
+    await add(floats, list);
+    await add(calls, list);
+    const fabric = network.lab.hosts[0]!.netns.replace(/-h1$/, '-fab');
+    const hop = [FLOATING, 'via', network.host.address];
+    run(['ip', '-n', fabric, 'route', 'replace', ...hop]);
+    const from = (netns: string): boolean =>
+      attempt(['nsenter', `--net=${netns}`, 'ping', '-c1', '-W1', FLOATING]).ok;
+    const callers = [`/run/netns/${fabric}`, calls.netns, floats.netns];
+    assert.deepEqual(callers.map(from), [false, false, false]);
+    const felix = resource('FelixConfiguration', 'default', { floatingIPs: 'Enabled' });
+    await network.put(`${RESOURCES}/felixconfigurations/default`, felix);
+    await eventually('it is reached', () => from(callers[0]!));
+    assert.deepEqual(callers.map(from), [true, true, true]);
+    await network.runtime.delete(list, floats);
+    await eventually(
+      'it is gone',
+      () => !network.host.exec(['iptables-nft-save']).includes(FLOATING),
+    );
+    await network.runtime.delete(list, calls);
     await assertNothingLeft(network);
   });
 });

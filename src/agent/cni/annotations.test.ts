@@ -110,7 +110,7 @@ test('hwAddr: the pod’s MAC', async () => {
 });
 
 test('floatingIPs: ADD fails while the feature is off; on, they stand in the endpoint', async () => {
-  const pod = { [`${CALICO}floatingIPs`]: '["1.2.3.4"]' };
+  const pod = { [`${CALICO}floatingIPs`]: '["192.168.0.250"]' };
   const n = await given({ pod });
   const closed = await addPod(n.context, request('ADD', 'c1'));
   assert.equal(closed.ok ? 0 : closed.error.code, 103);
@@ -118,7 +118,17 @@ test('floatingIPs: ADD fails while the feature is off; on, they stand in the end
   n.done();
   const spec = await added({ pod, config: { feature_control: { floating_ips: true } } });
   const internalIP = spec.ipNetworks![0]!.replace('/32', '');
-  assert.deepEqual(spec.ipNATs, [{ internalIP, externalIP: '1.2.3.4' }]);
+  assert.deepEqual(spec.ipNATs, [{ internalIP, externalIP: '192.168.0.250' }]);
+});
+
+test('floatingIPs: one that lies in no pool could be anybody’s, and is refused by name', async () => {
+  const n = await given({ pod: { [`${CALICO}floatingIPs`]: '["10.96.0.1"]' } });
+  const features = { feature_control: { floating_ips: true } };
+  const refused = await addPod(n.context, request('ADD', 'c1', 'calico', features));
+  assert.equal(refused.ok ? 0 : refused.error.code, 7);
+  assert.match(refused.ok ? '' : refused.error.msg, /floatingIPs: 10\.96\.0\.1 lies in no pool/);
+  assert.deepEqual([n.veths().length, await n.endpoints()], [0, 0]);
+  n.done();
 });
 
 test('allowedSourcePrefixes: only where FelixConfiguration lets pods ask for it', async () => {

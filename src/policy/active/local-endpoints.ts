@@ -1,6 +1,6 @@
 // This node's workload endpoints and what applies to each.
 import type { Cidr } from '../../net/cidr.ts';
-import type { Endpoint } from '../read/endpoints.ts';
+import type { AddressPair, Endpoint } from '../read/endpoints.ts';
 import type { Policy } from '../read/resources.ts';
 import type { World } from '../world.ts';
 import { type Applied, AppliedPolicies } from './applied-policies.ts';
@@ -10,6 +10,7 @@ export interface ActiveEndpoint extends Applied {
   readonly interfaceName: string;
   readonly hasIpv6: boolean;
   readonly sources: readonly Cidr[];
+  readonly nats: readonly AddressPair[];
 }
 
 type Made = Omit<ActiveEndpoint, 'interfaceName'> & Pick<Endpoint, 'interfaceName'>;
@@ -26,10 +27,11 @@ export class LocalEndpoints {
   constructor(world: World) {
     this.applied = new AppliedPolicies(world, {
       takes: ({ use }) => use === 'normal',
-      make: ({ interfaceName, hasIpv6, sources }, { policies, profiles }) => ({
+      make: ({ interfaceName, hasIpv6, sources, nats }, { policies, profiles }) => ({
         interfaceName,
         hasIpv6,
         sources,
+        nats,
         policies,
         profiles,
       }),
@@ -56,9 +58,10 @@ export class LocalEndpoints {
     return this.applied.endpoints();
   }
 
-  /** What the endpoint asks to send from, as text. */
-  sourcesOf(key: string): string {
-    return this.applied.get(key)?.sources.join(' ') ?? '';
+  /** What the endpoint has in tables besides its own chains, as text; empty: nothing. */
+  extrasOf(key: string): string {
+    const endpoint = this.applied.get(key);
+    return endpoint ? extrasOf(endpoint) : '';
   }
 
   /** Whether that matters to an endpoint here. */
@@ -93,11 +96,14 @@ export class LocalEndpoints {
   }
 }
 
+const extrasOf = ({ sources, nats }: Pick<Endpoint, 'sources' | 'nats'>): string =>
+  [...sources, ...nats.map(({ internal, external }) => `${external}=${internal}`)].join(' ');
+
 const hasInterface = (made: Made): made is ActiveEndpoint => made.interfaceName !== undefined;
 
 // An endpoint's address does not enter its chains; whether it has one of IPv6 decides where they are.
 const alike = (before: Endpoint, now: Endpoint): boolean =>
   before.interfaceName === now.interfaceName &&
   before.hasIpv6 === now.hasIpv6 &&
-  before.sources.join(' ') === now.sources.join(' ') &&
+  extrasOf(before) === extrasOf(now) &&
   before.profiles.join(' ') === now.profiles.join(' ');

@@ -5,7 +5,7 @@ import type { Resource } from '../../model/resource.ts';
 import type { ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointPort, WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { type Cidr, cidrFamily, hostCidr, networkOf } from '../../net/cidr.ts';
-import { type Ip, parseIp } from '../../net/ip.ts';
+import { familyOf, type Ip, parseIp } from '../../net/ip.ts';
 import type { Item, ItemPort } from '../members/set-index.ts';
 import { netMembers, netsOf, portMember, portProtocol } from '../set-members.ts';
 import { NAMESPACE_LABEL } from './entity-selector.ts';
@@ -19,6 +19,13 @@ export interface Endpoint extends Item {
   readonly hasIpv6: boolean;
   /** Addresses that are not its own from which it asks to send. */
   readonly sources: readonly Cidr[];
+  /** Addresses under which it is reached besides (floating IPs), and its own behind each. */
+  readonly nats: readonly AddressPair[];
+}
+
+export interface AddressPair {
+  readonly internal: Ip;
+  readonly external: Ip;
 }
 
 export interface HostEndpoint extends Item {
@@ -28,6 +35,8 @@ export interface HostEndpoint extends Item {
   readonly interfaceName: string | undefined;
   readonly expectedIps: readonly Ip[];
 }
+
+type NatSpec = Partial<NonNullable<WorkloadEndpointSpec['ipNATs']>[number]>;
 
 const isInterfaceName = (name: string): boolean => /^[A-Za-z0-9_.-]{1,15}$/.test(name);
 
@@ -39,11 +48,18 @@ export function endpointOf({ metadata, spec }: Resource<string, WorkloadEndpoint
     interfaceName: isInterfaceName(name) ? name : undefined,
     hasIpv6: nets.some((net) => cidrFamily(net) === 6),
     sources: netsOf(spec.allowSpoofedSourcePrefixes),
+    nats: (spec.ipNATs ?? []).flatMap(pairOf),
     labels: stringLabels(metadata.labels),
     profiles: spec.profiles ?? [],
     members: nets.flatMap(netMembers),
     ports: portsOf(nets, spec.ports),
   };
+}
+
+function pairOf({ internalIP, externalIP }: NatSpec): readonly AddressPair[] {
+  const [internal, external] = [parseIp(internalIP ?? ''), parseIp(externalIP ?? '')];
+  const isPair = internal && external && familyOf(internal) === familyOf(external);
+  return isPair ? [{ internal, external }] : [];
 }
 
 /** Undefined: its interface name cannot be one. */

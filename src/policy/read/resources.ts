@@ -73,6 +73,8 @@ export interface Profile {
 export interface FelixSettings {
   /** Whether endpoints get the `sources` that they ask for. */
   readonly spoofing: boolean | undefined;
+  /** Whether endpoints are reached under floating addresses. */
+  readonly floating: boolean | undefined;
   readonly failsafeInbound: readonly Failsafe[] | undefined;
   readonly failsafeOutbound: readonly Failsafe[] | undefined;
   readonly logPrefix: string | undefined;
@@ -231,6 +233,7 @@ export function felixSettingsOf(spec: FelixConfigurationSpec): FelixSettings {
     value === null || value === undefined ? undefined : read(value);
   return {
     spoofing: said(spec.workloadSourceSpoofing, (allowed) => allowed === 'Any'),
+    floating: said(spec.floatingIPs, (allowed) => allowed === 'Enabled'),
     failsafeInbound: said(spec.failsafeInboundHostPorts, failsafesOf),
     failsafeOutbound: said(spec.failsafeOutboundHostPorts, failsafesOf),
     logPrefix: spec.logPrefix || undefined,

@@ -1,10 +1,11 @@
 // Whose interface an ADD is for: the pod, its namespace, and what their annotations wish for.
 import { messageOf } from '../../../base/op-error.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import { type Wishes, wishesOf } from '../../../cni/annotations.ts';
+import { FLOATING_IPS, type Wishes, wishesOf } from '../../../cni/annotations.ts';
 import { type CniError, cniError } from '../../../cni/errors.ts';
 import type { CniRequest } from '../../../cni/request.ts';
 import type { Namespace, Pod } from '../../../kubernetes/api.ts';
+import { contains, parseCidr } from '../../../net/cidr.ts';
 import type { CniContext } from '../context.ts';
 
 export interface Owner {
@@ -28,7 +29,16 @@ export async function findOwner(
     namespace: namespace?.metadata.annotations,
     spoofingAllowed: context.view.sourceSpoofingAllowed,
   });
-  return wishes.ok ? ok({ pod, namespace, wishes: wishes.value }) : wishes;
+  if (!wishes.ok) return wishes;
+  const stray = strayAddress(context, wishes.value);
+  return stray ? fail(stray) : ok({ pod, namespace, wishes: wishes.value });
+}
+
+// Whatever is sent to a floating address goes to the pod: it may name none that could be another's.
+function strayAddress({ view }: CniContext, { floatingIps }: Wishes): CniError | undefined {
+  const pools = view.pools.flatMap(({ spec }) => parseCidr(spec.cidr) ?? []);
+  const stray = floatingIps.find((ip) => !pools.some((pool) => contains(pool, ip)));
+  return stray && cniError('invalidConfig', `annotation ${FLOATING_IPS}: ${stray} lies in no pool`);
 }
 
 async function ask(
