@@ -45,8 +45,8 @@ export class FloatingNat {
 const rule = (match: string, action: string): Rule => ({ match, action });
 
 /**
- * As Felix renders them: in order of the external address each way in, of the internal one for a pod
- * that calls itself; of several external ones the first stands for it.
+ * As Felix renders them: in order of the external address each way in, of the internal one for who
+ * calls itself; of several external ones the first stands for it.
  */
 function floatingChains(pairs: readonly AddressPair[]): readonly Chain[] {
   const inOrder = (...of: (keyof AddressPair)[]) =>
