@@ -5,6 +5,7 @@ import { type Node, nodeMtuOf } from '../../src/model/node.ts';
 import { toolPath } from '../cluster/tools.ts';
 import { attempt, eventually, run } from './command.ts';
 import { CONFIG, type Lab, type LabPod, openLab } from './lab.ts';
+import { Hosts } from './three-hosts.ts';
 
 const NODES = '/calico/resources/v3/projectcalico.org/nodes/';
 const METRICS_PORT = 9091;
@@ -143,4 +144,37 @@ describe('a machine changes under its agent', { timeout: 120_000 }, () => {
       ...['ip', 'netns', 'exec', netns, 'curl', '-sS', '--max-time', '2'],
       'http://127.0.0.1:9099/readiness',
     ]).output;
+});
+
+describe('a machine in an overlay changes its address', { timeout: 120_000 }, () => {
+  let hosts: Hosts;
+  before(async () => {
+    hosts = await Hosts.open({ vxlanMode: 'Always', speaker: false, mtu: 1450 });
+  });
+  after(() => hosts?.close());
+
+  test('device, forwarding entries and the sets of nodes follow; pods go on', async () => {
+    hosts.allowEverybody();
+    await hosts.ping(0, 1);
+    const [moving, next] = [hosts.host(1), '10.201.0.77'];
+    const entries = (index: number): string =>
+      hosts.host(index).exec(['bridge', 'fdb', 'show', 'dev', 'vxlan.calico']);
+    const set = (index: number): string =>
+      hosts.host(index).exec(['ipset', 'list', 'cali40all-vxlan-net']);
+    assert.match(entries(0), new RegExp(`dst ${moving.address} `));
+    moving.exec(['ip', 'addr', 'delete', `${moving.address}/24`, 'dev', 'eth0']);
+    moving.exec(['ip', 'addr', 'add', `${next}/24`, 'dev', 'eth0']);
+    moving.exec(['ip', 'route', 'replace', 'default', 'via', '10.201.0.1']);
+    for (const index of [0, 2]) {
+      await eventually(`host ${index} knows ${next}`, () => entries(index).includes(next), 20_000);
+      assert.ok(!entries(index).includes(`${moving.address} `), entries(index));
+      await eventually(`host ${index} lets ${next} in`, () => set(index).includes(next));
+      assert.ok(!set(index).includes(`${moving.address}\n`), set(index));
+    }
+    const device = (): string => moving.exec(['ip', '-d', 'link', 'show', 'dev', 'vxlan.calico']);
+    await eventually('the device sends from it', () => device().includes(`local ${next} `));
+    await hosts.ping(0, 1);
+    await hosts.ping(1, 2);
+    hosts.audit();
+  });
 });

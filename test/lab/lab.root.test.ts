@@ -106,6 +106,16 @@ describe('two hosts', { timeout: 180_000 }, () => {
     assert.match(lab.host(0).routes(), via);
   });
 
+  test('a node whose agent and speaker start anew together loses no packet', async () => {
+    const host = lab.host(1);
+    const output = await pinged(async () => {
+      await Promise.all([ended(host.agent!, 'SIGTERM'), ended(host.speaker!, 'SIGTERM')]);
+      await Promise.all([host.startAgent(), host.startSpeaker()]);
+      await eventually('the session is back', () => host.http(9098, '/readiness').ok, 20_000);
+    });
+    assert.match(output, / 0% packet loss/);
+  });
+
   test('an unknown container and a bad configuration: the right code, nothing left', async () => {
     const host = lab.host(0);
     const gone = { name: 'gone', containerId: 'cid-gone', netns: 'ckt-nowhere' };
