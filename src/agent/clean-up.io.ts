@@ -6,7 +6,11 @@ import type { Log } from '../base/log.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
+<<<<<<< HEAD
 import { TUNNEL_DEVICES } from '../model/tunnel.ts';
+=======
+import { ServiceWriter } from '../services/write/writer.io.ts';
+>>>>>>> 39e4e0d (Conformance: Service specs without a kube-proxy; uninstall takes rules of services too)
 import { cleanUp as cleanUpPolicy } from './policy-engine.io.ts';
 
 export interface CleanUp {
@@ -18,6 +22,8 @@ export interface CleanUp {
   /** State directory and socket, e.g. `/var/lib/calico`. */
   readonly paths: readonly string[];
   readonly removeCni: () => void;
+  /** Rules of services are ours, and nobody else serves them. */
+  readonly releasesServices: boolean;
   readonly log: Log;
 }
 
@@ -29,6 +35,7 @@ export async function cleanUpNode({
   ipSets,
   paths,
   removeCni,
+  releasesServices,
   log,
 }: CleanUp): Promise<void> {
   removeCni();
@@ -43,6 +50,9 @@ export async function cleanUpNode({
   kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
   await cleanUpPolicy(tables, ipSets, 4);
   if (ipv6Tables) await cleanUpPolicy(ipv6Tables, ipSets, 6);
+  if (releasesServices)
+    for (const family of ipv6Tables ? [tables, ipv6Tables] : [tables])
+      await new ServiceWriter(family).release();
   for (const path of paths) emptyFolder(path);
   log.info(
     { routes: routes.length },

@@ -16,6 +16,7 @@ import { cleanUpNode } from './clean-up.io.ts';
 import { type AgentSettings, parseEnvironment } from './environment.ts';
 import { installCni, uninstallCni } from './install-cni.io.ts';
 import { soleAgent } from './life/sole-agent.io.ts';
+import { kubeProxyAnswers } from './services/live-proxy.io.ts';
 import { type NodeServicesParts, openNodeServices } from './services/open.io.ts';
 
 const STATE_PATHS = ['/var/lib/calico', '/var/run/calico'];
@@ -73,6 +74,7 @@ async function cleanup(log: Log): Promise<void> {
     ipSets,
     paths: STATE_PATHS,
     removeCni: () => uninstallCni(process.env),
+    releasesServices: process.env['CALICO_SERVICE_PROXY'] === 'true' && !(await kubeProxyAnswers()),
     log,
   });
   await tables.close();

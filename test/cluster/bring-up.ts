@@ -17,14 +17,20 @@ const VALUES: readonly string[] = [
 ];
 
 /** `helm install` or `helm upgrade` of the chart with the cluster's values. */
-export const helmArguments = (verb: 'install' | 'upgrade'): readonly string[] => [
+export const helmArguments = (
+  verb: 'install' | 'upgrade',
+  ...more: readonly string[]
+): readonly string[] => [
   verb,
   'calico',
   CHART,
   '--namespace',
   NAMESPACE,
-  ...VALUES.flatMap((file) => ['--values', file]),
+  ...[...VALUES, ...more].flatMap((file) => ['--values', file]),
 ];
+
+/** Values with which calico-node does kube-proxy's work. */
+export const SERVICE_PROXY_VALUES = join(import.meta.dirname, 'service-proxy-values.yaml');
 
 /** Packages, tools, images, cluster, images in it. The nodes are not ready: no CNI yet. */
 export async function prepareCluster(cluster: Cluster, progress: Progress): Promise<void> {
@@ -49,8 +55,12 @@ async function buildTools(names: readonly string[], progress: Progress): Promise
 }
 
 /** Installs the chart and waits until every part is ready; failures come with the pods' last words. */
-export async function installChart(cluster: Cluster, progress: Progress): Promise<void> {
-  await progress.step('helm install', () => cluster.helm(helmArguments('install')));
+export async function installChart(
+  cluster: Cluster,
+  progress: Progress,
+  ...values: readonly string[]
+): Promise<void> {
+  await progress.step('helm install', () => cluster.helm(helmArguments('install', ...values)));
   await withLastWords(cluster, async () => {
     await progress.step('calico pods ready', () => calicoReady(cluster, { note: progress.note }));
     await progress.step('nodes Ready', () => nodesReady(cluster));

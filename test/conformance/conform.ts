@@ -36,7 +36,11 @@ export async function prepareSuite(progress: Progress): Promise<string> {
 }
 
 /** The cluster, made unless a kept one is there, with the chart and the suite's image. */
-export async function prepareConformance(cluster: Cluster, progress: Progress): Promise<void> {
+export async function prepareConformance(
+  cluster: Cluster,
+  progress: Progress,
+  ...values: readonly string[]
+): Promise<void> {
   const image = await prepareSuite(progress);
   if (cluster.exists()) {
     progress.note('the cluster that was kept');
@@ -45,14 +49,18 @@ export async function prepareConformance(cluster: Cluster, progress: Progress): 
   }
   await prepareCluster(cluster, progress);
   await progress.step('image of the suite in the nodes', () => cluster.loadImages([image]));
-  await installChart(cluster, progress);
+  await installChart(cluster, progress, ...values);
 }
 
 /** Runs the specs that the lists mark `ci` on a cluster that has our chart. */
-export async function runSubset(cluster: Cluster, progress: Progress): Promise<readonly Result[]> {
+export async function runSubset(
+  cluster: Cluster,
+  progress: Progress,
+  lists: readonly string[],
+): Promise<readonly Result[]> {
   const image = await prepareSuite(progress);
   await progress.step('image of the suite in the nodes', () => cluster.loadImages([image]));
-  const names = LISTS.flatMap((name) => choose(readList(name), { only: ['ci'] }).runs);
+  const names = lists.flatMap((name) => choose(readList(name), { only: ['ci'] }).runs);
   const running = { processes: 3, minutes: 10, folder: join(FOLDER, 'ci'), note: progress.note };
   return progress.step(`${names.length} specs of the suite`, async () => {
     const results = await runSpecs(cluster, names, running);

@@ -1,8 +1,10 @@
 // `make conformance`: Kubernetes' own e2e suite against a cluster with our chart on it.
 //   FOCUS=netpol|services|pods|REGEX   a committed list, or every spec whose name matches
+//   PROXY=calico|kube-proxy   who serves Services; calico for FOCUS=services
 //   SKIP=REGEX PROCS=3 ROUNDS=1 MINUTES=60 KEEP=1 (leave the cluster; a later run uses it again)
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SERVICE_PROXY_VALUES } from '../cluster/bring-up.ts';
 import { lastWords } from '../cluster/calico-pods.ts';
 import { mustBeRoot, netnsCluster } from '../cluster/netns/netns-cluster.ts';
 import { openProgress } from '../cluster/progress.ts';
@@ -21,7 +23,9 @@ const ROUNDS = Number(setting('ROUNDS', '1'));
 const MINUTES = Number(setting('MINUTES', '60'));
 const KEEP = setting('KEEP', '') !== '';
 
-const cluster = netnsCluster(3);
+const PROXY = setting('PROXY', FOCUS === 'services' ? 'calico' : 'kube-proxy');
+
+const cluster = netnsCluster(3, { kubeProxy: PROXY === 'kube-proxy' });
 const progress = openProgress();
 
 async function choice(): Promise<Choice> {
@@ -48,10 +52,12 @@ function tell({ runs, leftOut }: Choice): void {
 
 async function conform(): Promise<boolean> {
   mustBeRoot();
-  await prepareConformance(cluster, progress);
+  const values = PROXY === 'calico' ? [SERVICE_PROXY_VALUES] : [];
+  await prepareConformance(cluster, progress, ...values);
   if (FOCUS !== 'netpol') await installDns(cluster, progress);
   const chosen = await choice();
   tell(chosen);
+  progress.note(`Services are served by ${PROXY}`);
   if (chosen.runs.length === 0) throw new Error(`no spec for FOCUS=${FOCUS} SKIP=${SKIP}`);
   const rounds: (readonly Result[])[] = [];
   for (let round = 1; round <= ROUNDS; round++) {

@@ -5,10 +5,20 @@
 // With plain manifests these objects are a folder of their own, to be applied after the deletion.
 import { ApiObject, Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
+import type { Of } from '../helm/expr.ts';
+import { list } from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
 import { AGENT_CAPABILITIES, AGENT_COMMAND, NODE, nodeMounts, nodeVolumes } from './calico-node.ts';
-import { dropAll, everywhere, labelsOf, metadataOf, NAMESPACE, type PodSpec } from './manifest.ts';
-import { imagesOf, PROC_SYS_NET, type Settings } from './settings.ts';
+import {
+  dropAll,
+  type EnvironmentVariable,
+  everywhere,
+  labelsOf,
+  metadataOf,
+  NAMESPACE,
+  type PodSpec,
+} from './manifest.ts';
+import { apiServer, imagesOf, PROC_SYS_NET, type Settings, servesServices } from './settings.ts';
 
 const NAME = 'calico-node-cleanup';
 const WAIT_SECONDS_MAX = 240;
@@ -101,16 +111,17 @@ const cleanupPod = (settings: Settings): PodSpec => ({
       name: 'cleanup',
       ...imageOf(settings),
       command: [...AGENT_COMMAND, 'cleanup'],
-      env: [
+      env: list<Of<EnvironmentVariable>>(
         { name: 'CNI_CONF_NAME', value: '10-calico.conflist' },
         { name: 'CNI_NET_DIR', value: '/etc/cni/net.d' },
         PROC_SYS_NET,
-      ],
+        servesServices(settings),
+      ),
       securityContext: dropAll(...AGENT_CAPABILITIES),
       volumeMounts: nodeMounts,
     },
   ],
-  containers: [{ name: 'done', ...imageOf(settings), ...script(IDLE) }],
+  containers: [{ name: 'done', ...imageOf(settings), ...script(IDLE, settings) }],
   priorityClassName: 'system-node-critical',
   terminationGracePeriodSeconds: 5,
   volumes: nodeVolumes,
@@ -118,7 +129,7 @@ const cleanupPod = (settings: Settings): PodSpec => ({
 
 const waitingPod = (settings: Settings): PodSpec => ({
   ...everywhere,
-  containers: [{ name: 'wait', ...imageOf(settings), ...script(WAIT) }],
+  containers: [{ name: 'wait', ...imageOf(settings), ...script(WAIT, settings) }],
   priorityClassName: 'system-cluster-critical',
   restartPolicy: 'Never',
   serviceAccountName: NAME,
@@ -131,14 +142,16 @@ const imageOf = (settings: Settings) => ({
 });
 
 // The image holds Node but neither a shell nor kubectl.
-const script = (text: string) => ({
+const script = (text: string, settings: Settings) => ({
   command: ['/usr/local/bin/node', '--input-type=module', '--eval', text],
-  env: [
+  env: list<Of<EnvironmentVariable>>(
     {
       name: 'NODE_EXTRA_CA_CERTS',
       value: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
     },
-  ],
+    // Services may be no more.
+    apiServer(settings),
+  ),
   securityContext: {
     ...dropAll(),
     runAsNonRoot: true,

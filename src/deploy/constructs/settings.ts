@@ -127,6 +127,10 @@ export const serviceProxy = ({ serviceProxy: proxy, networking }: Settings) => {
   );
 };
 
+/** Says that rules of services are ours to remove; nothing where they are not. */
+export const servesServices = ({ serviceProxy: proxy }: Settings) =>
+  list<Of<EnvironmentVariable>>(when(proxy.enabled, { name: PROXY, value: 'true' }));
+
 /** Where the API server is before any Service is served: it goes before what kubelet tells. */
 export const apiServer = ({ serviceProxy: proxy }: Settings) =>
   list<Of<EnvironmentVariable>>(

@@ -15,7 +15,12 @@ import { shortcut, writeShortcuts } from './shortcuts.ts';
 
 const COMPLETE = join(RUN, 'complete');
 
-export function netnsCluster(nodeCount = 3): Cluster {
+export interface ClusterOptions {
+  /** Absent: nodes have one. */
+  readonly kubeProxy?: boolean;
+}
+
+export function netnsCluster(nodeCount = 3, { kubeProxy = true }: ClusterOptions = {}): Cluster {
   const processes = new Processes(RUN);
   const numbers = Array.from({ length: nodeCount }, (_, i) => i + 1);
   const nodes: readonly ClusterNode[] = numbers.map((n) => ({
@@ -34,7 +39,7 @@ export function netnsCluster(nodeCount = 3): Cluster {
     tools: TOOL_NAMES,
     hints: [`${shortcut('kubectl')} get pods -A -o wide`, `${shortcut(nodeName(1))} ip route`],
     exists: () => existsSync(COMPLETE),
-    create: (progress) => create(processes, numbers, progress),
+    create: (progress) => create(processes, numbers, kubeProxy, progress),
     delete: () => remove(processes),
     kubectl,
     helm,
@@ -54,6 +59,7 @@ export function mustBeRoot(): void {
 async function create(
   processes: Processes,
   numbers: readonly number[],
+  kubeProxy: boolean,
   progress: (what: string) => void,
 ): Promise<void> {
   await remove(processes);
@@ -62,7 +68,7 @@ async function create(
   await makeFabric();
   await startControlPlane(processes);
   progress('control plane');
-  await Promise.all(numbers.map((number) => startNode(number, processes)));
+  await Promise.all(numbers.map((number) => startNode(number, processes, kubeProxy)));
   await until('all nodes are registered', 60, async () => {
     const names = await kubectl(['get', 'nodes', '-o', 'name']);
     return names.trim().split('\n').filter(Boolean).length === numbers.length;

@@ -30,7 +30,11 @@ import { childrenOf, type Processes } from './processes.ts';
 
 const FOLDERS = [...Object.keys(OWN_FOLDERS), 'tmp', 'etc', 'sysctl', 'cg'];
 
-export async function startNode(number: number, processes: Processes): Promise<void> {
+export async function startNode(
+  number: number,
+  processes: Processes,
+  kubeProxy: boolean,
+): Promise<void> {
   const [machine, folder] = [nodeMachine(number), nodeFolder(number)];
   for (const sub of FOLDERS) mkdirSync(join(folder, sub), { recursive: true });
   await makeMachine(machine, nodeAddress(number));
@@ -62,7 +66,12 @@ export async function startNode(number: number, processes: Processes): Promise<v
       nodeAddress(number),
       ...Object.entries(OWN_FOLDERS).map(([own, place]) => `${own}=${place}`),
     ],
-    { ...process.env, TMPDIR: join(folder, 'tmp'), PATH: `${BIN}:${process.env['PATH']}` },
+    {
+      ...process.env,
+      TMPDIR: join(folder, 'tmp'),
+      PATH: `${BIN}:${process.env['PATH']}`,
+      KUBE_PROXY: kubeProxy ? 'yes' : 'no',
+    },
   );
   await until(`containerd of ${nodeName(number)}`, 30, async () => {
     await enterNode(number, processes, [await toolPath('ctr'), 'version']);
