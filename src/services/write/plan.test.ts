@@ -61,20 +61,17 @@ test('from any services to any others, the table is what a fresh start makes; th
   await fc.assert(
     fc.asyncProperty(fc.array(services, { minLength: 1, maxLength: 6 }), async (worlds) => {
       const tables = memoryTables();
-      let known = knownTable(await tables.read('nat'));
       for (const world of worlds) {
         const wanted = wantedOf(world);
-        const { lines, after } = planTable(known, wanted);
+        const lines = planTable(knownTable(await tables.read('nat')), wanted);
         await tables.commit({ table: 'nat', lines });
-        known = after;
         const content = await tables.read('nat');
         assert.equal(content.get('KUBE-SERVICES')!.at(-1), LAST);
-        assert.deepEqual(planTable(knownTable(content), wanted).lines, []);
-        assert.deepEqual(planTable(after, wanted).lines, []);
+        assert.deepEqual(planTable(knownTable(content), wanted), []);
       }
       const fresh = memoryTables();
       const last = wantedOf(worlds.at(-1)!);
-      const { lines } = planTable(knownTable(await fresh.read('nat')), last);
+      const lines = planTable(knownTable(await fresh.read('nat')), last);
       await fresh.commit({ table: 'nat', lines });
       const sorted = async (t: typeof tables) =>
         new Map(
@@ -85,10 +82,12 @@ test('from any services to any others, the table is what a fresh start makes; th
   );
 });
 
-test('a service beside others is a rule at the head, and its own chains', () => {
+test('a service beside others is a rule at the head, and its own chains', async () => {
+  const tables = memoryTables();
+  const known = async () => knownTable(await tables.read('nat'));
   const before = wantedOf({ '1': ['x'], '2': ['y'] });
-  const { after } = planTable(knownTable(new Map()), before);
-  const { lines } = planTable(after, wantedOf({ '1': ['x'], '2': ['y'], '3': ['z'] }));
+  await tables.commit({ table: 'nat', lines: planTable(await known(), before) });
+  const lines = planTable(await known(), wantedOf({ '1': ['x'], '2': ['y'], '3': ['z'] }));
   assert.deepEqual(lines, [
     ':KUBE-SVC-3 - [0:0]',
     ':KUBE-SEP-3-z - [0:0]',
@@ -98,26 +97,36 @@ test('a service beside others is a rule at the head, and its own chains', () => 
   ]);
 });
 
-test('hooks stand after policy’s and before others’; a release takes them and leaves what is shared', () => {
+test('hooks stand after policy’s and before others’; a release takes them and leaves what is shared', async () => {
   const cali = '-m comment --comment "cali:0123456789abcdef" -j cali-PREROUTING';
-  const read = new Map<string, ChainRules>([
-    ['PREROUTING', [cali, '-j USER']],
-    ['KUBE-MARK-MASQ', ['-j MARK --set-xmark 0x4000/0x4000']],
-    ['KUBE-KUBELET-CANARY', []],
-    ['KUBE-ROUTER-INPUT', []],
-  ]);
-  const { lines, after } = planTable(knownTable(read), wantedOf({}));
+  const tables = memoryTables();
+  const theirs = ['USER', 'cali-PREROUTING', 'KUBE-MARK-MASQ', 'KUBE-KUBELET-CANARY'];
+  await tables.commit({
+    table: 'nat',
+    lines: [
+      ...[...theirs, 'KUBE-ROUTER-INPUT'].map((name) => `:${name} - [0:0]`),
+      `-A PREROUTING ${cali}`,
+      '-A PREROUTING -j USER',
+      '-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000',
+    ],
+  });
+  const before = await tables.read('nat');
+  const known = async () => knownTable(await tables.read('nat'));
+  const lines = planTable(await known(), wantedOf({}));
   assert.equal(lines.at(-1), `-I PREROUTING 2 ${HOOK}`);
-  assert.deepEqual(after.hooks.get('PREROUTING'), [cali, HOOK, '-j USER']);
-  const released = planRelease(after);
-  assert.deepEqual(released.lines, [
+  await tables.commit({ table: 'nat', lines });
+  assert.deepEqual((await tables.read('nat')).get('PREROUTING'), [cali, HOOK, '-j USER']);
+  const released = planRelease(await known());
+  assert.deepEqual(released, [
     `-D PREROUTING ${HOOK}`,
     ':KUBE-NODEPORTS - [0:0]',
     ':KUBE-SERVICES - [0:0]',
     '-X KUBE-NODEPORTS',
     '-X KUBE-SERVICES',
   ]);
-  assert.deepEqual(planRelease(released.after).lines, []);
+  await tables.commit({ table: 'nat', lines: released });
+  assert.deepEqual(await tables.read('nat'), before);
+  assert.deepEqual(planRelease(await known()), []);
 });
 
 test('a chain that others write must be there; what it holds is theirs, and it stays', () => {
@@ -126,11 +135,11 @@ test('a chain that others write must be there; what it holds is theirs, and it s
     hooks: new Map([['INPUT', ['-j KUBE-FIREWALL']]]),
     ensured: ['KUBE-FIREWALL'],
   };
-  const missing = planTable({ chains: new Map(), hooks: new Map() }, wanted);
-  assert.deepEqual(missing.lines, [':KUBE-FIREWALL - [0:0]', '-I INPUT 1 -j KUBE-FIREWALL']);
-  assert.deepEqual(planTable(missing.after, wanted).lines, []);
-  const theirs = new Map([['KUBE-FIREWALL', ['-j DROP']]]);
-  const there = planTable({ chains: theirs, hooks: new Map() }, wanted);
-  assert.deepEqual(there.lines, ['-I INPUT 1 -j KUBE-FIREWALL']);
-  assert.deepEqual(planRelease(there.after).lines, []);
+  const none = planTable({ chains: new Map(), hooks: new Map() }, wanted);
+  assert.deepEqual(none, [':KUBE-FIREWALL - [0:0]', '-I INPUT 1 -j KUBE-FIREWALL']);
+  const chains = new Map([['KUBE-FIREWALL', ['-j DROP']]]);
+  assert.deepEqual(planTable({ chains, hooks: wanted.hooks }, wanted), []);
+  const unhooked = planTable({ chains, hooks: new Map() }, wanted);
+  assert.deepEqual(unhooked, ['-I INPUT 1 -j KUBE-FIREWALL']);
+  assert.deepEqual(planRelease({ chains, hooks: wanted.hooks }), []);
 });

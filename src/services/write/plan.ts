@@ -12,21 +12,32 @@ export interface WantedTable {
   readonly ensured?: readonly string[];
   /** A rule's place matters in the long lists too: 2018's masquerading rules stand before jumps. */
   readonly inOrder?: boolean;
+  /** What this value can be told from others by. */
+  readonly version?: object;
+  /** How it came from another. */
+  readonly changes?: TableChanges;
+}
+
+export interface TableChanges {
+  /** The version of that other. */
+  readonly from: object | undefined;
+  /** Chains of services that are others now, or gone. */
+  readonly chains: ReadonlySet<string>;
+  readonly lists: ReadonlyMap<string, ListEdits>;
+}
+
+/** Rules of the long lists; one that stands in both has stayed. */
+export interface ListEdits {
+  readonly removed: string[];
+  readonly added: string[];
 }
 
 /** A table as far as it concerns services. */
 export interface KnownTable {
-  /** Those of a service proxy; the very list that was wanted, when we wrote it. */
+  /** Those of a service proxy. */
   readonly chains: ReadonlyMap<string, ChainRules>;
   /** The kernel's own chains, with everybody's rules. */
   readonly hooks: ReadonlyMap<string, ChainRules>;
-}
-
-export interface TablePlan {
-  /** Restore syntax; empty when nothing is to do. */
-  readonly lines: readonly string[];
-  /** The table once they are committed. */
-  readonly after: KnownTable;
 }
 
 /** Chains of one service or endpoint: they go with it. */
@@ -68,8 +79,8 @@ export function knownTable(content: TableContent): KnownTable {
   };
 }
 
-/** The difference as one transaction. */
-export function planTable(known: KnownTable, wanted: WantedTable): TablePlan {
+/** The difference as one transaction, in restore syntax; empty when nothing is to do. */
+export function planTable(known: KnownTable, wanted: WantedTable): readonly string[] {
   const made: string[] = [];
   const rules: string[] = [];
   for (const [name, list] of wanted.chains) {
@@ -85,27 +96,56 @@ export function planTable(known: KnownTable, wanted: WantedTable): TablePlan {
   const stale = [...known.chains.keys()].filter(
     (name) => (PER_SERVICE.test(name) || name === CANARY) && !wanted.chains.has(name),
   );
-  const hooks = new Map(known.hooks);
-  const hookLines: string[] = [];
-  for (const [name, list] of wanted.hooks) {
-    const { lines, after } = planHooks(name, hooks.get(name) ?? [], list);
-    hookLines.push(...lines);
-    hooks.set(name, after);
-  }
-  const chains = new Map(known.chains);
-  for (const name of stale) chains.delete(name);
-  for (const [name, list] of wanted.chains) chains.set(name, list);
-  for (const name of ensured) chains.set(name, []);
-  return {
-    lines: [
-      ...made,
-      ...stale.map((name) => `:${name} - [0:0]`),
-      ...rules,
-      ...hookLines,
-      ...stale.map((name) => `-X ${name}`),
-    ],
-    after: { chains, hooks },
+  const hookLines = [...wanted.hooks].flatMap(([name, list]) =>
+    planHooks(name, known.hooks.get(name) ?? [], list),
+  );
+  return [...made, ...flushed(stale), ...rules, ...hookLines, ...deleted(stale)];
+}
+
+const flushed = (chains: readonly string[]): readonly string[] =>
+  chains.map((name) => `:${name} - [0:0]`);
+const deleted = (chains: readonly string[]): readonly string[] =>
+  chains.map((name) => `-X ${name}`);
+
+/** The same where the kernel holds what the changes begin with. */
+export function planChanges(
+  { chains, inOrder }: WantedTable,
+  changes: TableChanges,
+): readonly string[] {
+  const [made, stale, rules]: [string[], string[], string[]] = [[], [], []];
+  const write = (name: string): void => {
+    made.push(name);
+    for (const rule of chains.get(name)!) rules.push(`-A ${name} ${rule}`);
   };
+  for (const [name, edits] of changes.lists) {
+    const { removed, added } = withoutStaying(edits);
+    if (inOrder || removed.length + added.length > EDITS_MAX) write(name);
+    else rules.push(...editLines(name, removed, added));
+  }
+  for (const name of changes.chains) {
+    if (chains.has(name)) write(name);
+    else stale.push(name);
+  }
+  return [...flushed(made), ...flushed(stale), ...rules, ...deleted(stale)];
+}
+
+function withoutStaying({ removed, added }: ListEdits): ListEdits {
+  const [gone, come] = [count(removed), count(added)];
+  const more = (rules: readonly string[], than: ReadonlyMap<string, number>): string[] => {
+    const left = new Map(than);
+    return rules.filter((rule) => {
+      const stays = left.get(rule) ?? 0;
+      if (stays > 0) left.set(rule, stays - 1);
+      return stays === 0;
+    });
+  };
+  return { removed: more(removed, come), added: more(added, gone) };
+}
+
+function count(rules: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const rule of rules) counts.set(rule, (counts.get(rule) ?? 0) + 1);
+  return counts;
 }
 
 /** Whether the kernel's rules are those that shall be there. */
@@ -145,50 +185,35 @@ function editsOf(
   if (added.length + removed.length > EDITS_MAX || !lastIsSame(known, wanted)) return undefined;
   // A rule that stands there twice is no longer ours alone.
   if (known.length - removed.length + added.length !== wanted.length) return undefined;
-  return [
-    ...removed.map((rule) => `-D ${name} ${rule}`),
-    ...added.toReversed().map((rule) => `-I ${name} ${rule}`),
-  ];
+  return editLines(name, removed, added);
 }
 
+const editLines = (
+  name: string,
+  removed: readonly string[],
+  added: readonly string[],
+): readonly string[] => [
+  ...removed.map((rule) => `-D ${name} ${rule}`),
+  ...added.toReversed().map((rule) => `-I ${name} ${rule}`),
+];
+
 // kube-proxy asks for presence, not for a place. Policy's own rules stay the first.
-function planHooks(
-  chain: string,
-  known: ChainRules,
-  wanted: ChainRules,
-): { readonly lines: readonly string[]; readonly after: ChainRules } {
+function planHooks(chain: string, known: ChainRules, wanted: ChainRules): readonly string[] {
   const present = new Set(known.map(canonicalRule));
   const missing = wanted.filter((rule) => !present.has(canonicalRule(rule)));
   const foreign = known.findIndex((rule) => !rule.includes('"cali:'));
   const place = foreign < 0 ? known.length : foreign;
-  return {
-    lines: missing.toReversed().map((rule) => `-I ${chain} ${place + 1} ${rule}`),
-    after: [...known.slice(0, place), ...missing, ...known.slice(place)],
-  };
+  return missing.toReversed().map((rule) => `-I ${chain} ${place + 1} ${rule}`);
 }
 
 /** Everything of services goes; a second time there is nothing to do. */
-export function planRelease(known: KnownTable): TablePlan {
+export function planRelease(known: KnownTable): readonly string[] {
   const gone = [...known.chains.keys()].filter((name) => !SHARED.has(name));
   const isOurs = (rule: string): boolean => gone.includes(targetOf(rule) ?? '');
   const removed = [...known.hooks].flatMap(([chain, rules]) =>
     rules.filter(isOurs).map((rule) => `-D ${chain} ${rule}`),
   );
-  const keep = <V>(all: ReadonlyMap<string, V>): ReadonlyMap<string, V> =>
-    new Map([...all].filter(([name]) => !gone.includes(name)));
-  return {
-    lines: [
-      ...removed,
-      ...gone.map((name) => `:${name} - [0:0]`),
-      ...gone.map((name) => `-X ${name}`),
-    ],
-    after: {
-      chains: keep(known.chains),
-      hooks: new Map(
-        [...known.hooks].map(([name, rules]) => [name, rules.filter((r) => !isOurs(r))]),
-      ),
-    },
-  };
+  return [...removed, ...flushed(gone), ...deleted(gone)];
 }
 
 function targetOf(rule: string): string | undefined {

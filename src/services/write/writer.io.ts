@@ -1,10 +1,11 @@
 // Writes one address family's service rules through a kept-open restore child: one transaction for
-// each table that has to change. Keeps in mind what the kernel holds and reads it back when in doubt.
+// each table that has to change. What it wrote last the kernel holds; in doubt it is read back.
 import type { TableName, Tables } from '../../kernel/tables.ts';
 import {
   CANARY,
   type KnownTable,
   knownTable,
+  planChanges,
   planRelease,
   planTable,
   type WantedTable,
@@ -40,7 +41,6 @@ export interface ServiceTableSize {
 
 export class ServiceWriter {
   private readonly tables: Tables;
-  private readonly known = new Map<TableName, KnownTable>();
   private readonly written = new Map<TableName, WantedTable>();
   private readonly lastLines = new Map<TableName, number>();
   private generation: number | undefined;
@@ -59,14 +59,20 @@ export class ServiceWriter {
     for (const table of WRITTEN) {
       const content = wanted[table];
       if (!content || this.written.get(table) === content) continue;
-      const known = this.known.get(table) ?? (await this.read(table));
-      const plan = planTable(known, content);
-      await this.commit(table, plan.lines, plan.after);
+      const plan = await this.plan(table, content);
+      await this.commit(table, plan);
       this.written.set(table, content);
-      commits += plan.lines.length > 0 ? 1 : 0;
-      lines += plan.lines.length;
+      commits += plan.length > 0 ? 1 : 0;
+      lines += plan.length;
     }
     return { commits, lines };
+  }
+
+  private async plan(table: TableName, content: WantedTable): Promise<readonly string[]> {
+    const { changes } = content;
+    const held = this.written.get(table)?.version;
+    if (changes && held && held === changes.from) return planChanges(content, changes);
+    return planTable(await this.read(table), content);
   }
 
   /** Whether others have changed a table of this namespace since the last doubt; undefined: the
@@ -83,7 +89,6 @@ export class ServiceWriter {
   }
 
   private forget(): void {
-    this.known.clear();
     this.written.clear();
   }
 
@@ -92,8 +97,8 @@ export class ServiceWriter {
     let lines = 0;
     for (const table of ALL) {
       const plan = planRelease(await this.read(table));
-      await this.commit(table, plan.lines, plan.after);
-      lines += plan.lines.length;
+      await this.commit(table, plan);
+      lines += plan.length;
     }
     this.forget();
     return lines;
@@ -112,22 +117,15 @@ export class ServiceWriter {
   private async read(table: TableName): Promise<KnownTable> {
     const known = knownTable(await this.tables.read(table));
     if (known.chains.has(CANARY) && this.canaryRemoved.has(table)) this.canaryCameBack = true;
-    this.known.set(table, known);
     return known;
   }
 
-  private async commit(
-    table: TableName,
-    lines: readonly string[],
-    after: KnownTable,
-  ): Promise<void> {
+  private async commit(table: TableName, lines: readonly string[]): Promise<void> {
     try {
       if (lines.length > 0) await this.tables.commit({ table, lines });
       if (lines.length > 0) this.lastLines.set(table, lines.length);
-      this.known.set(table, after);
-      if (!after.chains.has(CANARY)) this.canaryRemoved.add(table);
+      this.canaryRemoved.add(table);
     } catch (cause) {
-      this.known.delete(table);
       this.written.delete(table);
       throw cause;
     }

@@ -1,10 +1,7 @@
-// One service's part of the tables, and all parts put together: what did not change is not rendered
-// again, and its chains stay the very same values, which the writer knows by sight.
-import type { ChainRules } from '../../../kernel/tables.ts';
-import type { WantedTable } from '../../../services/write/plan.ts';
+// One service's part of the tables.
+import type { Rendered } from '../../../services/render/rules.ts';
+import { type Chains, GrowingTable } from '../../../services/write/growing-table.ts';
 import type { WantedTables } from '../../../services/write/writer.io.ts';
-
-type Chains = ReadonlyMap<string, ChainRules>;
 
 /** What a service adds to each table: rules of chains that are there without it, and its own chains. */
 export interface Piece {
@@ -24,32 +21,42 @@ export function withoutLocal(pieces: Iterable<Piece>, chain: string): number {
   return count;
 }
 
-/** The tables of all of them. In a shared chain the rules of services come first. */
-export function together(fixed: WantedTables, pieces: Iterable<Piece>): WantedTables {
-  const all = [...pieces];
-  return {
-    ...fixed,
-    filter: tableOf(
-      fixed.filter,
-      all.map(({ filter }) => filter),
-    ),
-    nat: tableOf(
-      fixed.nat,
-      all.map(({ nat }) => nat),
-    ),
-  };
+/** Of the parts that a service's ports add. */
+export function pieceOf(parts: readonly Rendered[], endpoints: number): Piece {
+  const merged = { filter: new Map<string, string[]>(), nat: new Map<string, string[]>() };
+  for (const part of parts)
+    for (const table of ['filter', 'nat'] as const)
+      for (const [name, rules] of part[table])
+        merged[table].set(name, [...(merged[table].get(name) ?? []), ...rules]);
+  return { ...merged, endpoints };
 }
 
-function tableOf(fixed: WantedTable, parts: readonly Chains[]): WantedTable {
-  const chains = new Map<string, ChainRules>(fixed.chains);
-  const lists = new Map([...fixed.chains.keys()].map((name) => [name, [] as string[]]));
-  for (const part of parts)
-    for (const [name, rules] of part) {
-      const list = lists.get(name);
-      if (!list) chains.set(name, rules);
-      else for (const rule of rules) list.push(rule);
-    }
-  for (const [name, rules] of lists)
-    if (rules.length > 0) chains.set(name, [...rules, ...fixed.chains.get(name)!]);
-  return { ...fixed, chains };
+/** One family's tables with what all services add. */
+export class RenderedTables {
+  private readonly raw: WantedTables['raw'];
+  private readonly filter: GrowingTable;
+  private readonly nat: GrowingTable;
+  private latest: WantedTables | undefined;
+  /** What they were begun for. */
+  readonly nodePortAddresses: string | undefined;
+
+  constructor({ raw, filter, nat }: WantedTables, nodePortAddresses: string | undefined) {
+    this.raw = raw;
+    this.filter = new GrowingTable(filter);
+    this.nat = new GrowingTable(nat);
+    this.nodePortAddresses = nodePortAddresses;
+  }
+
+  replace(service: string, former: Piece | undefined, present: Piece | undefined): void {
+    this.filter.replace(service, former?.filter, present?.filter);
+    this.nat.replace(service, former?.nat, present?.nat);
+  }
+
+  /** As of now; the same value as long as nothing has changed. */
+  wanted(): WantedTables {
+    const [filter, nat] = [this.filter.wanted(), this.nat.wanted()];
+    if (this.latest?.filter !== filter || this.latest.nat !== nat)
+      this.latest = { ...(this.raw ? { raw: this.raw } : {}), filter, nat };
+    return this.latest;
+  }
 }

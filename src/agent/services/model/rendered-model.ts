@@ -16,20 +16,18 @@ import { type FactsOfService, factsOf } from './facts.ts';
 import type { ServiceFacts, ServiceModel } from './model.ts';
 import { isLoopback, nodePortRanges, servesLocalhost } from './node-ports.ts';
 import { isSameNode, type OwnNode, ownNode, unknownNode } from './own-node.ts';
-import { type Piece, together, withoutLocal } from './pieces.ts';
+import { type Piece, pieceOf, RenderedTables, withoutLocal } from './pieces.ts';
 import { keyOf, SliceIndex } from './slice-index.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
 
-/** What one family's rules are put together from. */
+/** One family's rules. */
 interface Rendering {
-  fixed: WantedTables | undefined;
-  /** What `fixed` was made for. */
-  nodePortAddresses?: string | undefined;
   readonly pieces: Map<string, Piece>;
-  whole: WantedTables | undefined;
   /** Of all pieces. */
   endpoints: number;
+  /** Undefined: what there is without services has become another. */
+  tables: RenderedTables | undefined;
 }
 
 /** What the model knows of the machine. */
@@ -57,10 +55,7 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   /** Services whose objects changed since they were rendered. */
   private readonly touched = new Set<string>();
   private readonly renderings = new Map<Family, Rendering>(
-    FAMILIES.map((family) => [
-      family,
-      { fixed: undefined, pieces: new Map(), whole: undefined, endpoints: 0 },
-    ]),
+    FAMILIES.map((family) => [family, { pieces: new Map(), endpoints: 0, tables: undefined }]),
   );
 
   constructor(
@@ -122,7 +117,7 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     const before = this.node;
     this.node = now;
     if (isSameNode(before, now)) return;
-    for (const rendering of this.renderings.values()) rendering.fixed = undefined;
+    for (const rendering of this.renderings.values()) rendering.tables = undefined;
     for (const key of this.services.keys()) this.touched.add(key);
   }
 
@@ -135,8 +130,8 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     let matters = false;
     for (const [family, rendering] of this.renderings) {
       const now = this.nodePortAddresses(family)?.join();
-      if (!rendering.fixed || now === rendering.nodePortAddresses) continue;
-      rendering.fixed = undefined;
+      if (!rendering.tables || now === rendering.tables.nodePortAddresses) continue;
+      rendering.tables = undefined;
       matters = true;
     }
     return matters;
@@ -145,14 +140,16 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   wanted(family: Family): WantedTables {
     this.renderTouched();
     const rendering = this.renderings.get(family)!;
-    if (!rendering.fixed) rendering.whole = undefined;
-    if (!rendering.fixed) {
-      const options = this.optionsOf(family);
-      rendering.fixed = this.renderer.fixed(options);
-      rendering.nodePortAddresses = options.nodePortAddresses?.join();
-    }
-    rendering.whole ??= together(rendering.fixed, rendering.pieces.values());
-    return rendering.whole;
+    rendering.tables ??= this.begin(family, rendering);
+    return rendering.tables.wanted();
+  }
+
+  private begin(family: Family, { pieces }: Rendering): RenderedTables {
+    const options = this.optionsOf(family);
+    const addresses = options.nodePortAddresses?.join();
+    const tables = new RenderedTables(this.renderer.fixed(options), addresses);
+    for (const [key, piece] of pieces) tables.replace(key, undefined, piece);
+    return tables;
   }
 
   isLarge(family: Family): boolean {
@@ -213,19 +210,13 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   }
 
   private renderOne(key: string, ports: readonly ServicePort[], options: RenderOptions): void {
-    const rendering = this.renderings.get(options.family)!;
-    if (ports.length === 0) {
-      if (rendering.pieces.delete(key)) rendering.whole = undefined;
-      return;
-    }
+    const { pieces, tables } = this.renderings.get(options.family)!;
+    const former = pieces.get(key);
     const parts = ports.map((port) => this.renderer.service(port, options));
-    const merged = { filter: new Map<string, string[]>(), nat: new Map<string, string[]>() };
-    for (const part of parts)
-      for (const table of ['filter', 'nat'] as const)
-        for (const [name, rules] of part[table])
-          merged[table].set(name, [...(merged[table].get(name) ?? []), ...rules]);
-    rendering.pieces.set(key, { ...merged, endpoints: endpointsOf(ports) });
-    rendering.whole = undefined;
+    const present = ports.length > 0 ? pieceOf(parts, endpointsOf(ports)) : undefined;
+    if (present) pieces.set(key, present);
+    else pieces.delete(key);
+    tables?.replace(key, former, present);
   }
 
   /** The service as it may be served; each refusal is told once, until it is another. */
