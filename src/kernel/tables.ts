@@ -38,6 +38,8 @@ export interface Tables {
    * by other Tables of this process. Undefined where the kernel does not tell.
    */
   generation?(): number | undefined;
+  /** Longer transactions cost more than their parts would; absent: they do not. */
+  readonly linesMax?: number;
   /** All or nothing per table; throws OpError with the refused line. */
   commit(transaction: TableTransaction): Promise<void>;
   close(): Promise<void>;

@@ -53,6 +53,9 @@ export interface ServiceEngineOptions {
 const GROUP_MILLISECONDS = 100;
 /** A round with more changes than this is a storm's. */
 const STORM_CHANGES = 10;
+/** Where rounds are dear, so many times a storm's round's own time goes by until the next, to a limit. */
+const STORM_SHARE = 4;
+const STORM_MILLISECONDS_MAX = 500;
 /** A round that is none is followed by twice its own time of quiet. */
 const QUIET_SHARE = 2;
 /** Between two looks whether others have changed tables. */
@@ -185,8 +188,8 @@ export class ServiceEngine {
   private quietAfter(startedAt: number, { services, endpoints }: Changes): number {
     const group = this.options.groupMilliseconds ?? GROUP_MILLISECONDS;
     const took = performance.now() - startedAt;
-    const quiet = services + endpoints > STORM_CHANGES ? group - took : QUIET_SHARE * took;
-    return Math.max(0, Math.min(group, quiet));
+    if (services + endpoints <= STORM_CHANGES) return Math.min(group, QUIET_SHARE * took);
+    return Math.max(group - took, Math.min(STORM_SHARE * took, STORM_MILLISECONDS_MAX));
   }
 
   private async waitForKubeProxy(): Promise<void> {

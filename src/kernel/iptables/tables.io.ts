@@ -13,6 +13,8 @@ import { legacyGeneration } from './legacy-generation.io.ts';
 import { type Backend, chooseBackend, parseSave, parseTables } from './save.ts';
 
 const execute = promisify(execFile);
+/** Each line is looked up among the chains of all before it (nft-cache.c, cache_chain_list_insert). */
+const NFT_LINES_MAX = 4000;
 const SAVE_BYTES_MAX = 256 << 20;
 
 type AllOf = NonNullable<Tables['readAll']>;
@@ -51,6 +53,7 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
     backend === 'nft' ? new ForeignGeneration(new RuleGeneration(within), own) : undefined;
   const legacy = backend === 'legacy' ? legacyGeneration(netnsPath, family, within) : undefined;
   return {
+    ...(backend === 'nft' ? { linesMax: NFT_LINES_MAX } : {}),
     generation: () => (nft ?? legacy?.generation)?.now(),
     read: async (table) => parseSave(await save(backend, '-t', table), table),
     readAll: async () => parseTables(await save(backend)) as Awaited<ReturnType<AllOf>>,

@@ -10,6 +10,7 @@ import {
   planTable,
   type WantedTable,
 } from './plan.ts';
+import { stagesOf } from './stages.ts';
 
 /** What the kernel shall hold. */
 export interface WantedTables {
@@ -59,20 +60,30 @@ export class ServiceWriter {
     for (const table of WRITTEN) {
       const content = wanted[table];
       if (!content || this.written.get(table) === content) continue;
-      const plan = await this.plan(table, content);
-      await this.commit(table, plan);
+      const { plan, exists } = await this.plan(table, content);
+      const stages = plan.length === 0 ? [] : stagesOf(plan, exists, this.linesMax);
+      for (const stage of stages) await this.commit(table, stage);
       this.written.set(table, content);
-      commits += plan.length > 0 ? 1 : 0;
+      this.canaryRemoved.add(table);
+      if (plan.length > 0) this.lastLines.set(table, plan.length);
+      commits += stages.length;
       lines += plan.length;
     }
     return { commits, lines };
   }
 
-  private async plan(table: TableName, content: WantedTable): Promise<readonly string[]> {
+  private async plan(table: TableName, content: WantedTable) {
     const { changes } = content;
     const held = this.written.get(table)?.version;
-    if (changes && held && held === changes.from) return planChanges(content, changes);
-    return planTable(await this.read(table), content);
+    if (changes && held && held === changes.from)
+      return { plan: planChanges(content, changes), exists: () => true };
+    const known = await this.read(table);
+    const exists = (chain: string): boolean => known.chains.has(chain);
+    return { plan: planTable(known, content), exists };
+  }
+
+  private get linesMax(): number {
+    return this.tables.linesMax ?? Number.POSITIVE_INFINITY;
   }
 
   /** Whether others have changed a table of this namespace since the last doubt; undefined: the
@@ -97,7 +108,7 @@ export class ServiceWriter {
     let lines = 0;
     for (const table of ALL) {
       const plan = planRelease(await this.read(table));
-      await this.commit(table, plan);
+      if (plan.length > 0) await this.commit(table, plan);
       lines += plan.length;
     }
     this.forget();
@@ -122,9 +133,7 @@ export class ServiceWriter {
 
   private async commit(table: TableName, lines: readonly string[]): Promise<void> {
     try {
-      if (lines.length > 0) await this.tables.commit({ table, lines });
-      if (lines.length > 0) this.lastLines.set(table, lines.length);
-      this.canaryRemoved.add(table);
+      await this.tables.commit({ table, lines });
     } catch (cause) {
       this.written.delete(table);
       throw cause;

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { memoryTables } from '../../kernel/memory-tables.ts';
+import type { ChainRules } from '../../kernel/tables.ts';
+import { knownTable, planTable, type WantedTable } from './plan.ts';
+import { stagesOf } from './stages.ts';
+
+const LAST = '-j KUBE-NODEPORTS';
+
+function wantedOf(world: Readonly<Record<string, readonly string[]>>): WantedTable {
+  const chains = new Map<string, ChainRules>([
+    ['KUBE-NODEPORTS', []],
+    ['KUBE-MARK-MASQ', ['-j MARK']],
+  ]);
+  chains.set('KUBE-SERVICES', [
+    ...Object.keys(world).map((name) => `-d ${name} -j KUBE-EXT-${name}`),
+    LAST,
+  ]);
+  for (const [name, ends] of Object.entries(world)) {
+    chains.set(`KUBE-EXT-${name}`, ['-j KUBE-MARK-MASQ', `-j KUBE-SVC-${name}`]);
+    chains.set(
+      `KUBE-SVC-${name}`,
+      ends.map((end) => `-j KUBE-SEP-${name}-${end}`),
+    );
+    for (const end of ends) chains.set(`KUBE-SEP-${name}-${end}`, [`-j DNAT --to ${end}`]);
+  }
+  return { chains, hooks: new Map([['PREROUTING', ['-j KUBE-SERVICES']]]) };
+}
+
+/** Where a packet to an address may end, and whether it comes to a list's end. */
+function reached(content: ReadonlyMap<string, ChainRules>, to: string): ReadonlySet<string> {
+  const ends = new Set<string>();
+  const walk = (chain: string): void => {
+    for (const rule of content.get(chain) ?? []) {
+      const address = /^-d (\S+) /.exec(rule)?.[1];
+      if (address !== undefined && address !== to) continue;
+      if (rule.includes('DNAT')) ends.add(rule.split(' ').at(-1)!);
+      else if (rule === LAST) ends.add('last');
+      else walk(/-j (\S+)/.exec(rule)![1]!);
+    }
+  };
+  walk('PREROUTING');
+  return ends;
+}
+
+test('in stages: the same table in the end, and meanwhile no packet is lost that had or has a way', async () => {
+  const names = fc.constantFrom('1', '2', '3', '4');
+  const world = fc.dictionary(names, fc.uniqueArray(fc.constantFrom('x', 'y'), { minLength: 1 }));
+  await fc.assert(
+    fc.asyncProperty(world, world, async (before, after) => {
+      const [whole, staged] = [memoryTables(), memoryTables()];
+      const known = async (of: typeof whole) => knownTable(await of.read('nat'));
+      const first = planTable(await known(whole), wantedOf(before));
+      for (const one of [whole, staged]) await one.commit({ table: 'nat', lines: first });
+      const from = await known(staged);
+      const lines = planTable(from, wantedOf(after));
+      await whole.commit({ table: 'nat', lines });
+      const exists = (chain: string): boolean => from.chains.has(chain);
+      for (const stage of stagesOf(lines, exists, 0)) {
+        await staged.commit({ table: 'nat', lines: stage });
+        const content = await staged.read('nat');
+        for (const name of ['1', '2', '3', '4']) {
+          const now = reached(content, name);
+          const allowed = new Set([...(before[name] ?? []), ...(after[name] ?? []), 'last']);
+          assert.ok([...now].every((end) => allowed.has(end)));
+          assert.ok(now.has('last'));
+          if (before[name] && after[name]) assert.ok(now.size > 1, `${name} has no endpoint`);
+        }
+      }
+      assert.deepEqual(await staged.read('nat'), await whole.read('nat'));
+    }),
+  );
+});
+
+test('what is short stays whole; what is long is some hundred chains at a time, lists at the end', () => {
+  const world = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`s${i}`, ['x']]));
+  const lines = planTable({ chains: new Map(), hooks: new Map() }, wantedOf(world));
+  assert.deepEqual(
+    stagesOf(lines, () => false, lines.length),
+    [lines],
+  );
+  const stages = stagesOf(lines, () => false, lines.length - 1);
+  assert.deepEqual([...stages.flat()].sort(), [...lines].sort());
+  const chainsIn = (stage: readonly string[]) =>
+    stage.filter((line) => line.startsWith(':')).length;
+  assert.ok(stages.every((stage) => chainsIn(stage) <= 500));
+  const [first, last] = [stages[0]!, stages.at(-1)!];
+  assert.deepEqual(first, [':KUBE-NODEPORTS - [0:0]', ':KUBE-SERVICES - [0:0]']);
+  assert.deepEqual(last, ['-I PREROUTING 1 -j KUBE-SERVICES']);
+  assert.deepEqual(
+    stages.map((stage) => stage.filter((line) => line.startsWith('-A KUBE-SERVICES')).length),
+    [0, 0, 0, 0, 0, 500, 101, 0],
+  );
+});
