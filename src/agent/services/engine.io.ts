@@ -59,9 +59,9 @@ const STORM_MILLISECONDS_MAX = 500;
 /** A round that is none is followed by twice its own time of quiet. */
 const QUIET_SHARE = 2;
 /** Between two looks whether others have changed tables. */
-const CHECK_MILLISECONDS = 500;
+const CHECK_MILLISECONDS = 250;
 /** Looks between two readings where the kernel does not tell of changes. */
-const LOOKS_PER_READING = 20;
+const LOOKS_PER_READING = 40;
 /** Others who write all the time cost us so much of ours: a reading is followed by so many times its
  *  own time of rest. */
 const REST_SHARE = 4;
