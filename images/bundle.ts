@@ -28,7 +28,8 @@ export async function bundle(program: string, folder: string): Promise<readonly 
   return [program, ...threads.map(([thread]) => thread)].map((name) => join(folder, `${name}.mjs`));
 }
 
-async function buildOne(
+/** One file, as programs are made. */
+export async function buildOne(
   path: string,
   name: string,
   folder: string,

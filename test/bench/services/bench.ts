@@ -1,7 +1,10 @@
 // The service proxy beside kube-proxy in both its modes: each alone in a network namespace, with the same API server and
 // the same objects. SERVICES=10000, ADDED=10, STORM=1000 are the defaults.
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildOne, installKoffi } from '../../../images/bundle.ts';
 import { ensurePackages } from '../../cluster/packages.ts';
 import { toolPath } from '../../cluster/tools.ts';
 import { createNetns, netnsPath } from '../../lab/netns.ts';
@@ -11,11 +14,16 @@ import type { Measured } from './suite.ts';
 ensurePackages(['iptables', 'iproute2', 'nftables']);
 await toolPath('kube-proxy');
 
+const folder = mkdtempSync(join(tmpdir(), 'calico-kit-bench-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+installKoffi(folder);
+await buildOne('test/bench/services/ours.ts', 'ours', folder, false);
+
 /** One peer in a namespace of its own. */
 function measure(peer: string): Measured {
   const netns = createNetns(`ckt-svc-${process.pid}-${peer}`);
   try {
-    const suite = [process.execPath, join(import.meta.dirname, 'suite.ts'), peer];
+    const suite = [process.execPath, join(import.meta.dirname, 'suite.ts'), peer, folder];
     const { stdout, status } = spawnSync('nsenter', [`--net=${netnsPath(netns.name)}`, ...suite], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'inherit'],

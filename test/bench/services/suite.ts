@@ -54,7 +54,7 @@ async function untilThere({ table, name }: Chain): Promise<void> {
 async function startPeer(name: string, api: FakeApiServer): Promise<ChildProcess> {
   const stdio = ['ignore', 'ignore', process.env['DEBUG'] ? 'inherit' : 'ignore'] as const;
   if (name === 'ours') {
-    const program = join(import.meta.dirname, 'ours.ts');
+    const program = join(process.argv[3]!, 'ours.mjs'); // bundled, as it is shipped
     return spawn(process.execPath, [program, new URL(api.url).port, api.account], {
       stdio: [...stdio],
     });
