@@ -81,9 +81,12 @@ test('services: off; the first setting that cannot be used is named', () => {
     mode: 'modern',
     clusterCidrs: ['192.168.0.0/16', 'fd00::/48'],
     nodePortAddresses: [],
+    localhostNodePorts: false,
     masqueradeAll: false,
     masqueradeBit: 14,
     externalCidrs: [],
+    loadBalancerCidrs: [],
+    healthAddress: undefined,
     takeOver: false,
   });
   const wrong = of({ CALICO_SERVICE_PROXY_MASQUERADE_BIT: '17' });
