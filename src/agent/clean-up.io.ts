@@ -6,11 +6,8 @@ import type { Log } from '../base/log.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
-<<<<<<< HEAD
 import { TUNNEL_DEVICES } from '../model/tunnel.ts';
-=======
 import { ServiceWriter } from '../services/write/writer.io.ts';
->>>>>>> 39e4e0d (Conformance: Service specs without a kube-proxy; uninstall takes rules of services too)
 import { cleanUp as cleanUpPolicy } from './policy-engine.io.ts';
 
 export interface CleanUp {
