@@ -6,7 +6,7 @@ import { auditIpam } from '../../src/ipam/audit.ts';
 import { toolPath } from '../cluster/tools.ts';
 import { attempt, eventually, run } from './command.ts';
 import type { LabHost } from './host.ts';
-import { ended, type Lab, type LabPod, openLab } from './lab.ts';
+import { CONFIG, ended, type Lab, type LabPod, openLab } from './lab.ts';
 
 const POOL_KEY = '/calico/resources/v3/projectcalico.org/ippools/default-ipv4-ippool';
 /** Of the third host, in the subnet behind the router. */
@@ -34,6 +34,7 @@ interface StoredNode {
     readonly bgp?: Readonly<Record<string, string>>;
     readonly ipv4VXLANTunnelAddr?: string;
     readonly vxlanTunnelMACAddr?: string;
+    readonly ipv6VXLANTunnelAddr?: string;
   };
 }
 
@@ -119,7 +120,7 @@ export class Hosts {
     return this.host(0).exec([this.etcdctl, endpoint, 'get', key, '--print-value-only']).trim();
   }
 
-  private put(key: string, value: string): void {
+  put(key: string, value: string): void {
     const endpoint = `--endpoints=${this.lab.etcdEndpoint}`;
     this.host(0).exec([this.etcdctl, endpoint, 'put', key, value]);
   }
@@ -143,6 +144,17 @@ export class Hosts {
     return JSON.parse(this.get(key)) as StoredNode;
   }
 
+  /** The host gets an IPv6 address, and its Node tells of it. */
+  addIpv6(index: number, address: string): void {
+    const { netns, name } = this.host(index);
+    run(['ip', '-n', netns, 'addr', 'add', `${address}/64`, 'dev', 'eth0', 'nodad']);
+    run(['ip', 'netns', 'exec', netns, 'sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1']);
+    const { spec, ...node } = this.node(index);
+    const bgp = { ...spec.bgp, ipv6Address: `${address}/64` };
+    const key = `/calico/resources/v3/projectcalico.org/nodes/${name}`;
+    this.put(key, JSON.stringify({ ...node, spec: { ...spec, bgp } }));
+  }
+
   /** Lines of `ip route`. */
   routes(index: number): readonly string[] {
     return this.host(index)
@@ -158,6 +170,17 @@ export class Hosts {
       `pod ${from} reaches pod ${to} (${ip}); ${this.routes(from).join(' | ')}`,
       () => this.lab.pings(this.pod(from), ip),
     );
+  }
+
+  /** A pod with an address of each family. */
+  async addDualPod(index: number, name: string) {
+    const pod = this.lab.newPod(name);
+    const ipam = { ...CONFIG.ipam, assign_ipv4: 'true', assign_ipv6: 'true' };
+    const reply = await this.host(index).cni(this.lab.environment('ADD', pod), { ...CONFIG, ipam });
+    assert.equal(reply.exit, 0, reply.stdout);
+    const { ips } = JSON.parse(reply.stdout) as { ips: { address: string }[] };
+    const six = ips.find(({ address }) => address.includes(':'));
+    return { ...pod, ip6: six!.address.replace('/128', '') };
   }
 
   /** A machine in the first hosts' subnet that is no node; answers its namespace. */

@@ -259,6 +259,55 @@ describe('VXLAN without a speaker', { timeout: 300_000 }, () => {
   });
 });
 
+describe('IPv6 in VXLAN over IPv6', { timeout: 300_000 }, () => {
+  let hosts: Hosts;
+  before(async () => {
+    hosts = await Hosts.open({ vxlanMode: 'Always', speaker: false, mtu: 1430 });
+    hosts.allowEverybody();
+  });
+  after(() => hosts?.close());
+
+  test('vxlan-v6.calico beside vxlan.calico; pods of two nodes reach each other', async () => {
+    const [device, near] = ['vxlan-v6.calico', [0, 1]];
+    for (const index of near) hosts.addIpv6(index, `fd00:201::1${index}`);
+    const metadata = { name: 'six', uid: '1f0f3e1c-7d1a-4c41-9c1a-0a1d3a8f6c66' };
+    const spec = {
+      cidr: 'fd00:10::/64',
+      blockSize: 122,
+      vxlanMode: 'Always',
+      nodeSelector: 'all()',
+    };
+    const head = { apiVersion: 'projectcalico.org/v3', kind: 'IPPool' };
+    const key = '/calico/resources/v3/projectcalico.org/ippools/six';
+    hosts.put(key, JSON.stringify({ ...head, metadata, spec }));
+    const vtep = (index: number) => hosts.node(index).spec.ipv6VXLANTunnelAddr ?? '';
+    const show = (index: number, ...what: string[]) =>
+      hosts.host(index).exec(['ip', '-d', ...what, 'dev', device]);
+    for (const index of near) {
+      await eventually('an address', () => vtep(index) !== '');
+      await eventually(`${vtep(index)} on ${device}`, () =>
+        show(index, 'addr', 'show').includes(`inet6 ${vtep(index)}/128`),
+      );
+      assert.match(show(index, 'link', 'show'), /mtu 1430 .*vxlan id 4096 .*local fd00:201::1/s);
+    }
+    const ips = await Promise.all(near.map((index) => hosts.addDualPod(index, `six${index}`)));
+    const [from, to] = ips.map(({ ip6 }) => ip6);
+    assert.match(
+      hosts.host(0).exec(['ip', '-6', 'route']),
+      /fd00:10::\S* via fd00:10::\S* dev vxlan-v6/,
+    );
+    await eventually(`${from} reaches ${to}`, () =>
+      tried(ips[0]!.netns, 'ping', '-6', '-c1', '-W1', to!),
+    );
+    hosts.put(key, JSON.stringify({ ...head, metadata, spec: { ...spec, vxlanMode: 'Never' } }));
+    for (const index of near) {
+      const links = () => hosts.host(index).exec(['ip', 'link']);
+      await eventually(`no ${device}`, () => !links().includes(device) && vtep(index) === '');
+      assert.ok(links().includes('vxlan.calico'));
+    }
+  });
+});
+
 describe('VXLAN beside a speaker', { timeout: 300_000 }, () => {
   let hosts: Hosts;
   before(async () => {

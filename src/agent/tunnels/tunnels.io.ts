@@ -27,7 +27,7 @@ export class Tunnels {
   private readonly parts: TunnelsParts;
   private readonly devices: readonly TunnelDevice[];
   private listening = false;
-  private working = false;
+  private working: Promise<void> | undefined;
   private again = false;
   private timer: NodeJS.Timeout | undefined;
   /** Before what failed is tried again. */
@@ -60,13 +60,18 @@ export class Tunnels {
 
   /** Makes everything right in the background, and repeats what fails. */
   wake(): void {
+    if (this.parts.signal.aborted) return;
     this.again = true;
     this.rest?.abort();
-    if (!this.working) void this.work();
+    this.working ??= this.work();
+  }
+
+  /** Resolves when all that was to be done has been. */
+  async settled(): Promise<void> {
+    while (this.working) await this.working;
   }
 
   private async work(): Promise<void> {
-    this.working = true;
     const { signal } = this.parts;
     while (this.again && !signal.aborted) {
       this.again = false;
@@ -79,7 +84,7 @@ export class Tunnels {
       this.rest = undefined;
       this.again = true;
     }
-    this.working = false;
+    this.working = undefined;
   }
 
   /** Whether something failed: one device does not keep the others from being right. */
