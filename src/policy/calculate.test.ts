@@ -330,3 +330,19 @@ test('whatever is stored, nothing throws and every rule is one line of known wor
     { numRuns: 500 },
   );
 });
+
+test('policies of one order stand as Felix compares them: name, namespace and kind as one text', () => {
+  const one = calculator();
+  one.put(ENDPOINT, endpoint());
+  const policy = (name: string, selector: string): void =>
+    void one.put(
+      `${R}globalnetworkpolicies/${name}`,
+      JSON.stringify({ kind: 'GlobalNetworkPolicy', metadata: { name }, spec: { selector } }),
+    );
+  for (const [i, name] of ['web', 'web-2', 'web.1', 'a', 'web0'].entries())
+    policy(name, `name != '${i}'`);
+  const asked = texts(one, 'cali-tw-cali1').flatMap(
+    (text) => /cali-pi-gnp\/(\S+)/.exec(text)?.[1] ?? [],
+  );
+  assert.deepEqual(asked, ['a', 'web-2', 'web.1', 'web', 'web0']);
+});

@@ -274,22 +274,22 @@ export class World {
   }
 
   /** By tier, then by order and name. */
-  inOrder(policies: Iterable<Policy>): readonly Policy[] {
-    return [...policies].sort(this.compare);
-  }
+  inOrder = (policies: Iterable<Policy>): readonly Policy[] => [...policies].sort(this.compare);
 
   readonly compare = (a: Policy, b: Policy): number =>
     compareNumbers(this.tier(a.tier).order, this.tier(b.tier).order) ||
     compareText(a.tier, b.tier) ||
     compareNumbers(a.order, b.order) ||
-    compareText(a.name, b.name) ||
-    compareText(a.id, b.id);
+    compareText(tieOf(a), tieOf(b));
 }
 
 function nameOf(path: string): string {
   const key = parseKey(path);
   return key?.kind === 'resource' || key?.kind === 'namespaced' ? key.name : '';
 }
+
+// Felix compares this text as a whole: of policies with one order `web-2` comes before `web`.
+const tieOf = ({ name, namespace = '', kind }: Policy): string => `${name}/${namespace}/${kind}`;
 
 // Infinity minus Infinity is no number.
 const compareNumbers = (a: number, b: number): number => (a === b ? 0 : a < b ? -1 : 1);
