@@ -346,3 +346,37 @@ test('policies of one order stand as Felix compares them: name, namespace and ki
   );
   assert.deepEqual(asked, ['a', 'web-2', 'web.1', 'web', 'web0']);
 });
+
+test('staged policies: no rule of theirs, no end of a tier that has no others; groups are named with them', () => {
+  const one = calculator();
+  one.put(ENDPOINT, endpoint());
+  const put = (plural: string, kind: string, name: string, spec: object): void =>
+    void one.put(
+      `${R}${plural}/${name}`,
+      JSON.stringify({ kind, metadata: { name }, spec: { selector: 'all()', ...spec } }),
+    );
+  put('stagedglobalnetworkpolicies', 'StagedGlobalNetworkPolicy', 's', { tier: 'kube-admin' });
+  const chain = (): readonly string[] => texts(one, 'cali-tw-cali1');
+  const starts = (): number => chain().filter((text) => text.endsWith('0/0x20000')).length;
+  assert.equal(starts(), 1, 'Start of tier kube-admin');
+  assert.ok(!chain().some((text) => /0\/0x20000 --jump DROP/.test(text)));
+  put('tiers', 'Tier', 't', { order: 1, defaultAction: 'Deny' });
+  put('stagedglobalnetworkpolicies', 'StagedGlobalNetworkPolicy', 's', { tier: 't' });
+  assert.ok(!chain().some((text) => /0\/0x20000 --jump DROP/.test(text)), 'nothing is enforced');
+  const group = (): string => chain().find((text) => text.includes('cali-gi-'))!;
+  for (const name of ['a', 'c'])
+    put('globalnetworkpolicies', 'GlobalNetworkPolicy', name, { tier: 't' });
+  const jumps = (): readonly string[] => texts(one, /cali-gi-\S+/.exec(group())![0]);
+  const [before, rules] = [group(), jumps()];
+  put('stagedglobalnetworkpolicies', 'StagedGlobalNetworkPolicy', 'b', { tier: 't' });
+  assert.notEqual(group(), before);
+  assert.deepEqual(jumps(), rules);
+  assert.ok(chain().some((text) => /0\/0x20000 --jump DROP/.test(text)));
+  put('stagedglobalnetworkpolicies', 'StagedGlobalNetworkPolicy', 'b', {
+    tier: 't',
+    stagedAction: 'Delete',
+  });
+  one.remove(`${R}stagedglobalnetworkpolicies/s`);
+  assert.notEqual(group(), before, 's was part of the name');
+  assert.deepEqual(jumps(), rules);
+});

@@ -72,6 +72,7 @@ const ENDPOINTS = ['node1-k8s-a-eth0', 'node1-k8s-b-eth0', 'node2-k8s-c-eth0'].m
 );
 const NAMESPACED = ['p', 'q'].map((name) => `${ROOT}networkpolicies/ns/${name}`);
 const GLOBAL = ['g', 'h'].map((name) => `${ROOT}globalnetworkpolicies/${name}`);
+const STAGED = [`${ROOT}stagednetworkpolicies/ns/p`, `${ROOT}stagedglobalnetworkpolicies/g`];
 const PROFILES = ['kns.ns', 'ksa.ns.x'].map((name) => `${ROOT}profiles/${name}`);
 const POOLS = ['one', 'two'].map((name) => `${ROOT}ippools/${name}`);
 const NODES = ['node1', 'node2'].map((name) => `${ROOT}nodes/${name}`);
@@ -212,6 +213,7 @@ const KEYS = [
   ...ENDPOINTS,
   ...NAMESPACED,
   ...GLOBAL,
+  ...STAGED,
   ...PROFILES,
   ...POOLS,
   ...NODES,
@@ -228,6 +230,9 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 3, arbitrary: put(ENDPOINTS, endpoint) },
   { weight: 2, arbitrary: put(NAMESPACED, policy('NetworkPolicy')) },
   { weight: 2, arbitrary: put(GLOBAL, policy('GlobalNetworkPolicy')) },
+  put(STAGED, (key) =>
+    policy(key.includes('global') ? 'StagedGlobalNetworkPolicy' : 'StagedNetworkPolicy')(key),
+  ),
   { weight: 2, arbitrary: put(PROFILES, profile) },
   put(POOLS, () =>
     fc

@@ -24,7 +24,8 @@ export function liveModel(facts: PolicyFacts): Evaluated {
   };
   return {
     world: facts.world,
-    policiesOf: (endpoint, takes) => (policies.get(endpoint) ?? []).filter(takes),
+    policiesOf: (endpoint, takes) =>
+      (policies.get(endpoint) ?? []).filter((policy) => !policy.isStaged && takes(policy)),
     memberOf: ({ id }, address: Ip, packetPort) => {
       const members = facts.index.members(id, familyOf(address));
       // A set holds addresses and nets, or addresses with ports: the texts tell them apart.

@@ -41,7 +41,7 @@ export class PolicyModel {
   policiesOf(endpoint: Item, takes: (policy: Policy) => boolean): readonly Policy[] {
     const labels = this.labelsOf(endpoint);
     const applying = [...this.world.policies.values()].filter(
-      (policy) => takes(policy) && matches(policy.selector, labels),
+      (policy) => !policy.isStaged && takes(policy) && matches(policy.selector, labels),
     );
     return this.world.inOrder(applying);
   }

@@ -6,10 +6,9 @@ import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../../model/ip-po
 import { type Key, parseKey } from '../../model/keys.ts';
 import type { NetworkSetSpec } from '../../model/network-set.ts';
 import type { NodeSpec } from '../../model/node.ts';
-import type { GlobalNetworkPolicy, ProfileSpec, TierSpec } from '../../model/policy.ts';
+import type { ProfileSpec, TierSpec } from '../../model/policy.ts';
 import { parseResource } from '../../model/resource.ts';
-import { printSelector } from '../../model/selector/print.ts';
-import { ALL, type Selector } from '../../model/selector/selector.ts';
+import type { Selector } from '../../model/selector/selector.ts';
 import { SERVICE_ENDPOINTS, type ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { type Cidr, parseInterfaceAddress } from '../../net/cidr.ts';
@@ -25,10 +24,10 @@ import {
   networkSetOf,
   serviceItem,
 } from './endpoints.ts';
-import { policySelector } from './entity-selector.ts';
 import { type Failsafe, failsafesOf } from './failsafes.ts';
 import type { LabelMap } from './labels.ts';
 import { type ParsedRule, parseRules } from './parsed-rule.ts';
+import { policyOf, stagedPolicyOf } from './policy.ts';
 import { type RuleSettings, ruleSettingsOf } from './rule-settings.ts';
 import { type ServiceNetworks, serviceNetworks } from './service-networks.ts';
 import {
@@ -37,7 +36,6 @@ import {
   checkHostEndpointSpec,
   checkNetworkSetSpec,
   checkNodeSpec,
-  checkPolicySpec,
   checkProfileSpec,
   checkServiceEndpointsSpec,
   checkTierSpec,
@@ -52,6 +50,8 @@ export interface Policy extends PolicyIdentity {
   readonly use: PolicyUse;
   /** Host endpoints ask it about forwarded packets too. */
   readonly applyOnForward: boolean;
+  /** Nothing is asked of it; Felix's names of groups and the ends of tiers depend on it all the same. */
+  readonly isStaged: boolean;
   /** Infinity when absent. */
   readonly order: number;
   readonly selector: Selector;
@@ -134,6 +134,12 @@ export function parsePolicyResource(path: string, text: string): PolicyResource 
       return { kind: 'policy', value: policyOf('NetworkPolicy', key, text) };
     case 'globalnetworkpolicies':
       return { kind: 'policy', value: policyOf('GlobalNetworkPolicy', key, text) };
+    case 'stagednetworkpolicies':
+    case 'stagedglobalnetworkpolicies':
+    case 'stagedkubernetesnetworkpolicies': {
+      const value = stagedPolicyOf(key, path, text);
+      return value && { kind: 'policy', value };
+    }
     case 'profiles':
       return of(parseResource<string, ProfileSpec>('Profile', text, checkProfileSpec), (r) => ({
         kind: 'profile',
@@ -255,42 +261,3 @@ const profileOf = (name: string, spec: ProfileSpec): Profile => ({
   egress: parseRules(spec.egress, undefined).rules,
   labels: spec.labelsToApply ?? {},
 });
-
-type PolicySpec = GlobalNetworkPolicy['spec'];
-type PolicyKey = Extract<Key, { kind: 'resource' | 'namespaced' }>;
-
-// A policy that cannot be read closes what it may have selected, and admits nothing.
-function policyOf(kind: 'NetworkPolicy' | 'GlobalNetworkPolicy', key: PolicyKey, text: string) {
-  const namespace = key.kind === 'namespaced' ? key.namespace : undefined;
-  const parsed = parseResource<string, PolicySpec>(kind, text, checkPolicySpec);
-  const spec: PolicySpec = parsed.ok ? parsed.value.spec : {};
-  const problems = parsed.ok ? [] : [parsed.error];
-  const selector = policySelector(spec, namespace);
-  if (!selector.ok) problems.push(selector.error);
-  const fallback = policySelector({}, namespace);
-  const value = selector.ok ? selector.value : fallback.ok ? fallback.value : ALL;
-  const types = spec.types ?? ['Ingress', 'Egress'];
-  const readable = parsed.ok && selector.ok;
-  const rulesOf = (type: 'Ingress' | 'Egress', stored: PolicySpec['ingress']) => {
-    if (readable && !types.includes(type)) return undefined;
-    const { rules, problems: wrong } = parseRules(readable ? stored : [], namespace);
-    problems.push(...wrong.map((problem) => `${type} ${problem}`));
-    return rules;
-  };
-  const policy: Policy = {
-    id: namespace === undefined ? `gnp/${key.name}` : `np/${namespace}/${key.name}`,
-    kind,
-    name: key.name,
-    namespace,
-    tier: spec.tier ?? 'default',
-    use: spec.doNotTrack ? 'untracked' : spec.preDNAT ? 'preDnat' : 'normal',
-    applyOnForward: spec.applyOnForward ?? false,
-    order: spec.order ?? Number.POSITIVE_INFINITY,
-    selector: value,
-    selectorText: printSelector(value),
-    ingress: rulesOf('Ingress', spec.ingress),
-    egress: rulesOf('Egress', spec.egress),
-    problems,
-  };
-  return policy;
-}

@@ -29,6 +29,8 @@ import type { Chain, Rule } from './rule.ts';
 export interface EndpointPolicy extends PolicyIdentity {
   /** Canonical selector: neighbours with the same one always apply together. */
   readonly selectorText: string;
+  /** Counts for names of groups only. */
+  readonly isStaged?: boolean;
 }
 
 /** A tier with the policies that apply to an endpoint in one direction, in order; never empty. */
@@ -152,7 +154,8 @@ function tierRules(
     { match: marked(MARK.accept), action: RETURN, comments: ['Return if policy accepted'] },
   ]);
   const lastWord = kind === 'normal' || kind === 'forward';
-  if (!lastWord || tier.defaultAction !== 'Deny') return [start, ...policies];
+  const isEnforced = tier.policies.some(({ isStaged }) => !isStaged);
+  if (!lastWord || !isEnforced || tier.defaultAction !== 'Deny') return [start, ...policies];
   return [start, ...policies, ...(tell ? [{ match: end.match, action: tell }] : []), end];
 }
 
@@ -172,11 +175,12 @@ const profileRules = (
 
 /** What the endpoint chain jumps to: a policy's chain (no rules here), or a group's chain. */
 function jumpsOf(direction: Direction, { policies }: EndpointTier): readonly Chain[] {
-  return groupsOf(policies).map((group) => {
-    const names = group.map(({ id }) => policyChainName(direction, id));
-    if (names.length === 1) return { name: names[0]!, rules: [] };
+  return groupsOf(policies).flatMap((group): readonly Chain[] => {
+    const enforced = group.filter(({ isStaged }) => !isStaged);
+    const names = enforced.map(({ id }) => policyChainName(direction, id));
+    if (names.length < 2) return names.map((name) => ({ name, rules: [] }));
     const name = groupChainName(direction, group[0]!.selectorText, group.map(digested));
-    return { name, rules: groupRules(names) };
+    return [{ name, rules: groupRules(names) }];
   });
 }
 

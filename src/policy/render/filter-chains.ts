@@ -205,7 +205,7 @@ export class FilterRenderer {
     table: TableName = 'filter',
   ): RenderedChain | undefined {
     const rules = policy[direction];
-    if (!rules) return undefined;
+    if (!rules || policy.isStaged) return undefined;
     const { family, logDenied = false } = this.options;
     return this.ofTable(policy, direction, table, (deny) =>
       policyChain(policy, direction, rules, family, { logDenied, log: this.log, deny }),

@@ -20,10 +20,14 @@ export function tiersOf(
 }
 
 // An endpoint's chain depends on its policies' names, not on their rules.
-const namesOnly = ({ id, kind, name, namespace, selectorText }: Policy): EndpointPolicy => ({
-  id,
-  kind,
-  name,
-  namespace,
-  selectorText,
-});
+const namesOnly = (policy: Policy): EndpointPolicy => {
+  const { id, kind, name, namespace, selectorText, isStaged } = policy;
+  return {
+    id,
+    kind,
+    name,
+    namespace,
+    selectorText,
+    isStaged,
+  };
+};
