@@ -12,6 +12,7 @@ export const CLUSTER_PLURALS = [
   'bgpconfigurations',
   'bgpfilters',
   'bgppeers',
+  'caliconodestatuses',
   'clusterinformations',
   'felixconfigurations',
   'globalnetworkpolicies',

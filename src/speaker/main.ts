@@ -26,6 +26,7 @@ import { openKubernetes } from '../kubernetes/client.io.ts';
 import { parseEnvironment } from './environment.ts';
 import { serveHealth } from './operation/health.io.ts';
 import { measureConvergence, measureSpeaker } from './operation/metrics.io.ts';
+import { NodeStatuses } from './operation/node-statuses.io.ts';
 import { openSpeaker } from './speaker.io.ts';
 
 async function main(): Promise<void> {
@@ -54,6 +55,7 @@ async function main(): Promise<void> {
     { host: settings.healthHost, port: settings.healthPort, log },
     speaker,
   );
+  const statuses = new NodeStatuses({ store, log, clock: systemClock, speaker });
   const registry = openRegistry();
   measureSpeaker(registry, () => speaker.report);
   speaker.convergence.took = measureConvergence(registry);
@@ -70,6 +72,7 @@ async function main(): Promise<void> {
   process.once('SIGTERM', () => hurry.abort());
   await pause(settings.drainSeconds * 1000, hurry.signal);
   if (leaves) speaker.shutdown(`the speaker of node ${settings.node} is shut down`);
+  statuses.close();
   await speaker.close();
   health.close();
   metrics?.close();

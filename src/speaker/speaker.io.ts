@@ -228,7 +228,7 @@ export class Speaker {
     return port ? peers.map((peer) => ({ ...peer, port })) : peers;
   }
 
-  private get identity(): OwnIdentity {
+  get identity(): OwnIdentity {
     return identityOf(this.demand, this.parts.routerId);
   }
 
