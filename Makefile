@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status smoke test test-unit test-real test-cluster test-guest lint synth charts plan package release images bench simulate storm differential kube-proxy-differential conformance fuzz clean
+.PHONY: help up down status smoke test test-unit test-real test-cluster test-guest lint synth charts plan package release images bench simulate storm races differential kube-proxy-differential conformance fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ simulate: node_modules/.installed ## IPAM of whole clusters in virtual time, wit
 
 storm: node_modules/.installed ## kill -9 of the agent amid ADDs and DELs on the lab, 200 times (root; ROUNDS= SEED=)
 	@node test/storm/main.ts
+
+races: node_modules/.installed ## 1,000 races of pods, policies, namespaces and restarts against forbidden datagrams (root; RACES=)
+	@RACES=$${RACES:-1000} node --test test/scenarios/policy-races.root.test.ts
 
 differential: node_modules/.installed ## policy: 2,000 random worlds asked of kernel, evaluator and reference (WORLDS= SECONDS= SEED=)
 	@node test/differential/main.ts
