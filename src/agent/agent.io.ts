@@ -202,6 +202,11 @@ async function handle(progress: Progress, request: CniRequest): Promise<Result<s
       'the datastore is locked (ClusterInformation datastoreReady is false); unlock it to go on';
     return notYet(request, cniError('notReady', msg));
   }
+  const { waiting } = progress.recovery.restoration;
+  if (waiting.length > 0 && (request.command === 'ADD' || request.command === 'STATUS')) {
+    const msg = `the datastore was restored from a backup; not in it yet: ${waiting.join(', ')}`;
+    return notYet(request, cniError('tryAgain', msg));
+  }
   const unknown = request.config.unknownKeys;
   if (unknown.length > 0)
     context.log.warn({ keys: unknown }, 'unknown keys in the network configuration');

@@ -1,10 +1,11 @@
 // What a crash, an undo that failed or a datastore that was away left behind is put in order: at start,
 // within seconds of being asked, and now and then anyway. It runs alone, no CNI call is under way.
 import { setTimeout as pauseFor } from 'node:timers/promises';
-import { messageOf } from '../base/op-error.ts';
+import { messageOf, OpError } from '../base/op-error.ts';
 import type { CniContext } from './cni/context.ts';
 import { replayJournal } from './cni/del/del.io.ts';
 import type { CallGate } from './cni/gate.ts';
+import { Restoration } from './life/restoration.io.ts';
 import { sweepNode } from './sweep.io.ts';
 
 const SOON_MILLISECONDS = 1000;
@@ -13,10 +14,19 @@ const ANYWAY_MILLISECONDS = 300_000;
 /** So long calls wait for one that is under way, so that this may run alone. */
 const HOLD_MILLISECONDS = 250;
 
-/** Releases that DEL had to put off, then whatever is provably dead. Throws OpError. */
-export async function recover(context: CniContext): Promise<Record<string, number>> {
+/**
+ * What a restored datastore lacks, releases that DEL had to put off, then whatever is provably dead.
+ * Throws OpError.
+ */
+export async function recover(
+  context: CniContext,
+  restoration = new Restoration(),
+): Promise<Record<string, number>> {
+  const restored = await restoration.heal(context);
+  const { waiting } = restoration;
+  if (waiting.length > 0) throw new OpError('put back', `not in the datastore: ${waiting.join()}`);
   const releases = await replayJournal(context);
-  return { releases, ...(await sweepNode(context)) };
+  return { restored, releases, ...(await sweepNode(context)) };
 }
 
 const pauseOnClock = (milliseconds: number): Promise<void> =>
@@ -29,6 +39,8 @@ export class Recovery {
   constructor(pause = pauseOnClock) {
     this.pause = pause;
   }
+
+  readonly restoration = new Restoration();
 
   /** Within seconds; asking twice is asking once. */
   soon = (): void => this.asked.resolve();
@@ -43,7 +55,10 @@ export class Recovery {
       ]);
       this.asked = Promise.withResolvers<void>();
       try {
-        const done = await gate.alone(() => recover(context), this.pause(HOLD_MILLISECONDS));
+        const done = await gate.alone(
+          () => recover(context, this.restoration),
+          this.pause(HOLD_MILLISECONDS),
+        );
         if (Object.values(done).some((count) => count > 0)) context.log.warn(done, 'put in order');
         wait = ANYWAY_MILLISECONDS;
       } catch (cause) {

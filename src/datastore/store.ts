@@ -44,6 +44,8 @@ export interface Watcher {
   changes(changes: readonly Change[], revision: bigint): void;
   /** The connection broke or came back; the watch goes on by itself. */
   connection?(state: { readonly up: boolean; readonly error?: OpError }): void;
+  /** The store was restored from a backup, or is another one: its snapshot comes next. */
+  restored?(why: string): void;
 }
 
 export interface Store {

@@ -47,6 +47,7 @@ async function run(following: Following): Promise<void> {
       const outcome = await stream(following, position, connected);
       if (outcome === 'aborted') return;
       log?.warn({ prefix, outcome }, 'watch: history is gone, listing anew');
+      if (outcome !== 'compacted') uncaught(() => watcher.restored?.(outcome));
       position = undefined;
     } catch (cause) {
       if (signal.aborted) return;

@@ -41,6 +41,7 @@ function play(scripts: readonly (readonly Reply[])[]) {
     list: async () => ({ items: [], revision: ++listings === 1 ? 10n : 500n }),
     prefix: '/w/',
     watcher: {
+      restored: (why) => void delivered.push(`restored: ${why}`),
       snapshot: ({ revision }) => void delivered.push(`snapshot ${revision}`),
       changes: (changes: readonly Change[]) =>
         void delivered.push(
@@ -86,19 +87,19 @@ test('a revision in fragments is delivered whole, and not at all when it was cut
   assert.deepEqual(delivered, ['snapshot 10', 'put 20', 'put 20']);
 });
 
-for (const [what, reply] of [
-  ['compaction', { header: header(30n), compactRevision: 25n }],
-  ['a revision that went back', created(3n)],
+for (const [what, reply, told] of [
+  ['compaction', { header: header(30n), compactRevision: 25n }, []],
+  ['a revision that went back', created(3n), ['restored: revision went back']],
 ] as const) {
   test(`${what}: the snapshot again, then on from there`, async () => {
     const { asked, delivered } = await play([[reply]]);
     assert.deepEqual(asked, [11n, 501n]);
-    assert.deepEqual(delivered, ['snapshot 10', 'snapshot 500']);
+    assert.deepEqual(delivered, ['snapshot 10', ...told, 'snapshot 500']);
   });
 }
 
 test('another cluster at the same address: the snapshot again', async () => {
   const { asked, delivered } = await play([[created(10n, 7n)], [created(900n, 8n)]]);
   assert.deepEqual(asked, [11n, 11n, 501n]);
-  assert.deepEqual(delivered, ['snapshot 10', 'snapshot 500']);
+  assert.deepEqual(delivered, ['snapshot 10', 'restored: another cluster', 'snapshot 500']);
 });

@@ -49,6 +49,8 @@ export interface Allocator {
   factsOf(handleId: string): Readonly<Record<string, string>>;
   /** Handles with addresses assigned on this node; none whose address is kept. */
   handles(): ReadonlyMap<string, readonly Ip[]>;
+  /** What `handles` and `factsOf` told before the datastore was restored from a backup; else nothing. */
+  before(): ReadonlyMap<string, Held>;
   /** Addresses of this node's blocks that nobody has. */
   freeAddresses(): readonly Ip[];
   /** Why an address of the family could not be given now; undefined when it could. */
@@ -62,6 +64,11 @@ export interface Allocator {
   /** Resolves when the first snapshots are in. */
   ready(): Promise<void>;
   close(): void;
+}
+
+export interface Held {
+  readonly ips: readonly Ip[];
+  readonly facts: Readonly<Record<string, string>>;
 }
 
 export interface AllocatorOptions {
@@ -96,6 +103,7 @@ class NodeAllocator implements Allocator {
   private working = false;
   private readonly placing: PlaceContext;
   private configProblem: string | undefined;
+  private heldBefore: ReadonlyMap<string, Held> = new Map();
   private readonly history = new RestHistory();
 
   constructor(options: AllocatorOptions) {
@@ -113,6 +121,8 @@ class NodeAllocator implements Allocator {
   addressesOf = (handleId: string): readonly Ip[] => this.view.addressesOf(handleId);
   factsOf = (handleId: string): Readonly<Record<string, string>> => this.view.factsOf(handleId);
   handles = (): ReadonlyMap<string, readonly Ip[]> => this.view.localHandles();
+
+  before = (): ReadonlyMap<string, Held> => this.heldBefore;
 
   freeAddresses = (): readonly Ip[] => this.view.freeAddresses();
 
@@ -148,6 +158,9 @@ class NodeAllocator implements Allocator {
       this.options.store.watch(
         prefix,
         {
+          restored: () => {
+            if (prefix === IPAM) this.heldBefore = this.held();
+          },
           snapshot: ({ items }) => {
             this.view.snapshot(prefix, items);
             this.checkConfig();
@@ -162,6 +175,11 @@ class NodeAllocator implements Allocator {
         this.stop.signal,
       );
     });
+  }
+
+  private held(): ReadonlyMap<string, Held> {
+    const handles = [...this.handles()];
+    return new Map(handles.map(([id, ips]) => [id, { ips, facts: this.factsOf(id) }]));
   }
 
   // Somebody else may have written what we would refuse: it is followed as far as it goes.

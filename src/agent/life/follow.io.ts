@@ -72,6 +72,12 @@ export function followDatastore(
         }
         tunnels.devices.changes(changes);
       },
+      restored(why) {
+        if (!progress.context) return; // nothing was served yet
+        progress.recovery.restoration.note(progress.context);
+        progress.recovery.soon();
+        log.error({ why }, 'the datastore was restored: what lives here is put back into it first');
+      },
       connection: ({ up, error }) => {
         if (up && progress.lost) progress.recovery.soon();
         progress.lost = up ? undefined : (error?.message ?? 'no connection');
