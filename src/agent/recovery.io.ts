@@ -15,8 +15,8 @@ const ANYWAY_MILLISECONDS = 300_000;
 const HOLD_MILLISECONDS = 250;
 
 /**
- * What a restored datastore lacks, releases that DEL had to put off, then whatever is provably dead.
- * Throws OpError.
+ * What a restored datastore lacks, releases that DEL had to put off, then whatever is provably
+ * dead. Throws OpError.
  */
 export async function recover(
   context: CniContext,

@@ -23,13 +23,20 @@ import {
   type Success,
 } from './place.io.ts';
 import { type ReadBack, readBack } from './read-back.io.ts';
-import type { AssignOutcome, AssignRequest, ReleaseOutcome, ReleaseRequest } from './request.ts';
+import type {
+  AssignOutcome,
+  AssignRequest,
+  Held,
+  ReleaseOutcome,
+  ReleaseRequest,
+} from './request.ts';
 import { Upkeep } from './upkeep.io.ts';
 
 export type {
   AlongsideWrites,
   AssignOutcome,
   AssignRequest,
+  Held,
   ReleaseOutcome,
   ReleaseRequest,
 } from './request.ts';
@@ -64,11 +71,6 @@ export interface Allocator {
   /** Resolves when the first snapshots are in. */
   ready(): Promise<void>;
   close(): void;
-}
-
-export interface Held {
-  readonly ips: readonly Ip[];
-  readonly facts: Readonly<Record<string, string>>;
 }
 
 export interface AllocatorOptions {

@@ -75,3 +75,9 @@ export type ReleaseOutcome =
   | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'conflict'; readonly index: number }
   | { readonly kind: 'unavailable'; readonly error: OpError };
+
+/** What a handle has. */
+export interface Held {
+  readonly ips: readonly Ip[];
+  readonly facts: Readonly<Record<string, string>>;
+}
