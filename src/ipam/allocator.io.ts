@@ -32,14 +32,7 @@ import type {
 } from './request.ts';
 import { Upkeep } from './upkeep.io.ts';
 
-export type {
-  AlongsideWrites,
-  AssignOutcome,
-  AssignRequest,
-  Held,
-  ReleaseOutcome,
-  ReleaseRequest,
-} from './request.ts';
+export type * from './request.ts';
 
 /** etcd takes 128 operations a transaction; an ADD needs three, DEL four, and many addresses more. */
 const OPERATIONS_MAX = 128;
