@@ -18,7 +18,9 @@ import {
 } from './demonstration.ts';
 import { netnsCluster } from './netns/netns-cluster.ts';
 import { openProgress } from './progress.ts';
+import { forbidden, unusedRights } from './rights.ts';
 import { crdFolder } from './schemas.ts';
+import { startTraffic } from './traffic.ts';
 
 const cluster = netnsCluster(3);
 const progress = openProgress((line) => console.error(line));
@@ -196,6 +198,19 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     assert.match(said, / 0% packet loss/);
   });
 
+  test('upgrade and rollback that restart every pod lose none of 100 packets a second', async () => {
+    const traffic = await startTraffic(cluster, serverIp);
+    const restarting = ['conf.node.LOG_LEVEL=debug', 'pod.kube_controllers.host_network=false'];
+    const set = restarting.flatMap((value) => ['--set', value]);
+    await cluster.helm([...helmArguments('upgrade'), ...set, '--wait']);
+    await calicoReady(cluster);
+    await cluster.helm(['rollback', 'calico', '--namespace', NAMESPACE, '--wait']);
+    await calicoReady(cluster);
+    const { sent, lost } = await traffic.stop();
+    assert.ok(sent > 1000, `${sent} packets`);
+    assert.equal(lost, 0, `${lost} of ${sent} packets`);
+  });
+
   test('a new pod of calico-node brings the routes back', async () => {
     const mine = ['-l', 'k8s-app=calico-node', '--field-selector', `spec.nodeName=${last}`];
     await kubectl('-n', NAMESPACE, 'delete', 'pod', ...mine);
@@ -305,6 +320,11 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
       return !/vxlan|proto 80/.test(routes) && /\/26 via .* proto bird/.test(routes);
     });
     await answered(serverIp);
+  });
+
+  test('programs ask for nothing that is forbidden, and have no right that they do not use', async () => {
+    assert.deepEqual(forbidden(), []);
+    assert.deepEqual(await unusedRights(cluster), []);
   });
 
   test('a setting that the machine cannot serve is said plainly, with the way out', async (t) => {

@@ -11,12 +11,14 @@ interface PolicyRule {
   readonly verbs: readonly string[];
 }
 
-const READ = ['get', 'list', 'watch'];
+const WATCH = ['list', 'watch'];
+const READ = ['get', ...WATCH];
 
 const nodeRules: readonly PolicyRule[] = [
-  { apiGroups: [''], resources: ['pods', 'nodes', 'namespaces', 'services'], verbs: READ },
-  // Addresses of services are announced where their endpoints are.
-  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
+  { apiGroups: [''], resources: ['pods', 'nodes', 'namespaces'], verbs: READ },
+  // Services are served, and their addresses announced where their endpoints are.
+  { apiGroups: [''], resources: ['services'], verbs: WATCH },
+  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
   // NetworkUnavailable is cleared once routes can be programmed.
   { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
   // An MTU that does not fit is an event of the node.
@@ -24,12 +26,14 @@ const nodeRules: readonly PolicyRule[] = [
 ];
 
 const controllerRules: readonly PolicyRule[] = [
-  { apiGroups: [''], resources: ['pods', 'namespaces', 'nodes', 'serviceaccounts'], verbs: READ },
-  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: READ },
+  // Asked once more before anything is given up.
+  { apiGroups: [''], resources: ['pods', 'namespaces', 'nodes'], verbs: READ },
+  { apiGroups: [''], resources: ['serviceaccounts'], verbs: WATCH },
+  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: WATCH },
   // Rules of policies may name services; what serves them is stored for the agents.
-  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
+  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
   // Stable addresses are kept for the ordinals that a StatefulSet has.
-  { apiGroups: ['apps'], resources: ['statefulsets'], verbs: READ },
+  { apiGroups: ['apps'], resources: ['statefulsets'], verbs: WATCH },
 ];
 
 /** The one Secret that the speaker may read: passwords of BGP sessions. */

@@ -16,12 +16,14 @@ function settingsOf(user: Json) {
 
 /** As the API server would keep it: what is empty is gone, and what it fills in is there. */
 const kept = (object: Manifest): Manifest => {
+  const isZero = (value: unknown): boolean =>
+    value === '' ||
+    value === false ||
+    (value !== null && typeof value === 'object' && Object.keys(value).length === 0);
   const lean = JSON.parse(
-    JSON.stringify(object, (_key, value) =>
-      value !== null && typeof value === 'object' && Object.keys(value).length === 0
-        ? undefined
-        : value,
-    ),
+    JSON.stringify(object, function (this: unknown, _key, value) {
+      return !Array.isArray(this) && isZero(value) ? undefined : value;
+    }),
   ) as Manifest;
   const metadata = { ...lean.metadata, uid: object.metadata.name, resourceVersion: '7' };
   return { ...lean, metadata, status: { ready: 3 } };

@@ -30,6 +30,7 @@ export function liveDifference(
 
 function changedFields(has: Json | undefined, wants: Json, path: string): readonly FieldChange[] {
   if (isNothing(wants) && isNothing(has)) return [];
+  if (has === undefined && (wants === '' || wants === false || wants === 0)) return [];
   if (Array.isArray(wants)) return changedItems(Array.isArray(has) ? has : [], wants, path);
   if (!isObject(wants) || !isObject(has ?? null)) {
     return printJson(has ?? null) === printJson(wants) ? [] : [{ path, before: has, after: wants }];
@@ -39,7 +40,7 @@ function changedFields(has: Json | undefined, wants: Json, path: string): readon
   );
 }
 
-/** The API server drops what is empty. */
+/** The API server drops what is empty; texts, numbers and switches too where they are Go's zero. */
 const isNothing = (value: Json | undefined): boolean =>
   value === undefined ||
   value === null ||
