@@ -66,6 +66,8 @@ function takeResources(taking: Taking, part: string, container: string): void {
 const VARIABLES: Readonly<Record<string, string>> = {
   CALICO_IPV4POOL_CIDR: 'networking.podSubnet',
   CALICO_IPV4POOL_IPIP: 'networking.settings.ippool.ipip.mode',
+  CALICO_IPV4POOL_VXLAN: 'networking.settings.ippool.vxlan.mode',
+  CALICO_NETWORKING_BACKEND: 'conf.node.CALICO_NETWORKING_BACKEND',
   CALICO_IPV4POOL_NAT_OUTGOING: 'networking.settings.ippool.nat_outgoing',
   AS: 'networking.bgp.asnumber',
 };
@@ -84,14 +86,12 @@ function takeNode(taking: Taking): void {
   for (const { name, value } of containerOf(taking, 'calico-node')?.env ?? []) {
     if (value === undefined) continue;
     const to = VARIABLES[name];
-    if (name === 'CALICO_IPV4POOL_IPIP')
+    if (/^CALICO_IPV4POOL_(IPIP|VXLAN)$/.test(name))
       taking.take(name, to!, MODES[value.toLowerCase()] ?? value);
     else if (name === 'AS') taking.take(name, to!, Number(value));
     else if (to) taking.take(name, to, value);
     else if (PASSED.test(name) && !NOT_PASSED.test(name))
       taking.take(name, `conf.node.${name}`, value);
-    else if (/^CALICO_IPV[46]POOL_VXLAN$/.test(name) && !/^(never|off)$/i.test(value))
-      taking.leave(name, 'make the pool one of networking.pools, with a vxlanMode');
     else taking.leave(name, 'the chart sets it, or nothing of ours reads it');
   }
 }
@@ -132,9 +132,7 @@ const modesOf = ({ encapsulation }: Tree) => ENCAPSULATION[String(encapsulation)
 
 // The first that networking.podSubnet can be is that; the others stand beside it.
 function takeOperatorPools(taking: Taking, pools: readonly Tree[]): void {
-  const main = pools.find(
-    (pool) => !String(pool['cidr']).includes(':') && !modesOf(pool)['vxlanMode'],
-  );
+  const main = pools.find((pool) => !String(pool['cidr']).includes(':'));
   for (const pool of pools) {
     const { cidr = '', natOutgoing, name } = pool;
     const from = `spec.calicoNetwork.ipPools ${String(cidr)}`;
@@ -143,6 +141,8 @@ function takeOperatorPools(taking: Taking, pools: readonly Tree[]): void {
       taking.take(from, 'networking.podSubnet', cidr);
       const mode = modesOf(pool)['ipipMode'] ?? 'Never';
       taking.take(from, 'networking.settings.ippool.ipip.mode', mode);
+      const vxlan = modesOf(pool)['vxlanMode'] ?? 'Never';
+      taking.take(from, 'networking.settings.ippool.vxlan.mode', vxlan);
       taking.take(from, 'networking.settings.ippool.nat_outgoing', nat);
       continue;
     }

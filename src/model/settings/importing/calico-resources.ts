@@ -62,15 +62,16 @@ function takePool(taking: Taking): void {
   const fields: Readonly<Record<string, string>> = {
     cidr: 'networking.podSubnet',
     ipipMode: `${settings}.ipip.mode`,
+    vxlanMode: `${settings}.vxlan.mode`,
     natOutgoing: `${settings}.nat_outgoing`,
     disabled: `${settings}.disabled`,
   };
   for (const [field, to] of Object.entries(fields)) {
     // What Calico leaves out is off.
-    const value = spec[field] ?? (field === 'ipipMode' ? 'Never' : false);
+    const value = spec[field] ?? (field.endsWith('Mode') ? 'Never' : false);
     taking.take(`spec.${field}`, to, value);
   }
-  const quiet = { blockSize: OWN_BLOCK_SIZE, vxlanMode: 'Never', nodeSelector: 'all()' };
+  const quiet = { blockSize: OWN_BLOCK_SIZE, nodeSelector: 'all()' };
   for (const [field, value] of Object.entries(spec)) {
     if (field in fields || USUAL[field] === String(value)) continue;
     if (field in quiet && quiet[field as keyof typeof quiet] === value) continue;

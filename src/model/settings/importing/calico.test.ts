@@ -75,7 +75,12 @@ test('Calico’s resources become settings, and what has no equivalent is told o
     networking: {
       podSubnet: '10.244.0.0/16',
       settings: {
-        ippool: { ipip: { mode: 'CrossSubnet' }, nat_outgoing: true, disabled: false },
+        ippool: {
+          ipip: { mode: 'CrossSubnet' },
+          vxlan: { mode: 'Never' },
+          nat_outgoing: true,
+          disabled: false,
+        },
         mesh: 'off',
       },
       pools: [{ name: 'six', cidr: 'fd00:10::/64', blockSize: 122, vxlanMode: 'Always' }],
@@ -200,7 +205,7 @@ test('Calico’s manifests become settings', () => {
       },
     },
     networking: {
-      settings: { ippool: { ipip: { mode: 'Always' } } },
+      settings: { ippool: { ipip: { mode: 'Always' }, vxlan: { mode: 'Never' } } },
       podSubnet: '10.42.0.0/16',
     },
   });
@@ -238,16 +243,19 @@ spec:
   assert.deepEqual(values, {
     networking: {
       mtu: 9000,
-      settings: { mesh: 'off', ippool: { ipip: { mode: 'Never' }, nat_outgoing: false } },
+      podSubnet: '10.1.0.0/16',
+      settings: {
+        mesh: 'off',
+        ippool: { ipip: { mode: 'Never' }, vxlan: { mode: 'CrossSubnet' }, nat_outgoing: true },
+      },
       pools: [
         {
-          name: 'pool-10-1-0-0-16',
-          cidr: '10.1.0.0/16',
-          vxlanMode: 'CrossSubnet',
-          natOutgoing: true,
+          name: 'pool-10-2-0-0-16',
+          cidr: '10.2.0.0/16',
+          natOutgoing: false,
+          nodeSelector: 'all()',
         },
       ],
-      podSubnet: '10.2.0.0/16',
     },
     conf: { node: { IP_AUTODETECTION_METHOD: 'interface=eth.*' } },
   });
