@@ -23,7 +23,11 @@ test('every node with its MTUs; what does not fit stands below', () => {
   const bgp = { ipv4Address: '10.0.0.1/24', ipv4IPIPTunnelAddr: '192.168.1.1' };
   const { lines, failed } = clusterStatus([
     item('n1', { bgp }, mtu(fits)),
-    item('n2', { bgp: { ipv4Address: '10.0.0.2/24' } }, mtu(small)),
+    item(
+      'n2',
+      { bgp: { ipv4Address: '10.0.0.2/24' }, ipv6VXLANTunnelAddr: 'fd00::1:1' },
+      mtu(small),
+    ),
     item('n3', {}, mtu('{"host":"large"')),
     { key: 'x', value: 'no JSON', revision: 1n },
   ]);
@@ -32,7 +36,7 @@ test('every node with its MTUs; what does not fit stands below', () => {
     '| NODE | ADDRESS     | TUNNEL      | INTERFACE | HOST MTU | POD MTU |',
     '+------+-------------+-------------+-----------+----------+---------+',
     '| n1   | 10.0.0.1/24 | 192.168.1.1 | eth0      |     1500 |    1480 |',
-    '| n2   | 10.0.0.2/24 |             | eth1      |     1400 |    1380 |',
+    '| n2   | 10.0.0.2/24 | fd00::1:1   | eth1      |     1400 |    1380 |',
     '| n3   |             |             |           |          |         |',
     '+------+-------------+-------------+-----------+----------+---------+',
     `n2: ${problem}`,

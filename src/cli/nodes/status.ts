@@ -41,14 +41,13 @@ export function clusterStatus(items: readonly KeyValue[]): Output {
 }
 
 function rowOf(node: Node): NodeRow {
-  const { bgp, ipv4VXLANTunnelAddr } = node.spec;
+  const { bgp, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr } = node.spec;
+  const tunnels = [bgp?.ipv4IPIPTunnelAddr, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr];
   const mtu = nodeMtuOf(node);
   return {
     name: node.metadata.name,
     address: bgp?.ipv4Address ?? bgp?.ipv6Address ?? '',
-    tunnels: [bgp?.ipv4IPIPTunnelAddr, ipv4VXLANTunnelAddr].filter(
-      (tunnel) => tunnel !== undefined,
-    ),
+    tunnels: tunnels.filter((tunnel) => tunnel !== undefined),
     hostMtu: mtu?.host,
     interface: mtu?.interface ?? '',
     podMtu: mtu?.pods,
