@@ -23,6 +23,8 @@ interface World {
   readonly learn: (routing: Routing, prefix: Cidr, ...nextHops: string[]) => void;
   readonly at: (prefix: Cidr) => readonly Route[];
   readonly ours: () => readonly Route[];
+  /** Grows whenever next hops are reached in other ways. */
+  readonly news: readonly Routing[];
 }
 
 let number = 0;
@@ -40,6 +42,7 @@ const world = (what: string, work: (world: World) => Promise<void>): void =>
       }
       const kernel = openKernelAt(path!);
       const running: Routing[] = [];
+      const news: Routing[] = [];
       const open = (): Routing => {
         const address = { ip: ip('10.71.0.1'), prefixLength: 24 };
         const own = { blackholes: [cidr('192.168.0.0/26')], held: new Set<Cidr>() };
@@ -48,6 +51,7 @@ const world = (what: string, work: (world: World) => Promise<void>): void =>
           clock: systemClock,
           log: openLog('test', 'fatal'),
           demand: () => ({ own, pools: [], addresses: [address] }),
+          otherWays: () => void news.push(routing),
         });
         running.push(routing);
         return routing;
@@ -58,7 +62,7 @@ const world = (what: string, work: (world: World) => Promise<void>): void =>
       const at = (prefix: Cidr) =>
         kernel.routes().filter(({ destination }) => destination === prefix);
       try {
-        await work({ kernel, netns: netns!, ip: ipIn, open, learn, ours, at });
+        await work({ kernel, netns: netns!, ip: ipIn, open, learn, ours, at, news });
       } finally {
         for (const routing of running) routing.close();
         kernel.close();
@@ -93,6 +97,31 @@ world('ours deleted or changed by hand are back within a second', async (w) => {
       w.ours().length === 3;
     await eventually(`mended after: ${damage}`, mended, 1000);
   }
+});
+
+world('over which link a next hop is reached, and word of it when it is another', async (w) => {
+  const routing = w.open();
+  assert.equal(routing.interfaceTo(ip(A)), undefined, 'nothing is known yet');
+  routing.changed();
+  await eventually('read', () => routing.interfaceTo(ip(A)) === 'd1');
+  assert.deepEqual(
+    [B, B6].map((hop) => routing.interfaceTo(ip(hop))),
+    ['d2', 'd2'],
+  );
+  const far = ip('10.99.0.5');
+  assert.equal(routing.interfaceTo(far), undefined);
+  for (const [gateway, link] of [
+    [A, 'd1'],
+    [B, 'd2'],
+  ]) {
+    const before = w.news.length;
+    w.ip(`route replace 10.99.0.0/24 via ${gateway}`);
+    await eventually(link!, () => routing.interfaceTo(far) === link && w.news.length > before);
+  }
+  w.ip('link add d3 type veth peer name p3');
+  for (const end of ['d3', 'p3']) w.ip(`link set ${end} up`);
+  w.ip('route replace 10.99.0.0/24 dev d3');
+  await eventually('a link that came later', () => routing.interfaceTo(far) === 'd3');
 });
 
 world("others' routes stay, are named, and give way only by themselves", async (w) => {
