@@ -15,7 +15,7 @@ import { resourcePrefix } from '../model/keys.ts';
 import { commit } from './commit.io.ts';
 import { addConnectivityCommands } from './connectivity/commands.ts';
 import { addEtcdCommands } from './etcd/commands.ts';
-import { openStore } from './etcd.io.ts';
+import { openMembers, openStore } from './etcd.io.ts';
 import { addIpamCommands, read } from './ipam/commands.ts';
 import { addNodeCommands } from './node/commands.ts';
 import { clusterStatus } from './nodes/status.ts';
@@ -130,6 +130,8 @@ if (existsSync(PLAN))
 
 addEtcdCommands(program, {
   openObjects,
+  openMembers: (endpoints) => openMembers(program.opts<{ config?: string }>().config, endpoints),
+  print: (output, format) => print(output, isJson(format)),
   now: () => Date.now(),
   write: (text) => console.log(text),
 });

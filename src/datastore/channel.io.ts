@@ -13,10 +13,11 @@ const TRIES_MAX = 4;
 export interface Channel {
   /**
    * One message each way; with a connection it leaves before this returns. Rejects with the reason:
-   * what was sent may have been done.
+   * what was sent may have been done. Within 5 s, or the time given, in milliseconds.
    */
-  call(path: string, message: Uint8Array): Promise<Buffer>;
-  stream(path: string, listener: StreamListener): OpenStream;
+  call(path: string, message: Uint8Array, milliseconds?: number): Promise<Buffer>;
+  /** With a message it is the only one that is sent. */
+  stream(path: string, listener: StreamListener, only?: Uint8Array): OpenStream;
   close(): void;
 }
 
@@ -52,16 +53,16 @@ class EtcdChannel implements Channel {
     this.tls = tls;
   }
 
-  call(path: string, message: Uint8Array): Promise<Buffer> {
+  call(path: string, message: Uint8Array, milliseconds = DEADLINE_MILLISECONDS): Promise<Buffer> {
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     let stop = (): void => {};
     let isLate = false;
     let reply: Buffer | undefined;
     const timer = setTimeout(() => {
       isLate = true;
-      reject(new Error(`no answer within ${DEADLINE_MILLISECONDS} ms`));
+      reject(new Error(`no answer within ${milliseconds} ms`));
       stop();
-    }, DEADLINE_MILLISECONDS);
+    }, milliseconds);
     let triesLeft = TRIES_MAX;
     const end = ({ code, message: why, isUntouched }: Status): void => {
       if (isUntouched && !isLate && --triesLeft > 0) {
@@ -83,7 +84,7 @@ class EtcdChannel implements Channel {
           end(status);
         },
       };
-      const stream = connection.session.open(this.headersOf(path, true), listener, message);
+      const stream = connection.session.open(this.headersOf(path, milliseconds), listener, message);
       stop = () => {
         connection.session.cancel(stream);
         this.leave(connection);
@@ -93,13 +94,13 @@ class EtcdChannel implements Channel {
     return promise;
   }
 
-  stream(path: string, listener: StreamListener): OpenStream {
+  stream(path: string, listener: StreamListener, only?: Uint8Array): OpenStream {
     const waiting: Uint8Array[] = [];
     let isCancelled = false;
     let open: OpenStream = { send: (message) => void waiting.push(message), cancel() {} };
     const begin = ({ session }: Connection): void => {
       if (isCancelled) return;
-      const stream = session.open(this.headersOf(path, false), listener);
+      const stream = session.open(this.headersOf(path), listener, only);
       open = {
         send: (message) => session.send(stream, message),
         cancel: () => session.cancel(stream),
@@ -179,7 +180,8 @@ class EtcdChannel implements Channel {
     setTimeout(close, DEADLINE_MILLISECONDS).unref();
   }
 
-  private headersOf(path: string, isCall: boolean): Buffer {
+  /** `milliseconds`: when the server may give up; always the same for a path. */
+  private headersOf(path: string, milliseconds?: number): Buffer {
     const known = this.headers.get(path);
     if (known) return known;
     const { isSecure, host, port } = this.addresses[0]!;
@@ -189,7 +191,7 @@ class EtcdChannel implements Channel {
       [':path', path],
       [':authority', `${host}:${port}`],
       ['te', 'trailers'],
-      ...(isCall ? [['grpc-timeout', `${DEADLINE_MILLISECONDS}m`] as const] : []),
+      ...(milliseconds ? [['grpc-timeout', `${milliseconds}m`] as const] : []),
       ['content-type', 'application/grpc'],
     ]);
     this.headers.set(path, made);

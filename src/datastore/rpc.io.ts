@@ -35,7 +35,7 @@ export interface WatchStream {
 const PORT = { http: 80, https: 443 } as const;
 
 /** `http://host:port` or `https://host:port` addresses, all alike. */
-function addressesOf(endpoints: readonly string[]): readonly Address[] {
+export function addressesOf(endpoints: readonly string[]): readonly Address[] {
   const addresses = endpoints.map((endpoint) => {
     const match = /^(?:(https?):\/\/)?(\[[^\]]+\]|[^/:]+)(?::(\d+))?\/?$/.exec(endpoint);
     if (!match) throw new Error(`etcd endpoint '${endpoint}': use http(s)://host:port`);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Log } from '../base/log.io.ts';
 import type { Tls } from './connection.io.ts';
 import { openEtcdStore } from './etcd.io.ts';
+import { type EtcdMembers, openEtcdMembers } from './members.io.ts';
 import type { EtcdSettings, Pem } from './settings.ts';
 import type { Store } from './store.ts';
 
@@ -11,9 +12,20 @@ import type { Store } from './store.ts';
  * used without a restart.
  */
 export function openStore(settings: EtcdSettings, log?: Log): Store {
+  const tls = readTls(settings);
+  return openEtcdStore({ endpoints: settings.endpoints, tls, ...(log && { log }) });
+}
+
+/** The members of the datastore itself; those of `endpoints` alone, where given. Throws as openStore does. */
+export const openMembers = (
+  settings: EtcdSettings,
+  endpoints: readonly string[] = settings.endpoints,
+): EtcdMembers => openEtcdMembers(endpoints, readTls(settings));
+
+function readTls(settings: EtcdSettings): () => Tls {
   const tls = (): Tls => tlsOf(settings);
   tls();
-  return openEtcdStore({ endpoints: settings.endpoints, tls, ...(log && { log }) });
+  return tls;
 }
 
 const tlsOf = ({ authorities, certificate, key }: EtcdSettings): Tls => ({

@@ -1,10 +1,17 @@
 // `calico-kit etcd`: what calico-etcd needs besides etcd itself.
 import type { Command } from 'commander';
+import { defragment, nameOf, type Open, seeMembers, using } from '../../etcd/members.io.ts';
+import { takeSnapshot, takeSnapshotInto } from '../../etcd/snapshots.io.ts';
 import type { SharedObjects } from '../../kubernetes/objects.io.ts';
+import type { Output } from '../output.ts';
 import { makeCertificates } from './certificates.io.ts';
+import { status } from './status.ts';
 
 export interface Running {
   openObjects(): Promise<SharedObjects>;
+  /** The datastore that the settings name, or one member of it. */
+  readonly openMembers: Open;
+  print(output: Output, format: string | undefined): void;
   /** Milliseconds since 1970. */
   now(): number;
   /** To standard output. */
@@ -20,7 +27,8 @@ interface CertificateOptions {
 
 /** Adds the group `etcd`. */
 export function addEtcdCommands(program: Command, running: Running): void {
-  const group = program.command('etcd').description('calico-etcd itself');
+  const group = program.command('etcd').description('the datastore itself: etcd and its members');
+  addMemberCommands(group, running);
   group
     .command('certificates')
     .description('makes the Secrets with its certificates, and makes them anew when they must be')
@@ -36,5 +44,55 @@ export function addEtcdCommands(program: Command, running: Running): void {
         say: running.write,
       };
       await makeCertificates(place, { addresses: address, controlPlane, rotation });
+    });
+}
+
+function addMemberCommands(group: Command, running: Running): void {
+  const { openMembers: open, write } = running;
+  group
+    .command('status')
+    .description('every member: its role, size and state')
+    .option('-o, --output <format>', 'json')
+    .action(async ({ output }: { output?: string }) =>
+      running.print(status(await seeMembers(open)), output),
+    );
+  group
+    .command('snapshot [file]')
+    .description('writes the whole state into a file, or into a folder that keeps the newest ones')
+    .option('--dir <folder>', 'instead of a file: a new one there, named by the time')
+    .option('--keep <number>', 'how many of them the folder keeps', '7')
+    .action(async (file: string | undefined, { dir, keep }: { dir?: string; keep: string }) => {
+      if ((file === undefined) === (dir === undefined)) throw new Error('give a file, or --dir');
+      const count = Number(keep);
+      if (!Number.isInteger(count) || count < 1) throw new Error(`--keep '${keep}': use a number`);
+      const written =
+        file === undefined
+          ? await takeSnapshotInto(open, dir!, count, running.now())
+          : await takeSnapshot(open, file);
+      write(`${written.file}: ${written.bytes} bytes`);
+    });
+  group
+    .command('defrag')
+    .description('members give back unused space, one after the other, the leader last')
+    .option('--min-free <mib>', 'leave members alone that have less to give back', '0')
+    .action(async ({ minFree }: { minFree: string }) => {
+      const mebibytes = Number(minFree);
+      if (!(mebibytes >= 0)) throw new Error(`--min-free '${minFree}': use a number of MiB`);
+      await defragment(open, mebibytes * (1 << 20), write);
+    });
+  group
+    .command('remove <member>')
+    .description('takes a member out that will not come back, by its name or id')
+    .action(async (wanted: string) => {
+      await using(open, undefined, async (members) => {
+        const all = await members.list(true);
+        const found = all.filter(({ id, name }) => name === wanted || id.toString(16) === wanted);
+        if (found.length !== 1) {
+          const known = all.map((one) => `${nameOf(one)} (${one.id.toString(16)})`).join(', ');
+          throw new Error(`${found.length} members are '${wanted}'; there are ${known}`);
+        }
+        await members.remove(found[0]!.id);
+      });
+      write(`${wanted} is no member any more`);
     });
 }
