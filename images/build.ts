@@ -24,6 +24,8 @@ const ROOT = join(import.meta.dirname, '..');
 const VERSION = '0.1.0';
 const NODE = join(ROOT, 'node_modules/node/bin/node');
 const ETCD = ['etcd', 'etcdctl'];
+/** What prepares a member before it starts. */
+const ETCD_PREPARED = ['etcd', 'etcdutl'];
 const PLUGINS = ['portmap', 'bandwidth', 'loopback'];
 const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
 
@@ -74,6 +76,7 @@ async function kubeControllers(): Promise<string> {
   const folder = await nodeRoot('kube-controllers');
   await bundle('controllers', join(folder, 'opt/calico'));
   await bundle('cli', join(folder, 'opt/calico'));
+  for (const name of ETCD_PREPARED) install(folder, await toolPath(name), `/usr/local/bin/${name}`);
   return folder;
 }
 
@@ -115,7 +118,7 @@ const IMAGES: readonly Image[] = [
     root: kubeControllers,
     config: node('controllers'),
     programs: ['controllers', 'cli'],
-    tools: [],
+    tools: ETCD_PREPARED,
   },
   {
     name: 'calico-node',

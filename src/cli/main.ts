@@ -132,6 +132,11 @@ addEtcdCommands(program, {
   openObjects,
   openMembers: (endpoints) => openMembers(program.opts<{ config?: string }>().config, endpoints),
   print: (output, format) => print(output, isJson(format)),
+  termination: () => {
+    const stop = new AbortController();
+    process.once('SIGTERM', () => stop.abort());
+    return stop.signal;
+  },
   now: () => Date.now(),
   write: (text) => console.log(text),
 });

@@ -288,7 +288,7 @@ test('Argo CD gets the order in which things need one another', () => {
 
 test('no role uses a wildcard; of Secrets only the one with the passwords of BGP is read', () => {
   const roles = allManifests(defaults()).filter((o) => o.kind.endsWith('Role'));
-  assert.equal(roles.length, 7);
+  assert.equal(roles.length, 8);
   assert.doesNotMatch(JSON.stringify(roles), /"\*"/);
   const readers = roles.filter((role) => JSON.stringify(role['rules']).includes('"secrets"'));
   assert.deepEqual(

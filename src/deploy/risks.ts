@@ -47,10 +47,10 @@ export function risksOf({ networking, etcd, conf }: Settings): readonly Risk[] {
       text: 'networking.settings.ippool.disabled is on: new pods get no address.',
     },
     {
-      present: and(etcd.enabled, eq(etcd.endpoints, '')),
+      present: and(and(etcd.enabled, eq(etcd.endpoints, '')), eq(etcd.members, 1)),
       text:
-        'calico-etcd is one member on one control-plane node. Label only one node as control ' +
-        'plane, keep a backup of /var/etcd, or set etcd.endpoints.',
+        'calico-etcd is one member on one control-plane node, and its data is lost with the node. ' +
+        'Set etcd.members to 3, etcd.snapshots.schedule, or etcd.endpoints.',
     },
     {
       present: and(

@@ -74,6 +74,20 @@ const url = fc.tuple(fc.ipV4(), port).map(([ip, p]) => `http://${ip}:${p}`);
 const urls = fc.array(url, { minLength: 1, maxLength: 3 }).map((all) => all.join(','));
 const httpsUrls = urls.map((text) => text.replaceAll('http://', 'https://'));
 const secret = fc.constantFrom('certificates', 'calico-etcd.tls');
+const schedule = fc.constantFrom('', '@daily', '30 2 * * *', '*/5 0-6 1,15 * 1-5');
+const etcdKeeping = {
+  members: fc.constantFrom(1, 3, 5),
+  quotaBytes: fc.integer({ min: 16777216, max: 8589934592 }),
+  autoCompactionRetention: fc.constantFrom('1', '30m'),
+  snapshots: optional({
+    schedule,
+    keep: fc.integer({ min: 1, max: 1000 }),
+    hostPath: fc.constantFrom('/var/backups', '/srv/a.b/c'),
+    claim: fc.constantFrom('', 'backups'),
+  }),
+  defragmentation: optional({ schedule }),
+  restore: fc.constantFrom('', 'calico-etcd-20270131T023000Z.db'),
+};
 const etcd = fc.oneof(
   optional({
     enabled: fc.constant(true),
@@ -82,11 +96,12 @@ const etcd = fc.oneof(
     port,
     peerPort: port,
     healthPort: port,
+    ...etcdKeeping,
   }),
   fc.record({ enabled: fc.constant(false), endpoints: urls }),
   fc.record({ endpoints: httpsUrls, tls: fc.record({ secret }) }),
   fc.record({ tls: fc.record({ secret }) }),
-  fc.record({ tls: fc.record({ mode: fc.constant('generate'), rotate: text }) }),
+  fc.record({ tls: fc.record({ mode: fc.constant('generate'), rotate: text }), ...etcdKeeping }),
 );
 
 const name = fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?$/);

@@ -40,8 +40,8 @@ export const defragmentOrder = (seen: readonly Seen[], bytesMin: number): readon
 };
 
 /**
- * One member after the other gives space back; it answers nobody meanwhile. Stops where one fails, or
- * where some cannot be asked: a further one that falls silent could be one too many.
+ * One member after the other gives space back; it answers nobody meanwhile. Stops where one fails,
+ * or where some cannot be asked: a further one that falls silent could be one too many.
  */
 export async function defragment(
   open: Open,
@@ -58,9 +58,8 @@ export async function defragment(
       await one.defragment();
       return one.status();
     });
-    say(
-      `${nameOf(member)}: ${mebibytes(status?.bytes)} MiB before, ${mebibytes(after.bytes)} MiB now`,
-    );
+    const [was, is] = [mebibytes(status?.bytes), mebibytes(after.bytes)];
+    say(`${nameOf(member)}: ${was} MiB before, ${is} MiB now`);
   }
 }
 

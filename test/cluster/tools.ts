@@ -83,6 +83,11 @@ const TOOLS: Readonly<Record<string, Tool>> = {
     requires: `go.etcd.io/etcd/etcdctl/v3@${ETCD}`,
     main: 'go.etcd.io/etcd/etcdctl/v3',
   },
+  etcdutl: {
+    module: 'etcdutl',
+    requires: `go.etcd.io/etcd/etcdutl/v3@${ETCD}`,
+    main: 'go.etcd.io/etcd/etcdutl/v3',
+  },
   loopback: plugin('main/loopback'),
   ptp: plugin('main/ptp'),
   bridge: plugin('main/bridge'),

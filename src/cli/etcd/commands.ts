@@ -5,6 +5,7 @@ import { takeSnapshot, takeSnapshotInto } from '../../etcd/snapshots.io.ts';
 import type { SharedObjects } from '../../kubernetes/objects.io.ts';
 import type { Output } from '../output.ts';
 import { makeCertificates } from './certificates.io.ts';
+import { addJoinCommand } from './join.ts';
 import { status } from './status.ts';
 
 export interface Running {
@@ -12,6 +13,8 @@ export interface Running {
   /** The datastore that the settings name, or one member of it. */
   readonly openMembers: Open;
   print(output: Output, format: string | undefined): void;
+  /** Aborted when the program is told to end, which then does not end it at once. */
+  termination(): AbortSignal;
   /** Milliseconds since 1970. */
   now(): number;
   /** To standard output. */
@@ -29,6 +32,7 @@ interface CertificateOptions {
 export function addEtcdCommands(program: Command, running: Running): void {
   const group = program.command('etcd').description('the datastore itself: etcd and its members');
   addMemberCommands(group, running);
+  addJoinCommand(group, running);
   group
     .command('certificates')
     .description('makes the Secrets with its certificates, and makes them anew when they must be')

@@ -40,23 +40,25 @@ const hookOf = (weight: number) => ({
 });
 
 function addRights(scope: Construct): void {
+  grant(scope, 'Role', [
+    // What does not exist yet has no name that a rule could ask for.
+    { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
+    { apiGroups: [''], resources: ['secrets'], resourceNames: SECRETS, verbs: ['get', 'update'] },
+  ]);
+  // Under the addresses of the control plane members reach one another.
+  grant(scope, 'ClusterRole', [{ apiGroups: [''], resources: ['nodes'], verbs: ['list'] }]);
+}
+
+function grant(scope: Construct, kind: 'Role' | 'ClusterRole', rules: readonly object[]): void {
   const group = 'rbac.authorization.k8s.io';
-  const metadata = hookOf(-9);
-  new ApiObject(scope, 'role', {
+  const { namespace, ...everywhere } = hookOf(-9);
+  const metadata = kind === 'Role' ? { ...everywhere, namespace } : everywhere;
+  new ApiObject(scope, kind, { apiVersion: `${group}/v1`, kind, metadata, rules });
+  new ApiObject(scope, `${kind}Binding`, {
     apiVersion: `${group}/v1`,
-    kind: 'Role',
+    kind: `${kind}Binding`,
     metadata,
-    rules: [
-      // What does not exist yet has no name that a rule could ask for.
-      { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
-      { apiGroups: [''], resources: ['secrets'], resourceNames: SECRETS, verbs: ['get', 'update'] },
-    ],
-  });
-  new ApiObject(scope, 'binding', {
-    apiVersion: `${group}/v1`,
-    kind: 'RoleBinding',
-    metadata,
-    roleRef: { apiGroup: group, kind: 'Role', name: NAME },
+    roleRef: { apiGroup: group, kind, name: NAME },
     subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }],
   });
 }
@@ -84,7 +86,7 @@ const podSpec = (settings: Settings): PodSpec => ({
       imagePullPolicy: settings.images.pull_policy,
       command: [
         ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'etcd', 'certificates'],
-        ...['--namespace', NAMESPACE, '--address', settings.etcd.clusterIP],
+        ...['--namespace', NAMESPACE, '--address', settings.etcd.clusterIP, '--control-plane'],
         join('--rotation=', settings.etcd.tls.rotate),
       ],
       env: apiServer(settings),

@@ -38,7 +38,7 @@ export interface VolumeMount {
 export interface HostVolume {
   readonly name: string;
   readonly hostPath: {
-    readonly path: string;
+    readonly path: Of<string>;
     readonly type?: 'Directory' | 'DirectoryOrCreate' | 'FileOrCreate';
   };
 }
@@ -46,7 +46,9 @@ export interface HostVolume {
 export type Volume =
   | HostVolume
   | { readonly name: string; readonly configMap: { readonly name: string } }
-  | { readonly name: string; readonly secret: { readonly secretName: Of<string> } };
+  | { readonly name: string; readonly secret: { readonly secretName: Of<string> } }
+  | { readonly name: string; readonly persistentVolumeClaim: { readonly claimName: Of<string> } }
+  | { readonly name: string; readonly projected: { readonly sources: readonly object[] } };
 
 /** What a user may add to pods: openstack-helm's `pod` section, one part of it. */
 export interface PodSettings {
@@ -180,7 +182,7 @@ export const probe = (path: string, port: Of<number>): Probe => ({
 
 export const hostPath = (
   name: string,
-  path: string,
+  path: Of<string>,
   type: NonNullable<HostVolume['hostPath']['type']>,
 ): Volume => ({ name, hostPath: { path, type } });
 

@@ -1,6 +1,6 @@
 // The settings of calico-etcd, and where the datastore is.
 import Type from 'typebox';
-import { closed, enumOf, map, port, text } from './parts.ts';
+import { closed, enumOf, integer, map, port, text } from './parts.ts';
 
 const tls = map({
   mode: enumOf(
@@ -18,6 +18,23 @@ const tls = map({
   ),
 });
 
+const snapshots = map({
+  schedule: text(
+    '',
+    'When a snapshot of the datastore is taken, as cron writes it, such as 30 2 * * *; empty: never',
+  ),
+  keep: integer(7, 1, 1000, 'How many snapshots are kept'),
+  hostPath: text('/var/etcd-snapshots', 'Folder for them on the nodes of calico-etcd'),
+  claim: text('', 'PersistentVolumeClaim for them, instead of the folder'),
+});
+
+const defragmentation = map({
+  schedule: text(
+    '',
+    'When members give unused space back, one after the other, as cron writes it, such as 30 3 * * 0; empty: never',
+  ),
+});
+
 export const etcd = Type.Object(
   {
     enabled: Type.Boolean({ default: true, description: 'Run calico-etcd in the cluster' }),
@@ -29,6 +46,28 @@ export const etcd = Type.Object(
     port: port(6666, 'Client port of calico-etcd'),
     peerPort: port(6667, 'Peer port of calico-etcd'),
     healthPort: port(6668, 'Port on loopback where calico-etcd answers its probes'),
+    members: integer(
+      1,
+      1,
+      5,
+      'Members of calico-etcd, each on a node of the control plane of its own: 1, 3 or 5. Raised, further nodes join',
+    ),
+    quotaBytes: integer(
+      2147483648,
+      16777216,
+      8589934592,
+      'Size of the datastore beyond which calico-etcd takes no more, in bytes',
+    ),
+    autoCompactionRetention: text(
+      '1',
+      'How much history calico-etcd keeps: hours, or a duration such as 30m',
+    ),
+    snapshots,
+    defragmentation,
+    restore: text(
+      '',
+      'File name of a snapshot to begin anew from, once; all data since then is given up. It stays here afterwards',
+    ),
     tls,
   },
   closed,

@@ -121,6 +121,16 @@ const BFD_PART =
 const image = (path: string, example: string) =>
   pattern(path, '^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$', 'an image reference', example);
 
+const KUBERNETES_NAME = '[a-z0-9]([-a-z0-9.]*[a-z0-9])?';
+
+const schedule = (path: string, example: string) =>
+  pattern(
+    path,
+    '^(|@(hourly|daily|weekly|monthly|yearly)|[^ \\t\\r\\n]+( [^ \\t\\r\\n]+){4})$',
+    'a schedule of cron (minute, hour, day, month, weekday)',
+    example,
+  );
+
 const prefixes = (path: string) =>
   pattern(
     path,
@@ -218,9 +228,31 @@ export const rules: readonly Rule[] = [
     message:
       'makes certificates for calico-etcd alone, but etcd.endpoints names an etcd of yours; put its certificates into a Secret and name it in etcd.tls.secret',
   },
+  pattern('etcd.members', '^[135]$', 'a number of members (1, 3 or 5)', '3'),
+  pattern(
+    'etcd.autoCompactionRetention',
+    '^[1-9][0-9]{0,8}(h|m|s)?$',
+    'a number of hours or a duration',
+    '1 or 30m',
+  ),
+  schedule('etcd.snapshots.schedule', '30 2 * * *'),
+  schedule('etcd.defragmentation.schedule', '30 3 * * 0'),
+  pattern(
+    'etcd.snapshots.hostPath',
+    '^(/[a-zA-Z0-9._-]+)+$',
+    'a folder by its whole path',
+    '/var/etcd-snapshots',
+  ),
+  pattern('etcd.snapshots.claim', `^(${KUBERNETES_NAME})?$`, 'the name of a claim', 'backups'),
+  pattern(
+    'etcd.restore',
+    '^([a-zA-Z0-9_-][a-zA-Z0-9._-]*)?$',
+    'the file name of a snapshot',
+    'calico-etcd-20270131T023000Z.db',
+  ),
   pattern(
     'etcd.tls.secret',
-    '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$',
+    `^(${KUBERNETES_NAME})?$`,
     'the name of a Secret',
     'calico-etcd-certificates',
   ),

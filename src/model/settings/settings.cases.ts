@@ -37,6 +37,16 @@ const podSubnet = (text: string): BadSettings => ({
 
 export const badSettings: readonly BadSettings[] = [
   {
+    values: { etcd: { members: 2, restore: '../x', snapshots: { schedule: 'daily' } } },
+    faults: [
+      'etcd.members: 2 is not a number of members (1, 3 or 5), for example 3',
+      'etcd.snapshots.schedule: "daily" is not a schedule of cron (minute, hour, day, month, ' +
+        'weekday), for example 30 2 * * *',
+      'etcd.restore: "../x" is not the file name of a snapshot, for example ' +
+        'calico-etcd-20270131T023000Z.db',
+    ],
+  },
+  {
     values: { etcd: { tls: { mode: 'generate', secret: 'pki' } } },
     faults: [
       'etcd.tls.mode: "generate" makes certificates, but etcd.tls.secret names some; leave one of ' +
