@@ -130,6 +130,72 @@ test('certificates that the chart makes: each side its own, the key of the autho
   assert.doesNotMatch(JSON.stringify(rules), /list|watch|delete|\*/);
 });
 
+const argumentsOf = (user: Json): readonly string[] => {
+  const pod = podOf(find(manifests(settingsOf(user)), 'DaemonSet', 'calico-etcd'));
+  return (pod as unknown as { containers: { command: string[] }[] }).containers[0]?.command ?? [];
+};
+
+test('the one member of calico-etcd is that of the slides; several have the names of their nodes', () => {
+  const one = argumentsOf({});
+  assert.ok(one.includes('--name=calico'));
+  assert.ok(one.includes('--initial-cluster=calico=http://$(CALICO_ETCD_IP):6667'));
+  assert.ok(one.includes('--auto-compaction-retention=1'));
+  assert.ok(argumentsOf({ etcd: { members: 3 } }).includes('--name=$(CALICO_ETCD_NODE)'));
+});
+
+test('several members: a majority survives evictions and updates, but for a restore all end', () => {
+  const objects = (etcd: Json) => manifests(settingsOf({ etcd }));
+  const unavailable = (etcd: Json): string =>
+    JSON.stringify(find(objects(etcd), 'DaemonSet', 'calico-etcd')['spec']);
+  for (const [members, least] of [
+    [3, 2],
+    [5, 3],
+  ] as const) {
+    const budget = find(objects({ members }), 'PodDisruptionBudget', 'calico-etcd');
+    assert.equal((budget['spec'] as { minAvailable: number }).minAvailable, least);
+    assert.match(unavailable({ members }), /"maxUnavailable":1/);
+  }
+  assert.match(unavailable({ members: 3, restore: 'a.db' }), /"maxUnavailable":"100%"/);
+  assert.equal(
+    objects({}).some(
+      ({ kind, metadata }) => `${kind} ${metadata.name}` === 'PodDisruptionBudget calico-etcd',
+    ),
+    false,
+  );
+});
+
+test('the token of calico-etcd is for its init container alone, and may little', () => {
+  const objects = manifests(settingsOf({ etcd: { members: 3 } }));
+  const pod = podOf(find(objects, 'DaemonSet', 'calico-etcd'));
+  const mounts = (containers: unknown): boolean => JSON.stringify(containers).includes('"account"');
+  assert.deepEqual([mounts(pod?.initContainers), mounts(pod?.containers)], [true, false]);
+  const rules = JSON.stringify(find(objects, 'Role', 'calico-etcd')['rules']);
+  assert.doesNotMatch(rules, /secrets|delete|watch/);
+});
+
+test('snapshots and defragmentation run where they are asked for, with the datastore they need', () => {
+  const none = manifests(settingsOf({})).filter(({ kind }) => kind === 'CronJob');
+  assert.deepEqual(none, []);
+  const etcd = {
+    snapshots: { schedule: '@daily', keep: 3, claim: 'backups' },
+    defragmentation: { schedule: '@weekly' },
+    tls: { mode: 'generate' },
+  };
+  const jobs = manifests(settingsOf({ etcd })).filter(({ kind }) => kind === 'CronJob');
+  const [snapshot, defragmentation] = jobs.map((job) => JSON.stringify(job));
+  assert.match(snapshot ?? '', /"snapshot","--dir","\/var\/etcd-snapshots","--keep","3"/);
+  assert.match(snapshot ?? '', /"claimName":"backups"/);
+  for (const job of [snapshot, defragmentation]) assert.match(job ?? '', /calico-etcd-client/);
+});
+
+test('an uninstall erases the datastore only where that is asked for', () => {
+  const texts = (user: Json): string => JSON.stringify(allManifests(settingsOf(user)));
+  assert.doesNotMatch(texts({}), /"erase"/);
+  const erased = texts({ uninstall: { removeDatastore: true } });
+  assert.match(erased, /"etcd","erase","--data-dir","\/var\/etcd\/calico-data"/);
+  assert.match(erased, /configmaps\/calico-etcd-members/);
+});
+
 test('without etcd in the cluster there is no object of it', () => {
   const own = { etcd: { enabled: false, endpoints: 'http://10.0.2.6:2379' } };
   const names = manifests(settingsOf(own)).map((o) => o.metadata.name);

@@ -282,7 +282,7 @@ export const goodValues = optional({
     service_calico_etcd: fc.boolean(),
   }),
   rbac: optional({ create: fc.boolean() }),
-  uninstall: optional({ cleanNodes: fc.boolean() }),
+  uninstall: optional({ cleanNodes: fc.boolean(), removeDatastore: fc.boolean() }),
   argocd: optional({ sync_waves: fc.boolean() }),
   monitoring,
   global: fc.oneof(

@@ -1,6 +1,7 @@
-// `calico-kit etcd join`: before a member of calico-etcd starts on a node.
+// `calico-kit etcd join` before a member of calico-etcd starts on a node, and `erase` after its last end.
 import type { Command } from 'commander';
 import { ensureOwnAddress } from '../../etcd/certificates/own-address.io.ts';
+import { eraseData } from '../../etcd/join/data.io.ts';
 import { prepareMember } from '../../etcd/join/prepare.io.ts';
 import { flagOf } from '../../etcd/join/process.io.ts';
 import type { Running } from './commands.ts';
@@ -31,6 +32,13 @@ export function addJoinCommand(group: Command, running: Running): void {
     .action(async (command: readonly string[], options: Options) =>
       join(command, options, running),
     );
+  group
+    .command('erase')
+    .description('removes the data of a member from this node; none may run')
+    .requiredOption('--data-dir <folder>', 'as etcd is told')
+    .action(({ dataDir }: { dataDir: string }) => {
+      for (const name of eraseData(dataDir)) running.write(`${name} is gone`);
+    });
 }
 
 async function join(command: readonly string[], options: Options, running: Running): Promise<void> {

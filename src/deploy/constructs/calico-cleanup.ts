@@ -6,10 +6,13 @@
 import { ApiObject, Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { list } from '../helm/functions.ts';
+import { list, when } from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
 import { AGENT_CAPABILITIES, AGENT_COMMAND, NODE, nodeMounts, nodeVolumes } from './calico-node.ts';
+import { ERASED_PATHS, eraseRules, erasing } from './etcd/erase.ts';
+import { NAME as ETCD } from './etcd/join.ts';
 import {
+  type Container,
   dropAll,
   type EnvironmentVariable,
   everywhere,
@@ -17,6 +20,7 @@ import {
   metadataOf,
   NAMESPACE,
   type PodSpec,
+  type Volume,
 } from './manifest.ts';
 import { apiServer, imagesOf, PROC_SYS_NET, type Settings, servesServices } from './settings.ts';
 
@@ -28,7 +32,7 @@ export class CalicoCleanup extends Chart {
   constructor(scope: Construct, id: string, settings: Settings) {
     super(scope, id, { disableResourceNameHashes: true });
     only(this, 'cleanup', settings.uninstall.cleanNodes, (at) => {
-      addAccount(at);
+      addAccount(at, settings);
       addDaemonSet(at, settings);
       addJob(at, settings);
     });
@@ -45,7 +49,7 @@ const hookOf = (weight: number) => ({
   },
 });
 
-function addAccount(scope: Construct): void {
+function addAccount(scope: Construct, { uninstall }: Settings): void {
   const group = 'rbac.authorization.k8s.io';
   const metadata = hookOf(0);
   new ApiObject(scope, 'account', { apiVersion: 'v1', kind: 'ServiceAccount', metadata });
@@ -53,9 +57,10 @@ function addAccount(scope: Construct): void {
     apiVersion: `${group}/v1`,
     kind: 'Role',
     metadata,
-    rules: [
+    rules: list<object>(
       { apiGroups: ['apps'], resources: ['daemonsets'], resourceNames: [NAME], verbs: ['get'] },
-    ],
+      ...eraseRules.map((rule) => when(uninstall.removeDatastore, rule)),
+    ),
   });
   new ApiObject(scope, 'binding', {
     apiVersion: `${group}/v1`,
@@ -94,42 +99,54 @@ function addJob(scope: Construct, settings: Settings): void {
   });
 }
 
-// The pod is ready once its init container has cleaned the node; after that it only idles.
-const cleanupPod = (settings: Settings): PodSpec => ({
-  ...everywhere,
-  // Never beside a running agent, which would repair what is taken away.
-  affinity: {
-    podAntiAffinity: {
-      requiredDuringSchedulingIgnoredDuringExecution: [
-        { labelSelector: { matchLabels: labelsOf(NODE) }, topologyKey: 'kubernetes.io/hostname' },
-      ],
+// The pod is ready once its init containers have cleaned the node; after that it only idles.
+function cleanupPod(settings: Settings): PodSpec {
+  const { container, volume } = erasing(settings, imageOf(settings));
+  const notBeside = (app: string) => ({
+    labelSelector: { matchLabels: labelsOf(app) },
+    topologyKey: 'kubernetes.io/hostname',
+  });
+  return {
+    ...everywhere,
+    // Never beside a running agent, which would repair what is taken away, nor beside a datastore.
+    affinity: {
+      podAntiAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [NODE, ETCD].map(notBeside),
+      },
     },
-  },
-  automountServiceAccountToken: false,
-  initContainers: [
-    {
-      name: 'cleanup',
-      ...imageOf(settings),
-      command: [...AGENT_COMMAND, 'cleanup'],
-      env: list<Of<EnvironmentVariable>>(
-        { name: 'CNI_CONF_NAME', value: '10-calico.conflist' },
-        { name: 'CNI_NET_DIR', value: '/etc/cni/net.d' },
-        PROC_SYS_NET,
-        servesServices(settings),
-      ),
-      securityContext: dropAll(...AGENT_CAPABILITIES),
-      volumeMounts: nodeMounts,
-    },
-  ],
-  containers: [{ name: 'done', ...imageOf(settings), ...script(IDLE, settings) }],
-  priorityClassName: 'system-node-critical',
-  terminationGracePeriodSeconds: 5,
-  volumes: nodeVolumes,
-});
+    automountServiceAccountToken: false,
+    initContainers: list<Of<Container>>(
+      {
+        name: 'cleanup',
+        ...imageOf(settings),
+        command: [...AGENT_COMMAND, 'cleanup'],
+        env: list<Of<EnvironmentVariable>>(
+          { name: 'CNI_CONF_NAME', value: '10-calico.conflist' },
+          { name: 'CNI_NET_DIR', value: '/etc/cni/net.d' },
+          PROC_SYS_NET,
+          servesServices(settings),
+        ),
+        securityContext: dropAll(...AGENT_CAPABILITIES),
+        volumeMounts: nodeMounts,
+      },
+      container,
+    ),
+    containers: [{ name: 'done', ...imageOf(settings), ...script(IDLE, settings) }],
+    priorityClassName: 'system-node-critical',
+    terminationGracePeriodSeconds: 5,
+    volumes: list<Of<Volume>>(nodeVolumes, volume),
+  };
+}
 
 const waitingPod = (settings: Settings): PodSpec => ({
   ...everywhere,
-  containers: [{ name: 'wait', ...imageOf(settings), ...script(WAIT, settings) }],
+  containers: [
+    {
+      name: 'wait',
+      ...imageOf(settings),
+      ...script(WAIT, settings, when(settings.uninstall.removeDatastore, ERASED)),
+    },
+  ],
   priorityClassName: 'system-cluster-critical',
   restartPolicy: 'Never',
   serviceAccountName: NAME,
@@ -142,7 +159,7 @@ const imageOf = (settings: Settings) => ({
 });
 
 // The image holds Node but neither a shell nor kubectl.
-const script = (text: string, settings: Settings) => ({
+const script = (text: string, settings: Settings, more?: Of<EnvironmentVariable>) => ({
   command: ['/usr/local/bin/node', '--input-type=module', '--eval', text],
   env: list<Of<EnvironmentVariable>>(
     {
@@ -151,6 +168,7 @@ const script = (text: string, settings: Settings) => ({
     },
     // Services may be no more.
     apiServer(settings),
+    more,
   ),
   securityContext: {
     ...dropAll(),
@@ -158,6 +176,8 @@ const script = (text: string, settings: Settings) => ({
     runAsUser: NOBODY,
   },
 });
+
+const ERASED: EnvironmentVariable = { name: 'ERASED', value: ERASED_PATHS.join(' ') };
 
 const IDLE = `process.on('SIGTERM', () => process.exit());
 setInterval(() => {}, 60_000);
@@ -167,16 +187,23 @@ const WAIT = `import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
 const server = 'https://' + (host.includes(':') ? '[' + host + ']' : host) + ':' + port;
-const url = server + '/apis/apps/v1/namespaces/${NAMESPACE}/daemonsets/${NAME}';
+const call = async (path, method) => {
+  const token = readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token', 'utf8');
+  const reply = await fetch(server + path, { method, headers: { authorization: 'Bearer ' + token } });
+  if (!reply.ok && !(method === 'DELETE' && reply.status === 404))
+    throw new Error('the API server answers ' + reply.status);
+  return reply.json();
+};
+const erased = (process.env.ERASED ?? '').split(' ').filter(Boolean);
 for (let done = false; !done; await sleep(1000)) {
   try {
-    const token = readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token', 'utf8');
-    const reply = await fetch(url, { headers: { authorization: 'Bearer ' + token } });
-    if (!reply.ok) throw new Error('the API server answers ' + reply.status);
-    const { metadata, status } = await reply.json();
+    const path = '/apis/apps/v1/namespaces/${NAMESPACE}/daemonsets/${NAME}';
+    const { metadata, status } = await call(path, 'GET');
     const { desiredNumberScheduled: nodes, numberReady: clean } = status;
     console.log(clean + ' of ' + nodes + ' nodes are clean');
-    done = status.observedGeneration === metadata.generation && nodes > 0 && clean === nodes;
+    if (status.observedGeneration !== metadata.generation || nodes === 0 || clean !== nodes) continue;
+    for (const path of erased) await call(path, 'DELETE');
+    done = true;
   } catch (error) {
     console.error(String(error.cause ?? error));
   }

@@ -91,7 +91,7 @@ export interface PodSpec {
   readonly containers: readonly Of<Container>[];
   readonly hostNetwork: Of<boolean>;
   readonly imagePullSecrets?: Of<readonly Of<{ readonly name: string }>[]> | undefined;
-  readonly initContainers?: readonly Container[];
+  readonly initContainers?: readonly Of<Container>[];
   readonly nodeSelector: Of<Readonly<Record<string, string>>>;
   readonly priorityClassName?: Of<string>;
   readonly restartPolicy?: 'Never';

@@ -63,3 +63,12 @@ export class MemberData {
     renameSync(part, this.folder);
   }
 }
+
+/** All data of a member in this folder's place: its own, and what was set aside. Answers what went. */
+export function eraseData(folder: string): readonly string[] {
+  const [parent, name] = [dirname(folder), basename(folder)];
+  if (!existsSync(parent)) return [];
+  const ours = readdirSync(parent).filter((one) => one === name || one.startsWith(`${name}.`));
+  for (const one of ours) rmSync(join(parent, one), { recursive: true });
+  return ours;
+}

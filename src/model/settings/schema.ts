@@ -205,6 +205,11 @@ const Uninstall = Type.Object(
       description:
         'helm uninstall takes routes, rules, links and files off the nodes and waits for it',
     }),
+    removeDatastore: Type.Boolean({
+      default: false,
+      description:
+        'helm uninstall also erases the data of calico-etcd, its record of members and the certificates that were made for it; snapshots stay. Only with cleanNodes',
+    }),
   },
   closed,
 );

@@ -26,6 +26,7 @@ export const OWN_FOLDERS: Readonly<Record<string, string>> = {
   'cni-cache': '/var/lib/cni',
   calico: '/var/lib/calico',
   etcd: '/var/etcd',
+  'etcd-snapshots': '/var/etcd-snapshots',
 };
 
 // containerd makes the source of a hostPath volume when it is missing.
