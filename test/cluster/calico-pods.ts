@@ -49,8 +49,11 @@ export async function calicoPods(cluster: Cluster): Promise<readonly PodRow[]> {
 }
 
 /** Pods that must be there: name prefix, ready count, how many. */
-const expected = (nodes: number): readonly (readonly [string, string, number])[] => [
-  ['calico-etcd-', '1/1', 1],
+const expected = (
+  nodes: number,
+  etcdMembers: number,
+): readonly (readonly [string, string, number])[] => [
+  ['calico-etcd-', '1/1', etcdMembers],
   ['calico-node-', '2/2', nodes],
   ['calico-kube-controllers-', '1/1', 1],
 ];
@@ -59,20 +62,22 @@ const FIRST_TELL_SECONDS = 15;
 
 export interface Waiting {
   readonly seconds?: number;
+  /** One, where it is not told. */
+  readonly etcdMembers?: number;
   /** Hears, once each, what keeps the nodes from being ready. */
   readonly note?: (text: string) => void;
 }
 
 export async function calicoReady(
   cluster: Cluster,
-  { seconds = 120, note = () => {} }: Waiting = {},
+  { seconds = 120, etcdMembers = 1, note = () => {} }: Waiting = {},
 ): Promise<void> {
   const tellAfter = performance.now() + FIRST_TELL_SECONDS * 1000;
   const told = new Set<string>();
   const what = 'calico-etcd 1/1, calico-node 2/2 on every node, calico-kube-controllers 1/1';
   await until(what, seconds, async () => {
     const pods = await calicoPods(cluster);
-    if (allReady(pods, cluster.nodes.length)) return true;
+    if (allReady(pods, cluster.nodes.length, etcdMembers)) return true;
     if (performance.now() < tellAfter) return false;
     const reasons = await whyNotReady(cluster);
     for (const reason of reasons) {
@@ -84,8 +89,8 @@ export async function calicoReady(
   });
 }
 
-const allReady = (pods: readonly PodRow[], nodes: number): boolean =>
-  expected(nodes).every(([prefix, ready, count]) => {
+const allReady = (pods: readonly PodRow[], nodes: number, etcdMembers: number): boolean =>
+  expected(nodes, etcdMembers).every(([prefix, ready, count]) => {
     const mine = pods.filter((pod) => pod.name.startsWith(prefix) && !pod.name.includes('cleanup'));
     const up = mine.filter((pod) => pod.ready === ready && pod.status === 'Running');
     return mine.length === count && up.length === count;
