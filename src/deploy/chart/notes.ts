@@ -52,7 +52,8 @@ pods one node at a time; the data path stays in place meanwhile.
 
 \`helm uninstall\` also takes routes, rules, links and files off every node and waits for it (Job and
 DaemonSet \`calico-node-cleanup\`, which Helm deletes afterwards). The datastore under \`/var/etcd\`
-stays. A node that is down cannot be cleaned: the command then ends with an error after four
+stays, with its certificates and ConfigMap \`calico-etcd-members\`, unless
+\`uninstall.removeDatastore\` is true. A node that is down cannot be cleaned: the command then ends with an error after four
 minutes, and everything but that node is clean.
 
 Without Helm: \`make synth\`, \`kubectl apply -f dist/\`; to uninstall, \`kubectl delete -f dist/\`, then
