@@ -19,7 +19,7 @@ interface MemberRow {
   readonly revision?: number;
 }
 
-describe('members of calico-etcd', { timeout: 200_000 }, () => {
+describe('members of calico-etcd', { timeout: 600_000 }, () => {
   let rig: EtcdHosts;
   let etcdctl = '';
   let [n1, n2, n3, n4]: EtcdHost[] = [];
