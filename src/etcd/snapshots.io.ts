@@ -24,9 +24,9 @@ export interface Written {
 
 /**
  * Writes the state of one member into `file`, which is there whole or not at all, and for its owner
- * only. The member first hears from the others that it is up to date.
+ * only. `isAgreed`: the member first hears from the others that it is up to date.
  */
-export async function takeSnapshot(open: Open, file: string): Promise<Written> {
+export async function takeSnapshot(open: Open, file: string, isAgreed = true): Promise<Written> {
   mkdirSync(dirname(file), { recursive: true });
   const part = `${file}.part`;
   const out = openSync(part, 'w', 0o600);
@@ -36,7 +36,7 @@ export async function takeSnapshot(open: Open, file: string): Promise<Written> {
   let held = Buffer.alloc(0);
   try {
     await using(open, undefined, async (members) => {
-      await members.list(true);
+      if (isAgreed) await members.list(true);
       await members.snapshot((blob) => {
         writeSync(out, blob);
         bytes += blob.length;

@@ -3,7 +3,7 @@
 // hosts for the whole file.
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { toolPath } from '../cluster/tools.ts';
@@ -226,8 +226,18 @@ describe('members of calico-etcd', { timeout: 600_000 }, () => {
 
   test('a member that will not come back is taken out by hand', async () => {
     await n4!.kill();
-    await n1!.kit(['etcd', 'remove', 'n4'], environment(n1!));
+    const remove = () => n1!.kit(['etcd', 'remove', 'n4'], environment(n1!));
+    await eventually('the others agree', remove, 20_000);
     assert.deepEqual((await statusOf(n1!)).map(({ name }) => name).sort(), ['n1', 'n2']);
+  });
+
+  test('a member that has lost the others gives a snapshot all the same', async () => {
+    await n2!.kill();
+    const file = join(n1!.folder, 'alone.db');
+    await assert.rejects(n1!.kit(['etcd', 'snapshot', file], environment(n1!)));
+    assert.equal(existsSync(file), false);
+    await n1!.kit(['etcd', 'snapshot', '--alone', file], environment(n1!));
+    assert.ok(existsSync(file));
   });
 
   test('nothing is left in the root namespace', () => {

@@ -28,6 +28,12 @@ interface CertificateOptions {
   readonly rotation: string;
 }
 
+interface SnapshotOptions {
+  readonly dir?: string;
+  readonly keep: string;
+  readonly alone?: true;
+}
+
 /** Adds the group `etcd`. */
 export function addEtcdCommands(program: Command, running: Running): void {
   const group = program.command('etcd').description('the datastore itself: etcd and its members');
@@ -65,14 +71,15 @@ function addMemberCommands(group: Command, running: Running): void {
     .description('writes the whole state into a file, or into a folder that keeps the newest ones')
     .option('--dir <folder>', 'instead of a file: a new one there, named by the time')
     .option('--keep <number>', 'how many of them the folder keeps', '7')
-    .action(async (file: string | undefined, { dir, keep }: { dir?: string; keep: string }) => {
+    .option('--alone', 'of one member, though it has lost the others: it may miss the latest')
+    .action(async (file: string | undefined, { dir, keep, alone }: SnapshotOptions) => {
       if ((file === undefined) === (dir === undefined)) throw new Error('give a file, or --dir');
       const count = Number(keep);
       if (!Number.isInteger(count) || count < 1) throw new Error(`--keep '${keep}': use a number`);
       const written =
         file === undefined
           ? await takeSnapshotInto(open, dir!, count, running.now())
-          : await takeSnapshot(open, file);
+          : await takeSnapshot(open, file, !alone);
       write(`${written.file}: ${written.bytes} bytes`);
     });
   group

@@ -112,6 +112,19 @@ const SETTINGS: readonly SettingEffect[] = [
       'another datastore: without its data pods are unknown, and get addresses that may be in use',
   },
   {
+    path: 'etcd.members',
+    kind: 'live',
+    words:
+      'raised: further nodes join, one at a time; lowered: those that are members stay members',
+  },
+  {
+    path: 'etcd.restore',
+    kind: 'disrupts',
+    words:
+      'calico-etcd begins anew from that snapshot, on all members at once; what was stored since is ' +
+      'given up, and pods made since are unknown until they are made anew',
+  },
+  {
     path: 'etcd.tls.mode',
     kind: 'disrupts',
     words:

@@ -90,20 +90,20 @@ class Preparing {
   async next(): Promise<Step> {
     try {
       this.shared = await readRecord(this.given.objects, this.given.namespace);
+      await this.askMembers();
+      const step = decide(this.view());
+      // Pods tell whose member is given up, and that only concerns who wants to come in.
+      const isNewcomer = step.do === 'join' || step.do === 'wait';
+      if (isNewcomer) await this.lookAtPods();
       this.apiFailures = 0;
+      return isNewcomer ? decide(this.view()) : step;
     } catch (cause) {
       this.apiFailures++;
-      const why = `the API server does not answer (${messageOf(cause)})`;
+      const why = `the record of the members cannot be read (${messageOf(cause)})`;
       return this.data.isThere && this.apiFailures >= SILENT_API_TRIES
         ? { do: 'start', why: `${why}, and there is data` }
         : { do: 'wait', why };
     }
-    await this.askMembers();
-    const step = decide(this.view());
-    // Pods tell whose member is given up, and that only concerns who wants to come in.
-    if (step.do !== 'join' && step.do !== 'wait') return step;
-    await this.lookAtPods();
-    return decide(this.view());
   }
 
   private view(): View {
