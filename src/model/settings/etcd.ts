@@ -46,12 +46,13 @@ export const etcd = Type.Object(
     port: port(6666, 'Client port of calico-etcd'),
     peerPort: port(6667, 'Peer port of calico-etcd'),
     healthPort: port(6668, 'Port on loopback where calico-etcd answers its probes'),
-    members: integer(
-      1,
-      1,
-      5,
-      'Members of calico-etcd, each on a node of the control plane of its own: 1, 3 or 5. Raised, further nodes join',
-    ),
+    members: Type.Unsafe<number>({
+      type: 'integer',
+      enum: [1, 3, 5],
+      default: 1,
+      description:
+        'Members of calico-etcd, each on a node of the control plane of its own. Raised, further nodes join',
+    }),
     quotaBytes: integer(
       2147483648,
       16777216,

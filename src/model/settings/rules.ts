@@ -228,7 +228,6 @@ export const rules: readonly Rule[] = [
     message:
       'makes certificates for calico-etcd alone, but etcd.endpoints names an etcd of yours; put its certificates into a Secret and name it in etcd.tls.secret',
   },
-  pattern('etcd.members', '^[135]$', 'a number of members (1, 3 or 5)', '3'),
   pattern(
     'etcd.autoCompactionRetention',
     '^[1-9][0-9]{0,8}(h|m|s)?$',

@@ -37,9 +37,13 @@ const podSubnet = (text: string): BadSettings => ({
 
 export const badSettings: readonly BadSettings[] = [
   {
-    values: { etcd: { members: 2, restore: '../x', snapshots: { schedule: 'daily' } } },
+    values: { etcd: { members: 2 } },
+    faults: ['etcd.members: 2 is none of 1, 3, 5'],
+    helm: /'\/etcd\/members': value must be one of 1, 3, 5/,
+  },
+  {
+    values: { etcd: { restore: '../x', snapshots: { schedule: 'daily' } } },
     faults: [
-      'etcd.members: 2 is not a number of members (1, 3 or 5), for example 3',
       'etcd.snapshots.schedule: "daily" is not a schedule of cron (minute, hour, day, month, ' +
         'weekday), for example 30 2 * * *',
       'etcd.restore: "../x" is not the file name of a snapshot, for example ' +
