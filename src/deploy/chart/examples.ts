@@ -62,9 +62,9 @@ etcd:
   tls:
     mode: generate
 `,
-  'etcd-members': `# A datastore that survives the loss of a node: a member on each of three control-plane nodes, TLS among
-# all sides, a snapshot each night into a folder of one of them, and space given back on Sundays. To go back:
-# helm upgrade --set etcd.restore=FILE
+  'etcd-members': `# A datastore that survives the loss of a node: a member on each of three control-plane nodes, TLS
+# among all sides, a snapshot each night into a folder of one of them, and space given back on
+# Sundays. To go back: helm upgrade --set etcd.restore=FILE
 etcd:
   members: 3
   tls:
