@@ -1,6 +1,9 @@
 // What a value must be beyond its type, as data: cdk8s checks it in JavaScript, the chart checks
 // the very same list in a template. Regular expressions mean the same in RE2 and JavaScript.
 
+import { etcdRules } from './etcd-rules.ts';
+import { pattern } from './pattern.ts';
+
 /** A value at `path` must match; otherwise the message says what it is not, and an example. */
 export interface PatternRule {
   readonly kind: 'pattern';
@@ -104,14 +107,6 @@ const anyCase = (word: string) =>
   [...word].map((letter) => `[${letter}${letter.toUpperCase()}]`).join('');
 const SWITCH = `^(${['on', 'off', 'yes', 'no', 'true', 'false'].map(anyCase).join('|')})$`;
 
-const pattern = (path: string, expression: string, wanted: string, example: string): Rule => ({
-  kind: 'pattern',
-  path: path.split('.'),
-  pattern: expression,
-  wanted,
-  example,
-});
-
 const toggle = (path: string) =>
   pattern(path, SWITCH, 'a switch (on, off, yes, no, true or false)', 'on');
 
@@ -120,16 +115,6 @@ const BFD_PART =
 
 const image = (path: string, example: string) =>
   pattern(path, '^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$', 'an image reference', example);
-
-const KUBERNETES_NAME = '[a-z0-9]([-a-z0-9.]*[a-z0-9])?';
-
-const schedule = (path: string, example: string) =>
-  pattern(
-    path,
-    '^(|@(hourly|daily|weekly|monthly|yearly)|[^ \\t\\r\\n]+( [^ \\t\\r\\n]+){4})$',
-    'a schedule of cron (minute, hour, day, month, weekday)',
-    example,
-  );
 
 const prefixes = (path: string) =>
   pattern(
@@ -213,48 +198,7 @@ export const rules: readonly Rule[] = [
     pattern: '^(|https://.*)$',
     message: 'has no TLS, but etcd.tls.secret is given; write https, or leave the Secret out',
   },
-  {
-    kind: 'patternIf',
-    path: ['etcd', 'tls', 'mode'],
-    given: ['etcd', 'tls', 'secret'],
-    pattern: '^secret$',
-    message: 'makes certificates, but etcd.tls.secret names some; leave one of both out',
-  },
-  {
-    kind: 'patternIf',
-    path: ['etcd', 'tls', 'mode'],
-    given: ['etcd', 'endpoints'],
-    pattern: '^secret$',
-    message:
-      'makes certificates for calico-etcd alone, but etcd.endpoints names an etcd of yours; put its certificates into a Secret and name it in etcd.tls.secret',
-  },
-  pattern(
-    'etcd.autoCompactionRetention',
-    '^[1-9][0-9]{0,8}(h|m|s)?$',
-    'a number of hours or a duration',
-    '1 or 30m',
-  ),
-  schedule('etcd.snapshots.schedule', '30 2 * * *'),
-  schedule('etcd.defragmentation.schedule', '30 3 * * 0'),
-  pattern(
-    'etcd.snapshots.hostPath',
-    '^(/[a-zA-Z0-9._-]+)+$',
-    'a folder by its whole path',
-    '/var/etcd-snapshots',
-  ),
-  pattern('etcd.snapshots.claim', `^(${KUBERNETES_NAME})?$`, 'the name of a claim', 'backups'),
-  pattern(
-    'etcd.restore',
-    '^([a-zA-Z0-9_-][a-zA-Z0-9._-]*)?$',
-    'the file name of a snapshot',
-    'calico-etcd-20270131T023000Z.db',
-  ),
-  pattern(
-    'etcd.tls.secret',
-    `^(${KUBERNETES_NAME})?$`,
-    'the name of a Secret',
-    'calico-etcd-certificates',
-  ),
+  ...etcdRules,
   pattern('etcd.clusterIP', IPV4_ADDRESS, 'an IPv4 address', '10.96.232.136'),
   {
     kind: 'requiredUnless',
