@@ -201,7 +201,8 @@ for (let done = false; !done; await sleep(1000)) {
     const { metadata, status } = await call(path, 'GET');
     const { desiredNumberScheduled: nodes, numberReady: clean } = status;
     console.log(clean + ' of ' + nodes + ' nodes are clean');
-    if (status.observedGeneration !== metadata.generation || nodes === 0 || clean !== nodes) continue;
+    if (status.observedGeneration !== metadata.generation) continue;
+    if (nodes === 0 || clean !== nodes) continue;
     for (const path of erased) await call(path, 'DELETE');
     done = true;
   } catch (error) {
