@@ -125,6 +125,10 @@ export class Hosts {
     this.host(0).exec([this.etcdctl, endpoint, 'put', key, value]);
   }
 
+  remove(key: string): void {
+    this.host(0).exec([this.etcdctl, `--endpoints=${this.lab.etcdEndpoint}`, 'del', key]);
+  }
+
   /** What is not named is Never. */
   setModes({ ipipMode = 'Never', vxlanMode = 'Never' }: Modes): void {
     const pool = JSON.parse(this.get(POOL_KEY)) as { spec: Record<string, unknown> };
