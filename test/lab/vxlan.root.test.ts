@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventually, run } from './command.ts';
-import { echoesOf, Hosts, Pinging, receivedBy, sendBytes, tried } from './three-hosts.ts';
+import { Hosts } from './three-hosts.ts';
+import { echoesOf, Pinging, receivedBy, sendBytes, tried } from './traffic.ts';
 
 const MEGABYTE = 1 << 20;
 const DEVICE = 'vxlan.calico';

@@ -55,6 +55,8 @@ export class OverlayView {
   /** By address the keys of its holders; the one that was written last has it. */
   private readonly held = new Map<Cidr, readonly string[]>();
   private readonly told = new Map<Cidr, Answer>();
+  /** The prefixes in `told`, by node. */
+  private readonly toldOf = new Map<string, Set<Cidr>>();
   private readonly dirty = new Set<Cidr>();
   private readonly ownHolders = new Map<string, Holder>();
   private ownChanged = false;
@@ -88,11 +90,20 @@ export class OverlayView {
       const node = this.nodeOf(prefix);
       const hop = node === undefined ? undefined : this.hopTo(node, cidrFamily(prefix));
       if (this.told.get(prefix)?.hop !== hop) learned.push({ prefix, nextHops: hop ? [hop] : [] });
-      if (node === undefined) this.told.delete(prefix);
-      else this.told.set(prefix, { node, hop });
+      this.tell(prefix, node === undefined ? undefined : { node, hop });
     }
     this.dirty.clear();
     return learned;
+  }
+
+  private tell(prefix: Cidr, answer: Answer | undefined): void {
+    const before = this.told.get(prefix);
+    if (before) this.toldOf.get(before.node)?.delete(prefix);
+    this.told.delete(prefix);
+    if (!answer) return;
+    this.told.set(prefix, answer);
+    const prefixes = this.toldOf.get(answer.node) ?? new Set();
+    this.toldOf.set(answer.node, prefixes.add(prefix));
   }
 
   /** What the own node answers for. */
@@ -236,8 +247,8 @@ export class OverlayView {
     if (FAMILIES.every((family) => textOf(before, family) === textOf(spec, family))) return;
     this.vtepMap = undefined;
     if (name === this.node) this.ownChanged = true;
-    for (const [prefix, { node }] of this.told) if (node === name) this.dirty.add(prefix);
-    for (const [block, node] of this.blocks) if (node === name) this.dirty.add(block);
+    for (const prefix of this.toldOf.get(name) ?? []) this.dirty.add(prefix);
+    if (!spec) this.toldOf.delete(name);
   }
 
   /** Who answers for the prefix to others; the own node to nobody here. */

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventually, run } from '../../lab/command.ts';
-import { echoesOf, Hosts, receivedBy, sendBytes, tried } from '../../lab/three-hosts.ts';
+import { Hosts } from '../../lab/three-hosts.ts';
+import { echoesOf, receivedBy, sendBytes, tried } from '../../lab/traffic.ts';
 
 const MEGABYTE = 1 << 20;
 

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventually } from '../../lab/command.ts';
-import { Hosts, Pinging } from '../../lab/three-hosts.ts';
+import { Hosts } from '../../lab/three-hosts.ts';
+import { Pinging } from '../../lab/traffic.ts';
 
 const HOSTS = [0, 1, 2] as const;
 
