@@ -36,7 +36,7 @@ test('sets are read now and then, and all tables with them, whatever the kernel 
     const checks = Array.from({ length: 2400 }, () => rotation.due(generation));
     const withSets = checks.filter((check) => check.withSets);
     assert.equal(withSets.length, 2);
-    assert.equal(checks.filter((check) => check.withSizes).length, 118);
+    assert.equal(checks.filter((check) => check.withSizes).length, 38);
     if (generation !== undefined)
       assert.ok(withSets.every(({ tables }) => tables.length === ALL.length));
   }

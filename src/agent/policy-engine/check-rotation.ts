@@ -9,7 +9,7 @@ const ALL: readonly TableName[] = ['filter', 'nat', 'raw', 'mangle'];
 /** Looks between two of these turns. */
 const LOOKS_PER_TURN = 10;
 /** The kernel does not tell of changes to ip sets: so often they are asked how many members they have. */
-const LOOKS_PER_SIZES = 20;
+const LOOKS_PER_SIZES = 60;
 /** And so often read back; and all tables, should a change have escaped the count. */
 const LOOKS_PER_SET_CHECK = 1200;
 /** Who changes a table with every look costs us a reading with every second one. */

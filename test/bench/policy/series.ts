@@ -179,7 +179,9 @@ export const line = (name: string, ours: number, unit: string, goal: number): vo
     `bench policy-${name} ours=${ours.toFixed(2)}${unit} goal<=${goal.toFixed(2)}${unit}`,
   );
 
-/** Stores the world in place of what was there. */
+const ours = /\/(?:workloadendpoints|networkpolicies)\//;
+
+/** Stores the world in place of what was there; what agents wrote of themselves stays. */
 export async function fill({ store, client, server }: Bench, world: World): Promise<void> {
   const all = together(
     basics(),
@@ -188,7 +190,7 @@ export async function fill({ store, client, server }: Bench, world: World): Prom
   );
   const { items } = await store.list(EVERYTHING);
   const gone = items
-    .filter(({ key }) => !all.has(key))
+    .filter(({ key }) => ours.test(key) && !all.has(key))
     .map(({ key }) => ({ kind: 'delete', key }) as const);
   const puts = [...all].map(([key, value]) => ({ kind: 'put', key, value }) as const);
   const writes: readonly Write[] = [...gone, ...puts];
