@@ -41,3 +41,13 @@ test('sets are read now and then, and all tables with them, whatever the kernel 
       assert.ok(withSets.every(({ tables }) => tables.length === ALL.length));
   }
 });
+
+test('what was read at the start is not read again before somebody has changed it', () => {
+  const rotation = new CheckRotation();
+  rotation.began(7);
+  rotation.began(8); // the start was tried again
+  assert.deepEqual(looks(rotation, 1, 8), [ALL]);
+  const other = new CheckRotation();
+  other.began(7);
+  assert.deepEqual(looks(other, 80, 7).flat(), []);
+});

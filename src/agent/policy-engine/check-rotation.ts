@@ -28,6 +28,11 @@ export class CheckRotation {
   private generation: number | undefined;
   private readAt = Number.NEGATIVE_INFINITY;
 
+  /** All tables are about to be read for the first time: later changes are seen from here. */
+  began(generation: number | undefined): void {
+    this.generation ??= generation;
+  }
+
   /** What has to be read at this look; `generation` as Tables tells it. */
   due(generation: number | undefined): Check {
     const look = this.looks++;

@@ -235,6 +235,7 @@ export class FamilyLoop {
 
   private async round(why: Reason): Promise<number> {
     const { settleMilliseconds, onWritten } = this.options;
+    if (!this.written) this.rotation.began(this.options.tables.generation?.());
     const quick = why === 'change' && this.written && settleMilliseconds > 0;
     const commits = await this.watched(async () => {
       const added = quick ? await this.add() : undefined;
