@@ -50,6 +50,8 @@ export const slice = (i: number, round = 0): WholeObject =>
 export interface Chain {
   readonly table: string;
   readonly name: string;
+  /** What must stand in it; absent: it is enough that it is there. */
+  readonly text?: string;
 }
 
 const hash = (text: string): string => base32(createHash('sha256').update(text).digest());
@@ -60,10 +62,13 @@ export function endpointChain(i: number, round = 0): Chain {
   return { table: 'nat', name: `KUBE-SEP-${hash(text).slice(0, 16)}` };
 }
 
-/** The same in nftables mode (nftables/proxier.go, servicePortEndpointChainNameBase). */
-export function nftablesEndpointChain(i: number, round = 0): Chain {
-  const text = `${NAMESPACE}/${nameOf(i)}/tcp/http__10.${21 + round}.${octets(i)}/8080`;
-  return { table: 'kube-proxy', name: `endpoint-${hash(text).slice(0, 8)}-${text}` };
+/** In nftables mode endpoints stand in their service's chain (nftables/proxier.go,
+ *  servicePortChainNameBase). */
+export function nftablesChain(i: number, round = 0): Chain {
+  const base = `${NAMESPACE}/${nameOf(i)}/tcp/http`;
+  const name = `service-${hash(base).slice(0, 8)}-${base}`;
+  const text = `10.${21 + round}.${octets(i)} `;
+  return { table: 'kube-proxy', name, ...(round > 0 ? { text } : {}) };
 }
 
 /** RFC 4648, section 6. */

@@ -8,7 +8,7 @@ import { attempt, run } from '../../lab/command.ts';
 import { type FakeApiServer, startFakeApiServer } from '../../lab/fake-api-server.ts';
 import { median } from '../figures.ts';
 import { Chains } from './chains.ts';
-import { type Chain, endpointChain, nftablesEndpointChain, service, slice } from './objects.ts';
+import { type Chain, endpointChain, nftablesChain, service, slice } from './objects.ts';
 
 export interface Measured {
   /** From its start until the kernel has the last service. */
@@ -42,11 +42,16 @@ const pause = (milliseconds: number): Promise<void> =>
 
 const chains = new Chains();
 
-async function untilThere({ table, name }: Chain): Promise<void> {
+const isThere = ({ table, name, text }: Chain): boolean =>
+  text === undefined
+    ? chains.has(table, name)
+    : attempt(['nft', 'list', 'chain', 'ip', table, name]).output.includes(text);
+
+async function untilThere(chain: Chain): Promise<void> {
   const startedAt = performance.now();
-  while (!chains.has(table, name)) {
+  while (!isThere(chain)) {
     if (performance.now() - startedAt > PATIENCE_MILLISECONDS)
-      throw new Error(`chain ${name} did not come`);
+      throw new Error(`chain ${chain.name} did not come`);
     await pause(1);
   }
 }
@@ -130,7 +135,7 @@ async function storm(api: FakeApiServer, chainOf: ChainOf): Promise<number> {
 }
 
 async function measure(peer: string): Promise<Measured> {
-  const chainOf = peer === 'nftables' ? nftablesEndpointChain : endpointChain;
+  const chainOf = peer === 'nftables' ? nftablesChain : endpointChain;
   const api = await startFakeApiServer();
   for (let i = 0; i < SERVICES; i++) {
     put(api, 'services', service(i));
