@@ -1,7 +1,7 @@
 // A table that services come to and go from one by one. What it tells of each change is as long as the
 // change: with ten thousand services, one more costs no look at the others.
 import type { ChainRules } from '../../kernel/tables.ts';
-import type { ListEdits, WantedTable } from './plan.ts';
+import type { WantedTable } from './plan.ts';
 
 export type Chains = ReadonlyMap<string, ChainRules>;
 
@@ -13,7 +13,7 @@ export class GrowingTable {
   /** Of each chain that is there without services: their rules in it, by service. They stand first. */
   private readonly lists: ReadonlyMap<string, Map<string, ChainRules>>;
   private changedChains = new Set<string>();
-  private edits = new Map<string, ListEdits>();
+  private edits = new Map<string, { removed: string[]; added: string[] }>();
   private latest: WantedTable;
 
   constructor(fixed: WantedTable) {

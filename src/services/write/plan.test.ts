@@ -4,7 +4,14 @@ import fc from 'fast-check';
 import { memoryTables } from '../../kernel/memory-tables.ts';
 import type { ChainRules } from '../../kernel/tables.ts';
 import { canonicalRule } from './canonical.ts';
-import { knownTable, planRelease, planTable, type WantedTable } from './plan.ts';
+import {
+  type KnownTable,
+  knownTable,
+  linesOf,
+  planRelease,
+  planTable,
+  type WantedTable,
+} from './plan.ts';
 
 const LAST = '-m comment --comment "must be last" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS';
 const HOOK = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES';
@@ -24,6 +31,9 @@ function wantedOf(services: Readonly<Record<string, readonly string[]>>): Wanted
   }
   return { chains, hooks: new Map([['PREROUTING', [HOOK]]]) };
 }
+
+const planned = (known: KnownTable, wanted: WantedTable) => linesOf(planTable(known, wanted));
+const releasing = (known: KnownTable) => linesOf(planRelease(known));
 
 test('one text for what is written and what iptables-save shows of it', () => {
   const pairs = [
@@ -63,15 +73,15 @@ test('from any services to any others, the table is what a fresh start makes; th
       const tables = memoryTables();
       for (const world of worlds) {
         const wanted = wantedOf(world);
-        const lines = planTable(knownTable(await tables.read('nat')), wanted);
+        const lines = planned(knownTable(await tables.read('nat')), wanted);
         await tables.commit({ table: 'nat', lines });
         const content = await tables.read('nat');
         assert.equal(content.get('KUBE-SERVICES')!.at(-1), LAST);
-        assert.deepEqual(planTable(knownTable(content), wanted), []);
+        assert.deepEqual(planned(knownTable(content), wanted), []);
       }
       const fresh = memoryTables();
       const last = wantedOf(worlds.at(-1)!);
-      const lines = planTable(knownTable(await fresh.read('nat')), last);
+      const lines = planned(knownTable(await fresh.read('nat')), last);
       await fresh.commit({ table: 'nat', lines });
       const sorted = async (t: typeof tables) =>
         new Map(
@@ -86,14 +96,14 @@ test('a service beside others is a rule at the head, and its own chains', async 
   const tables = memoryTables();
   const known = async () => knownTable(await tables.read('nat'));
   const before = wantedOf({ '1': ['x'], '2': ['y'] });
-  await tables.commit({ table: 'nat', lines: planTable(await known(), before) });
-  const lines = planTable(await known(), wantedOf({ '1': ['x'], '2': ['y'], '3': ['z'] }));
+  await tables.commit({ table: 'nat', lines: planned(await known(), before) });
+  const lines = planned(await known(), wantedOf({ '1': ['x'], '2': ['y'], '3': ['z'] }));
   assert.deepEqual(lines, [
     ':KUBE-SVC-3 - [0:0]',
     ':KUBE-SEP-3-z - [0:0]',
-    '-I KUBE-SERVICES -d 10.96.0.3 -j KUBE-SVC-3',
     '-A KUBE-SVC-3 -j KUBE-SEP-3-z',
     '-A KUBE-SEP-3-z -p tcp -j DNAT --to-destination z',
+    '-I KUBE-SERVICES -d 10.96.0.3 -j KUBE-SVC-3',
   ]);
 });
 
@@ -112,21 +122,21 @@ test('hooks stand after policy’s and before others’; a release takes them an
   });
   const before = await tables.read('nat');
   const known = async () => knownTable(await tables.read('nat'));
-  const lines = planTable(await known(), wantedOf({}));
+  const lines = planned(await known(), wantedOf({}));
   assert.equal(lines.at(-1), `-I PREROUTING 2 ${HOOK}`);
   await tables.commit({ table: 'nat', lines });
   assert.deepEqual((await tables.read('nat')).get('PREROUTING'), [cali, HOOK, '-j USER']);
-  const released = planRelease(await known());
+  const released = releasing(await known());
   assert.deepEqual(released, [
-    `-D PREROUTING ${HOOK}`,
     ':KUBE-NODEPORTS - [0:0]',
     ':KUBE-SERVICES - [0:0]',
+    `-D PREROUTING ${HOOK}`,
     '-X KUBE-NODEPORTS',
     '-X KUBE-SERVICES',
   ]);
   await tables.commit({ table: 'nat', lines: released });
   assert.deepEqual(await tables.read('nat'), before);
-  assert.deepEqual(planRelease(await known()), []);
+  assert.deepEqual(releasing(await known()), []);
 });
 
 test('a chain that others write must be there; what it holds is theirs, and it stays', () => {
@@ -135,11 +145,11 @@ test('a chain that others write must be there; what it holds is theirs, and it s
     hooks: new Map([['INPUT', ['-j KUBE-FIREWALL']]]),
     ensured: ['KUBE-FIREWALL'],
   };
-  const none = planTable({ chains: new Map(), hooks: new Map() }, wanted);
+  const none = planned({ chains: new Map(), hooks: new Map() }, wanted);
   assert.deepEqual(none, [':KUBE-FIREWALL - [0:0]', '-I INPUT 1 -j KUBE-FIREWALL']);
   const chains = new Map([['KUBE-FIREWALL', ['-j DROP']]]);
-  assert.deepEqual(planTable({ chains, hooks: wanted.hooks }, wanted), []);
-  const unhooked = planTable({ chains, hooks: new Map() }, wanted);
+  assert.deepEqual(planned({ chains, hooks: wanted.hooks }, wanted), []);
+  const unhooked = planned({ chains, hooks: new Map() }, wanted);
   assert.deepEqual(unhooked, ['-I INPUT 1 -j KUBE-FIREWALL']);
-  assert.deepEqual(planRelease({ chains, hooks: wanted.hooks }), []);
+  assert.deepEqual(releasing({ chains, hooks: wanted.hooks }), []);
 });

@@ -28,8 +28,8 @@ export interface TableChanges {
 
 /** Rules of the long lists; one that stands in both has stayed. */
 export interface ListEdits {
-  readonly removed: string[];
-  readonly added: string[];
+  readonly removed: readonly string[];
+  readonly added: readonly string[];
 }
 
 /** A table as far as it concerns services. */
@@ -79,73 +79,92 @@ export function knownTable(content: TableContent): KnownTable {
   };
 }
 
-/** The difference as one transaction, in restore syntax; empty when nothing is to do. */
-export function planTable(known: KnownTable, wanted: WantedTable): readonly string[] {
-  const made: string[] = [];
-  const rules: string[] = [];
+/** What has to be written. */
+export interface Plan {
+  /** Chains to be made or flushed, and filled. */
+  readonly made: ReadonlyMap<string, ChainRules>;
+  /** Restore lines that change lists and the kernel's own chains. */
+  readonly edits: readonly string[];
+  /** Chains that nothing leads to any more. */
+  readonly stale: readonly string[];
+}
+
+/** So many lines of restore syntax. */
+export function sizeOf({ made, edits, stale }: Plan): number {
+  let size = made.size + edits.length + 2 * stale.length;
+  for (const rules of made.values()) size += rules.length;
+  return size;
+}
+
+/** As one transaction in restore syntax; empty when nothing is to do. */
+export function linesOf({ made, edits, stale }: Plan): readonly string[] {
+  return [
+    ...flushed([...made.keys(), ...stale]),
+    ...[...made].flatMap(([name, rules]) => filled(name, rules)),
+    ...edits,
+    ...stale.map((name) => `-X ${name}`),
+  ];
+}
+
+export const flushed = (chains: readonly string[]): readonly string[] =>
+  chains.map((name) => `:${name} - [0:0]`);
+export const filled = (name: string, rules: ChainRules): readonly string[] =>
+  rules.map((rule) => `-A ${name} ${rule}`);
+
+/** The difference between what was read back and what shall be. */
+export function planTable(known: KnownTable, wanted: WantedTable): Plan {
+  const made = new Map<string, ChainRules>();
+  const edits: string[] = [];
   for (const [name, list] of wanted.chains) {
     const present = known.chains.get(name);
     const isLoose = LISTS.has(name) && !wanted.inOrder;
     if (present && sameChain(present, list, isLoose)) continue;
-    const edits = present && isLoose ? editsOf(name, present, list) : undefined;
-    if (!edits) made.push(`:${name} - [0:0]`);
-    rules.push(...(edits ?? list.map((rule) => `-A ${name} ${rule}`)));
+    const few = present && isLoose ? editsOf(name, present, list) : undefined;
+    if (few) edits.push(...few);
+    else made.set(name, list);
   }
-  const ensured = (wanted.ensured ?? []).filter((name) => !known.chains.has(name));
-  made.push(...ensured.map((name) => `:${name} - [0:0]`));
+  for (const name of wanted.ensured ?? []) if (!known.chains.has(name)) made.set(name, []);
   const stale = [...known.chains.keys()].filter(
     (name) => (PER_SERVICE.test(name) || name === CANARY) && !wanted.chains.has(name),
   );
-  const hookLines = [...wanted.hooks].flatMap(([name, list]) =>
-    planHooks(name, known.hooks.get(name) ?? [], list),
-  );
-  return [...made, ...flushed(stale), ...rules, ...hookLines, ...deleted(stale)];
+  for (const [name, list] of wanted.hooks)
+    edits.push(...planHooks(name, known.hooks.get(name) ?? [], list));
+  return { made, edits, stale };
 }
-
-const flushed = (chains: readonly string[]): readonly string[] =>
-  chains.map((name) => `:${name} - [0:0]`);
-const deleted = (chains: readonly string[]): readonly string[] =>
-  chains.map((name) => `-X ${name}`);
 
 /** The same where the kernel holds what the changes begin with. */
-export function planChanges(
-  { chains, inOrder }: WantedTable,
-  changes: TableChanges,
-): readonly string[] {
-  const [made, stale, rules]: [string[], string[], string[]] = [[], [], []];
-  const write = (name: string): void => {
-    made.push(name);
-    for (const rule of chains.get(name)!) rules.push(`-A ${name} ${rule}`);
-  };
-  for (const [name, edits] of changes.lists) {
-    const { removed, added } = withoutStaying(edits);
-    if (inOrder || removed.length + added.length > EDITS_MAX) write(name);
-    else rules.push(...editLines(name, removed, added));
+export function planChanges({ chains, inOrder }: WantedTable, changes: TableChanges): Plan {
+  const made = new Map<string, ChainRules>();
+  const [stale, edits]: [string[], string[]] = [[], []];
+  for (const [name, list] of changes.lists) {
+    const { removed, added } = withoutStaying(list);
+    if (inOrder || removed.length + added.length > EDITS_MAX) made.set(name, chains.get(name)!);
+    else edits.push(...editLines(name, removed, added));
   }
   for (const name of changes.chains) {
-    if (chains.has(name)) write(name);
+    const rules = chains.get(name);
+    if (rules) made.set(name, rules);
     else stale.push(name);
   }
-  return [...flushed(made), ...flushed(stale), ...rules, ...deleted(stale)];
+  return { made, edits, stale };
 }
 
-function withoutStaying({ removed, added }: ListEdits): ListEdits {
-  const [gone, come] = [count(removed), count(added)];
-  const more = (rules: readonly string[], than: ReadonlyMap<string, number>): string[] => {
-    const left = new Map(than);
+/** A rule that stands twice stays twice, or is one more or less. */
+function withoutStaying(
+  { removed, added }: ListEdits,
+  textOf: (rule: string) => string = (rule) => rule,
+): ListEdits {
+  const more = (rules: readonly string[], than: readonly string[]): string[] => {
+    const left = new Map<string, number>();
+    for (const rule of than) left.set(textOf(rule), (left.get(textOf(rule)) ?? 0) + 1);
     return rules.filter((rule) => {
-      const stays = left.get(rule) ?? 0;
-      if (stays > 0) left.set(rule, stays - 1);
+      const text = textOf(rule);
+      const stays = left.get(text) ?? 0;
+      if (stays > 0) left.set(text, stays - 1);
       return stays === 0;
     });
   };
-  return { removed: more(removed, come), added: more(added, gone) };
-}
-
-function count(rules: readonly string[]): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const rule of rules) counts.set(rule, (counts.get(rule) ?? 0) + 1);
-  return counts;
+  return { removed: more(removed, added), added: more(added, removed) };
 }
 
 /** Whether the kernel's rules are those that shall be there. */
@@ -163,16 +182,10 @@ const same = (a: string, b: string): boolean => a === b || canonicalRule(a) === 
 const lastIsSame = (a: ChainRules, b: ChainRules): boolean => same(a.at(-1) ?? '', b.at(-1) ?? '');
 
 /** By canonical text where the text as it stands is not found. */
-function difference(known: ChainRules, wanted: ChainRules) {
-  const [before, after] = [new Set(known), new Set(wanted)];
-  const added = wanted.filter((rule) => !before.has(rule));
-  const removed = known.filter((rule) => !after.has(rule));
-  if (added.length === 0 || removed.length === 0) return { added, removed };
-  const [addedTexts, removedTexts] = [added, removed].map((r) => new Set(r.map(canonicalRule)));
-  return {
-    added: added.filter((rule) => !removedTexts!.has(canonicalRule(rule))),
-    removed: removed.filter((rule) => !addedTexts!.has(canonicalRule(rule))),
-  };
+function difference(known: ChainRules, wanted: ChainRules): ListEdits {
+  const plain = withoutStaying({ removed: known, added: wanted });
+  const isOne = plain.added.length === 0 || plain.removed.length === 0;
+  return isOne ? plain : withoutStaying(plain, canonicalRule);
 }
 
 // New rules go to the head, where none has to be counted and the last one stays the last.
@@ -183,8 +196,6 @@ function editsOf(
 ): readonly string[] | undefined {
   const { added, removed } = difference(known, wanted);
   if (added.length + removed.length > EDITS_MAX || !lastIsSame(known, wanted)) return undefined;
-  // A rule that stands there twice is no longer ours alone.
-  if (known.length - removed.length + added.length !== wanted.length) return undefined;
   return editLines(name, removed, added);
 }
 
@@ -207,13 +218,14 @@ function planHooks(chain: string, known: ChainRules, wanted: ChainRules): readon
 }
 
 /** Everything of services goes; a second time there is nothing to do. */
-export function planRelease(known: KnownTable): readonly string[] {
-  const gone = [...known.chains.keys()].filter((name) => !SHARED.has(name));
-  const isOurs = (rule: string): boolean => gone.includes(targetOf(rule) ?? '');
-  const removed = [...known.hooks].flatMap(([chain, rules]) =>
+export function planRelease(known: KnownTable): Plan {
+  const stale = [...known.chains.keys()].filter((name) => !SHARED.has(name));
+  const gone = new Set(stale);
+  const isOurs = (rule: string): boolean => gone.has(targetOf(rule) ?? '');
+  const edits = [...known.hooks].flatMap(([chain, rules]) =>
     rules.filter(isOurs).map((rule) => `-D ${chain} ${rule}`),
   );
-  return [...removed, ...flushed(gone), ...deleted(gone)];
+  return { made: new Map(), edits, stale };
 }
 
 function targetOf(rule: string): string | undefined {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { memoryTables } from '../../kernel/memory-tables.ts';
 import type { ChainRules } from '../../kernel/tables.ts';
-import { knownTable, planTable, type WantedTable } from './plan.ts';
+import { knownTable, linesOf, planTable, sizeOf, type WantedTable } from './plan.ts';
 import { stagesOf } from './stages.ts';
 
 const LAST = '-j KUBE-NODEPORTS';
@@ -51,13 +51,13 @@ test('in stages: the same table in the end, and meanwhile no packet is lost that
     fc.asyncProperty(world, world, async (before, after) => {
       const [whole, staged] = [memoryTables(), memoryTables()];
       const known = async (of: typeof whole) => knownTable(await of.read('nat'));
-      const first = planTable(await known(whole), wantedOf(before));
+      const first = linesOf(planTable(await known(whole), wantedOf(before)));
       for (const one of [whole, staged]) await one.commit({ table: 'nat', lines: first });
       const from = await known(staged);
-      const lines = planTable(from, wantedOf(after));
-      await whole.commit({ table: 'nat', lines });
+      const plan = planTable(from, wantedOf(after));
+      await whole.commit({ table: 'nat', lines: linesOf(plan) });
       const exists = (chain: string): boolean => from.chains.has(chain);
-      for (const stage of stagesOf(lines, exists, 0)) {
+      for (const stage of stagesOf(plan, exists, 0)) {
         await staged.commit({ table: 'nat', lines: stage });
         const content = await staged.read('nat');
         for (const name of ['1', '2', '3', '4']) {
@@ -75,12 +75,11 @@ test('in stages: the same table in the end, and meanwhile no packet is lost that
 
 test('what is short stays whole; what is long is some hundred chains at a time, lists at the end', () => {
   const world = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`s${i}`, ['x']]));
-  const lines = planTable({ chains: new Map(), hooks: new Map() }, wantedOf(world));
-  assert.deepEqual(
-    stagesOf(lines, () => false, lines.length),
-    [lines],
-  );
-  const stages = stagesOf(lines, () => false, lines.length - 1);
+  const plan = planTable({ chains: new Map(), hooks: new Map() }, wantedOf(world));
+  const lines = linesOf(plan);
+  assert.equal(sizeOf(plan), lines.length);
+  assert.deepEqual([...stagesOf(plan, () => false, lines.length)], [lines]);
+  const stages = [...stagesOf(plan, () => false, lines.length - 1)];
   assert.deepEqual([...stages.flat()].sort(), [...lines].sort());
   const chainsIn = (stage: readonly string[]) =>
     stage.filter((line) => line.startsWith(':')).length;

@@ -2,7 +2,7 @@
 // before, or where it shall go. iptables-nft-restore looks each line's chain up in a sorted list of all
 // chains of the transaction, from its head (nft-cache.c, cache_chain_list_insert): with 30,000 chains
 // that is minutes, in pieces of some hundred it is a second.
-import type { ChainRules } from '../../kernel/tables.ts';
+import { filled, flushed, linesOf, type Plan, sizeOf } from './plan.ts';
 
 /** Chains, or rules of a long list, in one transaction. */
 const PIECE = 500;
@@ -23,61 +23,45 @@ const rankOf = (chain: string): number => {
 };
 const byRank = (a: string, b: string): number => rankOf(a) - rankOf(b);
 
-interface Parts {
-  /** Chains to be filled anew. */
-  readonly made: Map<string, string[]>;
-  readonly deleted: Set<string>;
-  /** Changes of lists and of the kernel's own chains, in order. */
-  readonly edits: string[];
-}
-
-/** The lines of one transaction, in as many as they are worth. `exists`: whether the kernel has a chain
- *  now: what packets may pass meanwhile is written as a whole. */
-export function stagesOf(
-  lines: readonly string[],
+/**
+ * The transactions of a plan in turn: one when that is cheap. `exists`: whether the kernel has a chain
+ * now; what packets may pass meanwhile is written as a whole. Lines are made as they are asked for.
+ */
+export function* stagesOf(
+  plan: Plan,
   exists: (chain: string) => boolean,
   linesMax: number,
-): readonly (readonly string[])[] {
-  if (lines.length <= linesMax) return [lines];
-  const { made, deleted, edits } = partsOf(lines);
-  const ordered = [...made.keys()].filter((name) => !deleted.has(name)).sort(byRank);
+): Generator<readonly string[]> {
+  const size = sizeOf(plan);
+  if (size === 0) return;
+  if (size <= linesMax) yield linesOf(plan);
+  else yield* longStages(plan, exists);
+}
+
+function* longStages(
+  { made, edits, stale }: Plan,
+  exists: (chain: string) => boolean,
+): Generator<readonly string[]> {
+  const ordered = [...made.keys()].sort(byRank);
   const chains = ordered.filter((name) => rankOf(name) < LIST);
   const lists = ordered.filter((name) => rankOf(name) === LIST);
-  const text = (name: string, rules: ChainRules): string[] =>
-    rules.map((rule) => `-A ${name} ${rule}`);
-  const filled = pieces(chains).map((names) => [
-    ...names.map((name) => `:${name} - [0:0]`),
-    ...names.flatMap((name) => text(name, made.get(name)!)),
-  ]);
   // A list may lead to another.
-  const [old, fresh] = [lists.filter(exists), lists.filter((name) => !exists(name))];
-  const begun = fresh.map((name) => `:${name} - [0:0]`);
-  const grown = fresh.flatMap((name) => pieces(text(name, made.get(name)!)));
-  const replaced = old.map((name) => [`:${name} - [0:0]`, ...text(name, made.get(name)!)]);
-  const removed = pieces([...deleted].sort(byRank).reverse()).map((names) => [
-    ...names.map((name) => `:${name} - [0:0]`),
-    ...names.map((name) => `-X ${name}`),
-  ]);
-  return [begun, ...filled, ...grown, ...replaced, ...pieces(edits), ...removed].filter(
-    ({ length }) => length > 0,
-  );
+  const fresh = lists.filter((name) => !exists(name));
+  if (fresh.length > 0) yield flushed(fresh);
+  const whole = (names: readonly string[]): readonly string[] => [
+    ...flushed(names),
+    ...names.flatMap((name) => filled(name, made.get(name)!)),
+  ];
+  for (const names of pieces(chains)) yield whole(names);
+  for (const name of fresh) for (const rules of pieces(made.get(name)!)) yield filled(name, rules);
+  for (const name of lists) if (exists(name)) yield whole([name]);
+  yield* pieces(edits);
+  for (const names of pieces([...stale].sort(byRank).reverse()))
+    yield [...flushed(names), ...names.map((name) => `-X ${name}`)];
 }
 
 function pieces<T>(all: readonly T[]): readonly (readonly T[])[] {
   return Array.from({ length: Math.ceil(all.length / PIECE) }, (_, i) =>
     all.slice(i * PIECE, (i + 1) * PIECE),
   );
-}
-
-function partsOf(lines: readonly string[]): Parts {
-  const parts: Parts = { made: new Map(), deleted: new Set(), edits: [] };
-  for (const line of lines) {
-    const chain = line.split(' ', 2);
-    if (line.startsWith(':')) parts.made.set(chain[0]!.slice(1), []);
-    else if (line.startsWith('-X ')) parts.deleted.add(chain[1]!);
-    else if (line.startsWith('-A '))
-      parts.made.get(chain[1]!)!.push(line.slice(chain.join(' ').length + 1));
-    else parts.edits.push(line);
-  }
-  return parts;
 }

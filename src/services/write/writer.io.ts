@@ -5,9 +5,11 @@ import {
   CANARY,
   type KnownTable,
   knownTable,
+  linesOf,
   planChanges,
   planRelease,
   planTable,
+  sizeOf,
   type WantedTable,
 } from './plan.ts';
 import { stagesOf } from './stages.ts';
@@ -61,13 +63,15 @@ export class ServiceWriter {
       const content = wanted[table];
       if (!content || this.written.get(table) === content) continue;
       const { plan, exists } = await this.plan(table, content);
-      const stages = plan.length === 0 ? [] : stagesOf(plan, exists, this.linesMax);
-      for (const stage of stages) await this.commit(table, stage);
+      for (const stage of stagesOf(plan, exists, this.linesMax)) {
+        await this.commit(table, stage);
+        commits++;
+      }
       this.written.set(table, content);
       this.canaryRemoved.add(table);
-      if (plan.length > 0) this.lastLines.set(table, plan.length);
-      commits += stages.length;
-      lines += plan.length;
+      const size = sizeOf(plan);
+      if (size > 0) this.lastLines.set(table, size);
+      lines += size;
     }
     return { commits, lines };
   }
@@ -108,8 +112,8 @@ export class ServiceWriter {
     let lines = 0;
     for (const table of ALL) {
       const plan = planRelease(await this.read(table));
-      if (plan.length > 0) await this.commit(table, plan);
-      lines += plan.length;
+      if (sizeOf(plan) > 0) await this.commit(table, linesOf(plan));
+      lines += sizeOf(plan);
     }
     this.forget();
     return lines;
