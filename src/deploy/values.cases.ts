@@ -5,7 +5,7 @@ import type { Json } from '../base/json.ts';
 import { settingsFrom } from '../model/settings/settings.ts';
 
 /** How many random sets a property tries; CALICO_KIT_RUNS overrides. */
-export const RUNS = Number(process.env['CALICO_KIT_RUNS'] ?? (process.env['CI'] ? 200 : 60));
+export const RUNS = Number(process.env['CALICO_KIT_RUNS'] ?? (process.env['CI'] ? 500 : 60));
 
 const optional = <T>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record(fields, { requiredKeys: [] });
