@@ -78,6 +78,9 @@ function heldBy(
   { metadata }: StoredEndpoint['endpoint'],
   suffix: string,
 ): readonly [string, Held] | undefined {
+  // Of a backup that is newer than the last address, allocations are as they were.
+  const now = [...allocator.handles()].find(([handle]) => handle.endsWith(suffix));
+  if (now) return [now[0], { ips: now[1], facts: allocator.factsOf(now[0]) }];
   const found = [...allocator.before()].find(([handle]) => handle.endsWith(suffix));
   // Addresses outside IPAM are in the endpoint alone.
   const isOutside = metadata.annotations?.[NETWORK_ANNOTATION] !== undefined;

@@ -48,6 +48,20 @@ test('a pod that lives has its address, handle and record again, before anything
   n.done();
 });
 
+test('a backup that has the address, but not the record', async () => {
+  const n = await memoryNode();
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  const restoration = new Restoration();
+  restoration.note(n.context);
+  for (const { key } of (await n.memory.list(resourcePrefix('workloadendpoints'))).items) {
+    await n.memory.transaction([], [{ kind: 'delete', key }]);
+    n.context.view.remove(key, 1n << 60n);
+  }
+  await recover(n.context, restoration);
+  assert.deepEqual([restoration.waiting, await n.endpoints(), n.veths().length], [[], 1, 1]);
+  n.done();
+});
+
 test('one whose address somebody else has by now goes on waiting, and nothing of it is swept', async () => {
   const n = await restoredNode();
   const other = await n.allocator.assign({
