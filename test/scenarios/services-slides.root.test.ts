@@ -12,6 +12,7 @@ import { ServiceWriter } from '../../src/services/write/writer.io.ts';
 import { createNetns, netnsPath } from '../lab/netns.ts';
 import { exec } from './policy-pods.ts';
 
+const SAVED = readFileSync(join(import.meta.dirname, 'services-slides-save.txt'), 'utf8').trim();
 const LISTING = readFileSync(join(import.meta.dirname, 'services-slides.txt'), 'utf8');
 
 /** `port` is `name/protocol/port/nodePort`. */
@@ -49,7 +50,15 @@ interface Node {
   readonly model: RenderedModel;
   /** Writes what the model wants; what the kernel then lists. */
   write(): Promise<string>;
+  /** What `iptables-save` shows of nat's rules now. */
+  saved(): string;
 }
+
+/** Of one chain: as they stand. */
+const byChain = (a: string, b: string): number => {
+  const [one, other] = [a, b].map((line) => line.split(' ')[1]!);
+  return one! < other! ? -1 : one! > other! ? 1 : 0;
+};
 
 async function withNode(work: (node: Node) => Promise<void>): Promise<void> {
   const settings = serviceProxySettings({
@@ -72,7 +81,13 @@ async function withNode(work: (node: Node) => Promise<void>): Promise<void> {
       await writer.apply(model.wanted(4));
       return exec(netns, 'iptables-nft', '-t', 'nat', '-L', '-n', '-v');
     };
-    await work({ model, write });
+    const saved = (): string =>
+      exec(netns, 'iptables-nft-save', '-t', 'nat')
+        .split('\n')
+        .filter((line) => line.startsWith('-A '))
+        .sort(byChain)
+        .join('\n');
+    await work({ model, write, saved });
     await tables.close();
   } finally {
     netns.remove();
@@ -94,11 +109,12 @@ function chainOf(listing: string, name: string): string {
   return [head, ...texts].join('\n');
 }
 
-test('the listing of 2018, line for line', () =>
-  withNode(async ({ write }) => {
+test('the listing of 2018, line for line, and what the save command shows', () =>
+  withNode(async ({ write, saved }) => {
     const listing = await write();
     for (const wanted of LISTING.trim().split('\n\n'))
       assert.equal(chainOf(listing, wanted.split(' ')[1]!), wanted);
+    assert.equal(saved(), SAVED);
   }));
 
 test('a service that changes among the others: masquerading still stands before its jump', () =>

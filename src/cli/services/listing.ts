@@ -1,6 +1,7 @@
 // What a node does for services, read from its KUBE-* chains, whoever wrote them: by service the
 // addresses it is reached at, the endpoints behind them, and the connections each has had.
 import type { RuleCount, TableCounts } from '../../kernel/tables.ts';
+import { LOOPBACK } from '../../services/render/localnet.ts';
 import { wordsOf } from '../../services/write/canonical.ts';
 import { boxTable, type Output } from '../output.ts';
 
@@ -147,7 +148,8 @@ function placeOf(
   const service = kind ? comment.slice(0, -kind.length - 1) : comment;
   const ip = option('-d')?.replace(/\/(32|128)$/, '');
   const host = ip?.includes(':') ? `[${ip}]` : (ip ?? '*');
-  const reached = kind ?? (ip === undefined ? 'node port' : 'address');
+  const isNode = ip === undefined || ip === LOOPBACK;
+  const reached = kind ?? (isNode ? 'node port' : 'address');
   return { service, protocol, kind: reached, address: `${host}:${port}` };
 }
 
