@@ -25,6 +25,8 @@ export async function recover(
   const restored = await restoration.heal(context);
   const { waiting } = restoration;
   if (waiting.length > 0) throw new OpError('put back', `not in the datastore: ${waiting.join()}`);
+  // What DEL cut off is no sign of life, though the datastore has its record again.
+  if (restored > 0) await context.removal.tryAll();
   const releases = await replayJournal(context);
   return { restored, releases, ...(await sweepNode(context)) };
 }

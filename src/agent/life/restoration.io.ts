@@ -14,9 +14,11 @@ const OUTSIDE: Held = { ips: [], facts: {} };
 
 export class Restoration {
   private readonly missing = new Map<string, StoredEndpoint>();
+  private attempts = 0;
 
   /** Before the restored state is taken in: what lives here. */
   note({ view, kernel }: Pick<CniContext, 'view' | 'kernel'>): void {
+    this.attempts = 0;
     for (const stored of view.endpoints) {
       const { interfaceName } = stored.endpoint.spec;
       if (interfaceName && kernel.link(interfaceName)) this.missing.set(stored.key, stored);
@@ -31,8 +33,11 @@ export class Restoration {
   /** Puts back what lives; answers how many. What cannot be put back goes on waiting. */
   async heal(context: CniContext): Promise<number> {
     let count = 0;
+    // Addresses are told of separately, a moment later. Of a backup that is newer than the last
+    // address nothing is told: allocations are as they were.
+    const isLate = this.missing.size > 0 && ++this.attempts > 1;
     for (const [key, former] of this.missing) {
-      if (!(await putBack(context, former))) continue;
+      if (!(await putBack(context, former, isLate))) continue;
       this.missing.delete(key);
       count++;
     }
@@ -41,14 +46,18 @@ export class Restoration {
 }
 
 /** True: it is there, or does not live any more. */
-async function putBack(context: CniContext, { key, endpoint }: StoredEndpoint): Promise<boolean> {
+async function putBack(
+  context: CniContext,
+  { key, endpoint }: StoredEndpoint,
+  isLate: boolean,
+): Promise<boolean> {
   const { kernel, view, allocator, policy, removal, log } = context;
   const { interfaceName = '' } = endpoint.spec;
   await removal.gone(interfaceName); // DEL may have come meanwhile
   if (!kernel.link(interfaceName)) return true;
   const suffix = handleSuffix(attachmentOf(endpoint));
-  const [handleId, held] = heldBy(context, endpoint, suffix) ?? [];
-  if (!handleId || !held) return false; // addresses are told of separately, a moment later
+  const [handleId, held] = heldBy(context, endpoint, suffix, isLate) ?? [];
+  if (!handleId || !held) return false;
   const value = printResource(endpoint);
   const count = (family: 4 | 6): number => held.ips.filter((ip) => familyOf(ip) === family).length;
   const outcome = await allocator.assign({
@@ -77,14 +86,15 @@ function heldBy(
   { allocator }: CniContext,
   { metadata }: StoredEndpoint['endpoint'],
   suffix: string,
+  isLate: boolean,
 ): readonly [string, Held] | undefined {
-  // Of a backup that is newer than the last address, allocations are as they were.
-  const now = [...allocator.handles()].find(([handle]) => handle.endsWith(suffix));
-  if (now) return [now[0], { ips: now[1], facts: allocator.factsOf(now[0]) }];
   const found = [...allocator.before()].find(([handle]) => handle.endsWith(suffix));
+  if (found) return found;
+  const now = [...allocator.handles()].find(([handle]) => handle.endsWith(suffix));
+  if (now && isLate) return [now[0], { ips: now[1], facts: allocator.factsOf(now[0]) }];
   // Addresses outside IPAM are in the endpoint alone.
   const isOutside = metadata.annotations?.[NETWORK_ANNOTATION] !== undefined;
-  return found ?? (isOutside ? [suffix, OUTSIDE] : undefined);
+  return isOutside ? [suffix, OUTSIDE] : undefined;
 }
 
 function reasonOf(outcome: Exclude<AssignOutcome, { kind: 'assigned' }>): string {

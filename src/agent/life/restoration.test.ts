@@ -57,6 +57,7 @@ test('a backup that has the address, but not the record', async () => {
     await n.memory.transaction([], [{ kind: 'delete', key }]);
     n.context.view.remove(key, 1n << 60n);
   }
+  await assert.rejects(recover(n.context, restoration), /not in the datastore/); // it may be told yet
   await recover(n.context, restoration);
   assert.deepEqual([restoration.waiting, await n.endpoints(), n.veths().length], [[], 1, 1]);
   n.done();
