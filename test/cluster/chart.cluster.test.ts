@@ -293,35 +293,6 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     assert.match(await helmTest(cluster), /all 6 checks passed/);
   });
 
-  test('VXLAN and no BGP: one container a node, pods reach each other; and back to BGP', async () => {
-    const set = (mode: string, backend: string) => [
-      ...['--set', `networking.settings.ippool.vxlan.mode=${mode}`],
-      ...['--set', `conf.node.CALICO_NETWORKING_BACKEND=${backend}`],
-    ];
-    const nodePods = async (): Promise<readonly string[]> =>
-      (await calicoPods(cluster)).flatMap(({ name, ready, status }) =>
-        name.startsWith('calico-node-') ? [`${ready} ${status}`] : [],
-      );
-    await cluster.helm([...helmArguments('upgrade'), ...set('Always', 'vxlan')]);
-    await until('one container is ready on every node', 90, async () => {
-      const pods = await nodePods();
-      return pods.length === 3 && pods.every((pod) => pod === '1/1 Running');
-    });
-    const remote = /^192\.168\.\d+\.\d+\/26 via 192\.168\.\S+ dev vxlan\.calico proto 80 onlink/m;
-    await until('the route leads over vxlan.calico', 30, async () => {
-      const routes = await routesOf(cluster, first);
-      return remote.test(routes) && !routes.includes('proto bird');
-    });
-    await answered(serverIp);
-    await cluster.helm(helmArguments('upgrade'));
-    await calicoReady(cluster);
-    await until('no route leads over vxlan.calico', 30, async () => {
-      const routes = await routesOf(cluster, first);
-      return !/vxlan|proto 80/.test(routes) && /\/26 via .* proto bird/.test(routes);
-    });
-    await answered(serverIp);
-  });
-
   test('programs ask for nothing that is forbidden, and have no right that they do not use', async () => {
     assert.deepEqual(forbidden(), []);
     assert.deepEqual(await unusedRights(cluster), []);
