@@ -71,11 +71,9 @@ export function echoesOf(netns: string): number {
   return Number(counts![names!.indexOf('InEchos')]);
 }
 
-/** How many packets the interface of a namespace has received. */
+/** How many octets the interface of a namespace has received: packets may come as one large. */
 export const receivedBy = (netns: string, link = 'eth0'): number =>
-  Number(
-    run(['ip', 'netns', 'exec', netns, 'cat', `/sys/class/net/${link}/statistics/rx_packets`]),
-  );
+  Number(run(['ip', 'netns', 'exec', netns, 'cat', `/sys/class/net/${link}/statistics/rx_bytes`]));
 
 export const tried = (netns: string, ...argv: readonly string[]): boolean =>
   attempt(['ip', 'netns', 'exec', netns, ...argv]).ok;
