@@ -16,6 +16,7 @@ import {
   routesOf,
   startDemonstration,
 } from './demonstration.ts';
+import { PROBE_IMAGE } from './images.ts';
 import { netnsCluster } from './netns/netns-cluster.ts';
 import { openProgress } from './progress.ts';
 import { forbidden, unusedRights } from './rights.ts';
@@ -54,6 +55,17 @@ async function etcdGet(prefix: string, ...flags: string[]): Promise<string> {
     prefix,
     ...flags,
   ]);
+}
+
+/** `ip link` of eth0 in a pod that is made for it. */
+async function linkOfNewPod(): Promise<string> {
+  const spec = { nodeName: first, terminationGracePeriodSeconds: 0 };
+  const how = ['--image', PROBE_IMAGE, '--overrides', JSON.stringify({ spec })];
+  await kubectl('-n', DEMO, 'run', 'fresh', ...how, '--', 'sleep', '600');
+  await kubectl('-n', DEMO, 'wait', '--for=condition=Ready', 'pod/fresh', '--timeout=60s');
+  const { output } = await inPod(cluster, 'fresh', ['ip', 'link', 'show', 'eth0']);
+  await kubectl('-n', DEMO, 'delete', 'pod', 'fresh', '--wait');
+  return output;
 }
 
 describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
@@ -209,6 +221,25 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     const { sent, lost } = await traffic.stop();
     assert.ok(sent > 1000, `${sent} packets`);
     assert.equal(lost, 0, `${lost} of ${sent} packets`);
+  });
+
+  test('VXLAN and back under traffic: a second of packets at most, and its MTU in new pods', async () => {
+    const overlay = /^192\.168\.\d+\.\d+\/26 via \S+ dev vxlan\.calico (proto 80 )?onlink/m;
+    const routesAre = (what: string, holds: (routes: string) => boolean): Promise<unknown> =>
+      until(what, 60, async () => holds(await routesOf(cluster, first)));
+    const traffic = await startTraffic(cluster, serverIp);
+    const always = ['--set', 'networking.settings.ippool.vxlan.mode=Always'];
+    await cluster.helm([...helmArguments('upgrade'), ...always, '--wait']);
+    await calicoReady(cluster);
+    await routesAre('routes lead over vxlan.calico', (routes) => overlay.test(routes));
+    assert.match(await linkOfNewPod(), /mtu 1450 /);
+    await cluster.helm([...helmArguments('upgrade'), '--wait']);
+    await calicoReady(cluster);
+    await routesAre('no route leads over vxlan.calico', (routes) => !/vxlan|proto 80/.test(routes));
+    const { sent, lost } = await traffic.stop();
+    assert.ok(lost <= 2 * 100, `${lost} of ${sent} packets`);
+    const link = await outcomeOf(cluster.enter(first, ['ip', 'link', 'show', 'vxlan.calico']));
+    assert.ok(!link.ok, link.output);
   });
 
   test('a new pod of calico-node brings the routes back', async () => {
