@@ -232,6 +232,10 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     await cluster.helm([...helmArguments('upgrade'), ...always, '--wait']);
     await calicoReady(cluster);
     await routesAre('routes lead over vxlan.calico', (routes) => overlay.test(routes));
+    // As `plan` says: the runtime's configuration is written when a node pod starts.
+    const node = ['daemonset/calico-node', '--namespace', NAMESPACE];
+    await kubectl('rollout', 'restart', ...node);
+    await kubectl('rollout', 'status', ...node, '--timeout=120s');
     assert.match(await linkOfNewPod(), /mtu 1450 /);
     await cluster.helm([...helmArguments('upgrade'), '--wait']);
     await calicoReady(cluster);

@@ -19,7 +19,7 @@ export async function startTraffic(cluster: Cluster, to: string): Promise<Traffi
   await until(
     'packets flow',
     20,
-    async () => (await client(`grep -c 'bytes from' ${FILE}`)) !== '0',
+    async () => (await client(`grep -c 'bytes from' ${FILE} || true`)) !== '0',
   );
   return {
     async stop() {
