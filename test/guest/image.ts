@@ -52,6 +52,7 @@ export async function guestImage(): Promise<GuestImage> {
   install(root, join(HERE, 'init.sh'), '/init');
   copyModules(kernel, root);
   await bundleTest(root);
+  symlinkSync('/opt/calico/node_modules', join(root, 'opt/test/node_modules'));
   installFolder(root, '/etc/protocols', '/etc/protocols');
   mkdirSync(join(root, 'etc/iproute2'), { recursive: true });
   // `ip route` names protocol 12 by it.

@@ -35,6 +35,8 @@ export async function sendBytes(
   return Number(said.trim().split('\n').at(-1));
 }
 
+const PING_MILLISECONDS = 20;
+
 /** Echo requests from a pod to an address, one every 20 ms, until it is stopped. */
 export class Pinging {
   private readonly child: ChildProcess;
@@ -61,8 +63,6 @@ export class Pinging {
     return Math.max(heard[0]! - 1, ...gaps) * PING_MILLISECONDS;
   }
 }
-
-const PING_MILLISECONDS = 20;
 
 /** How many echo requests have arrived in a namespace. */
 export function echoesOf(netns: string): number {

@@ -5,6 +5,8 @@ import { after, before, describe, test } from 'node:test';
 import { eventually, run } from '../../lab/command.ts';
 import { Hosts } from '../../lab/three-hosts.ts';
 import { echoesOf, receivedBy, sendBytes, tried } from '../../lab/traffic.ts';
+import { forgeries } from './forged.ts';
+import { moves } from './moves.ts';
 
 const MEGABYTE = 1 << 20;
 
@@ -120,6 +122,9 @@ describe('IP-in-IP', { timeout: 900_000 }, () => {
     run(['ip', 'netns', 'delete', stranger]);
     await hosts.ping(1, 0); // and what belongs here still does
   });
+
+  forgeries(() => hosts);
+  moves(() => hosts);
 
   test('CrossSubnet, live: plain within the subnet, through the tunnel beyond the router', async () => {
     hosts.setModes({ ipipMode: 'CrossSubnet' });
