@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CALICO_KIT_CACHE ?= $(HOME)/.cache/calico-kit
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH):$(CALICO_KIT_CACHE)/go/bin
 
-.PHONY: help up down status smoke test test-unit test-real test-cluster test-guest lint synth charts plan package release images bench simulate storm races differential kube-proxy-differential conformance fuzz clean
+.PHONY: help up down status smoke test test-unit test-real test-cluster test-kind test-guest lint synth charts plan package release images bench simulate storm races differential kube-proxy-differential conformance fuzz clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ test-real: node_modules/.installed ## tests against the kernel, etcd, Helm, BIRD
 
 test-cluster: node_modules/.installed ## the chart on a real cluster (root)
 	@test/run cluster
+
+test-kind: node_modules/.installed ## make smoke CLUSTER=kind, and that nothing of it stays (root)
+	@test/run kind
 
 test-guest: node_modules/.installed ## IP-in-IP, and from it over VXLAN to none, on an emulated machine whose kernel has it (root)
 	@test/run guest
