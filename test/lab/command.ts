@@ -36,8 +36,8 @@ export function runAsync(argv: readonly string[]): Promise<string> {
   });
 }
 
-/** A machine in software emulation needs longer for everything. */
-const SLOWNESS = Number(process.env['CALICO_KIT_SLOWNESS'] ?? 1);
+/** A machine in software emulation needs so many times longer for everything. */
+export const SLOWNESS = Number(process.env['CALICO_KIT_SLOWNESS'] ?? 1);
 
 /** Asks every 20 ms until `holds` answers something true; throws with `what` after the time. */
 export async function eventually<T>(

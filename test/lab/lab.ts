@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toolPath } from '../cluster/tools.ts';
 import { type Certificate, etcdFiles, etcdFlags, makeCertificate } from './certificate.ts';
-import { attempt, eventually, run } from './command.ts';
+import { attempt, eventually, run, SLOWNESS } from './command.ts';
 import { type CniReply, LabHost } from './host.ts';
 
 const FABRIC_ADDRESS = '10.201.0.1';
@@ -29,6 +29,8 @@ export const CONFIG = {
   name: 'k8s-pod-network',
   type: 'calico',
   ipam: { type: 'calico-ipam' },
+  // An emulated machine needs its time for the first rules; a real one has the default.
+  ...(SLOWNESS > 1 ? { policy_setup_timeout_seconds: 5 * SLOWNESS } : {}),
 };
 
 export class Lab {
