@@ -6,13 +6,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  rmdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { command, tryCommand, until } from '../command.ts';
 import { netnsOf, PREFIX } from '../netns/layout.ts';
+import { removeCgroups } from '../netns/node.ts';
 import { childrenOf, Processes } from '../netns/processes.ts';
 import { ensurePackages } from '../packages.ts';
 import { CACHE } from '../tools.ts';
@@ -21,7 +21,6 @@ const MACHINE = 'kind';
 /** State of the cluster and of our own engine; `delete` removes it. */
 export const RUN = join(CACHE, 'run', `${PREFIX}-kind`);
 const SOCKET = join(RUN, 'docker.sock');
-const CGROUPS = '/sys/fs/cgroup';
 const START_SECONDS = 60;
 const NO_ENGINE = 'no Docker engine answers, and only root can start one: start it, or use sudo';
 
@@ -111,7 +110,7 @@ export async function removeEngine(): Promise<void> {
   await endShims();
   await tryCommand(['ip', 'netns', 'delete', netnsOf(MACHINE)]);
   await unmountBelow(RUN);
-  removeCgroups();
+  await removeCgroups((name) => name === netnsOf(MACHINE));
   rmSync(RUN, { recursive: true, force: true });
 }
 
@@ -142,18 +141,4 @@ async function unmountBelow(folder: string): Promise<void> {
   const points = (await command(['findmnt', '-rno', 'TARGET'])).trim().split('\n');
   for (const point of points.filter((p) => p.startsWith(`${folder}/`)).reverse())
     await tryCommand(['umount', '-l', point]);
-}
-
-function removeCgroups(): void {
-  for (const hierarchy of ['.', ...readdirSync(CGROUPS)]) {
-    const root = join(CGROUPS, hierarchy, netnsOf(MACHINE));
-    if (existsSync(join(root, 'cgroup.procs'))) removeTree(root);
-  }
-}
-
-function removeTree(folder: string): void {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeTree(join(folder, entry.name));
-  }
-  rmdirSync(folder);
 }

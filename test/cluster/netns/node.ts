@@ -187,15 +187,16 @@ function makeCgroups(name: string): void {
   }
 }
 
-/** Removes the cgroups of every node, once the processes are gone. */
-export async function removeCgroups(): Promise<void> {
-  const isNodes = (name: string): boolean => NODE_NAME.test(name);
+const isNodes = (name: string): boolean => NODE_NAME.test(name);
+
+/** Removes the cgroups of every node, or of other names, once the processes are gone. */
+export async function removeCgroups(isOurs = isNodes): Promise<void> {
   const parents = [CGROUPS, ...readdirSync(CGROUPS).map((name) => join(CGROUPS, name))];
   const roots = parents
     .filter((folder) => existsSync(join(folder, 'cgroup.procs')))
     .flatMap((folder) =>
       readdirSync(folder)
-        .filter(isNodes)
+        .filter(isOurs)
         .map((name) => join(folder, name)),
     );
   for (const root of roots) {
