@@ -27,7 +27,7 @@ export function effectsOf(
   const effects = [
     ...settingEffects(before, after),
     ...listEffects(before, after),
-    ...objectEffects(changes),
+    ...objectEffects(changes, after),
   ];
   return effects.toSorted((a, b) => GRAVITY.indexOf(a.kind) - GRAVITY.indexOf(b.kind));
 }
@@ -155,9 +155,11 @@ function settingEffects(before: Values, after: Values): readonly Effect[] {
   );
   const [was, is] = [effectiveMtu(before), effectiveMtu(after)];
   if (was === is) return effects;
-  const words =
-    `pods get an MTU of ${is} instead of ${was} when they are made anew, after the node pods ` +
-    'have restarted; those that run keep theirs';
+  const restarted =
+    after.pod.calico_node.update_strategy === 'OnDelete'
+      ? ' once you have deleted the node pod of their node'
+      : ', once the upgrade has restarted the node pod of their node';
+  const words = `pods get an MTU of ${is} instead of ${was} when they are made anew${restarted}; those that run keep theirs`;
   return [...effects, { kind: 'live', words: `networking.mtu: ${words}` }];
 }
 
@@ -205,7 +207,14 @@ const RESTARTS: Readonly<Record<string, string>> = {
     'calico-kube-controllers restarts; changes of namespaces and policies wait a few seconds',
 };
 
-function objectEffects(changes: readonly ObjectChange[]): readonly Effect[] {
+const RESTARTS_BY_HAND =
+  'calico-node restarts on a node once you have deleted its pod there (update_strategy OnDelete)';
+
+function objectEffects(
+  changes: readonly ObjectChange[],
+  { pod: { calico_node } }: Values,
+): readonly Effect[] {
+  const byHand = calico_node.update_strategy === 'OnDelete';
   return changes.flatMap(({ object, change, fields }): readonly Effect[] => {
     const starts = fields.some(({ path }) => path.startsWith('spec.template'));
     const isEtcd = object === 'DaemonSet calico-etcd';
@@ -218,6 +227,8 @@ function objectEffects(changes: readonly ObjectChange[]): readonly Effect[] {
           words: 'calico-etcd restarts: no pod starts or ends meanwhile; traffic and policy go on',
         },
       ];
-    return [{ kind: 'restarts', words: RESTARTS[object] ?? `${object} restarts` }];
+    const words = RESTARTS[object] ?? `${object} restarts`;
+    const isByHand = byHand && object === 'DaemonSet calico-node';
+    return [{ kind: 'restarts', words: isByHand ? RESTARTS_BY_HAND : words }];
   });
 }
