@@ -16,7 +16,7 @@ import type { KubernetesApi } from '../kubernetes/api.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../model/ip-pool.ts';
 import { printIpam } from '../model/ipam.ts';
 import { IPAM_CONFIG_KEY, resourceKey, resourcePrefix } from '../model/keys.ts';
-import type { NodeSpec } from '../model/node.ts';
+import { BACKEND_ANNOTATION, type NodeSpec } from '../model/node.ts';
 import { parseResource } from '../model/resource.ts';
 import { cidr, cidrFamily, type InterfaceAddress } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
@@ -93,6 +93,7 @@ export async function startUp(parts: StartUpParts): Promise<Started> {
             asNumber,
             kubernetesNode,
           }),
+        annotations: { [BACKEND_ANNOTATION]: backendOf(env) },
         withStatus: true,
       }),
     );
@@ -117,6 +118,11 @@ export async function startUp(parts: StartUpParts): Promise<Started> {
 }
 
 const FAMILIES: readonly Family[] = [4, 6];
+
+/** For other nodes' speakers: they do not wait for one that does not run. */
+function backendOf({ CALICO_NETWORKING_BACKEND: backend }: Environment): string | undefined {
+  return backend && backend !== 'bird' ? backend : undefined;
+}
 
 /** Of a family. */
 interface FoundAddress {

@@ -185,6 +185,15 @@ describe('IPv6', () => {
   });
 });
 
+test('a node without a speaker says so, and no longer once it has one', async () => {
+  const metadata = async () =>
+    (await storedAt(`${NODES}n1`))['metadata'] as { annotations?: Record<string, string> };
+  await startUp(parts({ ...ENV, CALICO_NETWORKING_BACKEND: 'vxlan' }));
+  assert.deepEqual((await metadata()).annotations, { 'calico-kit.io/networking-backend': 'vxlan' });
+  await startUp(parts({ ...ENV, CALICO_NETWORKING_BACKEND: 'bird' }));
+  assert.equal((await metadata()).annotations, undefined);
+});
+
 describe('failures', () => {
   test('an outage is waited for, a lost reply is not a second write', async () => {
     for (const operation of ['list', 'get', 'transaction'] as const) store.failNext(operation);
