@@ -153,14 +153,35 @@ function settingEffects(before: Values, after: Values): readonly Effect[] {
   const effects = SETTINGS.filter(({ path }) => changed(path)).map(
     ({ path, kind, words }): Effect => ({ kind, words: `${path}: ${words}` }),
   );
+  return [...effects, ...mtuEffects(before, after), ...backendEffects(before, after)];
+}
+
+function mtuEffects(before: Values, after: Values): readonly Effect[] {
   const [was, is] = [effectiveMtu(before), effectiveMtu(after)];
-  if (was === is) return effects;
+  if (was === is) return [];
   const restarted =
     after.pod.calico_node.update_strategy === 'OnDelete'
       ? ' once you have deleted the node pod of their node'
       : ', once the upgrade has restarted the node pod of their node';
-  const words = `pods get an MTU of ${is} instead of ${was} when they are made anew${restarted}; those that run keep theirs`;
-  return [...effects, { kind: 'live', words: `networking.mtu: ${words}` }];
+  const words =
+    `networking.mtu: pods get an MTU of ${is} instead of ${was} when they are made anew` +
+    `${restarted}; those that run keep theirs`;
+  return [{ kind: 'live', words }];
+}
+
+/** Routes of pools without VXLAN are the speakers', and these come node by node. */
+function backendEffects(before: Values, after: Values): readonly Effect[] {
+  const speaks = ({ conf: { node } }: Values): boolean =>
+    (node['CALICO_NETWORKING_BACKEND'] ?? 'bird') === 'bird';
+  const isOverlay = ({ networking: { settings } }: Values): boolean =>
+    settings.ippool.vxlan.mode !== 'Never';
+  const leaves = isOverlay(before) && !isOverlay(after);
+  if (speaks(before) || !leaves) return [];
+  const words =
+    'networking.settings.ippool.vxlan.mode: pods on different nodes lose each other until both nodes ' +
+    'have a speaker; set CALICO_NETWORKING_BACKEND to bird first, and the mode when the node pods ' +
+    'have restarted';
+  return [{ kind: 'disrupts', words }];
 }
 
 function listEffects(before: Values, after: Values): readonly Effect[] {

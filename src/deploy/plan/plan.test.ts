@@ -86,6 +86,15 @@ const EFFECTS: [what: string, before: Json, after: Json, effect: RegExp][] = [
     /^restarts calico-node restarts on a node once you have deleted its pod/,
   ],
   [
+    'from VXLAN without speakers to plain routes at once',
+    {
+      networking: { settings: { ippool: { ipip: { mode: 'Never' }, vxlan: { mode: 'Always' } } } },
+      conf: { node: { CALICO_NETWORKING_BACKEND: 'vxlan' } },
+    },
+    { networking: { settings: { ippool: { ipip: { mode: 'Never' } } } } },
+    /^disrupts .*vxlan.mode: .* set CALICO_NETWORKING_BACKEND to bird first/,
+  ],
+  [
     'tunnel',
     {},
     { networking: { settings: { ippool: { ipip: { mode: 'Never' } } } } },
