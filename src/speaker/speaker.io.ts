@@ -292,7 +292,6 @@ export class Speaker {
   }
 
   private considerSweep(): void {
-    const { peers, silent } = this.demand;
-    this.sweep.consider(speaking(peers, silent).map(({ address }) => address));
+    this.sweep.consider(this.demand.peers.map(({ address }) => address));
   }
 }
