@@ -12,6 +12,8 @@ export interface SchemaPart {
   readonly patternProperties?: Readonly<Record<string, SchemaPart>>;
   readonly additionalProperties?: boolean | SchemaPart;
   readonly items?: SchemaPart;
+  readonly const?: Json;
+  readonly maxLength?: number;
 }
 
 /** One setting: its path and the schema of it. */

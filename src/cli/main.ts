@@ -25,6 +25,7 @@ import { addSeenCommands } from './policy/seen.ts';
 import { addServiceCommands } from './services/commands.ts';
 import { readServiceTables, releaseServices } from './services/kernel.io.ts';
 import { servedAddresses } from './services/listing.ts';
+import { checkSettings } from './settings/check.io.ts';
 import { addSettingsCommands } from './settings/commands.ts';
 import { unknownCluster, version } from './version.ts';
 
@@ -121,6 +122,8 @@ addSettingsCommands(program, {
   failed: () => {
     process.exitCode = 1;
   },
+  check: () => checkSettings(process.env),
+  show: (output, format) => print(output, isJson(format)),
 });
 
 // A program of its own, which needs the constructs: images have none.

@@ -364,7 +364,7 @@ test('settings: what is ignored is said, with the way out', () => {
   assert.ok(settings.ok);
   const stored = { cidr: '10.2.0.0/16', blockSize: 26 };
   const { ignored } = wantedSettings(settings.value, (key) =>
-    key === SETTINGS_KEYS.pool ? stored : undefined,
+    key === SETTINGS_KEYS.pool ? { spec: stored, annotations: {} } : undefined,
   );
   assert.deepEqual(
     ignored.map(({ message }) => message.split(';')[0]),

@@ -76,7 +76,7 @@ async function main(log: Log): Promise<void> {
       ),
     settings: () =>
       together(
-        settingsController(parts, { ...cluster.value, bgp: document.bgp, reflectorsPerZone }),
+        settingsController(parts, { ...cluster.value, ...document, reflectorsPerZone }),
         documentController(parts, document),
       ),
     routereflector: () => reflectorController({ ...parts, perZone: reflectorsPerZone }),

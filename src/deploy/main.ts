@@ -3,13 +3,13 @@
 // `... chart DIR` writes the Helm chart; `... plan -f NEW.yaml` says what NEW would change.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { App } from 'cdk8s';
-import type { Values } from '../model/settings/schema.ts';
+import { App, type Chart } from 'cdk8s';
 import { settingsFrom } from '../model/settings/settings.ts';
 import { chartFiles } from './chart/package.ts';
 import { Calico } from './constructs/calico.ts';
 import { CalicoCertificates } from './constructs/calico-certificates.ts';
 import { CalicoCleanup } from './constructs/calico-cleanup.ts';
+import { CalicoPoolsCheck } from './constructs/calico-pools-check.ts';
 import { CalicoTest } from './constructs/calico-test.ts';
 import { PLAN_USAGE, readValues, runPlan } from './plan/run.io.ts';
 import { risksOf } from './risks.ts';
@@ -30,18 +30,22 @@ function synth(valuesFile: string | undefined): void {
   const test = new App({ outdir: join(app.outdir, 'test') });
   new CalicoTest(test, 'calico-test', settings.value);
   test.synth();
-  synthCertificates(join(app.outdir, 'certificates'), settings.value);
+  synthFirst(join(app.outdir, 'certificates'), (first) => {
+    return new CalicoCertificates(first, 'calico-certificates', settings.value);
+  });
+  synthFirst(join(app.outdir, 'check'), (first) => {
+    return new CalicoPoolsCheck(first, 'calico-pools-check', settings.value);
+  });
   for (const { present, text } of risksOf(settings.value)) {
     if (present) console.error(`note: ${text}`);
   }
 }
 
-/** Apart, because it is applied first; only where certificates are to be made. */
-function synthCertificates(outdir: string, settings: Values): void {
+/** Apart, because it is applied first; only where there is something to do. */
+function synthFirst(outdir: string, build: (app: App) => Chart): void {
   rmSync(outdir, { recursive: true, force: true });
-  const certificates = new App({ outdir });
-  const chart = new CalicoCertificates(certificates, 'calico-certificates', settings);
-  if (chart.toJson().length > 0) certificates.synth();
+  const app = new App({ outdir });
+  if (build(app).toJson().length > 0) app.synth();
 }
 
 /** Replaces the chart in `folder`. */

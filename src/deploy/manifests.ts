@@ -4,6 +4,7 @@ import type { Json } from '../base/json.ts';
 import { Calico } from './constructs/calico.ts';
 import { CalicoCertificates } from './constructs/calico-certificates.ts';
 import { CalicoCleanup } from './constructs/calico-cleanup.ts';
+import { CalicoPoolsCheck } from './constructs/calico-pools-check.ts';
 import { CalicoTest } from './constructs/calico-test.ts';
 import type { Settings } from './constructs/settings.ts';
 
@@ -27,6 +28,10 @@ export const cleanupManifests = (settings: Settings): readonly Manifest[] =>
 export const certificatesManifests = (settings: Settings): readonly Manifest[] =>
   plain(new CalicoCertificates(new App(), 'certificates', settings).toJson());
 
+/** What looks at the pools before an upgrade. */
+export const checkManifests = (settings: Settings): readonly Manifest[] =>
+  plain(new CalicoPoolsCheck(new App(), 'check', settings).toJson());
+
 /** What `helm test` makes. */
 export const testManifests = (settings: Settings): readonly Manifest[] =>
   plain(new CalicoTest(new App(), 'test', settings).toJson());
@@ -34,6 +39,7 @@ export const testManifests = (settings: Settings): readonly Manifest[] =>
 /** All that a chart holds. */
 export const allManifests = (settings: Settings): readonly Manifest[] => [
   ...certificatesManifests(settings),
+  ...checkManifests(settings),
   ...manifests(settings),
   ...cleanupManifests(settings),
   ...testManifests(settings),

@@ -176,6 +176,7 @@ const addressFamily = optional({
       noNullPrototype: true,
     }),
   ),
+  additional_cidrs: fc.array(cidr, { maxLength: 2 }),
   port: optional({ listen: port, neighbor: port }),
 });
 const policyGroup = fc.record({
@@ -233,7 +234,14 @@ export const goodValues = optional({
     settings: optional({
       mesh: toggle,
       ippool: fc.oneof(
-        optional({ ipip: optional({ mode }), nat_outgoing: toggle, disabled: toggle }),
+        optional({
+          ipip: optional({ mode }),
+          nat_outgoing: toggle,
+          disabled: toggle,
+          block_size: fc.integer({ min: 20, max: 32 }),
+          node_selector: selector,
+          disable_bgp_export: fc.oneof(fc.constant(''), toggle),
+        }),
         fc.record({ ipip: fc.constant({ mode: 'Never' }), vxlan: optional({ mode }) }),
       ),
     }),
@@ -247,7 +255,40 @@ export const goodValues = optional({
     pools: fc.uniqueArray(pool, { maxLength: 3, selector: ({ name }) => name }),
     policy: fc.dictionary(name, policyGroup, { maxKeys: 2, noNullPrototype: true }),
   }),
-  conf: optional({ node: environment }),
+  conf: optional({
+    node: environment,
+    controllers: optional({
+      ENABLED_CONTROLLERS: fc.constantFrom('policy', 'profile,node', 'namespace,policy,settings'),
+      LEAK_GRACE_PERIOD: fc.constantFrom('', '0', '1h30m'),
+    }),
+    cni_network_config: fc.oneof(
+      fc.constantFrom({}, null),
+      fc.record({ name: text, plugins: fc.array(fc.record({ type: text, more: free })) }),
+    ),
+  }),
+  bgpConfiguration: fc.oneof(
+    fc.constantFrom({}, null),
+    optional({
+      bindMode: fc.constantFrom('None', 'NodeIP'),
+      serviceClusterIPs: fc.array(fc.record({ cidr }), { maxLength: 2 }),
+      ignoredInterfaces: fc.array(text, { maxLength: 2 }),
+      ipv4NormalRoutePriority: fc.integer({ min: 1, max: 2147483646 }),
+      communities: fc.array(fc.record({ name: text, value: text }), { maxLength: 2 }),
+    }),
+  ),
+  felixConfiguration: fc.oneof(
+    fc.constantFrom({}, null),
+    optional({
+      vxlanVNI: fc.integer({ min: 1, max: 16777215 }),
+      vxlanPort: port,
+      logPrefix: text,
+      allowVXLANPacketsFromWorkloads: fc.boolean(),
+      failsafeInboundHostPorts: fc.array(
+        fc.record({ protocol: fc.constantFrom('TCP', 'udp'), port }),
+        { maxLength: 2 },
+      ),
+    }),
+  ),
   images: optional({
     node: image,
     kube_controllers: image,
@@ -279,6 +320,7 @@ export const goodValues = optional({
     daemonset_calico_etcd: fc.boolean(),
     daemonset_calico_node: fc.boolean(),
     deployment_calico_kube_controllers: fc.boolean(),
+    job_pools_check: fc.boolean(),
     service_calico_etcd: fc.boolean(),
   }),
   rbac: optional({ create: fc.boolean() }),

@@ -8,7 +8,7 @@ import { type Cidr, containsCidr } from '../net/cidr.ts';
 import { type Community, parseCommunity } from '../net/community.ts';
 import { type Family, familyOf, type Ip, parseIp } from '../net/ip.ts';
 import { boundedSeconds, parsePassword, type SecretKeyRef } from './bgp-peer.ts';
-import { type SessionWishes, sessionWishes } from './reading/bgp-annotations.ts';
+import { additionalCidrs, type SessionWishes, sessionWishes } from './reading/bgp-annotations.ts';
 import {
   asn,
   type Fields,
@@ -66,6 +66,8 @@ export interface BgpSettings {
   readonly normalPriorities: Readonly<Partial<Record<Family, number>>>;
   /** The node's addresses that pods peer with, by family. */
   readonly workloadPeering: Readonly<Partial<Record<Family, Ip>>>;
+  /** What of these a node has a route or an address of is told to its peers. */
+  readonly additionalCidrs: readonly Cidr[];
   /** For sessions that say nothing themselves. */
   readonly wishes: SessionWishes;
   /** Fields that cannot be read and without which sessions would be other than asked for. */
@@ -120,6 +122,7 @@ export function parseBgpConfiguration(
       4: addressOfFamily(spec, 'localWorkloadPeeringIPV4', 4),
       6: addressOfFamily(spec, 'localWorkloadPeeringIPV6', 6),
     }),
+    additionalCidrs: additionalCidrs(fieldsOf(resource.metadata as Json, problems)),
     wishes: sessionWishes(fieldsOf(resource.metadata as Json, problems)),
   };
   const hit = (fields: readonly string[]): boolean =>

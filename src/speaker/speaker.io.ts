@@ -3,9 +3,7 @@
 // nothing to anybody and leaves the kernel's routes where they are.
 import { type DesiredPeer, endpointOf } from '../bgp/peers.ts';
 import type { RouteReport, SpeakerReport } from '../bgp/status.ts';
-import type { OwnRoute } from '../bgp/table/own-routes.ts';
 import type { OwnIdentity } from '../bgp/table/policy/import.ts';
-import { communitiesOf } from '../model/bgp-configuration.ts';
 import type { Cidr } from '../net/cidr.ts';
 import { Routing } from '../routes/routing.io.ts';
 import { BfdPeers } from './bfd/bfd.io.ts';
@@ -14,13 +12,14 @@ import { Exchange } from './exchange.io.ts';
 import { Listeners } from './listeners.io.ts';
 import { Convergence } from './operation/convergence.ts';
 import { dumpOf } from './operation/dump.ts';
-import { readinessOf, type SpeakerHealth, speaking } from './operation/readiness.ts';
+import { readinessOf, type SpeakerHealth } from './operation/readiness.ts';
 import { peerReport } from './operation/report.ts';
 import { routesOf } from './operation/routes.ts';
 import type { PeerStatus, SpeakerParts } from './parts.ts';
 import type { PeeringListener } from './peering.io.ts';
 import { PeeringAddresses } from './peering-addresses.io.ts';
 import { administrativeShutdown, Peerings, type RunningPeer } from './peerings.io.ts';
+import { Announced } from './resources/announced.io.ts';
 import {
   type Demand,
   gatewaysOf,
@@ -30,7 +29,6 @@ import {
 } from './resources/demand.ts';
 import { Draining } from './resources/draining.io.ts';
 import { Resources } from './resources/resources.io.ts';
-import { Services } from './resources/services.io.ts';
 import { Sweep } from './sweep.io.ts';
 
 /** The API server may come up after us, and by our routes. */
@@ -43,7 +41,7 @@ export class Speaker {
   private readonly parts: SpeakerParts;
   private readonly resources: Resources;
   private readonly draining: Draining;
-  private readonly services: Services;
+  private readonly announced: Announced;
   private readonly exchange: Exchange;
   private readonly routing: Routing;
   private readonly peerings: Peerings;
@@ -106,11 +104,12 @@ export class Speaker {
       log,
       changed: (draining) => this.exchange.setShutdown(draining),
     });
-    this.services = new Services({
+    this.announced = new Announced({
+      kernel,
       kubernetes: parts.kubernetes,
       node: parts.kubernetesNode ?? parts.node,
       log,
-      changed: () => this.heardOfServices(),
+      changed: () => this.heardOfAnnounced(),
     });
     this.resources = new Resources({
       ...parts,
@@ -128,7 +127,7 @@ export class Speaker {
     const report = peers.map((status) =>
       peerReport(status, exchange.table, this.bfd.stateOf(endpointOf(status.peer))),
     );
-    const problems = [...this.demand.problems, ...this.services.problems];
+    const problems = [...this.demand.problems, ...this.announced.problems];
     return { node: this.parts.node, peers: report, routeProblems: routing.problems, problems };
   }
 
@@ -151,8 +150,10 @@ export class Speaker {
       node: this.parts.node,
       self: this.demand.self,
       listenErrors: this.listeners.errors,
-      peers: this.peers,
-      silent: this.demand.silent,
+      // Whether a pod speaks is its own affair.
+      peers: this.peers
+        .filter(({ peer }) => peer.kind !== 'workload')
+        .map(({ peer, state }) => ({ address: peer.address, state })),
       upForMs: this.parts.clock.now() - this.startedAt,
       restarting: this.exchange.table.deferred,
     });
@@ -172,7 +173,7 @@ export class Speaker {
   async close(): Promise<void> {
     this.resources.close();
     this.draining.close();
-    this.services.close();
+    this.announced.close();
     this.sweep.close();
     clearTimeout(this.patience);
     this.exchange.close();
@@ -197,23 +198,23 @@ export class Speaker {
   }
 
   private heardOfStore(): void {
-    this.services.set(this.demand.cluster);
+    this.announced.set(this.demand);
     this.routing.changed();
     // Peers that keep our routes while we restart drop what our first words leave out.
-    if (this.begun || this.services.inSync) this.begin();
+    if (this.begun || this.announced.inSync) this.begin();
     else this.patience ??= setTimeout(() => this.begin(), SERVICES_PATIENCE_MS);
   }
 
-  private heardOfServices(): void {
+  private heardOfAnnounced(): void {
     if (this.begun) this.tellNews();
-    else if (this.services.inSync) this.begin();
+    else if (this.announced.inSync) this.begin();
   }
 
   private begin(): void {
     clearTimeout(this.patience);
     // A reflector tells nobody a part of what it will know: they would drop the rest.
     const waits = this.routing.isRestart() || this.demand.self?.clusterId !== undefined;
-    if (!this.begun && waits) this.exchange.defer(speaking(this.wanted, this.demand.silent));
+    if (!this.begun && waits) this.exchange.defer(this.wanted);
     this.begun = true;
     this.reconcilePeers();
     this.tellNews();
@@ -274,20 +275,12 @@ export class Speaker {
   private tellNews(): void {
     const { table } = this.exchange;
     table.setIdentity(this.identity);
-    const { pools, cluster, self, advertisements } = this.demand;
+    const { pools, cluster, self } = this.demand;
     table.setNormalPriorities(cluster.normalPriorities);
     // A reflector passes on what others announce of these.
     const reflected = [...cluster.serviceExternalIps, ...cluster.serviceLoadBalancerIps];
     table.setPools(pools, self?.clusterId ? reflected : []);
-    const routeOf = (source: OwnRoute['source']) => (prefix: Cidr) => ({
-      prefix,
-      communities: communitiesOf(prefix, advertisements),
-      source,
-    });
-    table.setOwn([
-      ...this.resources.own.announced.map(routeOf('block')),
-      ...this.services.routes.map(routeOf('service')),
-    ]);
+    table.setOwn(this.announced.routes(this.resources.own.announced, this.demand));
     this.exchange.soon();
   }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { CHART, helmArguments } from './bring-up.ts';
 import { NAMESPACE } from './calico-pods.ts';
 import type { Cluster } from './cluster.ts';
+import { outcomeOf } from './command.ts';
 
 const CI = join(CHART, 'ci');
 const KUBERNETES = ['--kube-version', '1.36.0'];
@@ -26,6 +27,20 @@ export async function dryRun(cluster: Cluster, file: string): Promise<string> {
 export const upgradeWith = (cluster: Cluster, file: string): Promise<string> =>
   cluster.helm([...helmArguments('upgrade'), '--values', join(CI, file), '--wait']);
 
-/** `helm test`, with the log of its pod. */
-export const helmTest = (cluster: Cluster): Promise<string> =>
-  cluster.helm(['test', 'calico', '--namespace', NAMESPACE, '--logs', '--timeout', '3m']);
+/** `helm test`, with the log of its pod; a failure too has it, and what became of the pod. */
+export async function helmTest(cluster: Cluster): Promise<string> {
+  try {
+    const how = ['--namespace', NAMESPACE, '--logs', '--timeout', '8m'];
+    return await cluster.helm(['test', 'calico', ...how]);
+  } catch (cause) {
+    const pod = 'calico-connectivity-test';
+    const tell = async (...args: string[]): Promise<string> =>
+      (await outcomeOf(cluster.kubectl(['-n', NAMESPACE, ...args]))).output;
+    const words = [
+      cause instanceof Error ? cause.message : String(cause),
+      `--- log of ${pod}\n${await tell('logs', pod)}`,
+      `--- pod ${pod}\n${await tell('describe', 'pod', pod)}`,
+    ];
+    throw new Error(words.join('\n'), { cause });
+  }
+}

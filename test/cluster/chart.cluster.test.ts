@@ -19,8 +19,10 @@ import {
 import { PROBE_IMAGE } from './images.ts';
 import { netnsCluster } from './netns/netns-cluster.ts';
 import { openProgress } from './progress.ts';
+import { runShown } from './readme/run.ts';
 import { forbidden, unusedRights } from './rights.ts';
 import { crdFolder } from './schemas.ts';
+import { secretsShown } from './secrets.ts';
 import { startTraffic } from './traffic.ts';
 
 const cluster = netnsCluster(3);
@@ -178,6 +180,71 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     await kubectl('-n', DEMO, 'delete', 'networkpolicy', 'by-label');
   });
 
+  test('every command of the READMEs and runbooks does what it says it does', async () => {
+    assert.deepEqual(await runShown(cluster), []);
+  });
+
+  test('another podSubnet is refused before anything changes; rollback and upgrades go on', async () => {
+    const values = ['networking.podSubnet=10.244.0.0/16', 'networking.bgp.asnumber=65001'];
+    const set = values.flatMap((value) => ['--set', value]);
+    const traffic = await startTraffic(cluster, serverIp);
+    const state = (): Promise<string> =>
+      kubectl('-n', NAMESPACE, 'get', 'configmaps,daemonsets,deployments', '-o', GENERATIONS);
+    const before = await state();
+    const refusal = await outcomeOf(cluster.helm([...helmArguments('upgrade'), ...set]));
+    assert.equal(refusal.ok, false);
+    assert.match(
+      refusal.output,
+      /networking\.podSubnet: 10\.244\.0\.0\/16 is refused: pool default-ipv4-ippool has 192\.168\.0\.0\/16, and [1-9]\d* of its addresses are in use/,
+    );
+    assert.match(refusal.output, /To renumber: add 10\.244\.0\.0\/16 to networking\.pools/);
+    assert.equal(await state(), before);
+    await cluster.helm(['rollback', 'calico', '--namespace', NAMESPACE, '--wait']);
+    await cluster.helm([...helmArguments('upgrade'), '--wait']);
+    const job = await outcomeOf(kubectl('-n', NAMESPACE, 'get', 'job', 'calico-pools-check'));
+    assert.match(job.output, /not found/, 'it goes with the next upgrade');
+    assert.equal((await traffic.stop()).lost, 0);
+  });
+
+  test('a password of all sessions: they come up with it, and nothing shows it', async () => {
+    const password = 'correct-horse-battery-staple';
+    await kubectl(
+      '-n',
+      NAMESPACE,
+      'create',
+      'secret',
+      'generic',
+      'bgp-secrets',
+      `--from-literal=mesh=${password}`,
+    );
+    const reference = 'bgpConfiguration.nodeMeshPassword.secretKeyRef';
+    const values = [`${reference}.name=bgp-secrets`, `${reference}.key=mesh`];
+    const set = values.flatMap((value) => ['--set', value]);
+    await cluster.helm([...helmArguments('upgrade'), ...set, '--wait']);
+    const bgp = '/calico/resources/v3/projectcalico.org/bgpconfigurations/default';
+    await until('the settings are stored', 60, async () =>
+      (await etcdGet(bgp)).includes('"nodeMeshPassword"'),
+    );
+    await until('sessions are signed', 60, async () =>
+      /md5/i.test(await cluster.enter(first, ['ss', '-tneiH', 'sport = :179 or dport = :179'])),
+    );
+    await calicoReady(cluster);
+    await answered(serverIp);
+    const token = await cluster.enter(first, ['cat', '/etc/cni/net.d/calico-kubeconfig']);
+    const secrets = [password, btoa(password), /token: "?([^"\s]+)/.exec(token)?.[1] ?? password];
+    const { shown, looked } = await secretsShown(cluster, secrets, await etcdGet('/calico/'));
+    assert.deepEqual(shown, []);
+    assert.ok(looked > 10);
+    await cluster.helm([...helmArguments('upgrade'), '--wait']);
+    await until(
+      'the field went with the value',
+      60,
+      async () => !(await etcdGet(bgp)).includes('"nodeMeshPassword"'),
+    );
+    await kubectl('-n', NAMESPACE, 'delete', 'secret', 'bgp-secrets');
+    await calicoReady(cluster);
+  });
+
   test('NetworkPolicy specs of Kubernetes’ own suite', { timeout: 900_000 }, async () => {
     const results = await runSubset(cluster, progress, ['netpol']);
     assert.ok(results.length > 0);
@@ -223,46 +290,27 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     assert.equal(lost, 0, `${lost} of ${sent} packets`);
   });
 
-  test('VXLAN without speakers and back under traffic: a second of packets a turn at most', async () => {
+  test('VXLAN and back under traffic: a second of packets at most, and its MTU in new pods', async () => {
     const overlay = /^192\.168\.\d+\.\d+\/26 via \S+ dev vxlan\.calico (proto 80 )?onlink/m;
     const routesAre = (what: string, holds: (routes: string) => boolean): Promise<unknown> =>
       until(what, 60, async () => holds(await routesOf(cluster, first)));
-    const upgrade = async (...set: readonly string[]): Promise<void> => {
-      await cluster.helm([...helmArguments('upgrade'), ...set.flatMap((one) => ['--set', one])]);
-      const node = ['daemonset/calico-node', '--namespace', NAMESPACE];
-      await kubectl('rollout', 'status', ...node, '--timeout=120s');
-    };
     const traffic = await startTraffic(cluster, serverIp);
-    const always = 'networking.settings.ippool.vxlan.mode=Always';
-    await upgrade(always, 'conf.node.CALICO_NETWORKING_BACKEND=vxlan');
-    await routesAre('routes lead over vxlan.calico', (routes) => overlay.test(routes));
-    // Another MTU restarts the node pods, which write it for the runtime.
-    assert.match(await linkOfNewPod(), /mtu 1450 /);
-    await inPod(cluster, 'server', ['sh', '-c', 'head -c 10485760 /dev/zero > /tmp/large']);
-    const fetch = `wget -q -O - http://${serverIp}:8080/large | wc -c`;
-    const { output } = await inPod(cluster, 'client', ['sh', '-c', fetch]);
-    assert.equal(output.trim(), '10485760');
-    // The first speaker has no peer that could answer it.
-    await upgrade(always);
+    const always = ['--set', 'networking.settings.ippool.vxlan.mode=Always'];
+    await cluster.helm([...helmArguments('upgrade'), ...always, '--wait']);
     await calicoReady(cluster);
-    await upgrade();
+    await routesAre('routes lead over vxlan.calico', (routes) => overlay.test(routes));
+    // As `plan` says: the runtime's configuration is written when a node pod starts.
+    const node = ['daemonset/calico-node', '--namespace', NAMESPACE];
+    await kubectl('rollout', 'restart', ...node);
+    await kubectl('rollout', 'status', ...node, '--timeout=120s');
+    assert.match(await linkOfNewPod(), /mtu 1450 /);
+    await cluster.helm([...helmArguments('upgrade'), '--wait']);
     await calicoReady(cluster);
     await routesAre('no route leads over vxlan.calico', (routes) => !/vxlan|proto 80/.test(routes));
     const { sent, lost } = await traffic.stop();
     assert.ok(lost <= 2 * 100, `${lost} of ${sent} packets`);
     const link = await outcomeOf(cluster.enter(first, ['ip', 'link', 'show', 'vxlan.calico']));
     assert.ok(!link.ok, link.output);
-  });
-
-  test('an interface that carries less than pods are meant to get is an event of the node', async () => {
-    const resize = (mtu: number): Promise<string> =>
-      cluster.enter(last, ['ip', 'link', 'set', 'eth0', 'mtu', String(mtu)]);
-    const events = (): Promise<string> => kubectl('describe', 'node', last);
-    await resize(1400);
-    await until('kubectl describe node shows it', 30, async () =>
-      /Warning +MTUMismatch .*eth0 carries 1400/.test(await events()),
-    );
-    await resize(1500);
   });
 
   test('a new pod of calico-node brings the routes back', async () => {
@@ -387,8 +435,18 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
         return true;
       });
     }
+    const conditions = '{range .items[*]}{range .status.conditions[*]}{.type}={.status} {end}{end}';
+    await until('nodes say what is so: they are not ready, and nothing of ours', 60, async () => {
+      const said = await kubectl('get', 'nodes', '-o', `jsonpath=${conditions}`);
+      if (/NetworkUnavailable| Ready=True/.test(said)) throw new Error(said);
+      return true;
+    });
   });
 });
+
+/** Changes whenever an object's spec or data does. */
+const GENERATIONS =
+  'custom-columns=K:.kind,N:.metadata.name,G:.metadata.generation,V:.metadata.annotations,D:.data';
 
 /** Ends a program of calico-node as a crash would. */
 async function endProgram(node: string, program: string): Promise<void> {

@@ -18,7 +18,9 @@ export async function smoke(cluster = chosenCluster()): Promise<void> {
       await progress.step('demonstration pods ready', () => startDemonstration(cluster));
       return progress.step('demonstration', () => demonstrate(cluster));
     });
-    const tested = await progress.step('helm test', () => helmTest(cluster));
+    const tested = await withLastWords(cluster, () =>
+      progress.step('helm test', () => helmTest(cluster)),
+    );
     console.log(
       `\n${await clusterReport(cluster)}\n\n${demonstrated(shown)}\n\n${tested.trim()}\n`,
     );

@@ -7,7 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
-import { cleanupManifests, manifests, testManifests } from '../../src/deploy/manifests.ts';
+import {
+  checkManifests,
+  cleanupManifests,
+  manifests,
+  testManifests,
+} from '../../src/deploy/manifests.ts';
 import { defaults } from '../../src/model/settings/settings.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -27,6 +32,7 @@ function synth(valuesFile?: string) {
 const outputs = {
   'calico.k8s.yaml': manifests,
   'uninstall/calico-cleanup.k8s.yaml': cleanupManifests,
+  'check/calico-pools-check.k8s.yaml': checkManifests,
   'test/calico-test.k8s.yaml': testManifests,
 };
 

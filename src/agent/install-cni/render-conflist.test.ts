@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { CNI_PLACEHOLDERS } from '../../model/settings/importing/placeholders.ts';
 import { renderKubeconfig } from './kubeconfig.ts';
 import { placeholdersOf, renderConflist } from './render-conflist.ts';
 
@@ -52,9 +53,14 @@ describe('the network configuration', () => {
     });
   });
 
+  test('the words that settings may use are those that are replaced', () => {
+    assert.deepEqual([...placeholdersOf({}, FACTS).keys()].sort(), [...CNI_PLACEHOLDERS].sort());
+  });
+
   test('every placeholder has its text', () => {
     const cases: [string, Record<string, string>, string][] = [
       ['__CNI_MTU__', { CNI_MTU: '1480' }, '1480'],
+      ['"__CNI_MTU__"', { CNI_MTU: '1480' }, '1480'],
       ['"__KUBECONFIG_FILEPATH__"', { CNI_NET_DIR: '/etc/cni' }, '"/etc/cni/calico-kubeconfig"'],
       ['"__KUBECONFIG_FILENAME__"', {}, '"calico-kubeconfig"'],
       ['"__KUBERNETES_NODE_NAME__"', {}, '"k8sm1"'],

@@ -64,7 +64,9 @@ export function renderConflist(
   if (!/^\d+$/.test(mtu) || Number(mtu) > MTU_MAX)
     return fail(`CNI_MTU: '${mtu}' must be a number up to ${MTU_MAX}`);
   const unknown: string[] = [];
-  const text = template.replace(/__([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__/g, (word, name: string) => {
+  // In YAML, where the settings are written, a word that becomes a number is a text.
+  const numbered = template.replaceAll('"__CNI_MTU__"', '__CNI_MTU__');
+  const text = numbered.replace(/__([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__/g, (word, name: string) => {
     const value = placeholders.get(name);
     if (value === undefined) unknown.push(word);
     return JSON.stringify(value ?? '').slice(1, -1); // a quote in a value must not end its string

@@ -11,9 +11,7 @@ import type { DatastoreView } from '../view.ts';
 import { watchHost } from './host-watch.io.ts';
 
 export interface NodeHost {
-  /** Of IPv4. */
   readonly address: AddressWatch;
-  readonly ipv6Address: AddressWatch;
   readonly mtu: NodeMtu;
   /** Absent: paths are not probed. */
   probe: PathProbe | undefined;
@@ -46,7 +44,6 @@ export function openHost(
     host.probe?.listen();
     changed();
   });
-  const ipv6Address = new AddressWatch(parts, { ...started, ...started.ipv6 }, changed);
   const ip = (): Ip | undefined => address.current?.ip;
   const mtu: NodeMtu = new NodeMtu({
     ...parts,
@@ -59,7 +56,6 @@ export function openHost(
   });
   const host: NodeHost = {
     address,
-    ipv6Address,
     mtu,
     probe: undefined,
     ip,
@@ -74,10 +70,7 @@ export function openHost(
       watchHost({
         ...parts,
         pollMilliseconds: parts.settings.addressPollMilliseconds,
-        addresses: () => {
-          address.wake();
-          ipv6Address.wake();
-        },
+        addresses: () => address.wake(),
         links: look,
       });
     },

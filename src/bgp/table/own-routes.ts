@@ -11,7 +11,7 @@ export interface OwnRoute {
   readonly prefix: Cidr;
   readonly communities?: readonly Community[];
   readonly localPref?: number;
-  readonly source: 'block' | 'borrowed' | 'service';
+  readonly source: 'block' | 'borrowed' | 'service' | 'additional';
 }
 
 /** Stands for our address on whatever session it is told. */

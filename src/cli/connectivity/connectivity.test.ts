@@ -68,6 +68,8 @@ function cluster({ dead = [], narrow = false, lax = false, unready = [] }: Clust
       logs.set(`${path}/${pod.metadata.name}/log`, `${JSON.stringify(answers)}\n`);
     },
     remove: async (path) => {
+      const name = path.split('/pods/')[1];
+      if (name) pods.splice(pods.findIndex(({ metadata }) => metadata.name === name) >>> 0, 1);
       if (path.endsWith(`/networkpolicies/${POLICY}`)) isGuarded = false;
       removed.push(path);
     },
@@ -80,7 +82,7 @@ const RUN = {
   image: 'image',
   pullSecrets: [],
   keepNamespace: false,
-  timeoutSeconds: 5,
+  timeoutSeconds: 1,
   nodesMax: 10,
   say: () => {},
 };
@@ -143,6 +145,32 @@ test('the namespace goes although the API server refuses an object', async () =>
 test('policies that nobody obeys', async () => {
   const { lines } = await tested({ lax: true });
   assert.match(lines[4]!, /^FAIL {2}policy denies: 2 of 2/);
+});
+
+test('an API server that fails now and then', async () => {
+  const { api } = cluster();
+  let calls = 0;
+  const failing: KubernetesObjects = {
+    ...api,
+    get: async (path) => {
+      if (calls++ % 2 === 0 && path.endsWith('/pods')) throw new Error('socket hang up');
+      return api.get(path);
+    },
+  };
+  const { failed, lines } = await runTest(failing, { ...RUN, timeoutSeconds: 5 });
+  assert.equal(failed, false, lines.join('\n'));
+});
+
+test('what an earlier run left is taken away first', async () => {
+  const { api, removed } = cluster();
+  const run = { ...RUN, keepNamespace: true };
+  await api.create(`/api/v1/namespaces/${run.namespace}/pods`, {
+    metadata: { name: 'server-0', labels: { 'calico-kit.io/connectivity': 'server' } },
+    spec: { nodeName: 'n1', containers: [{}] },
+  });
+  const { failed } = await runTest(api, run);
+  assert.equal(failed, false);
+  assert.equal(removed.filter((path) => path.endsWith('/pods/server-0')).length, 2);
 });
 
 test('in a namespace that is there already, only what was made is taken away', async () => {

@@ -34,6 +34,8 @@ export interface Answer {
   /** What went wrong, or what came. */
   readonly words: string;
   readonly ms: number;
+  /** How often it was called until it did so; absent: once. */
+  readonly tries?: number;
 }
 
 interface PodOptions {

@@ -63,7 +63,9 @@ export function outcomeOf(check: string, answers: readonly Answer[], wanted: boo
   if (answers.length === 0) return { check, passed: false, words: 'nobody called' };
   if (wrong.length === 0) {
     const words = wanted ? `calls, slowest ${slowest} ms` : 'calls stopped';
-    return { check, passed: true, words: `${answers.length} ${words}` };
+    const again = answers.filter(({ tries = 1 }) => tries > 1).length;
+    const more = again > 0 ? `, ${again} after more than one try` : '';
+    return { check, passed: true, words: `${answers.length} ${words}${more}` };
   }
   const said = wrong
     .slice(0, SHOWN_MAX)

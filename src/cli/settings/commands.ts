@@ -1,10 +1,12 @@
-// `calico-kit import`: values of another chart, or an installation of Calico's own, as ours.
+// `calico-kit import`: values of another chart, or an installation of Calico's own, as ours. `settings check`:
+// whether the datastore lets new ones be applied.
 import type { Command } from 'commander';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 import type { Json } from '../../base/json.ts';
 import { importCalico } from '../../model/settings/importing/calico.ts';
 import { importOpenstackHelm } from '../../model/settings/importing/openstack-helm.ts';
 import type { ImportReport } from '../../model/settings/importing/report.ts';
+import type { Output } from '../output.ts';
 
 export interface Running {
   readFile(path: string): string;
@@ -16,13 +18,16 @@ export interface Running {
   live(): Promise<readonly Json[]>;
   /** Ends the program with 1. */
   failed(): void;
+  /** Whether pools of new settings fit those in the datastore. */
+  check(): Promise<Output>;
+  show(output: Output, format: string | undefined): void;
 }
 
 interface Options {
   readonly allowUnknown?: true;
 }
 
-/** Adds `import`. */
+/** Adds `import` and `settings`. */
 export function addSettingsCommands(program: Command, running: Running): void {
   const command = program
     .command('import')
@@ -49,6 +54,18 @@ export function addSettingsCommands(program: Command, running: Running): void {
       const read = files.flatMap((file) => documentsIn(file, running.readFile(file)));
       answer(importCalico([...read, ...(live ? await running.live() : [])]), {}, running);
     });
+  program
+    .command('settings')
+    .description('settings of the chart against the datastore')
+    .command('check')
+    .description(
+      'whether pools can be as new settings ask for (CALICO_SETTINGS_POOLS, as the chart writes it); ' +
+        'ends with 1 when not, and with 0 when the datastore cannot be asked',
+    )
+    .option('-o, --output <format>', 'json')
+    .action(async ({ output }: { readonly output?: string }) =>
+      running.show(await running.check(), output),
+    );
 }
 
 function documentsIn(file: string, text: string): readonly Json[] {

@@ -5,6 +5,7 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import type { BgpConfigurationSpec } from '../../model/bgp-configuration.ts';
 import { parseBgpFilter } from '../../model/bgp-filter.ts';
 import { parseBgpPeer } from '../../model/bgp-peer.ts';
+import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
 import type { IpPoolSpec } from '../../model/ip-pool.ts';
 import { checkIpReservationSpec } from '../../model/ip-reservation.ts';
 import { type ClusterPlural, namespacedKey, resourceKey } from '../../model/keys.ts';
@@ -26,20 +27,29 @@ export interface SettingsDocument {
   readonly ipv6: FamilySetting | null;
   readonly policy: Readonly<Record<string, PolicySetting>> | null;
   readonly pools: readonly PoolSetting[] | null;
+  /** Further fields of the configurations `default`. */
+  readonly bgpConfiguration?: BgpFields | null;
+  readonly felixConfiguration?: FelixConfigurationSpec | null;
 }
 
 export const NO_DOCUMENT: SettingsDocument = { ipv4: null, ipv6: null, policy: null, pools: null };
+
+type BgpFields = Partial<BgpConfigurationSpec> & {
+  readonly communities?: readonly object[];
+  readonly prefixAdvertisements?: readonly object[];
+};
 
 /** Marks what came from the settings, so that it can be removed with them. */
 export const OWNER = { name: 'calico-kit.io/managed-by', value: 'settings' } as const;
 
 export interface DocumentWanted {
   readonly resources: readonly Wanted[];
-  /** Fields of BGPConfiguration `default`; what the settings do not name stays. */
-  readonly bgp: Partial<BgpConfigurationSpec> & {
-    readonly communities?: readonly object[];
-    readonly prefixAdvertisements?: readonly object[];
-  };
+  /** Fields of BGPConfiguration `default`; what the settings never named stays. */
+  readonly bgp: BgpFields;
+  /** The same of FelixConfiguration. */
+  readonly felix: FelixConfigurationSpec;
+  /** Prefixes of which the nodes tell their peers what they have routes to. */
+  readonly additionalCidrs: readonly string[];
   /** What is left out, and why. */
   readonly problems: readonly string[];
 }
@@ -67,7 +77,31 @@ export function documentWanted(
     ...families.flatMap((family) => peersOf(family, problems)),
     ...policiesOf(document.policy ?? {}, problems),
   ];
-  return { resources, bgp: bgpOf(families, asNumber, problems), problems };
+  const { bgpConfiguration, felixConfiguration } = document;
+  return {
+    resources,
+    bgp: beside(bgpConfiguration ?? {}, bgpOf(families, asNumber, problems)),
+    felix: felixConfiguration ?? {},
+    additionalCidrs: families.flatMap((family) => cidrsOf(family, problems)),
+    problems,
+  };
+}
+
+/** Lists of both are one after the other. */
+const beside = (ours: BgpFields, more: BgpFields): BgpFields => {
+  const lists = (['communities', 'prefixAdvertisements'] as const).flatMap((field) => {
+    const both = [...(ours[field] ?? []), ...(more[field] ?? [])];
+    return both.length > 0 ? [[field, both] as const] : [];
+  });
+  return { ...ours, ...more, ...Object.fromEntries(lists) };
+};
+
+function cidrsOf({ additional_cidrs = [] }: FamilySetting, problems: string[]): readonly string[] {
+  return additional_cidrs.flatMap((text) => {
+    const cidr = parseCidr(text);
+    if (!cidr) problems.push(`additional_cidrs: '${text}' is no CIDR`);
+    return cidr ? [cidr] : [];
+  });
 }
 
 const owned = (metadata: Wanted['metadata'], more: Readonly<Record<string, string>> = {}) => ({

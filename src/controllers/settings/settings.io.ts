@@ -7,6 +7,7 @@ import type { Controller } from '../controller.ts';
 import type { DatastoreMirror } from '../datastore-mirror.io.ts';
 import { KeyQueue } from '../key-queue.io.ts';
 import { type ControllerParts, store } from '../reconcile.io.ts';
+import type { Present } from './own-fields.ts';
 import { type ClusterSettings, SETTINGS_KEYS, wantedSettings } from './settings.ts';
 
 const KEYS: readonly string[] = Object.values(SETTINGS_KEYS);
@@ -21,10 +22,12 @@ const KINDS = {
 export function settingsController(parts: ControllerParts, settings: ClusterSettings): Controller {
   const { mirror, log } = parts;
   const said = new Set<string>();
-  const stored = (key: string): object | undefined => {
+  const stored = (key: string): Present | undefined => {
     const item = mirror.get(key);
     const parsed = item && parseResource<string, Json & object>(KINDS[key] ?? '', item.value);
-    return parsed?.ok ? (parsed.value as Resource<string, object>).spec : undefined;
+    if (!parsed?.ok) return undefined;
+    const { spec, metadata } = parsed.value as Resource<string, object>;
+    return { spec, annotations: metadata.annotations ?? {} };
   };
   // Derived from what is stored when it is written, so that a lost race keeps the winner's fields.
   const settle = async (key: string): Promise<void> => {

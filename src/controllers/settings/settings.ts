@@ -6,10 +6,11 @@ import { DEFAULT_AS_NUMBER } from '../../model/bgp-configuration.ts';
 import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
 import type { EncapsulationMode, IpPoolSpec } from '../../model/ip-pool.ts';
 import { resourceKey } from '../../model/keys.ts';
-import { BFD_ANNOTATION } from '../../model/reading/bgp-annotations.ts';
+import { BFD_ANNOTATION, CIDRS_ANNOTATION } from '../../model/reading/bgp-annotations.ts';
 import { parseAsn } from '../../net/asn.ts';
 import { type Cidr, cidrFamily, parseCidr } from '../../net/cidr.ts';
 import type { Wanted } from '../wanted.ts';
+import { othersFields, ownAnnotations, type Present } from './own-fields.ts';
 
 export interface ClusterSettings {
   readonly mesh: boolean;
@@ -18,8 +19,11 @@ export interface ClusterSettings {
   readonly asNumber: number;
   /** Text of BGPConfiguration's annotation; empty leaves it as it is. */
   readonly bfd?: string;
-  /** Further fields of BGPConfiguration `default`. */
+  /** Further fields of BGPConfiguration `default`, and of FelixConfiguration `default`. */
   readonly bgp?: object;
+  readonly felix?: object;
+  /** What BGPConfiguration's annotation says; nothing: there is none of ours. */
+  readonly additionalCidrs?: readonly string[];
   /** MTU inside a tunnel in bytes; undefined leaves it to the policy engine. */
   readonly tunnelMtu: number | undefined;
   readonly pool: {
@@ -29,11 +33,16 @@ export interface ClusterSettings {
     readonly vxlanMode: EncapsulationMode;
     readonly natOutgoing: boolean;
     readonly disabled: boolean;
+    /** Empty: as the pool has it. */
+    readonly nodeSelector?: string;
+    /** Undefined: as the pool has it. */
+    readonly disableBgpExport?: boolean | undefined;
   };
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 const MTU_MAX = 65_535;
+const NO_EXPORT = 'CALICO_IPV4POOL_DISABLE_BGP_EXPORT';
 const [BLOCK_SIZE_MIN, BLOCK_SIZE_DEFAULT, BLOCK_SIZE_MAX] = [20, 26, 32];
 const MODES: readonly EncapsulationMode[] = ['Always', 'CrossSubnet', 'Never'];
 
@@ -91,6 +100,8 @@ export function clusterSettings(env: Environment): Result<ClusterSettings> {
       ),
       natOutgoing: truth('CALICO_IPV4POOL_NAT_OUTGOING', true),
       disabled: truth('CALICO_IPV4POOL_DISABLED', false),
+      nodeSelector: env['CALICO_IPV4POOL_NODE_SELECTOR'] ?? '',
+      disableBgpExport: env[NO_EXPORT] ? truth(NO_EXPORT, false) : undefined,
     },
   };
   return wrong[0] === undefined ? ok(settings as ClusterSettings) : fail(wrong[0]);
@@ -123,10 +134,10 @@ export const SETTINGS_KEYS = {
   pool: resourceKey('ippools', 'default-ipv4-ippool'),
 } as const;
 
-type Stored = (key: string) => object | undefined;
+type Stored = (key: string) => Present | undefined;
 
 /**
- * `stored` gives the spec that is in the datastore now; `otherPool`: the cluster has an IPv4 pool of
+ * `stored` gives what is in the datastore now; `otherPool`: the cluster has an IPv4 pool of
  * another name. Then a missing default pool is missing on purpose and is not made again.
  */
 export function wantedSettings(
@@ -134,30 +145,11 @@ export function wantedSettings(
   stored: Stored,
   otherPool = false,
 ): { readonly wanted: readonly Wanted[]; readonly ignored: readonly Ignored[] } {
-  const present = stored(SETTINGS_KEYS.pool) as IpPoolSpec | undefined;
+  const present = stored(SETTINGS_KEYS.pool)?.spec as IpPoolSpec | undefined;
   const wantsPool = present !== undefined || !otherPool;
   const wanted: readonly Wanted[] = [
-    {
-      key: SETTINGS_KEYS.bgp,
-      kind: 'BGPConfiguration',
-      metadata: {
-        name: 'default',
-        ...(settings.bfd ? { annotations: { [BFD_ANNOTATION]: settings.bfd } } : {}),
-      },
-      spec: {
-        logSeverityScreen: 'Info',
-        ...stored(SETTINGS_KEYS.bgp),
-        ...settings.bgp,
-        ...(settings.reflectorsPerZone ? {} : { nodeToNodeMeshEnabled: settings.mesh }),
-        asNumber: settings.asNumber,
-      },
-    },
-    {
-      key: SETTINGS_KEYS.felix,
-      kind: 'FelixConfiguration',
-      metadata: { name: 'default' },
-      spec: felixSpec(settings, stored(SETTINGS_KEYS.felix)),
-    },
+    wantedBgp(settings, stored(SETTINGS_KEYS.bgp)),
+    wantedFelix(settings, stored(SETTINGS_KEYS.felix)),
     ...(wantsPool
       ? [
           {
@@ -172,9 +164,43 @@ export function wantedSettings(
   return { wanted, ignored: present ? ignoredOf(settings, present) : [] };
 }
 
+const NOTHING: Present = { spec: {}, annotations: {} };
+
+function wantedBgp(settings: ClusterSettings, present = NOTHING): Wanted {
+  const { bgp = {}, bfd, additionalCidrs = [] } = settings;
+  const texts = { [CIDRS_ANNOTATION]: additionalCidrs.join(',') };
+  const annotations = {
+    ...ownAnnotations(bgp, texts, present.annotations),
+    ...(bfd ? { [BFD_ANNOTATION]: bfd } : {}),
+  };
+  return {
+    key: SETTINGS_KEYS.bgp,
+    kind: 'BGPConfiguration',
+    metadata: { name: 'default', annotations },
+    spec: {
+      logSeverityScreen: 'Info',
+      ...othersFields(present),
+      ...bgp,
+      ...(settings.reflectorsPerZone ? {} : { nodeToNodeMeshEnabled: settings.mesh }),
+      asNumber: settings.asNumber,
+    },
+  };
+}
+
+function wantedFelix(settings: ClusterSettings, present = NOTHING): Wanted {
+  const { felix = {} } = settings;
+  const others: FelixConfigurationSpec = { ...othersFields(present), ...felix };
+  return {
+    key: SETTINGS_KEYS.felix,
+    kind: 'FelixConfiguration',
+    metadata: { name: 'default', annotations: ownAnnotations(felix, {}, present.annotations) },
+    spec: felixSpec(settings, others),
+  };
+}
+
 function felixSpec(
   { pool, tunnelMtu }: ClusterSettings,
-  present: FelixConfigurationSpec | undefined,
+  present: FelixConfigurationSpec,
 ): FelixConfigurationSpec {
   const ipipEnabled = pool.ipipMode !== 'Never';
   const vxlanEnabled = pool.vxlanMode !== 'Never';
@@ -211,6 +237,8 @@ function poolSpec({ pool }: ClusterSettings, present: IpPoolSpec | undefined): I
     ipipMode: pool.ipipMode,
     vxlanMode: pool.vxlanMode,
     natOutgoing: pool.natOutgoing,
+    ...(pool.nodeSelector ? { nodeSelector: pool.nodeSelector } : {}),
+    ...(pool.disableBgpExport === undefined ? {} : { disableBGPExport: pool.disableBgpExport }),
     ...(pool.disabled || present?.disabled ? { disabled: pool.disabled } : {}),
   };
 }

@@ -36,7 +36,14 @@ test('the README lists every setting', () => {
 });
 
 /** Read whole. */
-const SECTIONS = ['conf.node', 'networking.bgp.ipv4', 'networking.bgp.ipv6'];
+const SECTIONS = [
+  'conf.node',
+  'conf.cni_network_config',
+  'networking.bgp.ipv4',
+  'networking.bgp.ipv6',
+  'bgpConfiguration',
+  'felixConfiguration',
+];
 
 test('templates read every setting, and nothing that is none', () => {
   const known = leavesOf(schemaPart).map(({ path }) => path.join('.'));

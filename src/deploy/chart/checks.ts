@@ -3,18 +3,31 @@
 import { REPEATED, remedyOf } from '../../model/settings/list-rules.ts';
 import type { DisjointRule, EachRule, Rule, UniqueRule } from '../../model/settings/rules.ts';
 import { IPV4_ADDRESS, IPV4_POOL } from '../../model/settings/rules.ts';
+import type { Bounds } from './bounds.ts';
 
-/** The text of the template that checks the rules. */
-export function printChecks(rules: readonly Rule[]): string {
+/** The text of the template that checks the rules, and the bounds of integers. */
+export function printChecks(rules: readonly Rule[], bounds: readonly Bounds[]): string {
   return [
     '{{- /* The rules that a schema cannot express or explains badly. */}}',
     '{{- $faults := list }}',
+    ...bounds.map(checkBounds),
     ...rules.map(check),
     '{{- if $faults }}',
     '{{- fail (printf "\\n%s" (join "\\n" $faults)) }}',
     '{{- end }}',
     '',
   ].join('\n');
+}
+
+function checkBounds({ path, field, minimum, maximum }: Bounds): string {
+  const [name, value] = [path.join('.'), goPath(path)];
+  const wrong = (number: string) =>
+    `or (lt (int64 ${number}) ${minimum}) (gt (int64 ${number}) ${maximum})`;
+  const words = `is out of range (${minimum} to ${maximum})`;
+  if (field === undefined) return fault(wrong(value), `${name}: %s ${words}`, value);
+  const message = `(printf ${goText(`${name}.%s.${field}: %s ${words}`)} $key (toRawJson $entry.${field}))`;
+  const body = `{{ if ${wrong(`$entry.${field}`)} }}${append('$faults', message)}{{ end }}`;
+  return `{{- range $key, $entry := ${value} }}${body}{{ end }}`;
 }
 
 const goPath = (path: readonly string[]) => `$.Values.${path.join('.')}`;

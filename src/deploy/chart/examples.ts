@@ -151,6 +151,46 @@ networking:
                   selector: role == "metadata"
               - action: Pass
 `,
+  configurations: `# Fields of Calico's configurations that have no setting of their own; smaller blocks on labelled
+# nodes; fewer controllers; a network configuration of your own; further prefixes for peers.
+networking:
+  settings:
+    ippool:
+      block_size: 28
+      node_selector: has(pods)
+      disable_bgp_export: "off"
+  bgp:
+    ipv4:
+      additional_cidrs: [10.99.0.0/16]
+bgpConfiguration:
+  bindMode: NodeIP
+  serviceClusterIPs:
+    - cidr: 10.96.0.0/12
+felixConfiguration:
+  vxlanVNI: 5000
+  failsafeInboundHostPorts:
+    - protocol: TCP
+      port: 22
+conf:
+  controllers:
+    ENABLED_CONTROLLERS: policy,namespace,serviceaccount,node
+    LEAK_GRACE_PERIOD: 30m
+  cni_network_config:
+    name: k8s-pod-network
+    cniVersion: 0.3.1
+    plugins:
+      - type: calico
+        log_level: info
+        mtu: __CNI_MTU__
+        ipam:
+          type: calico-ipam
+        kubernetes:
+          kubeconfig: __KUBECONFIG_FILEPATH__
+      - type: portmap
+        snat: true
+        capabilities:
+          portMappings: true
+`,
   monitoring: `# Prometheus Operator finds the pods and the alerts, Grafana the dashboard.
 monitoring:
   monitor:

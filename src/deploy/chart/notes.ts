@@ -46,17 +46,23 @@ Generated from the constructs in \`src/deploy\`; change those and run \`make cha
     helm uninstall calico --namespace kube-system
 
 A change of \`networking.*\` restarts no node pod: the controllers write it into the datastore, which
-the running agents and speakers watch. Only another MTU of pods (\`networking.mtu\`, or another
-encapsulation) is read when the node pods start. It rolls them, as a change of \`conf.node\`, \`images\`
-or \`etcd\` does, one node at a time; the data path stays in place meanwhile.
+the running agents and speakers watch. Only \`networking.mtu\` waits for the next start of the node
+pods (\`kubectl -n kube-system rollout restart daemonset/calico-node\`). A change of \`conf.node\`, \`images\` or \`etcd\` rolls the node
+pods one node at a time; the data path stays in place meanwhile.
+
+Another \`networking.podSubnet\`, or another prefix or block size of a pool that is there, is refused
+before anything is applied (Job \`calico-pools-check\`): pods have addresses of it. Helm prints why, and
+how to renumber; \`helm rollback\` and further upgrades go on from the release as it was.
 
 \`helm uninstall\` also takes routes, rules, links and files off every node and waits for it (Job and
 DaemonSet \`calico-node-cleanup\`, which Helm deletes afterwards). The datastore under \`/var/etcd\`
 stays, with its certificates and ConfigMap \`calico-etcd-members\`, unless
 \`uninstall.removeDatastore\` is true. A node that is down cannot be cleaned: the command then ends with an error after four
-minutes, and everything but that node is clean.
+minutes, and everything but that node is clean. The condition NetworkUnavailable=False that agents
+set on their nodes is taken away too: without a network configuration nodes are NotReady, as before.
 
-Without Helm: \`make synth\`, \`kubectl apply -f dist/\`; to uninstall, \`kubectl delete -f dist/\`, then
+Without Helm: \`make synth\`, \`kubectl apply -f dist/\` (before changed manifests \`dist/check/\`,
+whose Job must succeed); to uninstall, \`kubectl delete -f dist/\`, then
 \`kubectl apply -f dist/uninstall/\` until all its pods are ready, and \`kubectl delete -f
 dist/uninstall/\`.
 

@@ -8,11 +8,13 @@ import { defaults } from '../../model/settings/settings.ts';
 import { Calico } from '../constructs/calico.ts';
 import { CalicoCertificates } from '../constructs/calico-certificates.ts';
 import { CalicoCleanup } from '../constructs/calico-cleanup.ts';
+import { CalicoPoolsCheck } from '../constructs/calico-pools-check.ts';
 import { CalicoTest } from '../constructs/calico-test.ts';
 import { NAMESPACE } from '../constructs/manifest.ts';
 import { chartOf } from '../helm/package.ts';
 import { expressions } from '../helm/reading.ts';
 import { printRunbooks } from '../monitoring/alerts.ts';
+import { boundsOf, chartSchema } from './bounds.ts';
 import { printChecks } from './checks.ts';
 import { examples } from './examples.ts';
 import { printNotes, printReadme } from './notes.ts';
@@ -63,11 +65,13 @@ export function chartFiles(): ReadonlyMap<string, string> {
   const made = chartOf<Values>({
     meta: chartMeta,
     schema: schemaPart,
+    printedSchema: chartSchema(schemaPart),
     title: 'Settings of calico-kit. Keys that are left out keep these values.',
     namespace: NAMESPACE,
     build: (app, values) => [
       new Calico(app, 'calico', values),
       new CalicoCertificates(app, 'certificates', values),
+      new CalicoPoolsCheck(app, 'check', values),
       new CalicoCleanup(app, 'cleanup', values),
       new CalicoTest(app, 'test', values),
     ],
@@ -77,7 +81,7 @@ export function chartFiles(): ReadonlyMap<string, string> {
     ['README.md', printReadme(schemaPart)],
     ['RUNBOOKS.md', printRunbooks()],
     ['templates/NOTES.txt', printNotes(settings)],
-    ['templates/checks.yaml', printChecks(rules)],
+    ['templates/checks.yaml', printChecks(rules, boundsOf(schemaPart))],
     ...Object.entries(examples).map(([name, text]): [string, string] => [
       `ci/${name}-values.yaml`,
       text,

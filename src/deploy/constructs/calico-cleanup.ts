@@ -69,6 +69,29 @@ function addAccount(scope: Construct, { uninstall }: Settings): void {
     roleRef: { apiGroup: group, kind: 'Role', name: NAME },
     subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }],
   });
+  addNodeRights(scope);
+}
+
+// The condition of nodes that the agents set is taken away with them.
+function addNodeRights(scope: Construct): void {
+  const group = 'rbac.authorization.k8s.io';
+  const { namespace: _none, ...metadata } = hookOf(0);
+  new ApiObject(scope, 'node-role', {
+    apiVersion: `${group}/v1`,
+    kind: 'ClusterRole',
+    metadata,
+    rules: [
+      { apiGroups: [''], resources: ['nodes'], verbs: ['list'] },
+      { apiGroups: [''], resources: ['nodes/status'], verbs: ['patch'] },
+    ],
+  });
+  new ApiObject(scope, 'node-binding', {
+    apiVersion: `${group}/v1`,
+    kind: 'ClusterRoleBinding',
+    metadata,
+    roleRef: { apiGroup: group, kind: 'ClusterRole', name: NAME },
+    subjects: [{ kind: 'ServiceAccount', name: NAME, namespace: NAMESPACE }],
+  });
 }
 
 function addDaemonSet(scope: Construct, settings: Settings): void {
@@ -187,12 +210,23 @@ const WAIT = `import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
 const server = 'https://' + (host.includes(':') ? '[' + host + ']' : host) + ':' + port;
-const call = async (path, method) => {
+const call = async (path, method, patch) => {
   const token = readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/token', 'utf8');
-  const reply = await fetch(server + path, { method, headers: { authorization: 'Bearer ' + token } });
+  const headers = { authorization: 'Bearer ' + token };
+  if (patch) headers['content-type'] = 'application/strategic-merge-patch+json';
+  const body = patch && JSON.stringify(patch);
+  const reply = await fetch(server + path, { method, headers, body });
   if (!reply.ok && !(method === 'DELETE' && reply.status === 404))
     throw new Error('the API server answers ' + reply.status);
   return reply.json();
+};
+const isOurs = ({ type, reason }) => type === 'NetworkUnavailable' && reason === 'CalicoIsUp';
+const silence = async () => {
+  const { items } = await call('/api/v1/nodes', 'GET');
+  const conditions = [{ type: 'NetworkUnavailable', $patch: 'delete' }];
+  for (const { metadata, status } of items)
+    if (status.conditions?.some(isOurs))
+      await call('/api/v1/nodes/' + metadata.name + '/status', 'PATCH', { status: { conditions } });
 };
 const erased = (process.env.ERASED ?? '').split(' ').filter(Boolean);
 for (let done = false; !done; await sleep(1000)) {
@@ -203,6 +237,7 @@ for (let done = false; !done; await sleep(1000)) {
     console.log(clean + ' of ' + nodes + ' nodes are clean');
     if (status.observedGeneration !== metadata.generation) continue;
     if (nodes === 0 || clean !== nodes) continue;
+    await silence();
     for (const path of erased) await call(path, 'DELETE');
     done = true;
   } catch (error) {

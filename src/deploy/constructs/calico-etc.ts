@@ -1,11 +1,17 @@
 // ConfigMap calico-etc: where the datastore is, the CNI configuration, and the pool settings
-// that the agents read at start. A change of the pool restarts no node pod unless the MTU of pods is
-// another; running agents learn it from the datastore.
+// that the agents read at start. A change of the pool restarts no node pod; running agents learn
+// it from the datastore.
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
-import { str } from '../helm/functions.ts';
+import { choose, isEmpty, jsonOf, str } from '../helm/functions.ts';
 import { ETCD_CONFIG, metadataOf } from './manifest.ts';
-import { BLOCK_SIZE, effectiveMtu, etcdEndpoints, type Settings, switchText } from './settings.ts';
+import {
+  effectiveMtu,
+  etcdEndpoints,
+  type Settings,
+  switchOrNothing,
+  switchText,
+} from './settings.ts';
 
 // The installer replaces the words in double underscores on each node.
 const CNI_NETWORK_CONFIG = `{
@@ -38,20 +44,23 @@ export class CalicoEtc extends Construct {
   constructor(scope: Construct, id: string, settings: Settings) {
     super(scope, id);
     const { podSubnet, settings: network } = settings.networking;
+    const { cni_network_config: config } = settings.conf;
     new ApiObject(this, 'config', {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: metadataOf(ETCD_CONFIG, 'calico-node'),
       data: {
         etcd_endpoints: etcdEndpoints(settings),
-        cni_network_config: CNI_NETWORK_CONFIG,
+        cni_network_config: `${choose(isEmpty(config), CNI_NETWORK_CONFIG, jsonOf(config))}`,
         cni_mtu: str(effectiveMtu(settings)),
         ipv4pool_cidr: podSubnet,
         ipv4pool_ipip: network.ippool.ipip.mode,
         ipv4pool_vxlan: network.ippool.vxlan.mode,
         ipv4pool_nat_outgoing: switchText(network.ippool.nat_outgoing),
         ipv4pool_disabled: switchText(network.ippool.disabled),
-        ipv4pool_block_size: BLOCK_SIZE,
+        ipv4pool_block_size: str(network.ippool.block_size),
+        ipv4pool_node_selector: network.ippool.node_selector,
+        ipv4pool_disable_bgp_export: switchOrNothing(network.ippool.disable_bgp_export),
       },
     });
   }

@@ -4,7 +4,7 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { eachEntry, entryOf, eq, list, str, when } from '../helm/functions.ts';
+import { eachEntry, entryOf, eq, list, when } from '../helm/functions.ts';
 import {
   type Container,
   dropAll,
@@ -26,7 +26,6 @@ import {
   apiServer,
   certificates,
   contextOf,
-  effectiveMtu,
   etcdEndpoints,
   imagesOf,
   nodeMetrics,
@@ -60,11 +59,9 @@ export class CalicoNode extends Construct {
         selector: { matchLabels: labelsOf(NODE) },
         updateStrategy: updateStrategy(settings),
         template: {
-          // Another datastore needs other pods, and so does another MTU: the runtime's configuration
-          // is written when they start. No other setting of the pool does.
+          // Another datastore needs other pods, unlike every setting of the pool.
           metadata: podMetadata(NODE, settings.pod.calico_node, {
             'calico-kit/etcd-endpoints': etcdEndpoints(settings),
-            'calico-kit/cni-mtu': str(effectiveMtu(settings)),
             ...scrapeAnnotations(settings, nodeMetrics(settings).port),
           }),
           spec: podSpec(settings),
@@ -154,6 +151,8 @@ const pool: readonly EnvironmentVariable[] = [
   fromConfig('CALICO_IPV4POOL_NAT_OUTGOING', 'ipv4pool_nat_outgoing'),
   fromConfig('CALICO_IPV4POOL_DISABLED', 'ipv4pool_disabled'),
   fromConfig('CALICO_IPV4POOL_BLOCK_SIZE', 'ipv4pool_block_size'),
+  fromConfig('CALICO_IPV4POOL_NODE_SELECTOR', 'ipv4pool_node_selector'),
+  fromConfig('CALICO_IPV4POOL_DISABLE_BGP_EXPORT', 'ipv4pool_disable_bgp_export'),
   fromConfig('CNI_MTU', 'cni_mtu'),
 ];
 

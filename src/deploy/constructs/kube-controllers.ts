@@ -3,7 +3,18 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { choose, entryOf, eq, json, list, not, sha256, str, when } from '../helm/functions.ts';
+import {
+  choose,
+  entryOf,
+  eq,
+  join,
+  json,
+  list,
+  not,
+  sha256,
+  str,
+  when,
+} from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
 import {
   type Container,
@@ -18,7 +29,6 @@ import {
   withMore,
 } from './manifest.ts';
 import {
-  BLOCK_SIZE,
   certificates,
   contextOf,
   effectiveMtu,
@@ -27,6 +37,7 @@ import {
   METRICS,
   type Settings,
   scrapeAnnotations,
+  switchOrNothing,
   switchText,
 } from './settings.ts';
 
@@ -39,12 +50,18 @@ const SETTINGS_FOLDER = '/etc/calico/settings';
 const SETTINGS_KEY = 'settings.json';
 
 /** The settings that are lists of objects, as the controllers read them. */
-const settingsDocument = ({ networking }: Settings): Of<string> =>
+const settingsDocument = ({
+  networking,
+  bgpConfiguration,
+  felixConfiguration,
+}: Settings): Of<string> =>
   json({
     ipv4: networking.bgp.ipv4,
     ipv6: networking.bgp.ipv6,
     policy: networking.policy,
     pools: networking.pools,
+    bgpConfiguration,
+    felixConfiguration,
   });
 
 export class KubeControllers extends Construct {
@@ -150,8 +167,9 @@ function environment(settings: Settings): Of<EnvironmentVariable>[] {
     ...certificates(settings).env,
     {
       name: 'ENABLED_CONTROLLERS',
-      value: 'policy,namespace,serviceaccount,workloadendpoint,node,settings,routereflector',
+      value: join(conf.controllers.ENABLED_CONTROLLERS, ',settings,routereflector'),
     },
+    { name: 'LEAK_GRACE_PERIOD', value: conf.controllers.LEAK_GRACE_PERIOD },
     { name: 'LOG_LEVEL', value: entryOf(conf.node, 'LOG_LEVEL', 'info') },
     // kubelet asks from the node: over loopback where the pod is on its network.
     { name: 'HEALTH_HOST', value: choose(host_network, '127.0.0.1', '0.0.0.0') },
@@ -172,6 +190,11 @@ function environment(settings: Settings): Of<EnvironmentVariable>[] {
     { name: 'CALICO_IPV4POOL_VXLAN', value: ippool.vxlan.mode },
     { name: 'CALICO_IPV4POOL_NAT_OUTGOING', value: switchText(ippool.nat_outgoing) },
     { name: 'CALICO_IPV4POOL_DISABLED', value: switchText(ippool.disabled) },
-    { name: 'CALICO_IPV4POOL_BLOCK_SIZE', value: BLOCK_SIZE },
+    { name: 'CALICO_IPV4POOL_BLOCK_SIZE', value: str(ippool.block_size) },
+    { name: 'CALICO_IPV4POOL_NODE_SELECTOR', value: ippool.node_selector },
+    {
+      name: 'CALICO_IPV4POOL_DISABLE_BGP_EXPORT',
+      value: switchOrNothing(ippool.disable_bgp_export),
+    },
   ];
 }

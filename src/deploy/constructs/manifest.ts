@@ -13,7 +13,13 @@ export interface EnvironmentVariable {
   readonly value?: Of<string>;
   readonly valueFrom?:
     | { readonly fieldRef: { readonly fieldPath: string } }
-    | { readonly configMapKeyRef: { readonly name: string; readonly key: string } };
+    | {
+        readonly configMapKeyRef: {
+          readonly name: string;
+          readonly key: string;
+          readonly optional?: boolean;
+        };
+      };
 }
 
 export interface Probe {
@@ -46,7 +52,10 @@ export interface HostVolume {
 export type Volume =
   | HostVolume
   | { readonly name: string; readonly configMap: { readonly name: string } }
-  | { readonly name: string; readonly secret: { readonly secretName: Of<string> } }
+  | {
+      readonly name: string;
+      readonly secret: { readonly secretName: Of<string>; readonly optional?: boolean };
+    }
   | { readonly name: string; readonly persistentVolumeClaim: { readonly claimName: Of<string> } }
   | { readonly name: string; readonly projected: { readonly sources: readonly object[] } };
 
@@ -82,6 +91,7 @@ export interface Container {
   readonly readinessProbe?: Probe;
   readonly ports?: readonly Of<{ readonly name: string; readonly containerPort: Of<number> }>[];
   readonly securityContext: SecurityContext;
+  readonly terminationMessagePolicy?: 'FallbackToLogsOnError';
   readonly volumeMounts?: readonly Of<VolumeMount>[];
 }
 

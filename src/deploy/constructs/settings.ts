@@ -37,9 +37,6 @@ const PLAIN = plainContext({
 export const contextOf = ({ networking }: Settings): Context =>
   networking.podSubnet instanceof Expr ? helmContext : PLAIN;
 
-/** Prefix length of an IPAM block. */
-export const BLOCK_SIZE = '26';
-
 /** Where the agent writes sysctls: its own /proc/sys is read-only without full privileges. */
 export const PROC_SYS_NET = { name: 'CALICO_PROC_SYS_NET', value: '/host/proc/sys/net' };
 
@@ -81,8 +78,15 @@ export const isGenerated = ({ tls }: Settings['etcd']): Of<boolean> => eq(tls.mo
 const isSecured = (etcd: Settings['etcd']): Of<boolean> =>
   or(isGenerated(etcd), not(eq(etcd.tls.secret, '')));
 
-/** What a container needs to speak TLS with the datastore, as a client or a member; nothing without. */
-export const certificates = ({ etcd }: Settings, side: 'client' | 'server' = 'client') => {
+/**
+ * What a container needs to speak TLS with the datastore, as a client or a member; nothing without.
+ * Optional: it starts without the Secret too.
+ */
+export const certificates = (
+  { etcd }: Settings,
+  side: 'client' | 'server' = 'client',
+  presence: { readonly optional?: true } = {},
+) => {
   const given = isSecured(etcd);
   const secretName = choose(isGenerated(etcd), `calico-etcd-${side}`, etcd.tls.secret);
   const file = (name: string, key: string) =>
@@ -98,9 +102,15 @@ export const certificates = ({ etcd }: Settings, side: 'client' | 'server' = 'cl
     mounts: list<Of<VolumeMount>>(
       when(given, { name: 'etcd-certificates', mountPath: CERTIFICATES, readOnly: true }),
     ),
-    volumes: list<Of<Volume>>(when(given, { name: 'etcd-certificates', secret: { secretName } })),
+    volumes: list<Of<Volume>>(
+      when(given, { name: 'etcd-certificates', secret: { secretName, ...presence } }),
+    ),
   };
 };
+
+/** `true` or `false` for a switch, and nothing for an empty text. */
+export const switchOrNothing = (value: Of<boolean | string>): Of<string> =>
+  choose(eq(str(value), ''), '', switchText(value));
 
 /** `true` or `false` for a switch. */
 export const switchText = (value: Parameters<typeof isOn>[0]): Of<string> => str(isOn(value));

@@ -201,6 +201,17 @@ export function json(fields: Readonly<Record<string, Of<unknown>>>): Of<string> 
   return go(`(toJson (dict ${pairs.join(' ')}))`);
 }
 
+/** A value of the settings as one JSON text, as json() prints it. */
+export function jsonOf(value: Of<unknown>): Of<string> {
+  return value instanceof Expr ? go(`(toJson ${goOf(value)})`) : printGoJson(asJson(value ?? null));
+}
+
+/** Whether a map has no entry, or is none. */
+export function isEmpty(map: Of<object | null> | undefined): Of<boolean> {
+  if (map instanceof Expr) return go(`(empty ${goOf(map)})`);
+  return Object.keys(map ?? {}).length === 0;
+}
+
 /** SHA-256 of a text, as hex. */
 export function sha256(text: Of<string>): Of<string> {
   return text instanceof Expr ? go(`(sha256sum ${goOf(text)})`) : hex('sha256', text);

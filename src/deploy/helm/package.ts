@@ -24,6 +24,8 @@ export interface ChartParts<T> {
   readonly meta: ChartMeta;
   /** JSON Schema of the values; its defaults are values.yaml. */
   readonly schema: SchemaPart;
+  /** What stands in values.schema.json, where that is another. */
+  readonly printedSchema?: SchemaPart;
   /** Makes the cdk8s charts whose objects are the templates. */
   build(app: App, values: Cfg<T>, context: Context): readonly Chart[];
   /** First line of values.yaml. */
@@ -41,7 +43,7 @@ export function chartOf<T>(parts: ChartParts<T>): ReadonlyMap<string, string> {
   return new Map([
     ['Chart.yaml', stringify(meta, { lineWidth: 0 })],
     ['values.yaml', printValues(parts.schema, title)],
-    ['values.schema.json', `${JSON.stringify(parts.schema, null, 2)}\n`],
+    ['values.schema.json', `${JSON.stringify(parts.printedSchema ?? parts.schema, null, 2)}\n`],
     ...charts.flatMap((chart) => templatesOf(chart, parts.namespace)),
   ]);
 }

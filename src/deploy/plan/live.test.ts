@@ -39,6 +39,13 @@ test('a cluster that has what is wanted would not change, whatever the values', 
   );
 });
 
+test('a name that every object of the language has is a name', () => {
+  const wanted = manifests(
+    settingsOf({ pod: { calico_node: { resources: { toString: {} } } } } as unknown as Json),
+  );
+  assert.deepEqual(liveDifference(wanted.map(kept), wanted), []);
+});
+
 test('what somebody changed by hand is told, and what the API server fills in is not', () => {
   const wanted = manifests(settingsOf({}));
   const live = wanted.map(kept).map((object) => {
@@ -97,7 +104,7 @@ test('the settings of the network are read back from the objects', () => {
   const effects = effectsOf(before, wanted, liveDifference(live, manifests(wanted)));
   const words = effects.map(({ kind, words }) => `${kind} ${words}`);
   for (const expected of [
-    /^ignored networking\.podSubnet/,
+    /^refused networking\.podSubnet/,
     /^disrupts networking\.bgp\.asnumber/,
     /^live pool edge: disabled and kept/,
     /^live networking\.mtu: pods get an MTU of 1480 instead of 9000/,

@@ -36,9 +36,13 @@ function changedFields(has: Json | undefined, wants: Json, path: string): readon
     return printJson(has ?? null) === printJson(wants) ? [] : [{ path, before: has, after: wants }];
   }
   return Object.entries(wants).flatMap(([key, inner]) =>
-    changedFields((has as Record<string, Json>)[key], inner, path ? `${path}.${key}` : key),
+    changedFields(own(has as Record<string, Json>, key), inner, path ? `${path}.${key}` : key),
   );
 }
+
+/** Not what every object of the language has, such as toString. */
+const own = (map: Readonly<Record<string, Json>>, key: string): Json | undefined =>
+  Object.hasOwn(map, key) ? map[key] : undefined;
 
 /** The API server drops what is empty; texts, numbers and switches too where they are Go's zero. */
 const isNothing = (value: Json | undefined): boolean =>
@@ -116,6 +120,10 @@ export function liveValues(live: readonly Manifest[], wanted: Values): Values {
           vxlan: { mode: vxlan ?? settings.ippool.vxlan.mode },
           nat_outgoing: config['ipv4pool_nat_outgoing'] ?? settings.ippool.nat_outgoing,
           disabled: config['ipv4pool_disabled'] ?? settings.ippool.disabled,
+          block_size: Number(config['ipv4pool_block_size'] ?? settings.ippool.block_size),
+          node_selector: config['ipv4pool_node_selector'] ?? settings.ippool.node_selector,
+          disable_bgp_export:
+            config['ipv4pool_disable_bgp_export'] ?? settings.ippool.disable_bgp_export,
         },
       },
       bgp: {

@@ -11,6 +11,10 @@
 //   calico-kit.io/families         ipv4,ipv6: whose routes a session carries; absent: its own address's. IPv4
 //                                  routes over an IPv6 session have an IPv6 next hop (RFC 8950)
 //   calico-kit.io/add-path         false: one path to a prefix only
+//   calico-kit.io/additional-cidrs 10.1.0.0/16,fd00::/64; on BGPConfiguration alone: what of them a node has a
+//                                  route or an address of is told to its peers
+import type { Json } from '../../base/json.ts';
+import { type Cidr, parseCidr } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
 import { type Fields, flag, parsed, withoutAbsent } from './fields.ts';
 
@@ -37,6 +41,7 @@ export interface BfdTimers {
 
 const PREFIX = 'calico-kit.io/';
 export const BFD_ANNOTATION = `${PREFIX}bfd`;
+export const CIDRS_ANNOTATION = `${PREFIX}additional-cidrs`;
 export const DEFAULT_BFD: BfdTimers = { transmitMs: 150, receiveMs: 150, multiplier: 3 };
 const BFD_PARTS = ['transmit', 'receive', 'multiplier', 'multihop'];
 const BFD_MS = { min: 10, max: 60_000 } as const;
@@ -68,6 +73,17 @@ export function sessionWishes(metadata: Fields): SessionWishes {
     families: parsed(annotations, `${PREFIX}families`, 'list of ipv4 and ipv6', (v) =>
       familiesOf(String(v)),
     ),
+  });
+}
+
+/** Prefixes of which a node tells its peers what it has. */
+export function additionalCidrs({ object, problems }: Fields): readonly Cidr[] {
+  const text = ((object['annotations'] ?? {}) as Readonly<Record<string, Json>>)[CIDRS_ANNOTATION];
+  const parts = String(text ?? '').split(',');
+  return parts.filter(Boolean).flatMap((part) => {
+    const cidr = parseCidr(part.trim());
+    if (!cidr) problems.push(`annotation.${CIDRS_ANNOTATION}: '${part}' is no CIDR`);
+    return cidr ?? [];
   });
 }
 

@@ -103,7 +103,7 @@ function describe(error: ErrorObject): string {
     case 'required':
       return `${path}: "${params['missingProperty']}" is missing; leave it out to get the default`;
     case 'type':
-      return `${path}: ${shown} is not of type ${[params['type']].flat().join(' or ')}`;
+      return `${path}: ${shown} is not of type ${[params['type']].flat().join(' or ')}${unquoted(error)}`;
     case 'enum':
       return `${path}: ${shown} is none of ${allowed.map((value) => JSON.stringify(value)).join(', ')}`;
     case 'minimum':
@@ -112,6 +112,15 @@ function describe(error: ErrorObject): string {
     default:
       return `${path}: ${shown} ${error.message}`;
   }
+}
+
+// What is quoted in YAML is a text.
+function unquoted({ data, params }: ErrorObject): string {
+  const wanted = [(params as Record<string, unknown>)['type']].flat();
+  const isMeant =
+    (wanted.includes('integer') && /^-?\d+$/.test(String(data))) ||
+    (wanted.includes('boolean') && /^(true|false)$/.test(String(data)));
+  return typeof data === 'string' && isMeant ? `; write ${data} without quotes` : '';
 }
 
 function hint(error: ErrorObject): string {

@@ -2,17 +2,7 @@
 // turn them into Calico resources (controllers/settings); the structure of each is checked here.
 import Type from 'typebox';
 import type { Json } from '../../base/json.ts';
-import { closed, map } from './parts.ts';
-
-const optional = {
-  text: (description: string) => Type.Optional(Type.String({ description })),
-  flag: (description: string) => Type.Optional(Type.Boolean({ description })),
-  whole: (minimum: number, maximum: number, description: string) =>
-    Type.Optional(Type.Integer({ minimum, maximum, description })),
-  word: <T extends string>(values: readonly T[], description: string) =>
-    Type.Optional(Type.Unsafe<T>({ type: 'string', enum: values, description })),
-  texts: (description: string) => Type.Optional(Type.Array(Type.String(), { description })),
-};
+import { closed, map, optional, orNull } from './parts.ts';
 
 const ASN_MAX = 4294967295;
 const asn = (description: string) => optional.whole(1, ASN_MAX, description);
@@ -88,16 +78,15 @@ const Community = map({
   prefix: optional.whole(0, 65535, 'First half of the community; without: the AS number'),
 });
 
-/** A section that may be null as a whole, as in the values of openstack-helm. */
-const orNull = <T extends object>(part: T, description: string) =>
-  ({ ...part, type: ['object', 'null'], description }) as T;
-
 const port = (description: string) => optional.whole(1, 65535, description);
 
 const Family = map({
   peers: Type.Optional(Type.Array(Peer, { description: 'BGPPeer objects' })),
   community_cidr_ref: Type.Optional(
     orNull(Type.Record(Type.String(), Community), 'Communities of routes by name'),
+  ),
+  additional_cidrs: optional.texts(
+    'Prefixes: what of them a node has a route or an address of is told to its peers',
   ),
   port: Type.Optional(
     map({
@@ -112,7 +101,7 @@ export type FamilySetting = Type.Static<typeof Family>;
 export const addressFamily = (family: 'IPv4' | 'IPv6') =>
   Type.Optional(
     Type.Unsafe<FamilySetting | null>(
-      orNull(Family, `${family}: peers, community_cidr_ref and port; or nothing`),
+      orNull(Family, `${family}: peers, community_cidr_ref, additional_cidrs and port; or nothing`),
     ),
   );
 

@@ -23,6 +23,21 @@ export const integer = (value: number, minimum: number, maximum: number, descrip
 
 export const port = (value: number, description: string) => integer(value, 1, 65535, description);
 
+/** Fields that may be left out. */
+export const optional = {
+  text: (description: string) => Type.Optional(Type.String({ description })),
+  flag: (description: string) => Type.Optional(Type.Boolean({ description })),
+  whole: (minimum: number, maximum: number, description: string) =>
+    Type.Optional(Type.Integer({ minimum, maximum, description })),
+  word: <T extends string>(values: readonly T[], description: string) =>
+    Type.Optional(Type.Unsafe<T>({ type: 'string', enum: values, description })),
+  texts: (description: string) => Type.Optional(Type.Array(Type.String(), { description })),
+};
+
+/** A part that is one value for the constructs, whatever it holds; null stands for nothing. */
+export const orNull = <T extends object>(part: T, description: string) =>
+  ({ ...part, type: ['object', 'null'], description }) as T;
+
 /** Texts with free keys, such as labels. */
 export const texts = (description: string, value: Readonly<Record<string, string>> = {}) =>
   Type.Unsafe<Readonly<Record<string, string>>>({

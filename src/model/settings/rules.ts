@@ -107,6 +107,12 @@ const anyCase = (word: string) =>
   [...word].map((letter) => `[${letter}${letter.toUpperCase()}]`).join('');
 const SWITCH = `^(${['on', 'off', 'yes', 'no', 'true', 'false'].map(anyCase).join('|')})$`;
 
+// The names of 2018 too: profile is today's namespace.
+const CONTROLLER_NAMES = [
+  ...['policy', 'namespace', 'serviceaccount', 'workloadendpoint', 'node'],
+  ...['profile', 'settings', 'routereflector'],
+].join('|');
+
 const toggle = (path: string) =>
   pattern(path, SWITCH, 'a switch (on, off, yes, no, true or false)', 'on');
 
@@ -137,6 +143,24 @@ export const rules: readonly Rule[] = [
   toggle('networking.settings.mesh'),
   toggle('networking.settings.ippool.nat_outgoing'),
   toggle('networking.settings.ippool.disabled'),
+  pattern(
+    'networking.settings.ippool.disable_bgp_export',
+    `^$|${SWITCH}`,
+    'a switch (on, off, yes, no, true or false), or empty',
+    'on',
+  ),
+  pattern(
+    'conf.controllers.ENABLED_CONTROLLERS',
+    `^(${CONTROLLER_NAMES})(,(${CONTROLLER_NAMES}))*$`,
+    'a comma-separated list of controllers (policy, namespace, serviceaccount, workloadendpoint, node)',
+    'policy,namespace,node',
+  ),
+  pattern(
+    'conf.controllers.LEAK_GRACE_PERIOD',
+    '^(|0|([0-9]+(h|m|s|ms))+)$',
+    'a time, or 0',
+    '15m',
+  ),
   {
     kind: 'patternIf',
     path: ['networking', 'settings', 'ippool', 'ipip', 'mode'],

@@ -5,10 +5,11 @@
 import Type from 'typebox';
 import type { Json } from '../../base/json.ts';
 import type { SchemaPart } from '../../base/json-schema.ts';
+import { bgpConfiguration, controllers, felixConfiguration } from './configurations.ts';
 import { etcd } from './etcd.ts';
 import { addressFamily, policies, pools } from './lists.ts';
 import { monitoring } from './monitoring.ts';
-import { closed, enumOf, integer, map, switchOf, text } from './parts.ts';
+import { closed, enumOf, integer, map, orNull, switchOf, text } from './parts.ts';
 import { pod } from './pod.ts';
 import { serviceProxy } from './service-proxy.ts';
 
@@ -41,6 +42,17 @@ const IpPoolSettings = Type.Object(
       'Pods reach addresses outside the pool with the address of their node',
     ),
     disabled: switchOf(false, 'Give no further addresses out of the pool'),
+    block_size: integer(
+      26,
+      20,
+      32,
+      'Prefix length of the blocks that nodes take of the pool; stays once the pool is there',
+    ),
+    node_selector: text('', 'Nodes that use the pool; empty: as the pool has it, at first all()'),
+    disable_bgp_export: switchOf(
+      '',
+      'Tell no BGP peer of the pool’s blocks; empty: as the pool has it, at first off',
+    ),
   },
   closed,
 );
@@ -125,12 +137,7 @@ const environment: Record<string, object> = {
     'How a node finds its IPv4 address: first-found, can-reach=DESTINATION or interface=REGEX',
     'first-found',
   ),
-  IP6: variable(
-    'IPv6 address of every node: "autodetect", "none", or empty for what the Node record says',
-  ),
-  IP6_AUTODETECTION_METHOD: variable(
-    'How a node finds its IPv6 address where IP6 is "autodetect"; as for IPv4',
-  ),
+  IP6_AUTODETECTION_METHOD: variable('How a node finds its IPv6 address'),
   IPV6_AUTODETECTION_METHOD: variable('Older spelling of IP6_AUTODETECTION_METHOD'),
   AUTODETECT_POLL_INTERVAL: variable('Between two looks at a node’s own address: 60s, 5m'),
   DISABLE_NODE_IP_CHECK: variable('"true": two nodes may have the same address'),
@@ -163,7 +170,34 @@ const NodeEnvironment = Type.Unsafe<NodeEnvironment>({
   ...closed,
 });
 
-const Conf = Type.Object({ node: NodeEnvironment }, closed);
+const cniNetworkConfig = Type.Optional(
+  Type.Unsafe<Readonly<Record<string, Json>> | null>(
+    orNull(
+      {
+        default: {},
+        properties: {
+          name: { type: 'string', description: 'Name of the network' },
+          cniVersion: { type: 'string', description: 'Version of the CNI specification' },
+          plugins: {
+            type: 'array',
+            items: {
+              type: 'object',
+              required: ['type'],
+              properties: { type: { type: 'string' } },
+            },
+            description: 'The plugins, ours first: type calico',
+          },
+        },
+      },
+      'Network configuration list for the runtime instead of ours; words such as __CNI_MTU__ are replaced on each node; empty: ours',
+    ),
+  ),
+);
+
+const Conf = Type.Object(
+  { node: NodeEnvironment, controllers, cni_network_config: cniNetworkConfig },
+  closed,
+);
 
 const image = (name: string) =>
   text(`docker.io/calico-kit/${name}:0.1.0`, `Image of ${name}: registry, name and tag or digest`);
@@ -195,6 +229,9 @@ const Manifests = map({
   daemonset_calico_etcd: manifest('DaemonSet calico-etcd'),
   daemonset_calico_node: manifest('DaemonSet calico-node'),
   deployment_calico_kube_controllers: manifest('Deployment calico-kube-controllers'),
+  job_pools_check: manifest(
+    'Job calico-pools-check, which refuses an upgrade that changes the prefix of a pool',
+  ),
   service_calico_etcd: manifest('Service calico-etcd'),
 });
 
@@ -231,6 +268,8 @@ export const schema = Type.Object(
   {
     networking: Networking,
     conf: Conf,
+    bgpConfiguration,
+    felixConfiguration,
     images: Images,
     etcd,
     pod,

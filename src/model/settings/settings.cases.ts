@@ -66,6 +66,33 @@ export const badSettings: readonly BadSettings[] = [
         'names an etcd of yours; put its certificates into a Secret and name it in etcd.tls.secret',
     ],
   },
+  {
+    values: { conf: { controllers: { ENABLED_CONTROLLERS: 'policy,nodes' } } },
+    faults: [
+      'conf.controllers.ENABLED_CONTROLLERS: "policy,nodes" is not a comma-separated list of ' +
+        'controllers (policy, namespace, serviceaccount, workloadendpoint, node), for example ' +
+        'policy,namespace,node',
+    ],
+  },
+  {
+    values: { networking: { settings: { ippool: { block_size: 33 } } } },
+    faults: ['networking.settings.ippool.block_size: 33 is out of range (20 to 32)'],
+  },
+  {
+    values: { felixConfiguration: { vxlanVni: 4096 } },
+    faults: [
+      'felixConfiguration: "vxlanVni" is not a setting; known here: logSeverityScreen, ' +
+        'mtuIfacePattern, vxlanVNI, vxlanPort, featureDetectOverride, ' +
+        'defaultEndpointToHostAction, failsafeInboundHostPorts, failsafeOutboundHostPorts, ' +
+        'logPrefix, logActionRateLimit, logActionRateLimitBurst, iptablesFilterAllowAction, ' +
+        'iptablesMangleAllowAction, iptablesFilterDenyAction, chainInsertMode, natPortRange, ' +
+        'natOutgoingAddress, natOutgoingExclusions, iptablesNATOutgoingInterfaceFilter, ' +
+        'interfacePrefix, allowVXLANPacketsFromWorkloads, allowIPIPPacketsFromWorkloads, ' +
+        'disableConntrackInvalidCheck, externalNodesList, serviceLoopPrevention, ' +
+        'workloadSourceSpoofing, floatingIPs',
+    ],
+    helm: /'\/felixConfiguration\/vxlanVni': value must be 'left out: .*known here: logSeverityScreen/,
+  },
   podSubnet('10.0.0.0/33'),
   podSubnet('10.0.0.0/7'),
   podSubnet('10.0.0.0'),
@@ -160,28 +187,27 @@ export const badSettings: readonly BadSettings[] = [
     faults: [
       'networking: "mtuu" is not a setting; known here: podSubnet, pools, mtu, settings, bgp, policy',
     ],
-    helm: /'\/networking': additional properties 'mtuu' not allowed/,
+    helm: /'\/networking\/mtuu': value must be 'left out: there is no such setting; known here: podSub/,
   },
   {
     values: { conf: { node: { NODENAME: 'a' } } },
     faults: [
       'conf.node: "NODENAME" is not a setting; known here: CLUSTER_TYPE, CALICO_NETWORKING_BACKEND, LOG_LEVEL, IP, ' +
-        'IP_AUTODETECTION_METHOD, IP6, IP6_AUTODETECTION_METHOD, IPV6_AUTODETECTION_METHOD, ' +
+        'IP_AUTODETECTION_METHOD, IP6_AUTODETECTION_METHOD, IPV6_AUTODETECTION_METHOD, ' +
         'AUTODETECT_POLL_INTERVAL, DISABLE_NODE_IP_CHECK, ' +
         'FELIX_DEFAULTENDPOINTTOHOSTACTION, FELIX_HEALTHENABLED, FELIX_HEALTHPORT, ' +
         'FELIX_IPV6SUPPORT, FELIX_LOGSEVERITYSCREEN, FELIX_PROMETHEUSMETRICSENABLED, ' +
         'FELIX_PROMETHEUSMETRICSPORT, ^FELIX_[A-Z0-9]+$',
     ],
-    helm: /'\/conf\/node': additional properties 'NODENAME' not allowed/,
+    helm: /'\/conf\/node\/NODENAME': value must be 'left out: .*known here: .*FELIX_\[A-Z0-9\]\+'/,
   },
   {
     values: { networking: { mtu: 575 } },
     faults: ['networking.mtu: 575 is out of range (576 to 65535)'],
-    helm: /'\/networking\/mtu': minimum: got 575, want 576/,
   },
   {
     values: { networking: { mtu: '1500' } },
-    faults: ['networking.mtu: "1500" is not of type integer'],
+    faults: ['networking.mtu: "1500" is not of type integer; write 1500 without quotes'],
     helm: /'\/networking\/mtu': got string, want integer/,
   },
   {
@@ -195,9 +221,9 @@ export const badSettings: readonly BadSettings[] = [
   {
     values: { networking: { bgp: { ipv4: { peer: [] } } } },
     faults: [
-      'networking.bgp.ipv4: "peer" is not a setting; known here: peers, community_cidr_ref, port',
+      'networking.bgp.ipv4: "peer" is not a setting; known here: peers, community_cidr_ref, additional_cidrs, port',
     ],
-    helm: /'\/networking\/bgp\/ipv4': additional properties 'peer' not allowed/,
+    helm: /'\/networking\/bgp\/ipv4\/peer': value must be 'left out: .*known here: peers, comm/,
   },
   {
     values: { networking: { settings: { ippool: { ipip: { mode: 'always' } } } } },
@@ -273,7 +299,7 @@ export const badSettings: readonly BadSettings[] = [
         'ipipMode, vxlanMode, natOutgoing, disabled, disableBGPExport, nodeSelector, ' +
         'namespaceSelector, allowedUses, assignmentMode',
     ],
-    helm: /'\/networking\/pools\/0': additional properties 'blocksize' not allowed/,
+    helm: /'\/networking\/pools\/0\/blocksize': value must be 'left out: .*known here: name, cidr/,
   },
   {
     values: { networking: { bgp: { ipv4: { peers: [peer('a', 'tor')] } } } },
@@ -290,7 +316,6 @@ export const badSettings: readonly BadSettings[] = [
   {
     values: { networking: { policy: { first: { priority: 10, rules: [] } } } },
     faults: ['networking.policy.first.priority: 10 is out of range (0 to 9)'],
-    helm: /'\/networking\/policy\/first\/priority': maximum: got 10, want 9/,
   },
   {
     values: { networking: { policy: { first: { priority: 1, rules: [{ kind: 'Pod' }] } } } },

@@ -12,7 +12,7 @@ import { type BgpPeer, parseBgpPeer } from '../../model/bgp-peer.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
 import { isConfirmed, parseAffinity } from '../../model/ipam.ts';
 import { affinityPrefix, type Key, parseKey, resourcePrefix } from '../../model/keys.ts';
-import { isSilent, type NodeSpec } from '../../model/node.ts';
+import type { NodeSpec } from '../../model/node.ts';
 import { parseResource } from '../../model/resource.ts';
 import {
   parseWorkloadEndpointName,
@@ -193,7 +193,7 @@ function putNode(view: SpeakerView, name: string, text: string): readonly string
   if (!parsed.ok) return [parsed.error];
   const { spec, metadata } = parsed.value;
   const { node, problems } = bgpNode(name, spec.bgp, metadata.labels);
-  view.nodes.set(name, isSilent(parsed.value) ? { ...node, isSilent: true } : node);
+  view.nodes.set(name, node);
   const { bgp, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr } = spec;
   if (name === view.node)
     view.ownTunnels = [bgp?.ipv4IPIPTunnelAddr, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr].flatMap(

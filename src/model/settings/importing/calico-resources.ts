@@ -8,7 +8,6 @@ import type { Taking } from './calico.ts';
 import type { Tree } from './report.ts';
 
 const DEFAULT_POOL = 'default-ipv4-ippool';
-const OWN_BLOCK_SIZE = 26;
 
 const partAt = (...path: readonly string[]): SchemaPart =>
   path.reduce<SchemaPart>(
@@ -18,6 +17,11 @@ const partAt = (...path: readonly string[]): SchemaPart =>
 const POOL_FIELDS = Object.keys(partAt('networking', 'pools', '[]').properties ?? {});
 const PEER = partAt('networking', 'bgp', 'ipv4', 'peers', '[]', 'spec');
 const PEER_FIELDS = Object.keys(PEER.properties ?? {});
+const BGP_FIELDS = Object.keys(partAt('bgpConfiguration').properties ?? {});
+/** Of Felix; its environment goes before what is stored, and has a default for one of them. */
+const FELIX_FIELDS = Object.keys(partAt('felixConfiguration').properties ?? {}).filter(
+  (field) => field !== 'defaultEndpointToHostAction',
+);
 
 /** Whether the object is one that this file knows. */
 export function takeResource(taking: Taking): boolean {
@@ -71,19 +75,30 @@ function takePool(taking: Taking): void {
     const value = spec[field] ?? (field.endsWith('Mode') ? 'Never' : false);
     taking.take(`spec.${field}`, to, value);
   }
-  const quiet = { blockSize: OWN_BLOCK_SIZE, nodeSelector: 'all()' };
   for (const [field, value] of Object.entries(spec)) {
     if (field in fields || USUAL[field] === String(value)) continue;
-    if (field in quiet && quiet[field as keyof typeof quiet] === value) continue;
-    taking.leave(
-      `spec.${field}`,
-      `the pool of networking.podSubnet has no such setting; it stays as it is in a datastore that is kept`,
-    );
+    const place = SELDOM[field];
+    if (place) taking.take(`spec.${field}`, `${settings}.${place}`, value);
+    else
+      taking.leave(
+        `spec.${field}`,
+        `the pool of networking.podSubnet has no such setting; it stays as it is in a datastore that is kept`,
+      );
   }
 }
 
-/** What newer versions of Calico write into every pool. */
+/** Fields of the pool that are told only where they are not as usual. */
+const SELDOM: Readonly<Record<string, string>> = {
+  blockSize: 'block_size',
+  nodeSelector: 'node_selector',
+  disableBGPExport: 'disable_bgp_export',
+};
+
+/** What a pool has without anybody's asking; newer versions of Calico write more of it. */
 const USUAL: Readonly<Record<string, string>> = {
+  blockSize: '26',
+  nodeSelector: 'all()',
+  disableBGPExport: 'false',
   allowedUses: 'Workload,Tunnel',
   assignmentMode: 'Automatic',
 };
@@ -110,28 +125,9 @@ function takeBgp(taking: Taking): void {
   for (const [field, value] of Object.entries(spec)) {
     const place = places[field];
     if (place) taking.take(`spec.${field}`, ...place(value));
-    else if (field === 'communities' || field === 'prefixAdvertisements') continue;
+    else if (BGP_FIELDS.includes(field))
+      taking.take(`spec.${field}`, `bgpConfiguration.${field}`, value);
     else taking.leave(`spec.${field}`, 'it stays in the datastore: the chart leaves it as it is');
-  }
-  takeCommunities(taking);
-}
-
-function takeCommunities(taking: Taking): void {
-  const list = (field: string): readonly Tree[] =>
-    (Array.isArray(taking.spec[field]) ? taking.spec[field] : []) as Tree[];
-  for (const { name, value } of list('communities')) {
-    const from = `spec.communities ${name}`;
-    const [, prefix, community] = /^(\d{1,5}):(\d{1,5})$/.exec(String(value)) ?? [];
-    const nets = list('prefixAdvertisements').filter(
-      ({ communities }) => Array.isArray(communities) && communities.includes(name!),
-    );
-    if (community === undefined || nets.length !== 1) {
-      const why = 'a community of the settings has two halves of 16 bits and one prefix';
-      taking.leave(from, `${why}; it stays in the datastore`);
-      continue;
-    }
-    const entry = { cidr: nets[0]!['cidr']!, prefix: Number(prefix), community: Number(community) };
-    taking.take(from, `networking.bgp.ipv4.community_cidr_ref.${String(name)}`, entry);
   }
 }
 
@@ -154,6 +150,7 @@ function takeFelix(taking: Taking): void {
       const off = value === false || /^(disabled|off)$/i.test(String(value));
       taking.leave(from, off ? 'off, as here' : 'calico-kit has no such data plane');
     } else if (FOLLOWS.test(field)) taking.leave(from, 'it follows from the pools, or is fixed');
+    else if (FELIX_FIELDS.includes(field)) taking.take(from, `felixConfiguration.${field}`, value);
     else if (value === null || typeof value === 'object')
       taking.leave(from, 'it stays in the datastore: the chart leaves it as it is');
     else taking.take(from, `conf.node.FELIX_${field.toUpperCase()}`, value);

@@ -14,7 +14,7 @@ items:
 - apiVersion: projectcalico.org/v3
   kind: IPPool
   metadata: {name: default-ipv4-ippool, uid: x}
-  spec: {cidr: 10.244.0.0/16, ipipMode: CrossSubnet, vxlanMode: Never, natOutgoing: true, blockSize: 26, nodeSelector: all(), allowedUses: [Workload, Tunnel]}
+  spec: {cidr: 10.244.0.0/16, ipipMode: CrossSubnet, vxlanMode: Never, natOutgoing: true, blockSize: 27, nodeSelector: has(rack), disableBGPExport: true, allowedUses: [Workload, Tunnel]}
 - apiVersion: projectcalico.org/v3
   kind: IPPool
   metadata: {name: six}
@@ -32,7 +32,7 @@ spec:
 ---
 kind: FelixConfiguration
 metadata: {name: default}
-spec: {logSeverityScreen: Warning, bpfEnabled: false, wireguardEnabled: true, ipipEnabled: true, routeRefreshInterval: 90s, iptablesRefreshInterval: 60s, healthTimeoutOverrides: [{name: a}]}
+spec: {logSeverityScreen: Warning, bpfEnabled: false, wireguardEnabled: true, ipipEnabled: true, routeRefreshInterval: 90s, iptablesRefreshInterval: 60s, healthTimeoutOverrides: [{name: a}], vxlanVNI: 5000, failsafeInboundHostPorts: []}
 ---
 kind: BGPPeer
 metadata: {name: tor, annotations: {projectcalico.org/metadata: '{}', calico-kit.io/bfd: 'on'}}
@@ -80,6 +80,9 @@ test('Calico’s resources become settings, and what has no equivalent is told o
           vxlan: { mode: 'Never' },
           nat_outgoing: true,
           disabled: false,
+          block_size: 27,
+          node_selector: 'has(rack)',
+          disable_bgp_export: true,
         },
         mesh: 'off',
       },
@@ -88,7 +91,6 @@ test('Calico’s resources become settings, and what has no equivalent is told o
         asnumber: 4200000000,
         ipv4: {
           port: { listen: 1790 },
-          community_cidr_ref: { blue: { cidr: '10.244.0.0/18', prefix: 64512, community: 100 } },
           peers: [
             {
               apiVersion,
@@ -140,6 +142,15 @@ test('Calico’s resources become settings, and what has no equivalent is told o
         },
       },
     },
+    bgpConfiguration: {
+      serviceClusterIPs: [{ cidr: '10.96.0.0/12' }],
+      communities: [
+        { name: 'blue', value: '64512:100' },
+        { name: 'large', value: '1:2:3' },
+      ],
+      prefixAdvertisements: [{ cidr: '10.244.0.0/18', communities: ['blue'] }],
+    },
+    felixConfiguration: { vxlanVNI: 5000, failsafeInboundHostPorts: [] },
     conf: {
       node: {
         LOG_LEVEL: 'warn',
@@ -151,8 +162,6 @@ test('Calico’s resources become settings, and what has no equivalent is told o
   const left = lines.filter(({ outcome }) => outcome === 'left out').map(({ key }) => key);
   assert.deepEqual(left, [
     'IPPool six spec.awsSubnetID',
-    'BGPConfiguration default spec.serviceClusterIPs',
-    'BGPConfiguration default spec.communities large',
     'FelixConfiguration default spec.bpfEnabled',
     'FelixConfiguration default spec.wireguardEnabled',
     'FelixConfiguration default spec.ipipEnabled',
@@ -234,7 +243,6 @@ spec:
     mtu: 9000
     bgp: Disabled
     nodeAddressAutodetectionV4: {interface: eth.*}
-    nodeAddressAutodetectionV6: {canReach: '2001:db8::53'}
     ipPools:
     - {cidr: 10.1.0.0/16, encapsulation: VXLANCrossSubnet, natOutgoing: Enabled}
     - {cidr: 10.2.0.0/16, encapsulation: None, natOutgoing: Disabled, nodeSelector: all()}
@@ -258,13 +266,7 @@ spec:
         },
       ],
     },
-    conf: {
-      node: {
-        IP_AUTODETECTION_METHOD: 'interface=eth.*',
-        IP6: 'autodetect',
-        IP6_AUTODETECTION_METHOD: 'can-reach=2001:db8::53',
-      },
-    },
+    conf: { node: { IP_AUTODETECTION_METHOD: 'interface=eth.*' } },
   });
   assert.deepEqual(
     lines.filter(({ outcome }) => outcome !== 'taken').map(({ key }) => key),

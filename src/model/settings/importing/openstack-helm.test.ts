@@ -97,6 +97,37 @@ const CASES: [what: string, theirs: Json, ours: Json][] = [
     },
   ],
   [
+    'controllers, blocks, the runtime’s configuration and TLS',
+    {
+      conf: {
+        node: { CALICO_IPV4POOL_BLOCKSIZE: 27 },
+        controllers: {
+          K8S_API: 'https://kubernetes.default:443',
+          ENABLED_CONTROLLERS: 'policy, profile,node',
+          CONFIGURE_ETC_HOSTS: true,
+        },
+        cni_network_config: {
+          name: 'k8s-pod-network',
+          plugins: [{ type: 'calico', etcd_endpoints: '__ETCD_ENDPOINTS__' }],
+        },
+      },
+      endpoints: { etcd: { scheme: { default: 'https' } } },
+      pod: { lifecycle: { disruption_budget: { controllers: { min_available: 0 } } } },
+    },
+    {
+      conf: {
+        controllers: { ENABLED_CONTROLLERS: 'policy,profile,node' },
+        cni_network_config: {
+          name: 'k8s-pod-network',
+          plugins: [{ type: 'calico', etcd_endpoints: '__ETCD_ENDPOINTS__' }],
+        },
+      },
+      networking: { settings: { ippool: { block_size: 27 } } },
+      etcd: { tls: { mode: 'generate' } },
+      pod: { kube_controllers: { min_available: 0 } },
+    },
+  ],
+  [
     'etcd and resources',
     {
       endpoints: {
@@ -126,6 +157,12 @@ test('resources that are switched off stay behind', () => {
   assert.equal(lines.at(-1), 'left out: pod.resources.etcd: pod.resources.enabled is off');
 });
 
+test('a word that no node replaces is told of', () => {
+  const { values, lines } = imported({ conf: { cni_network_config: { name: '__NAME__' } } });
+  assert.deepEqual(values, {});
+  assert.match(lines.join(), /left out: conf.cni_network_config: __NAME__ is no word/);
+});
+
 test('every key is told of', () => {
   const { lines } = imported({
     images: { tags: { calico_node: 'quay.io/calico/node:v3.25.1' } },
@@ -134,7 +171,7 @@ test('every key is told of', () => {
   });
   assert.deepEqual(lines, [
     'left out: images.tags: our images are others; set images.registry, or images.node, images.kube_controllers, images.etcd',
-    'left out: networking.bgp.ipv4.additional_cidrs: there is no export list beyond pools; make a pool of each prefix',
+    'taken: networking.bgp.ipv4.additional_cidrs: networking.bgp.ipv4.additional_cidrs',
     'taken: networking.mtu: networking.mtu',
     'unknown: typo.here: openstack-helm’s chart has no such key',
   ]);

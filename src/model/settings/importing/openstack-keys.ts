@@ -3,6 +3,7 @@
 import type { Json } from '../../../base/json.ts';
 import { isObject } from '../../resource.ts';
 import { isOn } from '../settings.ts';
+import { CNI_PLACEHOLDERS } from './placeholders.ts';
 
 export type Converted = { readonly value: Json } | { readonly reason: string };
 
@@ -60,10 +61,34 @@ function peer(given: Json): Json {
 const peers = (given: Json): Converted =>
   Array.isArray(given) ? value(given.map(peer)) : reason('it is no list');
 
-const notEmpty =
-  (words: string) =>
-  (given: Json): Converted =>
-    Array.isArray(given) && given.length === 0 ? reason('it is empty') : reason(words);
+const list = (given: Json): Converted => {
+  if (!Array.isArray(given)) return reason('it is no list');
+  return given.length === 0 ? reason('it is empty') : value(given);
+};
+
+/** Ours are named after those of 2018 too; what writes the settings always runs. */
+const controllers = (given: Json): Converted =>
+  value(
+    String(given)
+      .split(',')
+      .map((name) => name.trim())
+      .join(','),
+  );
+
+const budget = (given: Json): Converted =>
+  Number(given) === 0 || Number(given) === 1
+    ? value(Number(given))
+    : reason('kube-controllers is one pod: 0 or 1');
+
+/** Words that are replaced on each node. */
+function cniConfig(given: Json): Converted {
+  if (!isObject(given)) return reason('it is no map');
+  const words = JSON.stringify(given).match(/__[A-Z][A-Z0-9_]*?__/g) ?? [];
+  const unknown = words.find((word) => !CNI_PLACEHOLDERS.includes(word.slice(2, -2)));
+  return unknown === undefined
+    ? value(given)
+    : reason(`${unknown} is no word that is replaced on a node`);
+}
 
 const LEVELS: Readonly<Record<string, string>> = {
   debug: 'debug',
@@ -79,11 +104,7 @@ const level = (given: Json): Converted => {
 };
 
 const scheme = (given: Json): Converted =>
-  reason(
-    given === 'http'
-      ? 'http is what we speak'
-      : 'calico-etcd is reached without TLS; set etcd.endpoints for an etcd with TLS',
-  );
+  given === 'https' ? value('generate') : reason('without TLS, which is the default');
 
 const family = (name: 'ipv4' | 'ipv6'): Readonly<Record<string, Destination>> => {
   const from = `networking.bgp.${name}`;
@@ -96,10 +117,7 @@ const family = (name: 'ipv4' | 'ipv6'): Readonly<Record<string, Destination>> =>
     [`${from}.mesh.port.neighbor`]: { to: `${from}.port.neighbor`, convert: integer },
     [`${from}.no_mesh.port.listen`]: { to: `${from}.port.listen`, convert: integer },
     [`${from}.no_mesh.port.neighbor`]: { to: `${from}.port.neighbor`, convert: integer },
-    [`${from}.additional_cidrs`]: {
-      to: from,
-      convert: notEmpty('there is no export list beyond pools; make a pool of each prefix'),
-    },
+    [`${from}.additional_cidrs`]: { to: `${from}.additional_cidrs`, convert: list },
   };
 };
 
@@ -109,6 +127,8 @@ const same = (...paths: readonly string[]): Readonly<Record<string, Destination>
 const pods = (theirs: string, ours: string): Readonly<Record<string, Destination>> => ({
   [`pod.resources.${theirs}`]: { to: `pod.${ours}.resources` },
 });
+
+const BLOCK_SIZE = 'networking.settings.ippool.block_size';
 
 /** Keys that have a place in ours. Order matters: the later one wins. */
 export const TAKEN: Readonly<Record<string, Destination>> = {
@@ -122,7 +142,6 @@ export const TAKEN: Readonly<Record<string, Destination>> = {
     'conf.node.CLUSTER_TYPE',
     'conf.node.IP',
     'conf.node.IP_AUTODETECTION_METHOD',
-    'conf.node.IP6',
     'conf.node.IP6_AUTODETECTION_METHOD',
     'manifests.configmap_etc',
     'manifests.daemonset_calico_etcd',
@@ -146,14 +165,16 @@ export const TAKEN: Readonly<Record<string, Destination>> = {
   'conf.node.CALICO_IPV4POOL_CIDR': { to: 'networking.podSubnet' },
   'conf.node.CALICO_STARTUP_LOGLEVEL': { to: 'conf.node.LOG_LEVEL', convert: level },
   'conf.node.IPV6_AUTODETECTION_METHOD': { to: 'conf.node.IP6_AUTODETECTION_METHOD' },
-  'conf.node.CALICO_IPV4POOL_BLOCKSIZE': {
-    to: 'conf.node',
-    convert: (given) =>
-      reason(
-        Number(given) === 26
-          ? '26 is ours as well'
-          : 'the pool of networking.podSubnet has blocks of 26; use networking.pools with a blockSize',
-      ),
+  'conf.node.CALICO_IPV4POOL_BLOCKSIZE': { to: BLOCK_SIZE, convert: integer },
+  'conf.node.CALICO_IPV4POOL_BLOCK_SIZE': { to: BLOCK_SIZE, convert: integer },
+  'conf.controllers.ENABLED_CONTROLLERS': {
+    to: 'conf.controllers.ENABLED_CONTROLLERS',
+    convert: controllers,
+  },
+  'conf.cni_network_config': { to: 'conf.cni_network_config', convert: cniConfig },
+  'pod.lifecycle.disruption_budget.controllers.min_available': {
+    to: 'pod.kube_controllers.min_available',
+    convert: budget,
   },
   'conf.node.CALICO_NETWORKING_BACKEND': {
     to: 'conf.node.CALICO_NETWORKING_BACKEND',
@@ -165,7 +186,7 @@ export const TAKEN: Readonly<Record<string, Destination>> = {
   'endpoints.etcd.hosts.default': { to: 'etcd.clusterIP' },
   'endpoints.etcd.port.client.default': { to: 'etcd.port', convert: integer },
   'endpoints.etcd.port.peer.default': { to: 'etcd.peerPort', convert: integer },
-  'endpoints.etcd.scheme.default': { to: 'etcd', convert: scheme },
+  'endpoints.etcd.scheme.default': { to: 'etcd.tls.mode', convert: scheme },
   'monitoring.prometheus.calico_node.scrape': { to: 'monitoring.scrape' },
   'monitoring.prometheus.calico_node.port': { to: 'conf.node.FELIX_PROMETHEUSMETRICSPORT' },
   ...pods('calico_node', 'calico_node'),
@@ -175,6 +196,8 @@ export const TAKEN: Readonly<Record<string, Destination>> = {
 
 const OWN_IMAGES =
   'our images are others; set images.registry, or images.node, images.kube_controllers, images.etcd';
+const CERTIFICATES =
+  'put certificates of your own into a Secret and name it in etcd.tls.secret; etcd.tls.mode: generate makes them';
 const NO_JOB = 'there is no such job: the controllers write the settings';
 
 /** Keys that are known and mean nothing here, with all below them. */
@@ -194,9 +217,11 @@ export const IGNORED: Readonly<Record<string, string>> = {
   'endpoints.local_image_registry': OWN_IMAGES,
   'endpoints.oci_image_registry': 'set images.pull_secrets to name Secrets of yours',
   'endpoints.etcd': 'set etcd.endpoints, or keep calico-etcd',
-  'conf.etcd': 'calico-etcd is reached without TLS',
-  'conf.cni_network_config': 'the configuration of the plugin is made by the agent',
-  'conf.controllers': 'the controllers need no settings',
+  'endpoints.etcd.auth': CERTIFICATES,
+  'conf.etcd': CERTIFICATES,
+  'conf.controllers.K8S_API': 'the API server is found as every pod finds it',
+  'conf.controllers.CONFIGURE_ETC_HOSTS': 'no name is looked up',
+  'conf.controllers': 'set conf.controllers, whose names are ours',
   'conf.node.CALICO_DISABLE_FILE_LOGGING': 'the log goes to standard error, as JSON lines',
   'conf.node.WAIT_FOR_DATASTORE': 'it always waits',
   'conf.node.NO_DEFAULT_POOLS': 'set networking.settings.ippool.disabled',
@@ -208,9 +233,9 @@ export const IGNORED: Readonly<Record<string, string>> = {
   'manifests.job_image_repo_sync': 'there is no such job',
   'manifests.job_calico_settings': NO_JOB,
   'manifests.job_bootstrap': NO_JOB,
-  'manifests.secret_certificates': 'calico-etcd is reached without TLS',
+  'manifests.secret_certificates': CERTIFICATES,
   'manifests.secret_registry': 'set images.pull_secrets to name Secrets of yours',
-  'manifests.secret_etcd': 'calico-etcd is reached without TLS',
+  'manifests.secret_etcd': CERTIFICATES,
   labels: 'nodes are chosen by kubernetes.io/os and by the role of the control plane',
   release_group: 'the chart has one release',
   helm3_hook: 'there are no hooks that this would switch',

@@ -1,0 +1,9 @@
+// Words of a network configuration that are replaced on each node, between double underscores.
+export const CNI_PLACEHOLDERS: readonly string[] = [
+  ...['ETCD_ENDPOINTS', 'ETCD_DISCOVERY_SRV', 'ETCD_CERT_FILE', 'ETCD_KEY_FILE'],
+  ...['ETCD_CA_CERT_FILE', 'CNI_MTU', 'KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT'],
+  ...['LOG_LEVEL', 'LOG_FILE_PATH', 'LOG_FILE_MAX_SIZE', 'LOG_FILE_MAX_AGE'],
+  ...['LOG_FILE_MAX_COUNT', 'DATASTORE_TYPE', 'CALICO_API_GROUP', 'REQUIRE_MTU_FILE'],
+  ...['KUBECONFIG_FILEPATH', 'KUBECONFIG_FILENAME', 'KUBERNETES_NODE_NAME'],
+  'SERVICEACCOUNT_TOKEN',
+];
