@@ -49,6 +49,9 @@ export interface ServiceEngineOptions {
   readonly kubeProxyRuns?: () => Promise<boolean>;
 }
 
+/** A Service and its EndpointSlice come by two watches: what comes so soon after the first is written
+ *  with it. */
+const GATHER_MILLISECONDS = 1;
 /** Changes of a storm that come within this time after a round's beginning are written together. */
 const GROUP_MILLISECONDS = 100;
 /** A round with more changes than this is a storm's. */
@@ -167,6 +170,7 @@ export class ServiceEngine {
     await this.wakeUp.promise;
     while (!signal.aborted) {
       if (!this.written || this.checkIsDue) await this.waitForKubeProxy();
+      if (this.written) await pause(GATHER_MILLISECONDS, signal);
       if (signal.aborted) return;
       this.wakeUp = Promise.withResolvers();
       const startedAt = performance.now();

@@ -36,7 +36,8 @@ export interface Endpoint {
   readonly nodes: readonly string[];
 }
 
-const OTHERS = 'service.kubernetes.io/service-proxy-name';
+/** A label: another proxy serves it. */
+export const OTHERS = 'service.kubernetes.io/service-proxy-name';
 const AFFINITY_SECONDS = 10_800;
 /** The protocol of a port that names none. */
 const TCP = 'TCP';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { memoryTables } from '../../kernel/memory-tables.ts';
 import type { ChainRules } from '../../kernel/tables.ts';
 import { GrowingTable } from './growing-table.ts';
-import { linesOf, planChanges, type WantedTable } from './plan.ts';
+import { linesOf, planChanges, sizeOfTable, type WantedTable } from './plan.ts';
 import { ServiceWriter } from './writer.io.ts';
 
 const LAST = '-m comment --comment last -j KUBE-NODEPORTS';
@@ -45,11 +45,7 @@ for (const inOrder of [false, true])
         let former: World = {};
         for (const { world: present, fails, skipped } of steps) {
           for (const one of new Set([...Object.keys(former), ...Object.keys(present)]))
-            growing.replace(
-              one,
-              former[one] && chainsOf(one, former[one]),
-              present[one] && chainsOf(one, present[one]),
-            );
+            growing.replace(one, present[one] && chainsOf(one, present[one]));
           former = present;
           const nat = growing.wanted();
           if (skipped) continue;
@@ -59,6 +55,8 @@ for (const inOrder of [false, true])
         const nat = growing.wanted();
         await writer.apply({ filter: NONE, nat }).catch(() => undefined);
         await writer.apply({ filter: NONE, nat });
+        const counted = sizeOfTable({ chains: nat.chains, hooks: nat.hooks });
+        assert.deepEqual(sizeOfTable(nat), counted);
         await new ServiceWriter(fresh).apply({ filter: NONE, nat: { ...nat, version: {} } });
         const shown = async (of: typeof tables) => {
           const content = await of.read('nat');
@@ -74,13 +72,15 @@ for (const inOrder of [false, true])
 
 test('what is told of a change is the change alone; nothing changed, nothing told', () => {
   const growing = new GrowingTable(fixed(false));
-  for (const name of ['1', '2']) growing.replace(name, undefined, chainsOf(name, ['x', 'y']));
+  for (const name of ['1', '2']) growing.replace(name, chainsOf(name, ['x', 'y']));
   const first = growing.wanted();
   assert.equal(growing.wanted(), first);
-  growing.replace('2', chainsOf('2', ['x', 'y']), chainsOf('2', ['y', 'z']));
+  growing.replace('2', chainsOf('2', ['x', 'y']));
+  assert.equal(growing.wanted(), first);
+  growing.replace('2', chainsOf('2', ['y', 'z']));
   const second = growing.wanted();
   assert.equal(second.changes?.from, first.version);
-  assert.deepEqual(linesOf(planChanges(second, second.changes!)), [
+  assert.deepEqual(linesOf(planChanges(false, second.changes!)), [
     ':KUBE-SVC-2 - [0:0]',
     ':KUBE-SEP-2-z - [0:0]',
     ':KUBE-SEP-2-x - [0:0]',
@@ -89,10 +89,30 @@ test('what is told of a change is the change alone; nothing changed, nothing tol
     '-A KUBE-SEP-2-z -j DNAT --to z',
     '-X KUBE-SEP-2-x',
   ]);
-  growing.replace('1', chainsOf('1', ['x', 'y']));
+  growing.replace('1');
   const third = growing.wanted();
   assert.equal(
-    linesOf(planChanges(third, third.changes!)).find((line) => line.startsWith('-D ')),
+    linesOf(planChanges(false, third.changes!)).find((line) => line.startsWith('-D ')),
     '-D KUBE-SERVICES -d 10.96.0.1 -j KUBE-SVC-1',
   );
+});
+
+test('other fixed chains: what services add stays', () => {
+  const before = new GrowingTable(fixed(false));
+  for (const name of ['1', '2']) before.replace(name, chainsOf(name, ['x']));
+  before.wanted();
+  const chains = new Map([['KUBE-SERVICES', ['-j ELSEWHERE']]]);
+  const after = new GrowingTable({ chains, hooks: new Map() }, before);
+  after.replace('1');
+  const wanted = after.wanted();
+  assert.equal(wanted.changes, undefined);
+  assert.deepEqual(
+    [...wanted.chains],
+    [
+      ['KUBE-SERVICES', ['-d 10.96.0.2 -j KUBE-SVC-2', '-j ELSEWHERE']],
+      ['KUBE-SVC-2', ['-j KUBE-SEP-2-x']],
+      ['KUBE-SEP-2-x', ['-j DNAT --to x']],
+    ],
+  );
+  assert.deepEqual(sizeOfTable(wanted), { chains: 3, rules: 4 });
 });

@@ -1,68 +1,110 @@
 // A table that services come to and go from one by one. What it tells of each change is as long as the
 // change: with ten thousand services, one more costs no look at the others.
 import type { ChainRules } from '../../kernel/tables.ts';
-import type { WantedTable } from './plan.ts';
+import { type Chains, NOTHING, type Packed, pack, rulesIn, unpack } from './packed.ts';
+import type { ListEdits, TableSize, WantedTable } from './plan.ts';
 
-export type Chains = ReadonlyMap<string, ChainRules>;
-
-const NONE: Chains = new Map();
+interface Edits extends ListEdits {
+  readonly removed: string[];
+  readonly added: string[];
+}
 
 export class GrowingTable {
   private readonly fixed: WantedTable;
-  private readonly chains: Map<string, ChainRules>;
-  /** Of each chain that is there without services: their rules in it, by service. They stand first. */
-  private readonly lists: ReadonlyMap<string, Map<string, ChainRules>>;
-  private changedChains = new Set<string>();
-  private edits = new Map<string, { removed: string[]; added: string[] }>();
-  private latest: WantedTable;
+  /** What each service adds: chains of its own, and rules in the fixed chains, where they stand first. */
+  private readonly parts: Map<string, Packed>;
+  private own = { chains: 0, rules: 0 };
+  private changedChains = new Map<string, ChainRules | undefined>();
+  private edits = new Map<string, Edits>();
+  private latest: WantedTable | undefined;
 
-  constructor(fixed: WantedTable) {
+  /** With what services added to a former table, whose fixed chains were others. */
+  constructor(fixed: WantedTable, former?: GrowingTable) {
     this.fixed = fixed;
-    this.chains = new Map(fixed.chains);
-    this.lists = new Map([...fixed.chains.keys()].map((name) => [name, new Map()]));
-    this.latest = { ...fixed, chains: this.chains, version: {} };
+    this.parts = former?.parts ?? new Map();
+    if (former) this.own = { ...former.own };
   }
 
-  /** A service adds these chains and rules in the place of those; absent: none. */
-  replace(service: string, former: Chains = NONE, present: Chains = NONE): void {
-    for (const [name, rules] of former) if (!present.has(name)) this.set(service, name, rules, []);
-    for (const [name, rules] of present) this.set(service, name, former.get(name) ?? [], rules);
+  /** A service adds these chains and rules now, whatever it added before; absent: none. */
+  replace(service: string, chains?: Chains): void {
+    const before = this.parts.get(service) ?? NOTHING;
+    const now = chains ? pack(chains) : NOTHING;
+    if (now === before) return;
+    if (now === NOTHING) this.parts.delete(service);
+    else this.parts.set(service, now);
+    const [former, present] = [unpack(before), unpack(now)];
+    for (const [name, rules] of former) if (!present.has(name)) this.set(name, rules, []);
+    for (const [name, rules] of present) this.set(name, former.get(name) ?? [], rules);
+  }
+
+  /** Rules of one of the fixed chains, by the services that add them. */
+  *rulesOf(chain: string): Generator<ChainRules> {
+    for (const part of this.parts.values()) {
+      const rules = rulesIn(part, chain);
+      if (rules.length > 0) yield rules;
+    }
   }
 
   /** As of now; the same value as long as nothing has changed. Its `chains` go on to change. */
   wanted(): WantedTable {
-    if (this.changedChains.size + this.edits.size === 0) return this.latest;
-    for (const name of this.edits.keys()) this.chains.set(name, this.wholeList(name));
-    const from = this.latest.version;
-    const changes = { from, chains: this.changedChains, lists: this.edits };
-    this.latest = { ...this.fixed, chains: this.chains, version: {}, changes };
-    this.changedChains = new Set();
+    const { latest, changedChains, edits } = this;
+    if (latest && changedChains.size + edits.size === 0) return latest;
+    const listOf = (name: string): ChainRules => this.wholeList(name);
+    const changes = latest && { from: latest.version, chains: changedChains, lists: edits, listOf };
+    this.changedChains = new Map();
     this.edits = new Map();
+    const [all, size] = [() => this.all(), () => this.size()];
+    this.latest = {
+      ...this.fixed,
+      get chains() {
+        return all();
+      },
+      get size() {
+        return size();
+      },
+      version: {},
+      ...(changes ? { changes } : {}),
+    };
     return this.latest;
   }
 
-  private set(service: string, name: string, former: ChainRules, present: ChainRules): void {
+  private set(name: string, former: ChainRules, present: ChainRules): void {
     if (isSame(former, present)) return;
-    const list = this.lists.get(name);
-    if (!list) {
-      if (present.length > 0) this.chains.set(name, present);
-      else this.chains.delete(name);
-      this.changedChains.add(name);
+    this.own.rules += present.length - former.length;
+    const isList = this.fixed.chains.has(name);
+    if (!isList) this.own.chains += Number(present.length > 0) - Number(former.length > 0);
+    if (!this.latest) return; // nobody has anything that changes could be told from
+    if (!isList) {
+      this.changedChains.set(name, present.length > 0 ? present : undefined);
       return;
     }
     const edits = this.edits.get(name) ?? { removed: [], added: [] };
     this.edits.set(name, edits);
     edits.removed.push(...former);
     edits.added.push(...present);
-    if (present.length > 0) list.set(service, present);
-    else list.delete(service);
   }
 
   private wholeList(name: string): ChainRules {
-    const whole: string[] = [];
-    for (const rules of this.lists.get(name)!.values()) for (const rule of rules) whole.push(rule);
-    for (const rule of this.fixed.chains.get(name)!) whole.push(rule);
-    return whole;
+    return [...this.rulesOf(name), this.fixed.chains.get(name)!].flat();
+  }
+
+  private all(): Chains {
+    const lists = new Map([...this.fixed.chains.keys()].map((name) => [name, [] as string[]]));
+    const chains = new Map<string, ChainRules>(lists);
+    for (const part of this.parts.values())
+      for (const [name, rules] of unpack(part)) {
+        const list = lists.get(name);
+        if (list) list.push(...rules);
+        else chains.set(name, rules);
+      }
+    for (const [name, rules] of this.fixed.chains) lists.get(name)!.push(...rules);
+    return chains;
+  }
+
+  private size(): TableSize {
+    let rules = this.own.rules;
+    for (const fixed of this.fixed.chains.values()) rules += fixed.length;
+    return { chains: this.fixed.chains.size + this.own.chains, rules };
   }
 }
 

@@ -16,14 +16,23 @@ export interface WantedTable {
   readonly version?: object;
   /** How it came from another. */
   readonly changes?: TableChanges;
+  /** Absent: to be counted. */
+  readonly size?: TableSize;
+}
+
+export interface TableSize {
+  readonly chains: number;
+  readonly rules: number;
 }
 
 export interface TableChanges {
   /** The version of that other. */
   readonly from: object | undefined;
   /** Chains of services that are others now, or gone. */
-  readonly chains: ReadonlySet<string>;
+  readonly chains: ReadonlyMap<string, ChainRules | undefined>;
   readonly lists: ReadonlyMap<string, ListEdits>;
+  /** A list as it is now. */
+  readonly listOf: (name: string) => ChainRules;
 }
 
 /** Rules of the long lists; one that stands in both has stayed. */
@@ -79,6 +88,13 @@ export function knownTable(content: TableContent): KnownTable {
   };
 }
 
+export function sizeOfTable(wanted: WantedTable): TableSize {
+  if (wanted.size) return wanted.size;
+  let rules = 0;
+  for (const list of wanted.chains.values()) rules += list.length;
+  return { chains: wanted.chains.size, rules };
+}
+
 /** What has to be written. */
 export interface Plan {
   /** Chains to be made or flushed, and filled. */
@@ -113,9 +129,10 @@ export const filled = (name: string, rules: ChainRules): readonly string[] =>
 
 /** The difference between what was read back and what shall be. */
 export function planTable(known: KnownTable, wanted: WantedTable): Plan {
+  const { chains } = wanted;
   const made = new Map<string, ChainRules>();
   const edits: string[] = [];
-  for (const [name, list] of wanted.chains) {
+  for (const [name, list] of chains) {
     const present = known.chains.get(name);
     const isLoose = LISTS.has(name) && !wanted.inOrder;
     if (present && sameChain(present, list, isLoose)) continue;
@@ -125,7 +142,7 @@ export function planTable(known: KnownTable, wanted: WantedTable): Plan {
   }
   for (const name of wanted.ensured ?? []) if (!known.chains.has(name)) made.set(name, []);
   const stale = [...known.chains.keys()].filter(
-    (name) => (PER_SERVICE.test(name) || name === CANARY) && !wanted.chains.has(name),
+    (name) => (PER_SERVICE.test(name) || name === CANARY) && !chains.has(name),
   );
   for (const [name, list] of wanted.hooks)
     edits.push(...planHooks(name, known.hooks.get(name) ?? [], list));
@@ -133,16 +150,15 @@ export function planTable(known: KnownTable, wanted: WantedTable): Plan {
 }
 
 /** The same where the kernel holds what the changes begin with. */
-export function planChanges({ chains, inOrder }: WantedTable, changes: TableChanges): Plan {
+export function planChanges(inOrder: boolean, changes: TableChanges): Plan {
   const made = new Map<string, ChainRules>();
   const [stale, edits]: [string[], string[]] = [[], []];
   for (const [name, list] of changes.lists) {
     const { removed, added } = withoutStaying(list);
-    if (inOrder || removed.length + added.length > EDITS_MAX) made.set(name, chains.get(name)!);
+    if (inOrder || removed.length + added.length > EDITS_MAX) made.set(name, changes.listOf(name));
     else edits.push(...editLines(name, removed, added));
   }
-  for (const name of changes.chains) {
-    const rules = chains.get(name);
+  for (const [name, rules] of changes.chains) {
     if (rules) made.set(name, rules);
     else stale.push(name);
   }

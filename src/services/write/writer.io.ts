@@ -10,6 +10,7 @@ import {
   planRelease,
   planTable,
   sizeOf,
+  sizeOfTable,
   type WantedTable,
 } from './plan.ts';
 import { stagesOf } from './stages.ts';
@@ -80,7 +81,7 @@ export class ServiceWriter {
     const { changes } = content;
     const held = this.written.get(table)?.version;
     if (changes && held && held === changes.from)
-      return { plan: planChanges(content, changes), exists: () => true };
+      return { plan: planChanges(content.inOrder ?? false, changes), exists: () => true };
     const known = await this.read(table);
     const exists = (chain: string): boolean => known.chains.has(chain);
     return { plan: planTable(known, content), exists };
@@ -121,10 +122,9 @@ export class ServiceWriter {
 
   /** What the kernel holds of services, by table. */
   sizes(): readonly ServiceTableSize[] {
-    return [...this.written].map(([table, { chains }]) => ({
+    return [...this.written].map(([table, wanted]) => ({
       table,
-      chains: chains.size,
-      rules: [...chains.values()].reduce((sum, rules) => sum + rules.length, 0),
+      ...sizeOfTable(wanted),
       lastLines: this.lastLines.get(table) ?? 0,
     }));
   }

@@ -103,12 +103,22 @@ function family(pid: number): readonly number[] {
 
 const TICKS_PER_SECOND = 100;
 
+/** Empty when the process has ended meanwhile: kube-proxy starts a command for each look at tables. */
+function procFile(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 /** Milliseconds. */
 const processorTime = (pid: number): number =>
   family(pid).reduce((sum, one) => {
-    const fields = readFileSync(`/proc/${one}/stat`, 'utf8')
+    const fields = procFile(one, 'stat')
       .replace(/^.*\) /, '')
       .split(' ');
+    if (fields.length < 15) return sum;
     // utime, stime, cutime, cstime: fields 14 to 17 of proc_pid_stat(5).
     const ticks = fields.slice(11, 15).reduce((total, text) => total + Number(text), 0);
     return sum + (1000 * ticks) / TICKS_PER_SECOND;
@@ -116,8 +126,8 @@ const processorTime = (pid: number): number =>
 
 const residentMib = (pid: number): number =>
   family(pid).reduce((sum, one) => {
-    const text = readFileSync(`/proc/${one}/status`, 'utf8');
-    return sum + Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1024;
+    const kib = /^VmRSS:\s+(\d+)/m.exec(procFile(one, 'status'))?.[1];
+    return sum + Number(kib ?? 0) / 1024;
   }, 0);
 
 type ChainOf = (i: number, round?: number) => Chain;

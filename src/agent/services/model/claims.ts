@@ -3,6 +3,7 @@
 import { type Cidr, cidrFamily, contains } from '../../../net/cidr.ts';
 import { familyOf, type Ip, parseIp } from '../../../net/ip.ts';
 import type { ServiceObject } from '../../../services/render/objects.ts';
+import { Grouped } from './grouped.ts';
 
 export const within = (range: Cidr, ip: Ip): boolean =>
   cidrFamily(range) === familyOf(ip) && contains(range, ip);
@@ -38,10 +39,10 @@ const claimedOf = (service: ServiceObject): readonly Ip[] => [
 export class Claims {
   private readonly rules: ClaimRules;
   /** Services by their own addresses, by their load balancers’, and by all that they claim. */
-  private readonly owners = new Map<Ip, Set<string>>();
-  private readonly balanced = new Map<Ip, Set<string>>();
-  private readonly claimants = new Map<Ip, Set<string>>();
-  private readonly nodes = new Map<Ip, Set<string>>();
+  private readonly owners = new Grouped<Ip, string>();
+  private readonly balanced = new Grouped<Ip, string>();
+  private readonly claimants = new Grouped<Ip, string>();
+  private readonly nodes = new Grouped<Ip, string>();
   private readonly addressesOf = new Map<string, readonly Ip[]>();
 
   constructor(rules: ClaimRules) {
@@ -61,8 +62,8 @@ export class Claims {
       [this.claimants, claimedOf],
     ] as const) {
       const [before, after] = [former, present].map((one) => (one ? of(one) : []));
-      for (const ip of before!) remove(index, ip, key);
-      for (const ip of after!) add(index, ip, key);
+      for (const ip of before!) index.remove(ip, key);
+      for (const ip of after!) index.add(ip, key);
       if (index !== this.claimants) for (const ip of [...before!, ...after!]) concerned.add(ip);
     }
     return this.claimantsOf(concerned);
@@ -72,15 +73,15 @@ export class Claims {
   replaceNode(node: string, addresses: readonly Ip[]): readonly string[] {
     const before = this.addressesOf.get(node) ?? [];
     if (before.join() === addresses.join()) return [];
-    for (const ip of before) remove(this.nodes, ip, node);
-    for (const ip of addresses) add(this.nodes, ip, node);
+    for (const ip of before) this.nodes.remove(ip, node);
+    for (const ip of addresses) this.nodes.add(ip, node);
     if (addresses.length > 0) this.addressesOf.set(node, addresses);
     else this.addressesOf.delete(node);
     return this.claimantsOf([...before, ...addresses]);
   }
 
   private claimantsOf(addresses: Iterable<Ip>): readonly string[] {
-    return [...addresses].flatMap((ip) => [...(this.claimants.get(ip) ?? [])]);
+    return [...addresses].flatMap((ip) => this.claimants.of(ip));
   }
 
   /** The service with the addresses that it may be called by, and why not the others. */
@@ -110,10 +111,10 @@ export class Claims {
   private whyNot(key: string, ip: Ip, isExternal: boolean): string | undefined {
     const { externalCidrs, loadBalancerCidrs, clusterCidrs } = this.rules;
     const isIn = (ranges: readonly Cidr[]) => ranges.some((range) => within(range, ip));
-    const another = (index: ReadonlyMap<Ip, ReadonlySet<string>>): string | undefined =>
-      [...(index.get(ip) ?? [])].find((one) => one !== key);
+    const another = (index: Grouped<Ip, string>): string | undefined =>
+      index.of(ip).find((one) => one !== key);
     if (isIn(clusterCidrs)) return 'is of the pods’ range';
-    const [node] = this.nodes.get(ip) ?? [];
+    const [node] = this.nodes.of(ip);
     if (node) return `is an address of node ${node}`;
     const owner = another(this.owners);
     if (owner) return `is the cluster IP of ${owner}`;
@@ -125,16 +126,4 @@ export class Claims {
     if (balanced) return `is the load balancer’s address of ${balanced}`;
     return isIn(externalCidrs) ? undefined : 'is in no range of serviceProxy.externalCIDRs';
   }
-}
-
-function add(index: Map<Ip, Set<string>>, ip: Ip, key: string): void {
-  const keys = index.get(ip);
-  if (keys) keys.add(key);
-  else index.set(ip, new Set([key]));
-}
-
-function remove(index: Map<Ip, Set<string>>, ip: Ip, key: string): void {
-  const keys = index.get(ip);
-  keys?.delete(key);
-  if (keys?.size === 0) index.delete(ip);
 }

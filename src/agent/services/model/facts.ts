@@ -1,42 +1,7 @@
 // What a service means beside its rules: where UDP is called and who serves it, and its health check.
-import type { WholeObject } from '../../../kubernetes/api.ts';
+import type { EndpointSliceObject, ServiceObject } from '../../../services/render/objects.ts';
 import type { HealthCheck } from '../health-checks.io.ts';
 import { placeOf } from '../stale-flows.ts';
-
-/** The fields of a Service that are read here. */
-export interface ServiceObject extends WholeObject {
-  readonly spec?: {
-    readonly type?: string;
-    readonly clusterIP?: string;
-    readonly clusterIPs?: readonly string[];
-    readonly externalIPs?: readonly string[];
-    readonly externalTrafficPolicy?: string;
-    readonly healthCheckNodePort?: number;
-    readonly ports?: readonly {
-      readonly name?: string;
-      readonly protocol?: string;
-      readonly port: number;
-      readonly nodePort?: number;
-    }[];
-  };
-  readonly status?: {
-    readonly loadBalancer?: { readonly ingress?: readonly { readonly ip?: string }[] };
-  };
-}
-
-/** The fields of an EndpointSlice that are read here. */
-export interface SliceObject extends WholeObject {
-  readonly endpoints?: readonly {
-    readonly addresses?: readonly string[];
-    readonly nodeName?: string;
-    readonly conditions?: { readonly ready?: boolean; readonly serving?: boolean };
-  }[];
-  readonly ports?: readonly {
-    readonly name?: string;
-    readonly protocol?: string;
-    readonly port?: number;
-  }[];
-}
 
 export interface FactsOfService {
   /** `address:port` of each place where UDP is called, with its serving endpoints. */
@@ -48,7 +13,7 @@ export interface FactsOfService {
 
 export function factsOf(
   { metadata, spec = {}, status = {} }: ServiceObject,
-  slices: readonly SliceObject[],
+  slices: readonly EndpointSliceObject[],
   node: string,
 ): FactsOfService {
   const ips = [
@@ -76,7 +41,7 @@ export function factsOf(
 }
 
 // Traffic policies and topology are left aside: a change of them is no reason to end a flow.
-function servingEnds(slices: readonly SliceObject[], name: string): ReadonlySet<string> {
+function servingEnds(slices: readonly EndpointSliceObject[], name: string): ReadonlySet<string> {
   return new Set(
     slices.flatMap(({ endpoints = [], ports = [] }) =>
       ports
@@ -91,7 +56,7 @@ function servingEnds(slices: readonly SliceObject[], name: string): ReadonlySet<
   );
 }
 
-const localEndpoints = (slices: readonly SliceObject[], node: string): number =>
+const localEndpoints = (slices: readonly EndpointSliceObject[], node: string): number =>
   new Set(
     slices
       .flatMap(({ endpoints = [] }) => endpoints)

@@ -13,21 +13,26 @@ import type { ServiceProxySettings } from '../settings.ts';
 import type { UdpServices } from '../stale-flows.ts';
 import { Claims, within } from './claims.ts';
 import { type FactsOfService, factsOf } from './facts.ts';
+import { serviceOf, serviceText } from './kept.ts';
 import type { ServiceFacts, ServiceModel } from './model.ts';
 import { isLoopback, nodePortRanges, servesLocalhost } from './node-ports.ts';
 import { isSameNode, type OwnNode, ownNode, unknownNode } from './own-node.ts';
-import { type Piece, pieceOf, RenderedTables, withoutLocal } from './pieces.ts';
+import { RenderedTables } from './rendered-tables.ts';
 import { keyOf, SliceIndex } from './slice-index.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
 
 /** One family's rules. */
 interface Rendering {
-  readonly pieces: Map<string, Piece>;
-  /** Of all pieces. */
+  readonly tables: RenderedTables;
+  /** What there is without services has become another. */
+  isStale: boolean;
+  /** Where node ports are served by it. */
+  nodePortAddresses: string | undefined;
+  /** By service, of all its ports, those that are not ready too. */
+  readonly endpointsOf: Map<string, number>;
+  /** Of all services. */
   endpoints: number;
-  /** Undefined: what there is without services has become another. */
-  tables: RenderedTables | undefined;
 }
 
 /** What the model knows of the machine. */
@@ -49,14 +54,12 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   /** What was told of addresses that services may not have. */
   private readonly refused = new Map<string, string>();
   private readonly onRefused: (service: string, why: string) => void;
-  private readonly services = new Map<string, ServiceObject>();
+  private readonly services = new Map<string, string>();
   private readonly slices = new SliceIndex();
   private readonly facts = new Map<string, FactsOfService>();
   /** Services whose objects changed since they were rendered. */
   private readonly touched = new Set<string>();
-  private readonly renderings = new Map<Family, Rendering>(
-    FAMILIES.map((family) => [family, { pieces: new Map(), endpoints: 0, tables: undefined }]),
-  );
+  private readonly renderings = new Map<Family, Rendering>();
 
   constructor(
     node: string,
@@ -70,20 +73,34 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     this.machine = machine;
     this.onRefused = onRefused;
     this.claims = new Claims(settings);
+    for (const family of FAMILIES) this.renderings.set(family, this.rendering(family));
+  }
+
+  private rendering(family: Family): Rendering {
+    const begun = { isStale: true, nodePortAddresses: undefined };
+    const tables = new RenderedTables(this.renderer.fixed(this.optionsOf(family, false)));
+    return { ...begun, tables, endpointsOf: new Map(), endpoints: 0 };
   }
 
   putService(object: WholeObject): void {
     const key = keyOf(object);
-    const concerned = this.claims.replace(key, this.services.get(key), object);
-    this.services.set(key, object);
+    const text = serviceText(object);
+    if (this.services.get(key) === text) return;
+    const concerned = this.claims.replace(key, this.object(key), object);
+    this.services.set(key, text);
     for (const one of [key, ...concerned]) this.touched.add(one);
   }
 
   removeService(key: string): void {
-    const concerned = this.claims.replace(key, this.services.get(key), undefined);
+    const concerned = this.claims.replace(key, this.object(key), undefined);
     this.services.delete(key);
     this.refused.delete(key);
     for (const one of [key, ...concerned]) this.touched.add(one);
+  }
+
+  private object(key: string): ServiceObject | undefined {
+    const text = this.services.get(key);
+    return text === undefined ? undefined : serviceOf(text);
   }
 
   putSlice(object: WholeObject): void {
@@ -117,7 +134,7 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     const before = this.node;
     this.node = now;
     if (isSameNode(before, now)) return;
-    for (const rendering of this.renderings.values()) rendering.tables = undefined;
+    for (const rendering of this.renderings.values()) rendering.isStale = true;
     for (const key of this.services.keys()) this.touched.add(key);
   }
 
@@ -130,8 +147,8 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     let matters = false;
     for (const [family, rendering] of this.renderings) {
       const now = this.nodePortAddresses(family)?.join();
-      if (!rendering.tables || now === rendering.tables.nodePortAddresses) continue;
-      rendering.tables = undefined;
+      if (rendering.isStale || now === rendering.nodePortAddresses) continue;
+      rendering.isStale = true;
       matters = true;
     }
     return matters;
@@ -140,16 +157,15 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   wanted(family: Family): WantedTables {
     this.renderTouched();
     const rendering = this.renderings.get(family)!;
-    rendering.tables ??= this.begin(family, rendering);
+    if (rendering.isStale) this.begin(family, rendering);
     return rendering.tables.wanted();
   }
 
-  private begin(family: Family, { pieces }: Rendering): RenderedTables {
+  private begin(family: Family, rendering: Rendering): void {
     const options = this.optionsOf(family);
-    const addresses = options.nodePortAddresses?.join();
-    const tables = new RenderedTables(this.renderer.fixed(options), addresses);
-    for (const [key, piece] of pieces) tables.replace(key, undefined, piece);
-    return tables;
+    rendering.tables.begin(this.renderer.fixed(options));
+    rendering.nodePortAddresses = options.nodePortAddresses?.join();
+    rendering.isStale = false;
   }
 
   isLarge(family: Family): boolean {
@@ -157,10 +173,10 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   }
 
   withoutLocalEndpoints(family: Family) {
-    const { pieces } = this.renderings.get(family)!;
+    const { tables } = this.renderings.get(family)!;
     return {
-      internal: withoutLocal(pieces.values(), 'KUBE-SERVICES'),
-      external: withoutLocal(pieces.values(), 'KUBE-EXTERNAL-SERVICES'),
+      internal: tables.withoutLocal('KUBE-SERVICES'),
+      external: tables.withoutLocal('KUBE-EXTERNAL-SERVICES'),
     };
   }
 
@@ -199,8 +215,10 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     const ports = { 4: portsOf(4), 6: portsOf(6) };
     for (const family of FAMILIES) {
       const rendering = this.renderings.get(family)!;
-      rendering.endpoints +=
-        endpointsOf(ports[family]) - (rendering.pieces.get(key)?.endpoints ?? 0);
+      const [before, now] = [rendering.endpointsOf.get(key) ?? 0, countEndpoints(ports[family])];
+      rendering.endpoints += now - before;
+      if (now > 0) rendering.endpointsOf.set(key, now);
+      else rendering.endpointsOf.delete(key);
     }
     const isServed = ports[4].length + ports[6].length > 0;
     const facts = service && isServed ? factsOf(service, slices, this.node.place.node) : undefined;
@@ -210,18 +228,13 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   }
 
   private renderOne(key: string, ports: readonly ServicePort[], options: RenderOptions): void {
-    const { pieces, tables } = this.renderings.get(options.family)!;
-    const former = pieces.get(key);
     const parts = ports.map((port) => this.renderer.service(port, options));
-    const present = ports.length > 0 ? pieceOf(parts, endpointsOf(ports)) : undefined;
-    if (present) pieces.set(key, present);
-    else pieces.delete(key);
-    tables?.replace(key, former, present);
+    this.renderings.get(options.family)!.tables.replace(key, parts);
   }
 
   /** The service as it may be served; each refusal is told once, until it is another. */
   private granted(key: string): ServiceObject | undefined {
-    const object = this.services.get(key);
+    const object = this.object(key);
     if (!object) return undefined;
     const { service, refused } = this.claims.granted(key, object);
     const text = refused.join('; ');
@@ -231,7 +244,7 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     return service;
   }
 
-  private optionsOf(family: Family): RenderOptions {
+  private optionsOf(family: Family, isLarge = this.isLarge(family)): RenderOptions {
     const { settings } = this;
     return {
       family,
@@ -242,7 +255,7 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
       nodePortAddresses: this.nodePortAddresses(family),
       localhostNodePorts: servesLocalhost(settings, family),
       dropsInvalid: !this.machine.liberal,
-      isLarge: this.isLarge(family),
+      isLarge,
       nodeIp: this.node.ips.find((ip) => familyOf(ip) === family),
       inRange: within,
     };
@@ -264,7 +277,7 @@ interface Read {
   readonly ports: Readonly<Record<Family, readonly ServicePort[]>>;
 }
 
-const endpointsOf = (ports: readonly ServicePort[]): number =>
+const countEndpoints = (ports: readonly ServicePort[]): number =>
   ports.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
 
 const hasFacts = ({ udpAddresses, udpNodePorts, healthCheck }: FactsOfService): boolean =>
