@@ -7,7 +7,7 @@ import type { Kernel } from '../kernel/kernel.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import { TUNNEL_DEVICES } from '../model/tunnel.ts';
-import { ServiceWriter } from '../services/write/writer.io.ts';
+import { releaseServices } from '../services/write/release.io.ts';
 import { cleanUp as cleanUpPolicy } from './policy-engine.io.ts';
 
 export interface CleanUp {
@@ -47,9 +47,7 @@ export async function cleanUpNode({
   kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
   await cleanUpPolicy(tables, ipSets, 4);
   if (ipv6Tables) await cleanUpPolicy(ipv6Tables, ipSets, 6);
-  if (releasesServices)
-    for (const family of ipv6Tables ? [tables, ipv6Tables] : [tables])
-      await new ServiceWriter(family).release();
+  if (releasesServices) await releaseServices(kernel, tables, ipv6Tables);
   for (const path of paths) emptyFolder(path);
   log.info(
     { routes: routes.length },

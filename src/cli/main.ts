@@ -23,7 +23,7 @@ import { type Output, textOf } from './output.ts';
 import { addPolicyCommands } from './policy/commands.ts';
 import { addSeenCommands } from './policy/seen.ts';
 import { addServiceCommands } from './services/commands.ts';
-import { readServiceTables, releaseServices } from './services/kernel.io.ts';
+import { readServiceTables, releaseNode } from './services/kernel.io.ts';
 import { servedAddresses } from './services/listing.ts';
 import { checkSettings } from './settings/check.io.ts';
 import { addSettingsCommands } from './settings/commands.ts';
@@ -147,7 +147,7 @@ addEtcdCommands(program, {
 addServiceCommands(program, {
   print: (output, format) => print(output, isJson(format)),
   readTables: readServiceTables,
-  release: releaseServices,
+  release: releaseNode,
 });
 
 addNodeCommands(program, {

@@ -31,6 +31,8 @@ export interface Compared {
   /** Of all worlds together, and the chains. */
   readonly rules: number;
   readonly differences: readonly string[];
+  /** Names and kinds of kube-proxy's own figures. */
+  readonly figures: readonly string[];
 }
 
 const FAMILIES: readonly Family[] = [4, 6];
@@ -241,7 +243,9 @@ async function compare(netns: string, seed: number, worlds: number, settings: Pr
     const comparison = await Comparison.open(api, netns, settings, standing);
     const differences: string[] = [];
     for (let i = 0; i < worlds; i++) differences.push(...(await comparison.world(seed + i, i + 1)));
-    return { worlds, rules: comparison.rules, differences } satisfies Compared;
+    const page = await (await fetch('http://127.0.0.1:10249/metrics')).text();
+    const figures = [...page.matchAll(/^# TYPE (kubeproxy_\S+ \S+)/gm)].map(([, kind]) => kind!);
+    return { worlds, rules: comparison.rules, differences, figures } satisfies Compared;
   } finally {
     child.kill('SIGKILL');
     api.close();

@@ -15,6 +15,7 @@ export async function differential(seed: number, worlds: number): Promise<Compar
   return {
     worlds: all.reduce((sum, one) => sum + one.worlds, 0),
     rules: all.reduce((sum, one) => sum + one.rules, 0),
+    figures: all[0]!.figures,
     differences: all.flatMap((one, i) =>
       one.differences.map((line) => `${SETTINGS[i]!.name}: ${line}`),
     ),

@@ -5,7 +5,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { TestNetns } from '../lab/netns.ts';
+import { openTables } from '../../src/kernel/iptables/tables.io.ts';
+import { openKernel } from '../../src/kernel/netns.io.ts';
+import { releaseServices } from '../../src/services/write/release.io.ts';
+import { netnsPath, type TestNetns } from '../lab/netns.ts';
 import { exec } from './policy-pods.ts';
 import {
   ask,
@@ -154,6 +157,38 @@ test('node ports on loopback where asked for: the node may call, nobody else com
       exec(node, 'iptables-nft', '-t', 'raw', '-F', 'KUBE-PROXY-LOCALNET');
       assert.deepEqual(reached(), ['loopback', 'loopback']);
     });
+  }));
+
+test('no node ports on loopback any more: the kernel routes there no longer, then the guard goes (CVE-2020-8558)', () =>
+  withServicesNode(['a'], async (bench) => {
+    const { node, outside, start } = bench;
+    put(bench, { type: 'NodePort' });
+    exec(node, 'ip', 'link', 'set', 'lo', 'up');
+    const here = () => firstWord(ask({ from: node, to: '127.0.0.1', port: NODE_PORT }));
+    const routes = () => exec(node, 'sysctl', '-n', 'net.ipv4.conf.all.route_localnet').trim();
+    const guard = () =>
+      exec(node, 'iptables-nft-save', '-t', 'raw').includes('KUBE-PROXY-LOCALNET');
+    const asked = { CALICO_SERVICE_PROXY_LOCALHOST_NODE_PORTS: 'true' };
+    const first = await start({}, asked);
+    assert.deepEqual([here(), routes(), guard()], ['a', '1', true]);
+    await first.engine.close();
+    // Switched off, and the agent started again.
+    const second = await start();
+    assert.deepEqual([here(), routes(), guard()], [undefined, '0', false]);
+    attack(outside, NODE_ADDRESS);
+    await serving(node, 'loopback', 7777, async () => {
+      assert.equal(ask({ from: outside, to: '127.0.0.1', port: 7777 }), undefined);
+    });
+    await second.engine.close();
+    // Or all of services leaves the node.
+    const third = await start({}, asked);
+    assert.deepEqual([here(), routes(), guard()], ['a', '1', true]);
+    await third.engine.close();
+    const place = { netnsPath: netnsPath(node.name), backend: 'nft' } as const;
+    const [four, six] = [await openTables(place), await openTables({ ...place, family: 6 })];
+    await releaseServices(openKernel().enter(place.netnsPath), four, six);
+    await Promise.all([four.close(), six.close()]);
+    assert.deepEqual([here(), routes(), guard()], [undefined, '0', false]);
   }));
 
 test('only a service’s own address and port are translated (CVE-2025-67499)', () =>

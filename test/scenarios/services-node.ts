@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { ServiceEngine, type ServiceEngineOptions } from '../../src/agent/services/engine.io.ts';
 import { FlowPurge } from '../../src/agent/services/flow-purge.io.ts';
-import { Localnet } from '../../src/agent/services/localnet.io.ts';
+import { Localnet, withoutLocalnet } from '../../src/agent/services/localnet.io.ts';
 import { servesLocalhost } from '../../src/agent/services/model/node-ports.ts';
 import { RenderedModel } from '../../src/agent/services/model/rendered-model.ts';
 import { serviceProxySettings } from '../../src/agent/services/settings.ts';
@@ -138,12 +138,14 @@ async function startEngine(
   });
   const kernel = openKernel().enter(place.netnsPath);
   const localnet = servesLocalhost(settings.value, 4) ? new Localnet(kernel, log) : undefined;
+  const tables = await openTables(place);
+  if (!localnet) await withoutLocalnet(kernel, tables, log);
   let heard = Promise.withResolvers<void>();
   const engine = new ServiceEngine({
     node: 'node1',
     model,
     kubernetes,
-    tables: await openTables(place),
+    tables,
     ipv6Tables: await openTables({ ...place, family: 6 }),
     takeOver: settings.value.takeOver,
     log,

@@ -3,8 +3,8 @@
 import type { Log } from '../../base/log.io.ts';
 import { messageOf } from '../../base/op-error.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
-
-const ROUTE_LOCALNET = 'ipv4/conf/all/route_localnet';
+import type { Tables } from '../../kernel/tables.ts';
+import { ROUTE_LOCALNET, releaseLocalnet } from '../../services/write/release.io.ts';
 
 export class Localnet {
   private readonly kernel: Pick<Kernel, 'setSysctl'>;
@@ -26,5 +26,19 @@ export class Localnet {
       const words = 'node ports are not served on loopback addresses: route_localnet was refused';
       this.log.error({ cause: messageOf(cause) }, words);
     }
+  }
+}
+
+/** Node ports are not served there, or not any more: what an earlier run switched on is off again. */
+export async function withoutLocalnet(
+  kernel: Pick<Kernel, 'setSysctl'>,
+  tables: Tables,
+  log: Log,
+): Promise<void> {
+  try {
+    if (await releaseLocalnet(kernel, tables))
+      log.info('loopback addresses have no node ports any more: route_localnet is off');
+  } catch (cause) {
+    log.error({ cause: messageOf(cause) }, 'route_localnet and its guard stay as they were');
   }
 }

@@ -22,7 +22,7 @@ const labelOf = (family: Family) => ({ ip_family: `IPv${family}` });
 
 /** What is asked when somebody scrapes. */
 export interface Measured {
-  readonly engine: ServiceEngine;
+  readonly engine: Pick<ServiceEngine, 'sizes' | 'changes'>;
   readonly model: ServiceFacts;
   readonly families: readonly Family[];
   /** Packets of some rules, since these were written; undefined: they cannot be read. */

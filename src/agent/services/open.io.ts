@@ -12,7 +12,7 @@ import type { KubernetesApi } from '../../kubernetes/api.ts';
 import { ServiceEngine } from './engine.io.ts';
 import { FlowPurge } from './flow-purge.io.ts';
 import { HealthChecks } from './health-checks.io.ts';
-import { Localnet } from './localnet.io.ts';
+import { Localnet, withoutLocalnet } from './localnet.io.ts';
 import { ServiceMetrics } from './metrics.io.ts';
 import { servesLocalhost } from './model/node-ports.ts';
 import { RenderedModel } from './model/rendered-model.ts';
@@ -59,6 +59,7 @@ export async function openNodeServices(parts: NodeServicesParts): Promise<NodeSe
   // With restore children of its own: a full sync must not hold up a pod's policy.
   const tables = await openTables({});
   const ipv6Tables = existsSync(IPV6) ? await openTables({ family: 6 }) : undefined;
+  if (!localnet) await withoutLocalnet(kernel, tables, log);
   const engine: ServiceEngine = new ServiceEngine({
     node,
     model,
