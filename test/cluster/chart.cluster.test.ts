@@ -23,6 +23,13 @@ import { runShown } from './readme/run.ts';
 import { forbidden, unusedRights } from './rights.ts';
 import { crdFolder } from './schemas.ts';
 import { secretsShown } from './secrets.ts';
+import {
+  handServicesBack,
+  serveDemonstration,
+  servicesOf,
+  startRequests,
+  takeServicesOver,
+} from './service-proxy.ts';
 import { startTraffic } from './traffic.ts';
 
 const cluster = netnsCluster(3);
@@ -318,6 +325,26 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     await kubectl('-n', NAMESPACE, 'delete', 'pod', ...mine);
     await calicoReady(cluster);
     await answered(serverIp);
+  });
+
+  test('Services from kube-proxy to calico-node and back: of 10,000 requests none fails', async (t) => {
+    const address = await serveDemonstration(cluster);
+    const requests = await startRequests(cluster, last, address, 10_000);
+    await takeServicesOver(cluster);
+    const node = (await calicoPods(cluster)).find(({ name }) => name.startsWith('calico-node-'))!;
+    const shown = await servicesOf(cluster, node.name);
+    assert.match(
+      shown,
+      /\| default\/kubernetes:https +\| tcp +\| cluster IP +\| 10\.96\.0\.1:443 /,
+    );
+    const health = ['curl', '-s', '--max-time', '5', 'http://127.0.0.1:10256/healthz'];
+    assert.match(await cluster.enter(first, health), /"nodeEligible":true,"healthy":true/);
+    assert.match(await helmTest(cluster), /all 6 checks passed/);
+    await handServicesBack(cluster);
+    const { asked, failures, late } = await requests.stop();
+    t.diagnostic(`${asked} requests, ${late} of them slower than 0.9 s`);
+    assert.deepEqual(failures, []);
+    assert.ok(asked >= 10_000, `${asked} requests`);
   });
 
   test('deleting a pod frees its address; the datastore agrees', async () => {

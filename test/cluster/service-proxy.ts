@@ -1,0 +1,93 @@
+// From kube-proxy to calico-node and back on a cluster that runs, as the README describes it, while a pod
+// asks a Service without a pause.
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { helmArguments, SERVICE_PROXY_VALUES } from './bring-up.ts';
+import { calicoReady } from './calico-pods.ts';
+import type { Cluster } from './cluster.ts';
+import { outcomeOf, until } from './command.ts';
+import { DEMO } from './demonstration.ts';
+import { nodeFolder, RUN } from './netns/layout.ts';
+import type { Counted } from './requests.ts';
+
+/** The demonstration's server behind a Service; answers its address. */
+export async function serveDemonstration(cluster: Cluster): Promise<string> {
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'server', namespace: DEMO },
+    spec: { selector: { app: 'server' }, ports: [{ port: 80, targetPort: 8080 }] },
+  };
+  await cluster.kubectl(['apply', '-f', '-'], JSON.stringify(service));
+  const where = ['-n', DEMO, 'get', 'service', 'server', '-o', 'jsonpath={.spec.clusterIP}'];
+  return cluster.kubectl(where);
+}
+
+export interface Requests {
+  /** Ends them, once there were enough. */
+  stop(): Promise<Counted>;
+}
+
+/** From the network namespace of the demonstration's pod on a node, at least so many times. */
+export async function startRequests(
+  cluster: Cluster,
+  node: string,
+  address: string,
+  times: number,
+): Promise<Requests> {
+  const folder = mkdtempSync(join(RUN, 'requests-'));
+  const pid = (await cluster.enter(node, ['pgrep', '-of', '^httpd -f -p 8080'])).trim();
+  const program = [process.execPath, join(import.meta.dirname, 'requests.ts')];
+  const words = [...program, address, '80', String(times), folder];
+  const counting = outcomeOf(cluster.enter(node, ['nsenter', '-t', pid, '-n', ...words]));
+  await until('the Service answers', 30, async () => existsSync(join(folder, 'running')));
+  return {
+    async stop() {
+      writeFileSync(join(folder, 'stop'), '');
+      const { ok, output } = await counting;
+      rmSync(folder, { recursive: true });
+      if (!ok) throw new Error(output);
+      return JSON.parse(output) as Counted;
+    },
+  };
+}
+
+/** Afterwards no node has a kube-proxy, and calico-node serves Services. */
+export async function takeServicesOver(cluster: Cluster): Promise<void> {
+  const takeOver = ['--set', 'serviceProxy.takeOver=true', '--wait'];
+  await cluster.helm([...helmArguments('upgrade', SERVICE_PROXY_VALUES), ...takeOver]);
+  await calicoReady(cluster);
+  for (const { name } of cluster.nodes) await cluster.enter(name, ['pkill', '-x', 'kube-proxy']);
+}
+
+/** Afterwards every node has a kube-proxy, which has looked at the rules. */
+export async function handServicesBack(cluster: Cluster): Promise<void> {
+  await cluster.helm([...helmArguments('upgrade'), '--wait']);
+  await calicoReady(cluster);
+  for (const [i, { name }] of cluster.nodes.entries()) {
+    const config = join(nodeFolder(i + 1), 'etc/kube-proxy.yaml');
+    const log = join(nodeFolder(i + 1), 'kube-proxy.log');
+    const start = `setsid kube-proxy --config ${config} >>${log} 2>&1 </dev/null &`;
+    await cluster.enter(name, ['bash', '-c', start]);
+  }
+  // What kube-proxy makes to learn of a flush, and nobody else does.
+  for (const { name } of cluster.nodes)
+    await until(`${name} is kube-proxy’s`, 60, async () =>
+      (await serviceChains(cluster, name)).includes('KUBE-PROXY-CANARY'),
+    );
+}
+
+/** What a node says of its Services: `calico-kit services` in its calico-node. */
+export function servicesOf(cluster: Cluster, pod: string): Promise<string> {
+  const cli = ['/usr/local/bin/node', '/opt/calico/cli.mjs', 'services'];
+  return cluster.kubectl(['-n', 'kube-system', 'exec', pod, '-c', 'calico-node', '--', ...cli]);
+}
+
+/** Chains of services that a node's kernel holds, but for those that kubelet has too. */
+export async function serviceChains(cluster: Cluster, node: string): Promise<readonly string[]> {
+  const script = 'iptables-nft-save 2>/dev/null; ip6tables-nft-save 2>/dev/null';
+  const saved = await cluster.enter(node, ['bash', '-c', script]);
+  return [...saved.matchAll(/^:(KUBE-\S+)/gm)]
+    .map(([, name]) => name!)
+    .filter((name) => !/^KUBE-(MARK-MASQ|MARK-DROP|FIREWALL|KUBELET-CANARY)$/.test(name));
+}
