@@ -3,7 +3,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { helmArguments, SERVICE_PROXY_VALUES } from './bring-up.ts';
-import { calicoReady } from './calico-pods.ts';
+import { calicoReady, NAMESPACE } from './calico-pods.ts';
 import type { Cluster } from './cluster.ts';
 import { outcomeOf, until } from './command.ts';
 import { DEMO } from './demonstration.ts';
@@ -80,8 +80,10 @@ export async function handServicesBack(cluster: Cluster): Promise<void> {
 /** What a node says of its Services: `calico-kit services` in its calico-node. */
 export function servicesOf(cluster: Cluster, pod: string): Promise<string> {
   const cli = ['/usr/local/bin/node', '/opt/calico/cli.mjs', 'services'];
-  return cluster.kubectl(['-n', 'kube-system', 'exec', pod, '-c', 'calico-node', '--', ...cli]);
+  return cluster.kubectl(['-n', NAMESPACE, 'exec', pod, '-c', 'calico-node', '--', ...cli]);
 }
+
+const KUBELETS = /^KUBE-(MARK-MASQ|MARK-DROP|FIREWALL|KUBELET-CANARY|IPTABLES-HINT)$/;
 
 /** Chains of services that a node's kernel holds, but for those that kubelet has too. */
 export async function serviceChains(cluster: Cluster, node: string): Promise<readonly string[]> {
@@ -89,5 +91,17 @@ export async function serviceChains(cluster: Cluster, node: string): Promise<rea
   const saved = await cluster.enter(node, ['bash', '-c', script]);
   return [...saved.matchAll(/^:(KUBE-\S+)/gm)]
     .map(([, name]) => name!)
-    .filter((name) => !/^KUBE-(MARK-MASQ|MARK-DROP|FIREWALL|KUBELET-CANARY)$/.test(name));
+    .filter((name) => !KUBELETS.test(name));
+}
+
+/** `helm uninstall` where calico-node serves Services; throws when a node keeps rules of theirs. */
+export async function uninstallWithServices(cluster: Cluster): Promise<void> {
+  const how = ['--namespace', NAMESPACE, '--wait', '--timeout', '3m'];
+  await cluster.helm(['uninstall', 'calico', ...how]);
+  for (const { name } of cluster.nodes)
+    await until(`${name} has no chain of services`, 60, async () => {
+      const left = await serviceChains(cluster, name);
+      if (left.length > 0) throw new Error(left.join(' '));
+      return true;
+    });
 }

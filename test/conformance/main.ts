@@ -8,6 +8,7 @@ import { SERVICE_PROXY_VALUES } from '../cluster/bring-up.ts';
 import { lastWords } from '../cluster/calico-pods.ts';
 import { mustBeRoot, netnsCluster } from '../cluster/netns/netns-cluster.ts';
 import { openProgress } from '../cluster/progress.ts';
+import { uninstallWithServices } from '../cluster/service-proxy.ts';
 import { FOLDER, hasSctp, LISTS, prepareConformance, readList } from './conform.ts';
 import { installDns } from './dns.ts';
 import { type Result, resultTable, verdict } from './results.ts';
@@ -76,6 +77,10 @@ async function conform(): Promise<boolean> {
     console.log(`\n${state}: ${name}\n${message}`);
   const { ok, text } = verdict(chosen.runs, rounds);
   if (!ok) writeFileSync(join(FOLDER, 'last-words.txt'), await lastWords(cluster));
+  if (PROXY === 'calico' && !KEEP)
+    await progress.step('uninstalled: no rule of Services stays', () =>
+      uninstallWithServices(cluster),
+    );
   console.log(`\n${resultTable(rounds)}\n\n${text}; logs and reports: ${FOLDER}`);
   return ok;
 }
