@@ -1,47 +1,19 @@
 // What settings of the node and the size of the cluster change in the rules.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cidr, contains } from '../../net/cidr.ts';
-import type { EndpointSliceObject, ServiceObject } from './objects.ts';
 import { readService } from './read.ts';
+import { endpoints, OPTIONS, service } from './render.cases.ts';
 import { RENDER_MODES, RENDERERS } from './render.ts';
 import type { RenderOptions } from './rules.ts';
 
-const OPTIONS: RenderOptions = {
-  family: 4,
-  place: { node: 'n1', zone: 'east' },
-  clusterCidr: cidr('10.0.0.0/8'),
-  masqueradeAll: false,
-  mark: '0x4000',
-  nodePortAddresses: undefined,
-  localhostNodePorts: false,
-  dropsInvalid: true,
-  isLarge: false,
-  nodeIp: undefined,
-  inRange: contains,
-};
-
-const service = (spec: object = {}): ServiceObject => ({
-  metadata: { name: 'web', namespace: 'shop' },
-  spec: {
-    type: 'NodePort',
-    clusterIP: '172.30.0.1',
-    sessionAffinity: 'ClientIP',
-    ports: [{ name: 'http', protocol: 'TCP', port: 80, nodePort: 30_080 }],
-    ...spec,
-  },
-});
-const endpoints = (protocol = 'TCP'): EndpointSliceObject => ({
-  metadata: { name: 'web-1', namespace: 'shop' },
-  addressType: 'IPv4',
-  endpoints: ['10.0.0.1', '10.0.0.2'].map((ip) => ({ addresses: [ip] })),
-  ports: [{ name: 'http', protocol, port: 8080 }],
-});
+const ports = (protocol: string) => [{ name: 'http', protocol, port: 80, nodePort: 30_080 }];
+const balanced = service({ type: 'NodePort', sessionAffinity: 'ClientIP', ports: ports('TCP') });
+const two = endpoints({}, {});
 
 for (const mode of RENDER_MODES) {
   const { fixed, service: render } = RENDERERS[mode];
   const rulesOf = (options: Partial<RenderOptions>): readonly (readonly [string, string])[] => {
-    const [port] = readService(4, service(), [endpoints()], 'n1');
+    const [port] = readService(4, balanced, [two], 'n1');
     const { nat } = render(port!, { ...OPTIONS, ...options });
     return [...nat].flatMap(([chain, rules]) => rules.map((rule) => [chain, rule] as const));
   };
@@ -81,7 +53,7 @@ test('node ports are for other addresses than loopback; what is called there has
       .at(-1);
   assert.match(last({}) ?? '', / ! -d 127.0.0.0\/8 -j KUBE-NODEPORTS$/);
   assert.match(last({ family: 6 }) ?? '', / ! -d ::1\/128 -j KUBE-NODEPORTS$/);
-  const [port] = readService(4, service(), [endpoints()], 'n1');
+  const [port] = readService(4, balanced, [two], 'n1');
   const rules = RENDERERS.modern
     .service(port!, { ...OPTIONS, localhostNodePorts: true })
     .nat.get('KUBE-NODEPORTS')!;
@@ -99,6 +71,7 @@ test('a liberal conntrack calls nothing invalid that should be dropped', () => {
 });
 
 test('a slice’s port of the same name and another protocol is another port', () => {
-  const [port] = readService(4, service(), [endpoints('UDP')], 'n1');
+  const udp = service({ ports: ports('UDP') });
+  const [port] = readService(4, udp, [two], 'n1');
   assert.deepEqual(port!.endpoints, []);
 });
