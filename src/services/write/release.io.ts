@@ -8,8 +8,8 @@ import { ServiceWriter } from './writer.io.ts';
 export const ROUTE_LOCALNET = 'ipv4/conf/all/route_localnet';
 
 /**
- * Switches that off where a service proxy of ours had switched it on, which its guard tells, and then
- * removes the guard: never the other way round (CVE-2020-8558). Answers whether there was one.
+ * Switches that off where a service proxy of ours had switched it on, which its guard tells, and
+ * then removes the guard: never the other way round (CVE-2020-8558). Answers whether there was one.
  */
 export async function releaseLocalnet(
   kernel: Pick<Kernel, 'setSysctl'>,
