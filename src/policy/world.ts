@@ -2,6 +2,7 @@
 // the calculator touches only what depends on it.
 import type { IpPool } from '../model/ip-pool.ts';
 import { parseKey, resourceKey } from '../model/keys.ts';
+import type { LabelMap } from '../model/selector/labels.ts';
 import { VXLAN_DEFAULTS } from '../model/tunnel.ts';
 import type { Cidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
@@ -9,7 +10,6 @@ import { Candidates } from './members/candidates.ts';
 import type { Item } from './members/set-index.ts';
 import type { Endpoint, HostEndpoint } from './read/endpoints.ts';
 import { FAILSAFES, type Failsafes } from './read/failsafes.ts';
-import type { LabelMap } from './read/labels.ts';
 import { DENY_ALL, parseRules } from './read/parsed-rule.ts';
 import {
   type FelixSettings,

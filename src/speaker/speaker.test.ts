@@ -25,7 +25,7 @@ const item = (key: string, value: string | object) => ({
 });
 const resource = (
   kind: string,
-  plural: 'nodes' | 'ippools' | 'bgpconfigurations',
+  plural: 'nodes' | 'ippools' | 'bgpconfigurations' | 'bgppeers' | 'profiles',
   name: string,
   spec: object,
 ) =>
@@ -107,6 +107,33 @@ test('endpoints: only the own node’s are kept, also where one node’s name be
   assert.deepEqual(addresses(), []);
   takeListing(made, 'workloadendpoints', []);
   assert.equal(made.endpoints.size, 0);
+});
+
+test('a pod is selected as a peer by the labels that its profiles hand down too', () => {
+  const { view: made } = view(
+    node('n1', '10.200.0.11/24'),
+    resource('BGPConfiguration', 'bgpconfigurations', 'default', {
+      localWorkloadPeeringIPV4: '169.254.0.179',
+    }),
+    resource('BGPPeer', 'bgppeers', 'p', {
+      localWorkloadSelector: "pcns.team == 'red' && color == 'light'",
+      asNumber: 65401,
+    }),
+    endpoint('n1', 'p', { ipNetworks: ['192.168.9.1/32'], profiles: ['kns.a', 'ksa.a.b'] }),
+    endpoint('n1', 'q', { ipNetworks: ['192.168.9.2/32'], profiles: ['kns.b'] }),
+  );
+  const profile = (name: string, labelsToApply: object) =>
+    takeChanges(made, [
+      { kind: 'put', item: resource('Profile', 'profiles', name, { labelsToApply }) },
+    ]);
+  const peers = () => demandOf(made).peers.map(({ workload }) => workload?.name);
+  assert.deepEqual(peers(), []);
+  profile('kns.a', { 'pcns.team': 'red', color: 'light' });
+  profile('kns.b', { 'pcns.team': 'red' });
+  profile('ksa.a.b', { color: 'dark' });
+  assert.deepEqual(peers(), ['default/p'], 'the first profile wins');
+  takeChanges(made, [{ kind: 'delete', key: resourceKey('profiles', 'kns.a'), revision: 2n }]);
+  assert.deepEqual(peers(), []);
 });
 
 test('told alone: an address in no block of the node, or in one of its size', () => {

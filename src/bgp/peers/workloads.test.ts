@@ -26,7 +26,7 @@ const pod = (
 ): BgpWorkload => ({
   name: `default/${name}`,
   interfaceName: `cali${name}`,
-  labels,
+  labels: (label) => labels[label],
   addresses: addresses.map(ip),
 });
 const RED = pod('red', { color: 'red' }, '192.168.1.5', 'fd80:24::5');

@@ -3,7 +3,7 @@
 // end of its link carries. A pod is trusted with less than a router: what belongs to the cluster is
 // believed from it only where a BGPFilter accepts it.
 import type { BgpFilter, BgpFilterRule } from '../../model/bgp-filter.ts';
-import { matches } from '../../model/selector/match.ts';
+import { type Labels, matches } from '../../model/selector/match.ts';
 import type { Selector } from '../../model/selector/selector.ts';
 import { type Cidr, cidr, cidrFamily, cidrOf, prefixLengthOf } from '../../net/cidr.ts';
 import { bitsOf, type Family, familyOf, type Ip } from '../../net/ip.ts';
@@ -12,7 +12,8 @@ import type { PeeringFacts } from './facts.ts';
 
 /** A pod of the own node. */
 export interface BgpWorkload extends PeerWorkload {
-  readonly labels: Readonly<Record<string, string>>;
+  /** Its own, and what its profiles hand down. */
+  readonly labels: Labels;
 }
 
 /** More than any cluster inside a cluster has blocks; a pod without a bound could fill our memory. */
@@ -24,7 +25,7 @@ export const selectedWorkloads = (
   { workloads, cluster }: PeeringFacts,
 ): readonly { readonly workload: BgpWorkload; readonly address: Ip }[] =>
   workloads
-    .filter(({ labels }) => matches(selector, (name) => labels[name]))
+    .filter(({ labels }) => matches(selector, labels))
     .flatMap((workload) =>
       ([4, 6] as const).flatMap((family) => {
         const address = workload.addresses.find((ip) => familyOf(ip) === family);

@@ -1,8 +1,9 @@
 // Which policies select each of some endpoints. Kept change by change, in order: a policy is asked about
 // every endpoint once when it comes, an endpoint about the policies that its labels point to; what did
 // not change is answered with the same object as before.
+
+import { type LabelMap, labelsOf } from '../../model/selector/labels.ts';
 import { matches } from '../../model/selector/match.ts';
-import { type LabelMap, labelsOf } from '../read/labels.ts';
 import type { Policy, Profile } from '../read/resources.ts';
 import type { World } from '../world.ts';
 

@@ -1,10 +1,11 @@
 // The datastore as evaluation sees it: everything that policy speaks of, and who has which address.
+
+import { labelsOf } from '../../model/selector/labels.ts';
 import { matches } from '../../model/selector/match.ts';
 import { contains, parseCidr } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import type { Item } from '../members/set-index.ts';
 import type { Endpoint } from '../read/endpoints.ts';
-import { labelsOf } from '../read/labels.ts';
 import type { SetDefinition } from '../read/parsed-rule.ts';
 import type { Policy } from '../read/resources.ts';
 import { World } from '../world.ts';

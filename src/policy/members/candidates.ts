@@ -1,9 +1,9 @@
 // Which selectors may match, found by labels: most selectors ask for a value of some label, and most things
 // have another. What a selector stands for (an ip set, a policy) is filed under that label's values;
 // selectors that ask for none are candidates for everything.
+
+import { INHERITED_PREFIXES, type LabelMap } from '../../model/selector/labels.ts';
 import type { Selector } from '../../model/selector/selector.ts';
-import { INHERITED_PREFIXES } from '../read/entity-selector.ts';
-import type { LabelMap } from '../read/labels.ts';
 
 /** Whatever satisfies the selector has the label, with one of these values if they are told. */
 export interface Requirement {

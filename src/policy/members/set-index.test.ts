@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { type LabelMap, labelsOf } from '../../model/selector/labels.ts';
 import { matches } from '../../model/selector/match.ts';
 import type { Selector } from '../../model/selector/selector.ts';
 import type { Family } from '../../net/ip.ts';
-import { type LabelMap, labelsOf } from '../read/labels.ts';
 import type { SetDefinition } from '../read/parsed-rule.ts';
 import { runWhole } from '../run-whole.ts';
 import { IdTable } from './id-table.ts';

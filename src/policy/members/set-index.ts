@@ -2,9 +2,10 @@
 // sets that may hold an item by its labels are asked about it, and each item knows the sets that hold
 // it. Members of both address families are kept together; the kernel has a set for each. When sets
 // come, all items are asked about them, in pieces, between which anything may change.
+
+import { type LabelMap, labelsOf } from '../../model/selector/labels.ts';
 import { matches } from '../../model/selector/match.ts';
 import type { Family } from '../../net/ip.ts';
-import { type LabelMap, labelsOf } from '../read/labels.ts';
 import type { SetDefinition } from '../read/parsed-rule.ts';
 import { Candidates } from './candidates.ts';
 import { CountedMembers } from './counted-members.ts';

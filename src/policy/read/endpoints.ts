@@ -2,6 +2,7 @@
 import type { HostEndpointSpec } from '../../model/host-endpoint.ts';
 import type { NetworkSetSpec } from '../../model/network-set.ts';
 import type { Resource } from '../../model/resource.ts';
+import { stringLabels } from '../../model/selector/labels.ts';
 import type { ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointPort, WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { type Cidr, cidrFamily, hostCidr, networkOf } from '../../net/cidr.ts';
@@ -9,7 +10,6 @@ import { familyOf, type Ip, parseIp } from '../../net/ip.ts';
 import type { Item, ItemPort } from '../members/set-index.ts';
 import { netMembers, netsOf, portMember, portProtocol } from '../set-members.ts';
 import { NAMESPACE_LABEL } from './entity-selector.ts';
-import { stringLabels } from './labels.ts';
 
 export interface Endpoint extends Item {
   readonly node: string;

@@ -9,8 +9,6 @@ import { ALL, describeSelectorError, type Selector } from '../../model/selector/
 
 export const NAMESPACE_LABEL = 'projectcalico.org/namespace';
 const SERVICE_ACCOUNT_LABEL = 'projectcalico.org/serviceaccount';
-/** Labels that only profiles may give; they are ignored on the endpoint itself. */
-export const INHERITED_PREFIXES = ['pcns.', 'pcsa.'] as const;
 
 export interface EntitySelectors {
   readonly positive: Selector | undefined;

@@ -8,6 +8,7 @@ import type { NetworkSetSpec } from '../../model/network-set.ts';
 import type { NodeSpec } from '../../model/node.ts';
 import type { ProfileSpec, TierSpec } from '../../model/policy.ts';
 import { parseResource } from '../../model/resource.ts';
+import type { LabelMap } from '../../model/selector/labels.ts';
 import type { Selector } from '../../model/selector/selector.ts';
 import { SERVICE_ENDPOINTS, type ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
@@ -25,7 +26,6 @@ import {
   serviceItem,
 } from './endpoints.ts';
 import { type Failsafe, failsafesOf } from './failsafes.ts';
-import type { LabelMap } from './labels.ts';
 import { type ParsedRule, parseRules } from './parsed-rule.ts';
 import { policyOf, stagedPolicyOf } from './policy.ts';
 import { type RuleSettings, ruleSettingsOf } from './rule-settings.ts';

@@ -92,6 +92,8 @@ export class Resources {
         const mine = changes.filter((change) => concerns(this.view, change));
         if (mine.length === 0) return;
         if (part === 'workloadendpoints') this.heardOfEndpoints(mine);
+        else if (part === 'profiles' && !peersWithPods(this.view))
+          this.logSkipped(takeChanges(this.view, mine));
         else this.heard(takeChanges(this.view, mine));
       },
       connection: ({ up, error }: { readonly up: boolean; readonly error?: Error | undefined }) =>

@@ -6,6 +6,7 @@
 import type { Json } from '../../base/json.ts';
 import { type BgpNode, bgpNode } from '../../bgp/peers/node.ts';
 import type { BgpWorkload } from '../../bgp/peers/workloads.ts';
+import type { PeerWorkload } from '../../bgp/peers.ts';
 import type { Change, KeyValue } from '../../datastore/store.ts';
 import { type BgpFilter, parseBgpFilter } from '../../model/bgp-filter.ts';
 import { type BgpPeer, parseBgpPeer } from '../../model/bgp-peer.ts';
@@ -13,7 +14,9 @@ import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
 import { isConfirmed, parseAffinity } from '../../model/ipam.ts';
 import { affinityPrefix, type Key, parseKey, resourcePrefix } from '../../model/keys.ts';
 import type { NodeSpec } from '../../model/node.ts';
+import type { ProfileSpec } from '../../model/policy.ts';
 import { parseResource } from '../../model/resource.ts';
+import { type LabelMap, labelsOf, stringLabels } from '../../model/selector/labels.ts';
 import {
   parseWorkloadEndpointName,
   type WorkloadEndpointSpec,
@@ -31,6 +34,7 @@ export const PARTS = [
   'ippools',
   'affinities',
   'workloadendpoints',
+  'profiles',
 ] as const;
 export type Part = (typeof PARTS)[number];
 
@@ -53,6 +57,8 @@ export interface SpeakerView {
   ownTunnels: readonly Cidr[];
   /** The own node's endpoints, by key. */
   readonly endpoints: Map<string, OwnEndpoint>;
+  /** The labels that profiles hand down, by name. */
+  readonly profiles: Map<string, LabelMap>;
   /** Parts whose first listing has arrived. */
   readonly listed: Set<Part>;
 }
@@ -60,7 +66,10 @@ export interface SpeakerView {
 /** A pod or container of the own node. */
 export interface OwnEndpoint {
   readonly addresses: readonly Cidr[];
-  readonly workload: BgpWorkload;
+  readonly workload: PeerWorkload;
+  readonly labels: LabelMap;
+  /** Names. */
+  readonly profiles: readonly string[];
 }
 
 /** `unreadable`: there is an object, but nobody can tell what it says. */
@@ -77,6 +86,7 @@ export const newView = (node: string): SpeakerView => ({
   ownBlocks: new Set(),
   ownTunnels: [],
   endpoints: new Map(),
+  profiles: new Map(),
   listed: new Set(),
 });
 
@@ -96,6 +106,7 @@ export function takeListing(
     ippools: view.pools,
     affinities: view.ownBlocks,
     workloadendpoints: view.endpoints,
+    profiles: view.profiles,
   };
   holder[part].clear();
   if (part === 'nodes') view.ownTunnels = [];
@@ -140,6 +151,7 @@ function remove(view: SpeakerView, path: string): void {
   if (key.plural === 'bgppeers') view.peers.delete(key.name);
   if (key.plural === 'bgpfilters') view.filters.delete(key.name);
   if (key.plural === 'ippools') view.pools.delete(key.name);
+  if (key.plural === 'profiles') view.profiles.delete(key.name);
 }
 
 function put(view: SpeakerView, item: KeyValue): readonly string[] {
@@ -183,6 +195,12 @@ function put(view: SpeakerView, item: KeyValue): readonly string[] {
       view.pools.set(key.name, parsed.value.spec);
       return [];
     }
+    case 'profiles': {
+      const parsed = parseResource<'Profile', ProfileSpec>('Profile', item.value);
+      if (!parsed.ok) return [parsed.error];
+      view.profiles.set(key.name, stringLabels(parsed.value.spec.labelsToApply));
+      return [];
+    }
     default:
       return [];
   }
@@ -222,9 +240,10 @@ function putEndpoint(
     workload: {
       name: `${namespace}/${spec.pod ?? parseWorkloadEndpointName(name)?.workload ?? name}`,
       interfaceName: spec.interfaceName ?? '',
-      labels: metadata.labels ?? {},
       addresses: addresses.map(networkOf),
     },
+    labels: stringLabels(metadata.labels),
+    profiles: spec.profiles ?? [],
   });
   return addresses.length === texts.length ? [] : [`${key}: an address cannot be read`];
 }
@@ -237,8 +256,16 @@ const endpointAddresses = ({ endpoints }: SpeakerView): readonly Cidr[] =>
   [...endpoints.values()].flatMap(({ addresses }) => addresses);
 
 /** The own node's pods as peers, in an order that does not change. */
-export const workloadsOf = ({ endpoints }: SpeakerView): readonly BgpWorkload[] =>
-  [...endpoints].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, { workload }]) => workload);
+export const workloadsOf = ({ endpoints, profiles }: SpeakerView): readonly BgpWorkload[] =>
+  [...endpoints]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { workload, labels, profiles: names }]) => ({
+      ...workload,
+      labels: labelsOf(
+        labels,
+        names.map((name) => profiles.get(name)),
+      ),
+    }));
 
 /** Whether pods may be peers, so that the demand hangs on their coming and going. */
 export const peersWithPods = ({ peers }: SpeakerView): boolean =>

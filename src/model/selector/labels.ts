@@ -1,8 +1,10 @@
 // The labels by which selectors see an endpoint: its own, then what its profiles hand down. Labels
 // with a profile's prefix are believed only from a profile, so that a pod cannot claim to live in
 // another namespace.
-import type { Labels } from '../../model/selector/match.ts';
-import { INHERITED_PREFIXES } from './entity-selector.ts';
+import type { Labels } from './match.ts';
+
+/** Labels that only profiles may give; they are ignored on the endpoint itself. */
+export const INHERITED_PREFIXES = ['pcns.', 'pcsa.'] as const;
 
 export type LabelMap = Readonly<Record<string, string>>;
 
