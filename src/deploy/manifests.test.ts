@@ -47,6 +47,7 @@ const podSpecOf = (object: Manifest): SafePod | undefined =>
   (object.kind === 'Pod' ? object['spec'] : podOf(object)) as SafePod | undefined;
 
 interface PodShape {
+  readonly terminationGracePeriodSeconds?: number;
   readonly containers: readonly ContainerShape[];
   readonly initContainers?: readonly ContainerShape[];
 }
@@ -252,6 +253,15 @@ test('every entry of conf.node is in the environment of agent and speaker', () =
       false,
     );
   }
+});
+
+test('the pod is given the time that its speaker takes to leave, and four seconds more', () => {
+  const grace = (node: { readonly BGP_DRAIN_SECONDS?: number }) => {
+    const daemonSet = find(manifests(settingsOf({ conf: { node } })), 'DaemonSet', 'calico-node');
+    return podOf(daemonSet)?.terminationGracePeriodSeconds;
+  };
+  assert.equal(grace({}), 5);
+  assert.equal(grace({ BGP_DRAIN_SECONDS: 30 }), 34);
 });
 
 test('settings of the pool restart no node pod', () => {

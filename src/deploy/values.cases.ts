@@ -53,6 +53,7 @@ const known = optional({
   CLUSTER_TYPE: scalar,
   LOG_LEVEL: fc.constantFrom('debug', 'info', 'warn', 'error'),
   IP: scalar,
+  BGP_DRAIN_SECONDS: fc.option(fc.nat({ max: 600 })),
   IP_AUTODETECTION_METHOD: fc.oneof(method, fc.constant(null)),
   FELIX_PROMETHEUSMETRICSENABLED: toggle,
   FELIX_PROMETHEUSMETRICSPORT: fc.oneof(port, port.map(String), fc.constant(null)),

@@ -4,7 +4,7 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { eachEntry, entryOf, eq, list, when } from '../helm/functions.ts';
+import { eachEntry, entryOf, eq, int, list, sub, when } from '../helm/functions.ts';
 import {
   type Container,
   dropAll,
@@ -78,14 +78,23 @@ const updateStrategy = ({ pod: { calico_node } }: Settings) => ({
   }),
 });
 
+/** What the speaker takes where `conf.node` says nothing. */
+const DRAIN_SECONDS = '1';
+/** To end sessions and processes. */
+const SECONDS_TO_END = 4;
+
 const podSpec = (settings: Settings): PodSpec => ({
   ...placed(settings.pod.calico_node, settings.images, contextOf(settings)),
   affinity: settings.pod.calico_node.affinity,
   initContainers: [installCni(settings)],
   containers: list<Of<Container>>(agent(settings), when(hasSpeaker(settings), speaker(settings))),
   serviceAccountName: NODE,
-  // Both programs leave routes and rules in place when they end, so they end at once.
-  terminationGracePeriodSeconds: 5,
+  // After SIGTERM the speaker goes on for so long while its peers turn elsewhere (RFC 8326), which no preStop
+  // hook need ask of it; then both programs end at once, and leave routes and rules in place.
+  terminationGracePeriodSeconds: sub(
+    int(entryOf(settings.conf.node, 'BGP_DRAIN_SECONDS', DRAIN_SECONDS)),
+    -SECONDS_TO_END,
+  ),
   volumes: [
     ...nodeVolumes,
     hostPath('cni-state', '/var/lib/cni', 'DirectoryOrCreate'),

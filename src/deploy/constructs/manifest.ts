@@ -107,7 +107,7 @@ export interface PodSpec {
   readonly restartPolicy?: 'Never';
   readonly securityContext: object;
   readonly serviceAccountName?: string;
-  readonly terminationGracePeriodSeconds: number;
+  readonly terminationGracePeriodSeconds: Of<number>;
   readonly tolerations: Of<readonly object[]>;
   readonly volumes?: readonly Of<Volume>[];
 }

@@ -204,6 +204,12 @@ export const rules: readonly Rule[] = [
   ),
   pattern('conf.node.FELIX_PROMETHEUSMETRICSPORT', '^[1-9][0-9]{0,4}$', 'a TCP port', '9091'),
   pattern(
+    'conf.node.BGP_DRAIN_SECONDS',
+    '^(|0|[1-9][0-9]?|[1-5][0-9]{2}|600)$',
+    'a number of seconds from 0 to 600',
+    '10',
+  ),
+  pattern(
     'monitoring.monitor.interval',
     '^([1-9][0-9]*h)?([1-9][0-9]*m)?([1-9][0-9]*s)?$',
     'a time as Prometheus writes it',

@@ -140,6 +140,9 @@ const environment: Record<string, object> = {
   IP6_AUTODETECTION_METHOD: variable('How a node finds its IPv6 address'),
   IPV6_AUTODETECTION_METHOD: variable('Older spelling of IP6_AUTODETECTION_METHOD'),
   AUTODETECT_POLL_INTERVAL: variable('Between two looks at a node’s own address: 60s, 5m'),
+  BGP_DRAIN_SECONDS: variable(
+    'So long a speaker that is stopped goes on while its peers turn elsewhere, 0 to 600; empty: 1',
+  ),
   DISABLE_NODE_IP_CHECK: variable('"true": two nodes may have the same address'),
   FELIX_DEFAULTENDPOINTTOHOSTACTION: variable(
     'What happens to traffic from a pod to its own node: ACCEPT, RETURN or DROP',
