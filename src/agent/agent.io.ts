@@ -28,6 +28,7 @@ import { failpointOf } from './failpoint.io.ts';
 import { watchInvariants } from './invariants.io.ts';
 import { followDatastore, openTunnel } from './life/follow.io.ts';
 import { openHost, podMtuOf } from './life/host.io.ts';
+import { PodRoutes } from './life/pod-routes.io.ts';
 import type { Progress } from './life/progress.ts';
 import { measureAgent } from './metrics.io.ts';
 import { followLocalPods } from './pods.io.ts';
@@ -150,6 +151,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   await context.removal.tryAll();
   log.info(await recover(context), 'swept');
   forgetFormerFlows(context);
+  new PodRoutes(context, signal);
   measureAgent(parts.registry, { view, allocator, policy });
   const connected = () => progress.lost === undefined;
   const now = () => clock.date();

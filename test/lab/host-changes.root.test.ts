@@ -6,6 +6,7 @@ import { toolPath } from '../cluster/tools.ts';
 import { attempt, eventually, run } from './command.ts';
 import { CONFIG, type Lab, type LabPod, openLab } from './lab.ts';
 import { Hosts } from './three-hosts.ts';
+import { Pinging } from './traffic.ts';
 
 const NODES = '/calico/resources/v3/projectcalico.org/nodes/';
 const METRICS_PORT = 9091;
@@ -66,6 +67,41 @@ describe('a machine changes under its agent', { timeout: 120_000 }, () => {
   };
   const mtuOf = (netns: string): string =>
     /mtu (\d+)/.exec(run(['ip', '-n', netns, 'link', 'show', 'dev', 'eth0']))![1]!;
+
+  test('routes to pods that somebody deletes or changes are there again within a second', async () => {
+    const [host, pod] = [lab.host(0), pods[0]!];
+    const hostEnd = / dev (cali\S+) /.exec(host.exec(['ip', 'route', 'show', pod.ip]))![1]!;
+    const route = `${pod.ip} dev ${hostEnd} scope link`;
+    const damages: readonly (readonly (readonly string[])[])[] = [
+      [['route', 'delete', pod.ip]],
+      [['route', 'replace', pod.ip, 'via', '10.201.0.1', 'dev', 'eth0']],
+      [['route', 'replace', pod.ip, 'dev', 'lo', 'proto', 'static']],
+      [
+        ['route', 'delete', pod.ip],
+        ['route', 'add', 'blackhole', pod.ip],
+      ],
+      [
+        ['link', 'set', hostEnd, 'down'],
+        ['link', 'set', hostEnd, 'up'],
+      ],
+    ];
+    for (const damage of damages) {
+      const ping = new Pinging(pods[1]!.netns, pod.ip);
+      await eventually('answers', () => ping.count > 0);
+      for (const command of damage) host.exec(['ip', ...command]);
+      const began = performance.now();
+      await eventually(route, () => host.exec(['ip', 'route', 'show', pod.ip]).trim() === route);
+      const repaired = performance.now() - began;
+      const answers = ping.count;
+      await eventually('answers again', () => ping.count > answers + 5);
+      const silent = await ping.stop();
+      console.log(
+        `${damage.at(-1)!.join(' ')}: repaired within ${repaired.toFixed(0)} ms, ${silent} ms silent`,
+      );
+      assert.ok(repaired < 1000 && silent < 1000);
+    }
+    assert.match(host.log('agent'), /routes to pods are put back/);
+  });
 
   test('MTU: what no longer fits is told everywhere, and pods without a figure of their own get less', async () => {
     const [, host] = lab.hosts;

@@ -52,6 +52,11 @@ export class Pinging {
     });
   }
 
+  /** Answers so far. */
+  get count(): number {
+    return this.said.split(' bytes from ').length - 1;
+  }
+
   /** The longest time without an answer, milliseconds. */
   async stop(): Promise<number> {
     this.child.kill('SIGINT');

@@ -43,6 +43,10 @@ export class Gathered<T> {
     return this.items.size;
   }
 
+  has(item: T): boolean {
+    return this.items.has(item);
+  }
+
   add(item: T): void {
     if (this.items.size === 0) this.since = performance.now();
     this.items.set(item, ++this.count);

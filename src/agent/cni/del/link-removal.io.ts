@@ -75,6 +75,11 @@ export class LinkRemoval {
     for (const name of [...this.makers.keys()]) if (!names.has(name)) this.makers.delete(name);
   }
 
+  /** Whether a link of that name is marked for removal. */
+  isDoomed(name: string): boolean {
+    return this.doomed.has(name);
+  }
+
   /** Resolves when no link of that name is waiting for its removal; undefined: it is so already. */
   gone(name: string): Promise<void> | undefined {
     return this.doomed.gone(name);
