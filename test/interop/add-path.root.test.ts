@@ -134,6 +134,8 @@ describe('add-path with BIRD', { timeout: 120_000 }, () => {
     const second = hosts.birdc('show', 'route', 'all', 'table', 'rack2_table', SHARED);
     assert.equal([...second.matchAll(/\[rack2 /g)].length, 1);
     assert.equal([...hosts.heardHops(OUR_BLOCK)].join(), OURS);
+    // RFC 4456: whose it was, and through which cluster it came.
+    assert.match(second, new RegExp(`BGP.originator_id: ${FIRST}\\s+BGP.cluster_list: 1.0.0.1`));
   });
 
   test('one of the two goes: its path alone is withdrawn; a refresh changes nothing', async () => {

@@ -9,6 +9,7 @@ import { OUR_BLOCK } from './two-hosts.ts';
 /** Our AS on this session alone. */
 const LOCAL_ASN = 65099;
 const LOOP = '172.20.0.0/24';
+const AFTERWARDS = '172.22.0.0/24';
 const LIMIT = 4;
 
 for (const [name, Host] of Object.entries(ROUTERS))
@@ -47,15 +48,17 @@ for (const [name, Host] of Object.entries(ROUTERS))
         assert.equal(await since(), before, 'the session stays');
       });
 
-    test('it asks for all again: we tell it, and the session stays', async (t) => {
-      const [before] = (await router.state()).peers;
-      if (!router.refresh()) return t.skip('it never asks');
-      await eventually('asked', async () => {
-        const [peer] = (await router.state()).peers;
-        return peer!.refreshes.received > before!.refreshes.received;
-      });
+    test('its soft reset: who asks for all again is told it, and the session stays', async () => {
+      const asked = async () => (await router.state()).peers[0]!.refreshes.received;
+      const [begun, before] = [await since(), await asked()];
+      router.refresh();
+      if (router.asks) await eventually('asked', async () => (await asked()) > before);
       await eventually('our block', () => router.shown(OUR_BLOCK));
-      assert.equal(await since(), before?.since);
+      // Both ways all goes on, and what it tells after the reset comes after what it would have asked.
+      router.announce({ prefix: AFTERWARDS });
+      await eventually('heard afterwards', () => router.heard(AFTERWARDS));
+      assert.equal((await asked()) > before, router.asks);
+      assert.equal(await since(), begun);
     });
 
     test('it is about to go (65535:0): its path is the last choice', async () => {
@@ -79,7 +82,7 @@ for (const [name, Host] of Object.entries(ROUTERS))
 
     test('more prefixes than we take: it hears why, and comes back when more are allowed', async () => {
       const wish = (max: number) => router.peer(spec, { 'max-prefixes': String(max) });
-      wish(2);
+      wish(3);
       for (const n of [1, 2, 3]) router.announce({ prefix: `172.21.${n}.0/24` });
       assert.match(await router.ended(), /^Cease: Maximum Number of Prefixes Reached \(6\/1\)/);
       wish(10);

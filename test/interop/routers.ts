@@ -48,8 +48,10 @@ export abstract class Router extends TwoHosts {
   abstract start(options: RouterOptions): void;
   /** Announces from now on, or otherwise than before. */
   abstract announce(announcement: Announcement): void;
-  /** Asks us to tell all again (RFC 2918). False: it never asks. */
-  abstract refresh(): boolean;
+  /** Whether its soft reset asks us to tell all again (RFC 2918). */
+  readonly asks: boolean = true;
+  /** A soft reset of what it has heard. */
+  abstract refresh(): void;
   /** What it shows of its paths to a prefix; empty: none. */
   abstract shown(prefix: string): string;
   /** AS_PATHs of its paths to a prefix, in its own writing. */
@@ -91,6 +93,7 @@ export class FrrRouter extends Router {
  neighbor ${OURS} timers 3 9
  neighbor ${OURS} timers connect 1
  address-family ipv4 unicast
+${[...this.announced.keys()].map((prefix) => `  network ${prefix}`).join('\n')}
 ${maxPrefixes ? `  neighbor ${OURS} maximum-prefix ${maxPrefixes}` : ''}
  exit-address-family
 `,
@@ -106,6 +109,7 @@ ${maxPrefixes ? `  neighbor ${OURS} maximum-prefix ${maxPrefixes}` : ''}
 
   announce({ prefix, asPath = [], community }: Announcement): void {
     // Each time another: bgpd 8.4 dies of a route map that goes while it is in use.
+    this.announced.set(prefix, { prefix });
     this.maps += 1;
     const map = `map${this.maps}`;
     const lines = [
@@ -121,9 +125,8 @@ ${maxPrefixes ? `  neighbor ${OURS} maximum-prefix ${maxPrefixes}` : ''}
     this.vtysh(lines.join('\n'));
   }
 
-  refresh(): boolean {
+  refresh(): void {
     this.vtysh(`clear bgp ${OURS} soft in`);
-    return true;
   }
 
   shown(prefix: string): string {
@@ -174,9 +177,11 @@ ${restart ? longLivedOfGobgp(restart.staleSeconds) : ''}
     this.gobgp('global', 'rib', 'add', prefix, ...path, ...marks);
   }
 
-  // Its softresetin looks anew at what it has heard already.
-  refresh(): boolean {
-    return false;
+  // It looks anew at what it has heard already.
+  override readonly asks = false;
+
+  refresh(): void {
+    this.gobgp('neighbor', OURS, 'softresetin');
   }
 
   shown(prefix: string): string {
@@ -221,9 +226,8 @@ export class BirdRouter extends Router {
     this.birdc('configure');
   }
 
-  refresh(): boolean {
+  refresh(): void {
     this.birdc('reload', 'in', 'ours');
-    return true;
   }
 
   shown(prefix: string): string {
