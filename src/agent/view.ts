@@ -2,6 +2,13 @@
 // the pools and whether the datastore may be used. Fed by the agent's single watch; pure state.
 import type { Change, KeyValue } from '../datastore/store.ts';
 import type { ClusterInformationSpec } from '../model/cluster-information.ts';
+import {
+  type ClusterRoutes,
+  clusterRoutes,
+  clusterRoutesIn,
+  ownerOfRoutes,
+  type RouteOwner,
+} from '../model/cluster-routes.ts';
 import type { FelixConfigurationSpec } from '../model/felix-configuration.ts';
 import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../model/ip-pool.ts';
 import { parseKey, resourceKey } from '../model/keys.ts';
@@ -11,6 +18,8 @@ import {
   type WorkloadEndpoint,
   type WorkloadEndpointSpec,
 } from '../model/workload-endpoint.ts';
+
+const SPEAKER_SETTINGS = resourceKey('bgpconfigurations', 'default');
 
 /** An endpoint with the revision that a later write must compare against. */
 export interface StoredEndpoint {
@@ -25,6 +34,7 @@ export class DatastoreView {
   private readonly poolsByName = new Map<string, IpPool>();
   private readonly profiles = new Set<string>();
   private readonly felix = new Map<string, FelixConfigurationSpec>();
+  private speakerRoutes: ClusterRoutes | undefined;
   private locked = false;
   private synced = false;
 
@@ -56,6 +66,12 @@ export class DatastoreView {
     return { ...this.felix.get('default'), ...this.felix.get(`node.${this.node}`) };
   }
 
+  /** Who writes the routes of pools without VXLAN; the environment goes over FelixConfiguration. */
+  ownerOfRoutes(pool: keyof ClusterRoutes, environment: string | undefined): RouteOwner {
+    const said = environment || this.felixConfiguration.programClusterRoutes;
+    return ownerOfRoutes(pool, this.speakerRoutes, clusterRoutes(said));
+  }
+
   get pools(): readonly IpPool[] {
     return [...this.poolsByName.values()];
   }
@@ -78,6 +94,7 @@ export class DatastoreView {
     this.poolsByName.clear();
     this.profiles.clear();
     this.felix.clear();
+    this.speakerRoutes = undefined;
     this.locked = false;
     for (const item of items) this.put(item);
     this.synced = true;
@@ -127,6 +144,8 @@ export class DatastoreView {
       );
       this.felix.set(name, settings.ok ? settings.value.spec : {});
     }
+    if (item.key === SPEAKER_SETTINGS)
+      this.speakerRoutes = clusterRoutes(clusterRoutesIn('BGPConfiguration', item.value));
     if (item.key === resourceKey('clusterinformations', 'default')) {
       const info = parseResource<'ClusterInformation', ClusterInformationSpec>(
         'ClusterInformation',
@@ -147,6 +166,7 @@ export class DatastoreView {
       if (key.plural === 'profiles') this.profiles.delete(key.name);
       if (key.plural === 'felixconfigurations') this.felix.delete(key.name);
       if (key.plural === 'clusterinformations') this.locked = false;
+      if (path === SPEAKER_SETTINGS) this.speakerRoutes = undefined;
     }
   }
 }

@@ -8,6 +8,7 @@ import { type Cidr, containsCidr } from '../net/cidr.ts';
 import { type Community, parseCommunity } from '../net/community.ts';
 import { type Family, familyOf, type Ip, parseIp } from '../net/ip.ts';
 import { boundedSeconds, parsePassword, type SecretKeyRef } from './bgp-peer.ts';
+import { CLUSTER_ROUTES, type ClusterRoutes, clusterRoutes } from './cluster-routes.ts';
 import { additionalCidrs, type SessionWishes, sessionWishes } from './reading/bgp-annotations.ts';
 import {
   asn,
@@ -64,6 +65,8 @@ export interface BgpSettings {
   readonly ignoredInterfaces: readonly string[];
   /** The metric of routes that nobody gave another one, by family; undefined: 1024. */
   readonly normalPriorities: Readonly<Partial<Record<Family, number>>>;
+  /** Pools whose routes the speaker writes; undefined: those that the agent does not. */
+  readonly clusterRoutes: ClusterRoutes | undefined;
   /** The node's addresses that pods peer with, by family. */
   readonly workloadPeering: Readonly<Partial<Record<Family, Ip>>>;
   /** What of these a node has a route or an address of is told to its peers. */
@@ -118,6 +121,7 @@ export function parseBgpConfiguration(
       4: whole(spec, 'ipv4NormalRoutePriority', 1, 2_147_483_646),
       6: whole(spec, 'ipv6NormalRoutePriority', 1, 2_147_483_646),
     }),
+    clusterRoutes: clusterRoutes(word(spec, 'programClusterRoutes', CLUSTER_ROUTES)),
     workloadPeering: withoutAbsent({
       4: addressOfFamily(spec, 'localWorkloadPeeringIPV4', 4),
       6: addressOfFamily(spec, 'localWorkloadPeeringIPV6', 6),

@@ -11,6 +11,8 @@ export interface ProtocolPort {
 
 export interface FelixConfigurationSpec {
   readonly ipipEnabled?: boolean;
+  /** Pools whose routes are the agent's (see cluster-routes.ts); absent: what the speaker leaves. */
+  readonly programClusterRoutes?: string;
   /** MTU of the IP-in-IP device in bytes; absent: found by the policy engine. */
   readonly ipipMTU?: number;
   /** The same of the VXLAN devices, IPv4 and IPv6. */

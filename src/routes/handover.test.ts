@@ -9,7 +9,7 @@ import { type Cidr, cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
 import type { RouteFacts } from './desired.ts';
 import { RouteSync } from './sync.ts';
-import { AGENT, type RoutePool, SPEAKER } from './writer.ts';
+import { AGENT, ownerOf, type RoutePool, SPEAKER } from './writer.ts';
 
 const POOL = cidr('192.168.0.0/16');
 const OWN = cidr('192.168.1.0/26');
@@ -17,11 +17,13 @@ const REMOTE = cidr('192.168.2.0/26');
 const NODE = ip('10.200.0.12');
 const VTEP = ip('192.168.2.1');
 
-const MODES: Readonly<Record<string, Pick<RoutePool, 'ipip' | 'vxlan'>>> = {
+const MODES: Readonly<Record<string, Omit<RoutePool, 'cidr'>>> = {
   ipip: { ipip: 'Always', vxlan: 'Never' },
   vxlan: { ipip: 'Never', vxlan: 'Always' },
   near: { ipip: 'Never', vxlan: 'CrossSubnet' },
   never: { ipip: 'Never', vxlan: 'Never' },
+  ipipByAgent: { ipip: 'Always', vxlan: 'Never', owner: 'agent' },
+  neverByAgent: { ipip: 'Never', vxlan: 'Never', owner: 'agent' },
 };
 
 function machine() {
@@ -98,9 +100,10 @@ test('a pool goes from hand to hand: always a route, in the end the right one', 
       }
       hasVtep = true;
       await settle();
-      const isOverlay = MODES[mode]!.vxlan !== 'Never';
-      const protocol = isOverlay ? AGENT.protocol : SPEAKER.protocol;
-      const link = { ipip: tunl0, vxlan, near: eth0, never: eth0 }[mode];
+      const owner = ownerOf({ cidr: POOL, ...MODES[mode]! });
+      const protocol = owner === 'agent' ? AGENT.protocol : SPEAKER.protocol;
+      const { ipip, vxlan: overlay } = MODES[mode]!;
+      const link = ipip === 'Always' ? tunl0 : overlay === 'Always' ? vxlan : eth0;
       const [remote, own] = [at(REMOTE), at(OWN)];
       assert.deepEqual(
         [remote.map((r) => [r.protocol, r.linkIndex]), own.map((r) => [r.protocol, r.kind])],

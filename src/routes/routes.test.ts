@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Route } from '../kernel/kernel.ts';
+import type { RouteOwner } from '../model/cluster-routes.ts';
 import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
 import { desiredRoute, HOPS_MAX, type LearnedPrefix, type RouteFacts } from './desired.ts';
@@ -172,6 +173,18 @@ test('a VXLAN pool is the agent’s alone: by the other’s device, bare within 
   const blackholes = ['192.168.1.0/26'];
   assert.deepEqual(routes('Never', near!, { blackholes, writer: SOLE_AGENT }).routes, [hole]);
   assert.deepEqual(routes('Never', near!, { blackholes }), nothing);
+  // Told to, it leads without encapsulation too; where nobody shall, what is there goes.
+  const owned = (owner: RouteOwner) => ({
+    blackholes,
+    pools: [{ cidr: cidr('192.168.0.0/16'), ipip: 'Never', vxlan: 'Never', owner } as const],
+  });
+  for (const writer of [AGENT, SOLE_AGENT])
+    assert.deepEqual(routes('Never', near!, { ...owned('agent'), writer }).routes, [hole, bare]);
+  assert.deepEqual(routes('Never', near!, { ...owned('agent'), writer: SPEAKER }), nothing);
+  const holeOfSpeaker = blackhole('192.168.1.0/26');
+  assert.deepEqual(routes('Never', near!, { ...owned('nobody'), writer: SPEAKER }).routes, [
+    holeOfSpeaker,
+  ]);
   assert.deepEqual(routes('Always', near!, { blackholes }).routes, [hole, tunnelled]);
   assert.deepEqual(routes('Always', near!, { overlay: { ...overlay, links: new Map() } }), {
     routes: [],

@@ -17,7 +17,7 @@ import {
 import { type Heard, Mirror } from './mirror.ts';
 import { planPrefix } from './plan.ts';
 import { Resolver } from './resolver.ts';
-import { isMarked, SPEAKER, type Writer } from './writer.ts';
+import { isMarked, ownerOf, SPEAKER, type Writer } from './writer.ts';
 
 const EEXIST = 17;
 const NO_HOPS: readonly Ip[] = [];
@@ -248,7 +248,7 @@ function textOf({
   ignoredLinks,
 }: RouteFacts): string {
   const links = [...(overlay?.links ?? [])];
-  const modes = pools.map(({ cidr, ipip, vxlan }) => [cidr, ipip, vxlan]);
+  const modes = pools.map((pool) => [pool.cidr, pool.ipip, pool.vxlan, ownerOf(pool)]);
   return JSON.stringify([modes, subnets, tunnelLink, links, [...statics], [...ignoredLinks]]);
 }
 

@@ -16,7 +16,8 @@ import { cidr, contains, hostCidr, prefixLengthOf } from '../net/cidr.ts';
 import { type Ip, ip } from '../net/ip.ts';
 import { RouteSync } from '../routes/sync.ts';
 import { demandOf } from './resources/demand.ts';
-import { newView, ownRoutesOf, PARTS, prefixOf, takeListing } from './resources/view.ts';
+import { ownRoutesOf } from './resources/own.ts';
+import { newView, PARTS, prefixOf, takeListing } from './resources/view.ts';
 
 const NAMES = ['a', 'b', 'c'] as const;
 type Name = (typeof NAMES)[number];

@@ -22,6 +22,8 @@ export interface SpeakerSettings {
   readonly kubernetesNode: string;
   /** The namespace that Secrets are read from. */
   readonly namespace: string;
+  /** FELIX_PROGRAMCLUSTERROUTES: pools whose routes are the agent's. */
+  readonly agentRoutes: string | undefined;
   /** How long the peers have to turn elsewhere before the sessions end. */
   readonly drainSeconds: number;
 }
@@ -32,7 +34,7 @@ export interface SpeakerSettings {
  */
 export const DEFAULT_HOLD_TIME_SECONDS = 90;
 const DEFAULT_HEALTH_PORT = 9098;
-/** Well within the pod's termination grace period of 5 s. */
+/** The chart gives the pod four seconds more to end. */
 const DEFAULT_DRAIN_SECONDS = 1;
 const DEFAULT_METRICS_PORT = 9092;
 
@@ -69,6 +71,7 @@ export function parseEnvironment(
     kubernetes: Boolean(env['KUBERNETES_SERVICE_HOST'] || env['KUBECONFIG']),
     kubernetesNode: env['CALICO_K8S_NODE_REF'] || node,
     namespace: env['POD_NAMESPACE'] || 'kube-system',
+    agentRoutes: env['FELIX_PROGRAMCLUSTERROUTES'] || undefined,
     drainSeconds: number('BGP_DRAIN_SECONDS', DEFAULT_DRAIN_SECONDS, 0, 600),
   };
   return wrong[0] === undefined ? ok(settings) : fail(wrong[0]);

@@ -45,6 +45,7 @@ async function main(): Promise<void> {
     kubernetesNode: settings.kubernetesNode,
     namespace: settings.namespace,
     node: settings.node,
+    agentRoutes: settings.agentRoutes,
     clock: systemClock,
     log,
     holdTimeSeconds: settings.holdTimeSeconds,

@@ -22,6 +22,8 @@ export interface SpeakerParts {
   readonly kubernetes?: KubernetesApi | undefined;
   /** The node's name in Kubernetes; undefined: the same. */
   readonly kubernetesNode?: string | undefined;
+  /** What the environment says over FelixConfiguration `programClusterRoutes`. */
+  readonly agentRoutes?: string | undefined;
   /** Where Secrets are; undefined: kube-system. */
   readonly namespace?: string | undefined;
   /** Overrides the datastore's port, own and peers' alike. */

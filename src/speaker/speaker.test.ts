@@ -7,16 +7,8 @@ import { ip } from '../net/ip.ts';
 import { DEFAULT_HOLD_TIME_SECONDS, parseEnvironment } from './environment.ts';
 import { readinessOf, readinessText } from './operation/readiness.ts';
 import { demandOf } from './resources/demand.ts';
-import {
-  concerns,
-  isInSync,
-  isToldAlone,
-  newView,
-  ownRoutesOf,
-  PARTS,
-  takeChanges,
-  takeListing,
-} from './resources/view.ts';
+import { isToldAlone, ownRoutesOf } from './resources/own.ts';
+import { concerns, isInSync, newView, PARTS, takeChanges, takeListing } from './resources/view.ts';
 
 const item = (key: string, value: string | object) => ({
   key,
@@ -25,7 +17,13 @@ const item = (key: string, value: string | object) => ({
 });
 const resource = (
   kind: string,
-  plural: 'nodes' | 'ippools' | 'bgpconfigurations' | 'bgppeers' | 'profiles',
+  plural:
+    | 'nodes'
+    | 'ippools'
+    | 'bgpconfigurations'
+    | 'bgppeers'
+    | 'profiles'
+    | 'felixconfigurations',
   name: string,
   spec: object,
 ) =>
@@ -85,6 +83,34 @@ const endpoint = (of: string, pod: string, spec: object | string) => {
     typeof spec === 'string' ? spec : { kind: 'WorkloadEndpoint', metadata: { name }, spec },
   );
 };
+
+test('whose routes are the speaker’s: BGPConfiguration, FelixConfiguration and the environment', () => {
+  const owners = (environment: string | undefined, ...more: ReturnType<typeof item>[]) => {
+    const made = newView('n1', environment);
+    const pool = (name: string, spec: object) => resource('IPPool', 'ippools', name, spec);
+    const items = [
+      ...more,
+      pool('i', { cidr: '192.168.0.0/16', ipipMode: 'CrossSubnet' }),
+      pool('n', { cidr: '10.1.0.0/16' }),
+      pool('v', { cidr: '10.2.0.0/16', vxlanMode: 'Always' }),
+    ];
+    takeChanges(
+      made,
+      items.map((i) => ({ kind: 'put', item: i })),
+    );
+    return demandOf(made).pools.map(({ owner }) => owner);
+  };
+  const bgp = (programClusterRoutes: string) =>
+    resource('BGPConfiguration', 'bgpconfigurations', 'default', { programClusterRoutes });
+  const felix = (name: string, programClusterRoutes: string) =>
+    resource('FelixConfiguration', 'felixconfigurations', name, { programClusterRoutes });
+  assert.deepEqual(owners(undefined), ['speaker', 'speaker', 'agent']);
+  assert.deepEqual(owners(undefined, bgp('EnabledNoEncapOnly')), ['agent', 'speaker', 'agent']);
+  const both = [felix('default', 'Enabled'), felix('node.n1', 'EnabledIPIPOnly')];
+  assert.deepEqual(owners(undefined, ...both), ['agent', 'speaker', 'agent']);
+  assert.deepEqual(owners('Disabled', ...both), ['speaker', 'speaker', 'agent']);
+  assert.deepEqual(owners('Disabled', bgp('Disabled')), ['nobody', 'nobody', 'agent']);
+});
 
 test('endpoints: only the own node’s are kept, also where one node’s name begins another’s', () => {
   const pods = [

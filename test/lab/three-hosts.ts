@@ -7,6 +7,7 @@ import type { LabHost } from './host.ts';
 import { CONFIG, ended, type Lab, type LabPod, openLab } from './lab.ts';
 
 const POOL_KEY = '/calico/resources/v3/projectcalico.org/ippools/default-ipv4-ippool';
+const BGP_KEY = '/calico/resources/v3/projectcalico.org/bgpconfigurations/default';
 /** Of the third host, in the subnet behind the router. */
 export const FAR_ADDRESS = '10.202.0.13';
 
@@ -131,6 +132,14 @@ export class Hosts {
   setModes({ ipipMode = 'Never', vxlanMode = 'Never' }: Modes): void {
     const pool = JSON.parse(this.get(POOL_KEY)) as { spec: Record<string, unknown> };
     this.put(POOL_KEY, JSON.stringify({ ...pool, spec: { ...pool.spec, ipipMode, vxlanMode } }));
+  }
+
+  /** BGPConfiguration `default` says so, and nothing else. */
+  programClusterRoutes(programClusterRoutes: string | undefined): void {
+    const metadata = { name: 'default', uid: '6c9a1f5e-0d0b-4b8e-9a55-3f1f0a8c7d21' };
+    const head = { apiVersion: 'projectcalico.org/v3', kind: 'BGPConfiguration' };
+    const spec = { programClusterRoutes };
+    this.put(BGP_KEY, JSON.stringify({ ...head, metadata, spec }));
   }
 
   allowEverybody(): void {

@@ -9,6 +9,8 @@ import { echoesOf, Pinging, receivedBy, sendBytes, tried } from './traffic.ts';
 const MEGABYTE = 1 << 20;
 const DEVICE = 'vxlan.calico';
 const HOSTS = [0, 1, 2] as const;
+/** Between the hosts' two subnets. */
+const ROUTER = '10.201.0.1';
 
 const linesOf = (text: string): readonly string[] =>
   text
@@ -339,5 +341,31 @@ describe('VXLAN beside a speaker', { timeout: 300_000 }, () => {
       HOSTS.flatMap((index) => hosts.routes(index).filter((route) => route.includes('proto 80'))),
       [],
     );
+  });
+
+  test('programClusterRoutes: from the speaker to the agent and back, no packet is lost', async () => {
+    const ping = new Pinging(hosts.pod(0).netns, hosts.pod(1).ip);
+    const shown = (protocol: string) => [
+      `blackhole ${hosts.blockOf(0)} proto ${protocol}`,
+      ...[1, 2].map(
+        (other) =>
+          `${hosts.blockOf(other)} via ${other === 1 ? hosts.addressOf(1) : ROUTER} ` +
+          `dev eth0 proto ${protocol}`,
+      ),
+    ];
+    const blocks = () => hosts.routes(0).filter((route) => /proto (80|bird)/.test(route));
+    for (const [value, protocol] of [
+      ['Disabled', '80'],
+      ['EnabledNoEncapOnly', 'bird'],
+      ['EnabledIPIPOnly', '80'],
+      [undefined, 'bird'],
+    ] as const) {
+      hosts.programClusterRoutes(value);
+      await eventually(`${value}: ${shown(protocol).join(' | ')}`, () => {
+        assert.deepEqual(blocks().toSorted(), shown(protocol).toSorted());
+        return true;
+      });
+    }
+    assert.equal(await ping.stop(), 0);
   });
 });

@@ -66,7 +66,7 @@ export function followDatastore(
         policy.changes(changes);
         followAddresses();
         checkEncapsulation(view, tunnels, progress, log);
-        if (changes.some(concernsMtu)) {
+        if (changes.some(concernsNetwork)) {
           progress.host?.mtu.look();
           tunnels.overlay.look();
         }
@@ -89,10 +89,12 @@ export function followDatastore(
   );
 }
 
-const MTU_KEYS = [resourceKey('ippools', ''), resourceKey('felixconfigurations', '')];
-const concernsMtu = (change: Change): boolean => {
+const NETWORK_KEYS = (['ippools', 'felixconfigurations', 'bgpconfigurations'] as const).map(
+  (plural) => resourceKey(plural, ''),
+);
+const concernsNetwork = (change: Change): boolean => {
   const key = change.kind === 'put' ? change.item.key : change.key;
-  return MTU_KEYS.some((prefix) => key.startsWith(prefix));
+  return NETWORK_KEYS.some((prefix) => key.startsWith(prefix));
 };
 
 function checkEncapsulation(

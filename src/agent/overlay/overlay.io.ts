@@ -1,15 +1,16 @@
-// Routes, neighbours and forwarding entries of VXLAN, from the datastore alone: no BGP has a part in it. A
-// node without a speaker has its blackholes from here too. Idle until a pool or such a node wants it.
+// Routes, neighbours and forwarding entries of VXLAN, from the datastore alone: no BGP has a part in it; so the
+// routes of other pools that are the agent's (`programClusterRoutes`). A node without a speaker has its
+// blackholes from here too. Idle until a pool or such a node wants it.
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.io.ts';
 import type { Store } from '../../datastore/store.ts';
 import type { Kernel, Link } from '../../kernel/kernel.ts';
+import type { ClusterRoutes, RouteOwner } from '../../model/cluster-routes.ts';
 import type { IpPool } from '../../model/ip-pool.ts';
 import { BLOCK_OWNERS, resourcePrefix } from '../../model/keys.ts';
-import { cidr } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
 import { type RouteDemand, Routing } from '../../routes/routing.io.ts';
-import { AGENT, type RoutePool, SOLE_AGENT } from '../../routes/writer.ts';
+import { AGENT, ownerOf, type RoutePool, routePool, SOLE_AGENT } from '../../routes/writer.ts';
 import { type OverlayPart, OverlayView } from './view.ts';
 import { VtepTable } from './vtep-table.io.ts';
 
@@ -29,6 +30,8 @@ export interface OverlayParts {
   readonly log: Log;
   readonly signal: AbortSignal;
   readonly pools: () => readonly IpPool[];
+  /** Who writes the routes of pools without VXLAN. */
+  readonly routesOwner: (pool: keyof ClusterRoutes) => RouteOwner;
   /** Another program writes the routes of all other pools. */
   readonly hasSpeaker: boolean;
 }
@@ -54,10 +57,10 @@ export class Overlay {
     );
   }
 
-  /** The pools may be others. */
+  /** The pools may be others, or who writes their routes. */
   look(): void {
     if (this.routing) this.routing.changed();
-    else if (!this.parts.hasSpeaker || this.pools().some(({ vxlan }) => vxlan !== 'Never'))
+    else if (!this.parts.hasSpeaker || this.pools().some((pool) => ownerOf(pool) === 'agent'))
       this.begin();
   }
 
@@ -132,10 +135,6 @@ export class Overlay {
   }
 
   private pools(): readonly RoutePool[] {
-    return this.parts.pools().map(({ spec }) => ({
-      cidr: cidr(spec.cidr),
-      ipip: spec.ipipMode ?? 'Never',
-      vxlan: spec.vxlanMode ?? 'Never',
-    }));
+    return this.parts.pools().map(({ spec }) => routePool(spec, this.parts.routesOwner));
   }
 }

@@ -1,5 +1,6 @@
 // The node's tunnel devices and the overlay that runs over them, as the agent runs them.
 import type { Allocator } from '../../ipam/allocator.io.ts';
+import type { ClusterRoutes } from '../../model/cluster-routes.ts';
 import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
 import type { Encapsulation } from '../../model/mtu.ts';
 import { TUNNEL_FAMILY, VXLAN_DEFAULTS } from '../../model/tunnel.ts';
@@ -30,7 +31,9 @@ export function openTunnels(parts: AgentParts, own: NodeTunnelsParts): NodeTunne
   const { kernel, log, settings } = parts;
   const pools = () => own.view.pools;
   const { hasSpeaker } = settings;
-  const overlay = new Overlay({ ...parts, node: own.node, pools, hasSpeaker });
+  const routesOwner = (pool: keyof ClusterRoutes) =>
+    own.view.ownerOfRoutes(pool, parts.env['FELIX_PROGRAMCLUSTERROUTES']);
+  const overlay = new Overlay({ ...parts, node: own.node, pools, hasSpeaker, routesOwner });
   const options = () => vxlanOptions(own.view.felixConfiguration, settings.felix?.vxlanPort);
   const vxlan = (tunnel: 'vxlan' | 'vxlanV6') =>
     vxlanDriver({

@@ -19,7 +19,8 @@ import type { SecretKeyRef } from '../../model/bgp-peer.ts';
 import type { Asn } from '../../net/asn.ts';
 import { type Cidr, hostCidr } from '../../net/cidr.ts';
 import { type Family, type Ip, ip } from '../../net/ip.ts';
-import { type DemandedPool, poolsOf, type SpeakerView, workloadsOf } from './view.ts';
+import { type DemandedPool, poolsOf, workloadsOf } from './own.ts';
+import type { SpeakerView } from './view.ts';
 
 export interface Demand {
   /** The own node; undefined until the agent has written it. */
@@ -51,13 +52,14 @@ export function demandOf(view: SpeakerView): Demand {
   }));
   const self = nodes.find(({ name }) => name === view.node);
   const ownAdvertisements = ofNodes.get(view.node)?.settings.prefixAdvertisements ?? [];
+  const pools = poolsOf(view, cluster.clusterRoutes);
   const secrets = new Set<string>();
   const facts = {
     nodes,
     cluster,
     peers: [...view.peers.values()],
     workloads: workloadsOf(view),
-    pools: poolsOf(view),
+    pools,
     filters: view.filters,
     secret: ({ name, key }: SecretKeyRef) => {
       secrets.add(name);
@@ -77,7 +79,7 @@ export function demandOf(view: SpeakerView): Demand {
       ...desired.problems,
     ],
     secrets,
-    pools: poolsOf(view),
+    pools,
     advertisements: ownAdvertisements.length > 0 ? ownAdvertisements : cluster.prefixAdvertisements,
   };
 }

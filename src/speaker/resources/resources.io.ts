@@ -6,16 +6,14 @@ import type { KubernetesApi } from '../../kubernetes/api.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { OwnRoutes } from '../../routes/own.ts';
 import { type Demand, demandOf } from './demand.ts';
+import { isToldAlone, ownRoutesOf, peersWithPods } from './own.ts';
 import { Secrets, type SecretTexts } from './secrets.io.ts';
 import {
   addressesOf,
   concerns,
   isInSync,
-  isToldAlone,
   newView,
-  ownRoutesOf,
   PARTS,
-  peersWithPods,
   prefixOf,
   type SpeakerView,
   takeChanges,
@@ -27,6 +25,8 @@ export interface ResourcesParts {
   readonly kubernetes?: KubernetesApi | undefined;
   /** The node's name in the datastore. */
   readonly node: string;
+  /** FELIX_PROGRAMCLUSTERROUTES. */
+  readonly agentRoutes?: string | undefined;
   /** Where Secrets are. */
   readonly namespace?: string | undefined;
   readonly log: Log;
@@ -49,7 +49,7 @@ export class Resources {
 
   constructor(parts: ResourcesParts) {
     this.parts = parts;
-    this.view = newView(parts.node);
+    this.view = newView(parts.node, parts.agentRoutes);
     this.latest = demandOf(this.view);
     this.secrets = new Secrets({
       kubernetes: parts.kubernetes,

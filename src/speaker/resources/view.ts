@@ -5,25 +5,24 @@
 
 import type { Json } from '../../base/json.ts';
 import { type BgpNode, bgpNode } from '../../bgp/peers/node.ts';
-import type { BgpWorkload } from '../../bgp/peers/workloads.ts';
 import type { PeerWorkload } from '../../bgp/peers.ts';
 import type { Change, KeyValue } from '../../datastore/store.ts';
 import { type BgpFilter, parseBgpFilter } from '../../model/bgp-filter.ts';
 import { type BgpPeer, parseBgpPeer } from '../../model/bgp-peer.ts';
+import { clusterRoutesIn } from '../../model/cluster-routes.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
 import { isConfirmed, parseAffinity } from '../../model/ipam.ts';
 import { affinityPrefix, type Key, parseKey, resourcePrefix } from '../../model/keys.ts';
 import type { NodeSpec } from '../../model/node.ts';
 import type { ProfileSpec } from '../../model/policy.ts';
 import { parseResource } from '../../model/resource.ts';
-import { type LabelMap, labelsOf, stringLabels } from '../../model/selector/labels.ts';
+import { type LabelMap, stringLabels } from '../../model/selector/labels.ts';
 import {
   parseWorkloadEndpointName,
   type WorkloadEndpointSpec,
 } from '../../model/workload-endpoint.ts';
-import { type Cidr, cidr, hostCidr, networkOf, parseCidr } from '../../net/cidr.ts';
+import { type Cidr, hostCidr, networkOf, parseCidr } from '../../net/cidr.ts';
 import { parseIp } from '../../net/ip.ts';
-import { isCovered, type OwnRoutes, ownRoutes } from '../../routes/own.ts';
 
 /** The parts of the datastore that are watched, each by its prefix. */
 export const PARTS = [
@@ -35,6 +34,7 @@ export const PARTS = [
   'affinities',
   'workloadendpoints',
   'profiles',
+  'felixconfigurations',
 ] as const;
 export type Part = (typeof PARTS)[number];
 
@@ -57,6 +57,9 @@ export interface SpeakerView {
   ownTunnels: readonly Cidr[];
   /** The own node's endpoints, by key. */
   readonly endpoints: Map<string, OwnEndpoint>;
+  /** `programClusterRoutes` of FelixConfigurations, by name, and what the environment says over them. */
+  readonly felix: Map<string, unknown>;
+  readonly environment: string | undefined;
   /** The labels that profiles hand down, by name. */
   readonly profiles: Map<string, LabelMap>;
   /** Parts whose first listing has arrived. */
@@ -75,7 +78,7 @@ export interface OwnEndpoint {
 /** `unreadable`: there is an object, but nobody can tell what it says. */
 export type StoredConfiguration = { readonly metadata: object; readonly spec: Json } | 'unreadable';
 
-export const newView = (node: string): SpeakerView => ({
+export const newView = (node: string, environment?: string): SpeakerView => ({
   node,
   nodes: new Map(),
   configurations: new Map(),
@@ -87,6 +90,8 @@ export const newView = (node: string): SpeakerView => ({
   ownTunnels: [],
   endpoints: new Map(),
   profiles: new Map(),
+  felix: new Map(),
+  environment,
   listed: new Set(),
 });
 
@@ -107,6 +112,7 @@ export function takeListing(
     affinities: view.ownBlocks,
     workloadendpoints: view.endpoints,
     profiles: view.profiles,
+    felixconfigurations: view.felix,
   };
   holder[part].clear();
   if (part === 'nodes') view.ownTunnels = [];
@@ -151,6 +157,7 @@ function remove(view: SpeakerView, path: string): void {
   if (key.plural === 'bgppeers') view.peers.delete(key.name);
   if (key.plural === 'bgpfilters') view.filters.delete(key.name);
   if (key.plural === 'ippools') view.pools.delete(key.name);
+  if (key.plural === 'felixconfigurations') view.felix.delete(key.name);
   if (key.plural === 'profiles') view.profiles.delete(key.name);
 }
 
@@ -201,6 +208,9 @@ function put(view: SpeakerView, item: KeyValue): readonly string[] {
       view.profiles.set(key.name, stringLabels(parsed.value.spec.labelsToApply));
       return [];
     }
+    case 'felixconfigurations':
+      view.felix.set(key.name, clusterRoutesIn('FelixConfiguration', item.value));
+      return [];
     default:
       return [];
   }
@@ -247,51 +257,3 @@ function putEndpoint(
   });
   return addresses.length === texts.length ? [] : [`${key}: an address cannot be read`];
 }
-
-/** Whether an own endpoint's address is told by itself: no larger block of the node holds it. */
-export const isToldAlone = (view: SpeakerView, address: Cidr): boolean =>
-  view.ownBlocks.has(address) || !isCovered(address, view.ownBlocks);
-
-const endpointAddresses = ({ endpoints }: SpeakerView): readonly Cidr[] =>
-  [...endpoints.values()].flatMap(({ addresses }) => addresses);
-
-/** The own node's pods as peers, in an order that does not change. */
-export const workloadsOf = ({ endpoints, profiles }: SpeakerView): readonly BgpWorkload[] =>
-  [...endpoints]
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { workload, labels, profiles: names }]) => ({
-      ...workload,
-      labels: labelsOf(
-        labels,
-        names.map((name) => profiles.get(name)),
-      ),
-    }));
-
-/** Whether pods may be peers, so that the demand hangs on their coming and going. */
-export const peersWithPods = ({ peers }: SpeakerView): boolean =>
-  [...peers.values()].some(({ remote }) => remote.kind === 'workloads');
-
-/** What the own node answers for. */
-export const ownRoutesOf = (view: SpeakerView): OwnRoutes =>
-  ownRoutes({
-    blocks: [...view.ownBlocks],
-    addresses: [...view.ownTunnels, ...endpointAddresses(view)],
-    pools: poolsOf(view),
-  });
-
-export interface DemandedPool {
-  readonly cidr: Cidr;
-  readonly disabled: boolean;
-  readonly disableBgpExport: boolean;
-  readonly ipip: 'Always' | 'CrossSubnet' | 'Never';
-  readonly vxlan: 'Always' | 'CrossSubnet' | 'Never';
-}
-
-export const poolsOf = (view: SpeakerView): readonly DemandedPool[] =>
-  [...view.pools.values()].map((spec) => ({
-    cidr: cidr(spec.cidr),
-    disabled: spec.disabled ?? false,
-    disableBgpExport: spec.disableBGPExport ?? false,
-    ipip: spec.ipipMode ?? 'Never',
-    vxlan: spec.vxlanMode ?? 'Never',
-  }));
