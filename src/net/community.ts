@@ -32,31 +32,44 @@ export const printCommunity = (community: Community): string =>
     : `${Math.floor(community.value / 0x10000)}:${community.value % 0x10000}`;
 
 /** Each once, in ascending order. */
-export function largeInOrder(values: readonly LargeCommunity[]): readonly LargeCommunity[] {
-  const isBehind = (value: LargeCommunity, i: number, all: readonly LargeCommunity[]): boolean =>
-    i === 0 || order(all[i - 1]!, value) < 0;
-  return values.every(isBehind) ? values : sortedFrom(values, 0).filter(isBehind);
+export const largeInOrder = (values: readonly LargeCommunity[]): readonly LargeCommunity[] =>
+  largeFrom(Uint32Array.from(values.flat()));
+
+/** The same of three words for each. They become values when their order is known, and not before. */
+export function largeFrom(words: Uint32Array): readonly LargeCommunity[] {
+  const places = new Float64Array(words.length / 3).map((_, i) => i * 3);
+  if (!isAscending(words)) sortPlaces(words, places, 0);
+  const values: LargeCommunity[] = [];
+  for (let i = 0; i < places.length; i++) {
+    const at = places[i]!;
+    if (i === 0 || compare(words, places[i - 1]!, at) !== 0)
+      values.push([words[at]!, words[at + 1]!, words[at + 2]!]);
+  }
+  return values;
 }
 
-const order = (a: LargeCommunity, b: LargeCommunity): number =>
-  a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+const compare = (words: Uint32Array, a: number, b: number): number =>
+  words[a]! - words[b]! || words[a + 1]! - words[b + 1]! || words[a + 2]! - words[b + 2]!;
 
-/** More than fit into any message, and still exact beside 32 bits. */
+function isAscending(words: Uint32Array): boolean {
+  for (let at = 3; at < words.length; at += 3) if (compare(words, at - 3, at) > 0) return false;
+  return true;
+}
+
+/** More than any message has words, and still exact beside 32 bits. */
 const PLACES = 2 ** 20;
 
 // By one part after the other, as numbers with their places in the lower bits: thousands in random order,
 // as a peer of ill will may send them, take a third of the time that comparing pairs does.
-function sortedFrom(values: readonly LargeCommunity[], part: number): readonly LargeCommunity[] {
-  if (values.length < 2 || part > 2) return values;
-  const keys = new Float64Array(values.length);
-  for (let i = 0; i < keys.length; i++) keys[i] = values[i]![part]! * PLACES + i;
-  keys.sort();
-  const sorted = values.map((_, i) => values[keys[i]! % PLACES]!);
-  const runs: LargeCommunity[] = [];
-  for (let from = 0, to = 1; from < sorted.length; from = to, to += 1) {
-    while (to < sorted.length && sorted[to]![part] === sorted[from]![part]) to += 1;
-    if (to === from + 1) runs.push(sorted[from]!);
-    else for (const value of sortedFrom(sorted.slice(from, to), part + 1)) runs.push(value);
+function sortPlaces(words: Uint32Array, places: Float64Array, part: number): void {
+  const wordAt = (i: number): number => words[places[i]! + part]!;
+  for (let i = 0; i < places.length; i++) places[i] = wordAt(i) * PLACES + places[i]!;
+  places.sort();
+  for (let i = 0; i < places.length; i++)
+    places[i] = places[i]! - Math.floor(places[i]! / PLACES) * PLACES;
+  if (part === 2) return;
+  for (let from = 0, to = 1; from < places.length; from = to, to += 1) {
+    while (to < places.length && wordAt(to) === wordAt(from)) to += 1;
+    if (to > from + 1) sortPlaces(words, places.subarray(from, to), part + 1);
   }
-  return runs;
 }

@@ -2,7 +2,7 @@
 // attribute; what all have in common is in decode-attributes.
 import type { Asn } from '../../net/asn.ts';
 import type { Cidr } from '../../net/cidr.ts';
-import { type LargeCommunity, largeInOrder } from '../../net/community.ts';
+import { largeFrom } from '../../net/community.ts';
 import type { Family, Ip } from '../../net/ip.ts';
 import {
   type Aggregator,
@@ -138,9 +138,7 @@ export const READERS: Readonly<Record<number, ReadAttribute>> = {
   [TYPE.largeCommunities]: (reader, { draft }) => {
     // RFC 8092 section 6; twice the same counts once (section 5).
     if (reader.left === 0) return 'LARGE_COMMUNITY is empty';
-    const values: LargeCommunity[] = [];
-    while (reader.left > 0) values.push([reader.u32(), reader.u32(), reader.u32()]);
-    draft.largeCommunities = largeInOrder(values);
+    draft.largeCommunities = largeFrom(reader.words(3));
     return undefined;
   },
 };

@@ -47,6 +47,15 @@ export class Reader {
     return bytes[at]! * 0x1000000 + low;
   }
 
+  /** All that is left, in groups of so many words of 32 bits. */
+  words(group: number): Uint32Array {
+    const words = new Uint32Array(this.left >> 2);
+    if (words.length % group !== 0 || words.length * 4 !== this.left)
+      throw new OutOfBounds(`${this.left} bytes are no groups of ${group} words`);
+    for (let i = 0; i < words.length; i++) words[i] = this.u32();
+    return words;
+  }
+
   address(family: Family): Ip {
     return ipFromBytes(this.take(family === 4 ? 4 : 16));
   }

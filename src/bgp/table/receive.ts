@@ -124,6 +124,14 @@ function announce(
   const verdict = distrusted ? 'distrusted' : importSet(sets, policy, set);
   const filters = hasImportFilters(peer, family);
   const used = typeof verdict === 'string' ? NONE : verdict.id;
+  if ((!filters || used === NONE) && prefixes.readsMany(addPath)) {
+    for (let at = start; at < end; ) {
+      at = prefixes.internSome(body, at, end);
+      const { ids, count } = prefixes.batch;
+      rib.learnMany(ids, count, peer.index, set.id, used);
+    }
+    return;
+  }
   for (let at = start, seen = start; at < end; ) {
     if (at === seen) seen = prefixes.lookAhead(body, at, end, addPath);
     const pathId = addPath ? body.readUInt32BE(at) : 0;

@@ -38,6 +38,16 @@ export interface MeasureOptions {
   readonly lingerMs: number;
 }
 
+/** The device was not done within the limit. */
+export class Late extends Error {
+  readonly ms: number;
+
+  constructor(what: string, ms: number) {
+    super(`${what} within ${ms} ms`);
+    this.ms = ms;
+  }
+}
+
 let courses = 0;
 
 export async function measure(
@@ -184,7 +194,10 @@ class Answers {
       const answer = this.waiting.shift();
       if (answer?.kind === kind) return answer as Extract<FeederAnswer, { kind: K }>;
       const left = until - performance.now();
-      if (left <= 0) throw new Error(`no '${kind}' within ${limitMs} ms; ${this.lost.join(', ')}`);
+      if (left <= 0) {
+        const lost = this.lost.length > 0 ? `; lost: ${this.lost.slice(0, 3).join(', ')}` : '';
+        throw new Late(`no '${kind}'${lost}`, limitMs);
+      }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
         this.wake = () => {

@@ -85,8 +85,8 @@ export class AttributeSets {
   }
 
   /** A set that nobody retains goes with the next `release`, or with `drop`. */
-  retain(id: number): void {
-    this.byId[id]!.uses += 1;
+  retain(id: number, count = 1): void {
+    this.byId[id]!.uses += count;
   }
 
   release(id: number): void {

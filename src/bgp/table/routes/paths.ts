@@ -6,6 +6,13 @@ const CAPACITY_MIN = 4096;
 /** The end of a list. */
 export const NONE = -1;
 
+/** What the columns say of a path beside its prefix and its peer. */
+export interface PathFacts {
+  readonly raw: number;
+  readonly used: number;
+  readonly epoch: number;
+}
+
 export class Paths {
   /** Numbers given so far; some of them may be free. */
   end = 0;
@@ -57,12 +64,8 @@ export class Paths {
 
   /** A new path; its sets and epoch are for the caller to write. */
   add(prefix: number, peer: number, pathId: number): number {
+    this.makeRoom(prefix, 1);
     const path = this.free.pop() ?? this.end++;
-    if (path >= this.peer.length) this.growPaths();
-    if (prefix >= this.heads.length) {
-      const length = Math.max(prefix + 1, roomAbove(this.heads.length));
-      this.heads = grown(this.heads, length);
-    }
     this.peer[path] = peer;
     this.prefix[path] = prefix;
     this.pathId[path] = pathId;
@@ -75,6 +78,54 @@ export class Paths {
     this.firsts[peer] = path;
     this.counts[peer] = this.countOf(peer) + 1;
     return path;
+  }
+
+  /**
+   * New paths of a peer, without identifiers, to those of the prefixes that have none at all. They come to stand
+   * first among `prefixes`; answers how many they are.
+   */
+  addMany(prefixes: Int32Array, count: number, peer: number, what: PathFacts): number {
+    let most = 0;
+    for (let i = 0; i < count; i++) most = Math.max(most, prefixes[i]!);
+    this.makeRoom(most, count);
+    const { heads, free, nextOfPeer, previousOfPeer } = this;
+    const { raw, used, epoch } = what;
+    let first = this.firstOf(peer);
+    let [end, left, at] = [this.end, count, 0];
+    while (at < left) {
+      const prefix = prefixes[at]!;
+      if (heads[prefix] !== 0) {
+        left -= 1;
+        prefixes[at] = prefixes[left]!;
+        prefixes[left] = prefix;
+        continue;
+      }
+      at += 1;
+      const path = free.length > 0 ? free.pop()! : end++;
+      heads[prefix] = path + 1;
+      this.peer[path] = peer;
+      this.prefix[path] = prefix;
+      this.pathId[path] = 0;
+      this.raw[path] = raw;
+      this.used[path] = used;
+      this.epoch[path] = epoch;
+      this.next[path] = NONE;
+      nextOfPeer[path] = first;
+      previousOfPeer[path] = NONE;
+      if (first >= 0) previousOfPeer[first] = path;
+      first = path;
+    }
+    this.end = end;
+    this.firsts[peer] = first;
+    this.counts[peer] = this.countOf(peer) + left;
+    return left;
+  }
+
+  /** For a path to this prefix, and so many paths. */
+  private makeRoom(prefix: number, count: number): void {
+    while (this.end + count > this.peer.length) this.growPaths();
+    if (prefix < this.heads.length) return;
+    this.heads = grown(this.heads, Math.max(prefix + 1, roomAbove(this.heads.length)));
   }
 
   remove(path: number): void {

@@ -14,6 +14,11 @@ export interface Range {
 const CAPACITY_MIN = 4096;
 /** As many as find room in the processor's nearest memory. */
 const AHEAD = 512;
+const AHEAD_WORDS = new Int32Array(AHEAD);
+const AHEAD_BITS = new Uint8Array(AHEAD);
+const AHEAD_SLOTS = new Int32Array(AHEAD);
+/** Few slots stay near the processor; to fill many anew takes milliseconds, and so is to be rare. */
+const SLOTS_TIMES = 8;
 /** So few slots are near in any case. */
 const NEAR = 2 ** 16;
 
@@ -27,6 +32,8 @@ export class Prefixes {
   private lengths: Uint8Array;
   /** Number + 1 of the prefix, 0 where there is none. */
   private slots: Int32Array;
+  /** What `internSome` has found. */
+  readonly batch = { ids: new Int32Array(AHEAD), count: 0 };
   private readonly free: number[] = [];
   private held = 0;
   /** Of no meaning; without it nothing would have been looked at. */
@@ -51,6 +58,65 @@ export class Prefixes {
     const slot = this.slotOf(bits);
     const found = this.slots[slot]! - 1;
     return found >= 0 ? found : this.add(slot, bits);
+  }
+
+  /** Whether `internSome` reads what a message of this kind holds. */
+  readsMany(addPath: boolean): boolean {
+    return this.width === 1 && !addPath;
+  }
+
+  /**
+   * Numbers for the next prefixes of a message (IPv4, without path identifiers), in `batch`; answers where the
+   * one behind them begins. All are looked for in memory before the first is needed: by itself each would be
+   * waited for.
+   */
+  internSome(bytes: Uint8Array, from: number, end: number): number {
+    this.makeRoom(AHEAD);
+    const { slots, words, lengths, free, batch } = this;
+    const mask = slots.length - 1;
+    let [at, count, seen] = [from, 0, 0];
+    for (; count < AHEAD && at < end; count++) {
+      const bits = bytes[at]!;
+      const upper = (bytes[at + 1]! << 24) | (bytes[at + 2]! << 16);
+      // What stands behind a short prefix is masked away.
+      const word = (upper | (bytes[at + 3]! << 8) | bytes[at + 4]!) & maskOf(bits);
+      const slot = hashOfWord(word, bits) & mask;
+      AHEAD_WORDS[count] = word;
+      AHEAD_BITS[count] = bits;
+      AHEAD_SLOTS[count] = slot;
+      seen ^= slots[slot]!;
+      at += 1 + octetsOfBits(bits);
+    }
+    this.seen = seen;
+    batch.count = count;
+    let { end: next, held } = this;
+    for (let i = 0; i < count; i++) {
+      const word = AHEAD_WORDS[i]!;
+      const bits = AHEAD_BITS[i]!;
+      let slot = AHEAD_SLOTS[i]!;
+      let id = slots[slot]! - 1;
+      while (id >= 0 && (words[id] !== word || lengths[id] !== bits)) {
+        slot = (slot + 1) & mask;
+        id = slots[slot]! - 1;
+      }
+      if (id < 0) {
+        id = free.length > 0 ? free.pop()! : next++;
+        words[id] = word;
+        lengths[id] = bits;
+        slots[slot] = id + 1;
+        held += 1;
+      }
+      batch.ids[i] = id;
+    }
+    this.end = next;
+    this.held = held;
+    return at;
+  }
+
+  /** For so many more. */
+  private makeRoom(count: number): void {
+    if (this.end + count > this.lengths.length) this.growColumns();
+    if ((this.held + count) * 2 > this.slots.length) this.growSlots();
   }
 
   /** -1: not here. */
@@ -218,7 +284,7 @@ export class Prefixes {
 
   private growSlots(): void {
     const old = this.slots;
-    const slots = new Int32Array(roomAbove(this.lengths.length) * 2);
+    const slots = new Int32Array(old.length * SLOTS_TIMES);
     const mask = slots.length - 1;
     for (let i = 0; i < old.length; i++) {
       const value = old[i]!;

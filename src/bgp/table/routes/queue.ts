@@ -22,6 +22,11 @@ export class Queue {
     this.items[this.end++] = item;
   }
 
+  /** The first `count` of these. */
+  putMany(items: Int32Array, count: number): void {
+    for (let i = 0; i < count; i++) this.put(items[i]!);
+  }
+
   has(item: number): boolean {
     return this.waiting[item] === 1;
   }

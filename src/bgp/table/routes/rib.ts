@@ -77,6 +77,17 @@ export class Rib {
     this.mark(prefix);
   }
 
+  /** Paths without identifiers that came together; the order of the prefixes is lost. */
+  learnMany(prefixes: Int32Array, count: number, peer: number, raw: number, used: number): void {
+    const { paths, sets, dirty } = this;
+    const { epoch } = this.source(peer);
+    const fresh = paths.addMany(prefixes, count, peer, { raw, used, epoch });
+    sets.retain(raw, fresh);
+    if (used >= 0) sets.retain(used, fresh);
+    dirty.putMany(prefixes, fresh);
+    for (let i = fresh; i < count; i++) this.learn(prefixes[i]!, peer, 0, raw, used);
+  }
+
   /** A path went. */
   unlearn(prefix: number, peer: number, pathId: number): void {
     const path = this.paths.find(prefix, peer, pathId);
