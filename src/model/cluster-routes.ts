@@ -32,8 +32,9 @@ export function clusterRoutesIn(kind: string, stored: string): unknown {
 }
 
 /**
- * Exactly one writes the routes of a pool, or nobody does. Where only one of the two says something, the
- * rest is the other's; where neither does, the speaker writes all; a claim of both is the speaker's.
+ * Exactly one writes the routes of a pool, or nobody does. Where one alone of the two says a word,
+ * the rest is the other's; where neither does, the speaker writes all; what both claim is the
+ * speaker's.
  */
 export function ownerOfRoutes(
   pool: keyof ClusterRoutes,

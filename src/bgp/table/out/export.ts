@@ -17,7 +17,8 @@ import {
   withCommunities,
 } from '../policy/communities.ts';
 import { type AttributeSet, DEFAULT_LOCAL_PREF } from '../routes/attribute-sets.ts';
-import { type Prefixes, type Range, rangeOf } from '../routes/prefixes.ts';
+import type { Prefixes } from '../routes/prefixes.ts';
+import { type Range, rangeOf } from '../routes/words.ts';
 import { type Told, toldOf } from './told.ts';
 
 export interface ExportPool {

@@ -1,6 +1,6 @@
 // The paths of one family (Adj-RIB-In): columns instead of objects. Each path stands in two lists,
 // that of its prefix and that of its peer, so that neither is found by looking through all.
-import { grown, roomAbove } from './prefixes.ts';
+import { grown, roomAbove } from './columns.ts';
 
 const CAPACITY_MIN = 4096;
 /** The end of a list. */
@@ -81,8 +81,8 @@ export class Paths {
   }
 
   /**
-   * New paths of a peer, without identifiers, to those of the prefixes that have none at all. They come to stand
-   * first among `prefixes`; answers how many they are.
+   * New paths of a peer, without identifiers, to those of the prefixes that have none at all. They
+   * come to stand first among `prefixes`; answers how many they are.
    */
   addMany(prefixes: Int32Array, count: number, peer: number, what: PathFacts): number {
     let most = 0;

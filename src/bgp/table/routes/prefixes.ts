@@ -1,15 +1,10 @@
 // The prefixes of one family, each under a small number: columns instead of objects, found by open
 // addressing. Text is made only at the edges. Numbers of forgotten prefixes are used again.
-import { type Cidr, cidrFamily, networkOf, prefixLengthOf } from '../../../net/cidr.ts';
+import { type Cidr, networkOf, prefixLengthOf } from '../../../net/cidr.ts';
 import { bitsOf, bytesOfIp, type Family, ipFromBytes } from '../../../net/ip.ts';
 import { octetsOfBits } from '../../codec/nlri.ts';
-
-/** A range of addresses to compare prefixes with. */
-export interface Range {
-  /** Of 32 bits, signed. */
-  readonly words: readonly number[];
-  readonly bits: number;
-}
+import { grown, roomAbove } from './columns.ts';
+import { hashOfWord, maskOf, type Range } from './words.ts';
 
 const CAPACITY_MIN = 4096;
 /** As many as find room in the processor's nearest memory. */
@@ -66,9 +61,9 @@ export class Prefixes {
   }
 
   /**
-   * Numbers for the next prefixes of a message (IPv4, without path identifiers), in `batch`; answers where the
-   * one behind them begins. All are looked for in memory before the first is needed: by itself each would be
-   * waited for.
+   * Numbers for the next prefixes of a message (IPv4, without path identifiers), in `batch`; answers
+   * where the one behind them begins. All are looked for in memory before the first is needed: by
+   * itself each would be waited for.
    */
   internSome(bytes: Uint8Array, from: number, end: number): number {
     this.makeRoom(AHEAD);
@@ -296,42 +291,4 @@ export class Prefixes {
     }
     this.slots = slots;
   }
-}
-
-/** The upper bits of a word: all of them for 32 and more, none for 0 and less. */
-const maskOf = (bits: number): number =>
-  bits >= 32 ? -1 : bits <= 0 ? 0 : (-1 << (32 - bits)) | 0;
-
-export function rangeOf(prefix: Cidr): Range {
-  const bytes = bytesOfIp(networkOf(prefix));
-  const view = new DataView(bytes.buffer);
-  const words = Array.from({ length: bitsOf(cidrFamily(prefix)) / 32 }, (_, i) =>
-    view.getInt32(i * 4),
-  );
-  return { words, bits: prefixLengthOf(prefix) };
-}
-
-// Networks that follow one another share a cache line: they are mostly announced together.
-function hashOfWord(word: number, bits: number): number {
-  const network = bits === 0 ? 0 : word >>> (32 - bits);
-  const group = Math.imul((network >>> 3) ^ (bits << 24), 0x9e3779b1);
-  return ((group ^ (group >>> 15)) << 3) | (network & 7);
-}
-
-type Column = Uint32Array | Int32Array | Uint8Array;
-
-/**
- * Room for so many comes at once when a few do not fit any more: the kernel gives memory only where
- * it is touched, while to copy long columns costs milliseconds in which nothing else is done.
- */
-const ROOM = 2 ** 20;
-/** The next size of a column that is full: a power of two again. */
-export const roomAbove = (length: number): number => (length < ROOM ? ROOM : length * 2);
-
-/** A copy with room for `length` values. */
-export function grown<T extends Column>(column: T, length: number): T {
-  const make = column.constructor as new (length: number) => T;
-  const wider = new make(length);
-  wider.set(column);
-  return wider;
 }

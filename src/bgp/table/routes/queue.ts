@@ -1,5 +1,5 @@
 // Prefix numbers that wait, each once, in the order in which they came.
-import { grown, roomAbove } from './prefixes.ts';
+import { grown, roomAbove } from './columns.ts';
 
 const CAPACITY_MIN = 4096;
 

@@ -5,9 +5,10 @@ import type { Family, Ip } from '../../../net/ip.ts';
 import { OWN, type Peer } from '../peer.ts';
 import { DEFAULT_PRIORITIES, preferenceOf } from '../policy/conditions.ts';
 import type { AttributeSets } from './attribute-sets.ts';
+import { grown, roomAbove } from './columns.ts';
 import { type Candidate, decide } from './decide.ts';
 import { NONE, Paths } from './paths.ts';
-import { grown, Prefixes, roomAbove } from './prefixes.ts';
+import { Prefixes } from './prefixes.ts';
 import { Queue } from './queue.ts';
 
 /** What a family remembers of a peer beside its paths. */
