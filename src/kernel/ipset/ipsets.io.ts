@@ -4,17 +4,19 @@
 import { execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
 import { OpError } from '../../base/op-error.ts';
+import { inSlices } from '../../base/pause.io.ts';
+import { inNetnsAt } from '../namespaces.io.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
+import { NETLINK, openNetlink, Rtnetlink } from '../rtnetlink.io.ts';
 import type { IpSet, IpSets } from '../tables.ts';
-import { parseSizes, printIpSetChange, SaveReader } from './save.ts';
+import { decodeSetHeader, encodeDumpSetHeaders } from './headers.ts';
+import { printIpSetChange, SaveReader } from './save.ts';
 
 const execute = promisify(execFile);
 /** Outside the `cali40` and `cali60` names that belong to policy; shared by all of us. */
 const ACK_SET = 'calico-kit-ack';
 /** A socket buffer's worth at a time keeps the child's answers near. */
 const LINES_MAX = 10_000;
-/** Some 250 bytes a set. */
-const SIZES_BYTES_MAX = 64 << 20;
 const ERROR_CHARACTERS_MAX = 4096;
 
 export async function openIpSets(options: { readonly netnsPath?: string } = {}): Promise<IpSets> {
@@ -38,15 +40,7 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
   });
   return {
     read: (prefix) => readSets([...inside, 'ipset', 'save'], prefix),
-    sizes: async (prefix) => {
-      const [file, ...rest] = [...inside, 'ipset', 'list', '-terse'];
-      try {
-        const { stdout } = await execute(file!, rest, { maxBuffer: SIZES_BYTES_MAX });
-        return parseSizes(stdout, prefix);
-      } catch (cause) {
-        throw new OpError('ipset list', cause);
-      }
-    },
+    sizes: (prefix) => inSlices(sizesOf(prefix, options.netnsPath)),
     commit: async (changes) => {
       for (let at = 0; at < changes.length; at += LINES_MAX) {
         const lines = changes.slice(at, at + LINES_MAX).map(printIpSetChange);
@@ -58,6 +52,25 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
       await run('destroy', ACK_SET).catch(() => {}); // never made, or gone already
     },
   };
+}
+
+// Set by set, so that others have their turn in between.
+function* sizesOf(
+  prefix: string,
+  netnsPath: string | undefined,
+): Generator<undefined, ReadonlyMap<string, number>> {
+  const open = (): number => openNetlink({ protocol: NETLINK.NETFILTER });
+  const netlink = new Rtnetlink(netnsPath === undefined ? open() : inNetnsAt(netnsPath, open));
+  const sizes = new Map<string, number>();
+  try {
+    for (const part of netlink.dumpParts('list ip sets', encodeDumpSetHeaders, decodeSetHeader)) {
+      for (const { name, size } of part) if (name.startsWith(prefix)) sizes.set(name, size);
+      yield;
+    }
+  } finally {
+    netlink.close();
+  }
+  return sizes;
 }
 
 function readSets([file, ...args]: readonly string[], prefix: string): Promise<readonly IpSet[]> {

@@ -64,13 +64,6 @@ function option(options: readonly string[], name: string): string | undefined {
   return at < 0 ? undefined : options[at + 1];
 }
 
-/** Members by set of `ipset list -t`, of sets whose name begins so. */
-export function parseSizes(text: string, prefix: string): ReadonlyMap<string, number> {
-  const found = text.matchAll(/^Name: (\S+)\n(?:.+\n)*?Number of entries: (\d+)$/gm);
-  const sizes = [...found].map(([, name = '', count]) => [name, Number(count)] as const);
-  return new Map(sizes.filter(([name]) => name.startsWith(prefix)));
-}
-
 /** A change as a restore line. */
 export function printIpSetChange(change: IpSetChange): string {
   switch (change.kind) {

@@ -153,6 +153,7 @@ export class PolicyWriter {
   async setsAreAsLarge(): Promise<boolean | undefined> {
     const before = this.known;
     if (!before || !this.ipSets.sizes) return undefined;
+    if (before.size === 0) return true;
     const sizes = await this.ipSets.sizes(`cali${this.family}`);
     if (this.known !== before) return undefined;
     return [...before].every(([name, members]) => sizes.get(name) === members.size);
