@@ -481,7 +481,7 @@ async function endProgram(node: string, program: string): Promise<void> {
     'pkill',
     '-KILL',
     '-f',
-    `^/usr/local/bin/node /opt/calico/${program}`,
+    `^/usr/local/bin/node .*/opt/calico/${program}`,
   ]);
 }
 

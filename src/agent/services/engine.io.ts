@@ -56,9 +56,10 @@ const GATHER_MILLISECONDS = 1;
 const GROUP_MILLISECONDS = 100;
 /** A round with more changes than this is a storm's. */
 const STORM_CHANGES = 10;
-/** Where rounds are dear, so many times a storm's round's own time goes by until the next, to a limit. */
+/** Where rounds are dear, so many times a storm's round's own time goes by until the next, to a limit
+ *  that is kube-proxy's too (minSyncPeriod). */
 const STORM_SHARE = 4;
-const STORM_MILLISECONDS_MAX = 500;
+const PAUSE_MILLISECONDS_MAX = 1000;
 /** A round that is none is followed by twice its own time of quiet. */
 const QUIET_SHARE = 2;
 /** Between two looks whether others have changed tables. */
@@ -192,8 +193,9 @@ export class ServiceEngine {
   private quietAfter(startedAt: number, { services, endpoints }: Changes): number {
     const group = this.options.groupMilliseconds ?? GROUP_MILLISECONDS;
     const took = performance.now() - startedAt;
-    if (services + endpoints <= STORM_CHANGES) return Math.min(group, QUIET_SHARE * took);
-    return Math.max(group - took, Math.min(STORM_SHARE * took, STORM_MILLISECONDS_MAX));
+    const pauseOf = (share: number): number => Math.min(share * took, PAUSE_MILLISECONDS_MAX);
+    if (services + endpoints <= STORM_CHANGES) return pauseOf(QUIET_SHARE);
+    return Math.max(group - took, pauseOf(STORM_SHARE));
   }
 
   private async waitForKubeProxy(): Promise<void> {

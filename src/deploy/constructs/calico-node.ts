@@ -36,7 +36,10 @@ import {
 } from './settings.ts';
 
 export const NODE = 'calico-node';
-export const AGENT_COMMAND = ['/usr/local/bin/node', '/opt/calico/agent.mjs'];
+/** What lives shortly gets 24 MiB: with Node’s own limit of four times as much a large list of objects
+ *  leaves a hundred MiB behind that are never given back, and costs no less time. */
+export const AGENT_FLAGS = ['--max-semi-space-size=8'];
+export const AGENT_COMMAND = ['/usr/local/bin/node', ...AGENT_FLAGS, '/opt/calico/agent.mjs'];
 const SPEAKER_COMMAND = ['/usr/local/bin/node', '/opt/calico/speaker.mjs'];
 // SYS_ADMIN: entering the network namespace of a pod.
 export const AGENT_CAPABILITIES = ['NET_ADMIN', 'NET_RAW', 'SYS_ADMIN'];
