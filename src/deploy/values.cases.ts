@@ -102,7 +102,10 @@ const etcd = fc.oneof(
   fc.record({ enabled: fc.constant(false), endpoints: urls }),
   fc.record({ endpoints: httpsUrls, tls: fc.record({ secret }) }),
   fc.record({ tls: fc.record({ secret }) }),
-  fc.record({ tls: fc.record({ mode: fc.constant('generate'), rotate: text }), ...etcdKeeping }),
+  fc.record({
+    tls: fc.record({ mode: fc.constant('generate'), rotate: text, rotate_authority: text }),
+    ...etcdKeeping,
+  }),
 );
 
 const name = fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?$/);

@@ -196,7 +196,7 @@ export async function startEtcdHosts(count: number): Promise<EtcdHosts> {
         object: {
           metadata: { name: `calico-etcd-${host.name}` },
           spec: { nodeName: host.name },
-          status: { hostIP: host.address },
+          status: { hostIP: host.address, startTime: new Date().toISOString() },
         },
       }),
     removePod: (host) => void api.send({ path: pod(host) }),

@@ -176,6 +176,59 @@ describe('members of calico-etcd', { timeout: 600_000 }, () => {
     assert.equal(await get(n1!, '/calico/a'), 'third');
   });
 
+  test('another authority, turn by turn: somebody who writes all the time is never refused', async () => {
+    const serving = hosts(n1, n2, n4);
+    const addresses = [n4!.address, '--rotation', '2', '--settle', '0', '--authority', 'new'];
+    const former = readFileSync(files(n1!).certificate, 'utf8');
+    const formerKey = readFileSync(files(n1!).key, 'utf8');
+    let [writes, isOver] = [0, false];
+    const endpoints = serving.map(({ address }) => `https://${address}:6666`).join();
+    const writing = (async () => {
+      const { ca, certificate, key } = files(n3!);
+      const shown = [`--cacert=${ca}`, `--cert=${certificate}`, `--key=${key}`];
+      const put = [etcdctl, `--endpoints=${endpoints}`, ...shown, 'put', '/calico/w', 'x'];
+      // A member that restarts may have been asked: the next one is not refused.
+      for (; !isOver; writes++)
+        await n3!.run(put).catch((cause: unknown) => {
+          if (/x509|bad certificate|remote error|unknown authority/.test(String(cause)))
+            throw cause;
+        });
+    })();
+    const trusted = (): number =>
+      readFileSync(files(n1!).ca, 'utf8').split('BEGIN CERTIFICATE').length - 1;
+
+    await makeCertificates(...addresses);
+    assert.equal(trusted(), 2);
+    await makeCertificates(...addresses);
+    assert.equal(readFileSync(files(n1!).certificate, 'utf8'), former, 'no member restarted yet');
+    for (const host of serving) {
+      await host.kill();
+      rig.addPod(host);
+      await host.start(VALUES);
+    }
+    rig.addPod(n3!);
+    await makeCertificates(...addresses);
+    assert.notEqual(readFileSync(files(n1!).certificate, 'utf8'), former);
+    for (const host of serving) await ctl(host, 'put', '/calico/b', 'signed anew');
+    await makeCertificates(...addresses);
+    assert.equal(trusted(), 1);
+    for (const host of serving) {
+      await host.kill();
+      await host.start(VALUES);
+      assert.equal(await get(host, '/calico/b'), 'signed anew');
+    }
+    isOver = true;
+    await writing;
+    assert.ok(writes > 10, `${writes} writes`);
+
+    const [file, keyFile] = [join(n1!.folder, 'former.crt'), join(n1!.folder, 'former.key')];
+    writeFileSync(file, former);
+    writeFileSync(keyFile, formerKey, { mode: 0o600 });
+    const shown = [`--cacert=${files(n1!).ca}`, `--cert=${file}`, `--key=${keyFile}`];
+    const ask = [etcdctl, `--endpoints=https://${n1!.address}:6666`, ...shown, 'get', '/calico/b'];
+    await assert.rejects(n1!.run(ask), /remote error|bad certificate|deadline exceeded/);
+  });
+
   test('space is given back, one member after the other, the leader last', async () => {
     for (let i = 0; i < 20; i++) await ctl(n1!, 'put', '/big', 'x'.repeat(100_000));
     const seen = await statusOf(n1!);

@@ -1,4 +1,5 @@
 // `calico-kit etcd certificates`: for all sides of calico-etcd.
+import type { MemberPod } from '../../etcd/certificates/authority.ts';
 import type { Place } from '../../etcd/certificates/ensure.io.ts';
 import type { Node } from '../../kubernetes/api.ts';
 
@@ -7,6 +8,9 @@ interface Wanted {
   /** Also the addresses of its nodes. */
   readonly controlPlane: true | undefined;
   readonly rotation: string;
+  /** Another text than before asks for another authority. */
+  readonly authority: string;
+  readonly settleSeconds: number;
 }
 
 const ROLES = ['control-plane', 'master'];
@@ -18,7 +22,32 @@ export async function makeCertificates(place: Place, wanted: Wanted): Promise<vo
   const { ensureCertificates } = await import('../../etcd/certificates/ensure.io.ts');
   const nodes = wanted.controlPlane ? await controlPlaneOf(place) : [];
   const addresses = [...new Set([LOCAL, ...wanted.addresses, ...nodes])];
-  await ensureCertificates(place, { addresses, names: NAMES, rotation: wanted.rotation });
+  const { rotation, authority, settleSeconds } = wanted;
+  await ensureCertificates(
+    place,
+    { addresses, names: NAMES, rotation },
+    {
+      rotation: authority,
+      settleMilliseconds: settleSeconds * 1000,
+      members: () => membersOf(place),
+    },
+  );
+}
+
+interface MemberList {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string };
+    readonly status?: { readonly startTime?: string };
+  }[];
+}
+
+async function membersOf({ objects, namespace }: Place): Promise<readonly MemberPod[]> {
+  const path = `/api/v1/namespaces/${namespace}/pods?labelSelector=k8s-app%3Dcalico-etcd`;
+  const { items = [] } = (await objects.get<MemberList>(path)) ?? {};
+  return items.map(({ metadata: { name }, status }) => ({
+    name,
+    startedAt: status?.startTime === undefined ? undefined : Date.parse(status.startTime),
+  }));
 }
 
 async function controlPlaneOf({ objects }: Place): Promise<readonly string[]> {

@@ -26,6 +26,8 @@ interface CertificateOptions {
   readonly address: readonly string[];
   readonly controlPlane?: true;
   readonly rotation: string;
+  readonly authority: string;
+  readonly settle: string;
 }
 
 interface SnapshotOptions {
@@ -46,14 +48,20 @@ export function addEtcdCommands(program: Command, running: Running): void {
     .option('--address <ip...>', 'under which the members are reached', [])
     .option('--control-plane', 'also under the addresses of the nodes of the control plane')
     .option('--rotation <text>', 'another text than before: new certificates', '')
-    .action(async ({ namespace, address, controlPlane, rotation }: CertificateOptions) => {
+    .option('--authority <text>', 'another text than before: another authority, in three turns', '')
+    .option('--settle <seconds>', 'how long a Secret may take to reach all pods', '300')
+    .action(async (options: CertificateOptions) => {
+      const { namespace, address, controlPlane, rotation, authority } = options;
+      const settleSeconds = Number(options.settle);
+      if (!(settleSeconds >= 0)) throw new Error(`--settle '${options.settle}': use seconds`);
       const place = {
         objects: await running.openObjects(),
         namespace,
         now: running.now,
         say: running.write,
       };
-      await makeCertificates(place, { addresses: address, controlPlane, rotation });
+      const asked = { addresses: address, controlPlane, rotation, authority, settleSeconds };
+      await makeCertificates(place, asked);
     });
 }
 

@@ -44,6 +44,8 @@ function addRights(scope: Construct): void {
     // What does not exist yet has no name that a rule could ask for.
     { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
     { apiGroups: [''], resources: ['secrets'], resourceNames: SECRETS, verbs: ['get', 'update'] },
+    // Another authority signs once all members have started since they were to trust it.
+    { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
   ]);
   // Under the addresses of the control plane members reach one another.
   grant(scope, 'ClusterRole', [{ apiGroups: [''], resources: ['nodes'], verbs: ['list'] }]);
@@ -64,10 +66,18 @@ function grant(scope: Construct, kind: 'Role' | 'ClusterRole', rules: readonly o
 }
 
 function addJob(scope: Construct, settings: Settings): void {
+  const { annotations, ...named } = hookOf(-8);
   new ApiObject(scope, 'job', {
     apiVersion: 'batch/v1',
     kind: 'Job',
-    metadata: hookOf(-8),
+    metadata: {
+      ...named,
+      // A change of the authority goes on with the next upgrade, or waits for something.
+      annotations: {
+        ...annotations,
+        'helm.sh/hook-output-log-policy': 'hook-succeeded,hook-failed',
+      },
+    },
     spec: {
       activeDeadlineSeconds: SECONDS_MAX,
       backoffLimit: 6,
@@ -88,6 +98,7 @@ const podSpec = (settings: Settings): PodSpec => ({
         ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'etcd', 'certificates'],
         ...['--namespace', NAMESPACE, '--address', settings.etcd.clusterIP, '--control-plane'],
         join('--rotation=', settings.etcd.tls.rotate),
+        join('--authority=', settings.etcd.tls.rotate_authority),
       ],
       env: apiServer(settings),
       securityContext: {

@@ -72,7 +72,13 @@ function daemonSet(scope: Construct, settings: Settings): void {
         type: 'RollingUpdate',
         rollingUpdate: { maxUnavailable: choose<string | number>(atOnce, '100%', 1) },
       },
-      template: { metadata: podMetadata(NAME, settings.pod.etcd, {}), spec: podSpec(settings) },
+      template: {
+        // etcd reads whom it trusts when it starts.
+        metadata: podMetadata(NAME, settings.pod.etcd, {
+          'calico-kit/etcd-authority': settings.etcd.tls.rotate_authority,
+        }),
+        spec: podSpec(settings),
+      },
     },
   });
 }

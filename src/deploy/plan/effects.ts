@@ -139,6 +139,13 @@ const SETTINGS: readonly SettingEffect[] = [
       'or ends, traffic and policy go on',
   },
   {
+    path: 'etcd.tls.rotate_authority',
+    kind: 'disrupts',
+    words:
+      'another authority is made, and calico-etcd restarts to trust it too, one member after the other; a ' +
+      'single member is away for seconds. The next upgrade lets it sign, the one after it gives the former up',
+  },
+  {
     path: 'etcd.tls.rotate',
     kind: 'live',
     words:

@@ -150,6 +150,49 @@ for (const { name, now, wanted, why, both } of [
   });
 }
 
+test('another authority: all trust both, then it signs, then the former one goes', async () => {
+  const { objects, text, certificate } = memorySecrets();
+  await ensureCertificates(placeOf(objects).place, reached());
+  const HOUR = 3_600_000;
+  const pods = (startedAt: number) => async () => [{ name: 'calico-etcd-x', startedAt }];
+  const turn = async (hours: number, startedAt: number) => {
+    const { place, said } = placeOf(objects, START + hours * HOUR);
+    const members = pods(START + startedAt * HOUR);
+    await ensureCertificates(place, reached(), {
+      rotation: '2',
+      settleMilliseconds: HOUR / 2,
+      members,
+    });
+    return said[0] ?? '';
+  };
+  const authorities = (name: string): number =>
+    text(name, 'ca.crt').split('BEGIN CERTIFICATE').length - 1;
+  const [former, key] = [certificate(SECRETS.authority), text(SECRETS.server, 'tls.key')];
+
+  assert.match(await turn(1, 0), /a next authority is made/);
+  assert.deepEqual([authorities(SECRETS.server), authorities(SECRETS.client)], [2, 2]);
+  assert.equal(text(SECRETS.server, 'tls.key'), key, 'nobody shows what is not trusted yet');
+  assert.match(await turn(1.1, 1.05), /the change goes on later: not all pods may have/);
+  assert.match(await turn(2, 0), /calico-etcd-x must restart first/);
+  assert.equal(text(SECRETS.server, 'tls.key'), key);
+
+  assert.match(await turn(3, 1.05), /the next authority signs/);
+  const signer = certificate(SECRETS.authority);
+  for (const name of [SECRETS.server, SECRETS.client]) {
+    assert.ok(certificate(name).verify(signer.publicKey) && certificate(name).checkIssued(signer));
+    assert.equal(certificate(name).checkIssued(former), false, 'their names differ');
+    assert.equal(authorities(name), 2);
+  }
+  // A member that joins meanwhile changes nothing of it.
+  await ensureAddress(placeOf(objects, START + 3 * HOUR).place, '10.0.0.8');
+  assert.equal(authorities(SECRETS.server), 2);
+
+  assert.match(await turn(4, 1.05), /trusted no more/);
+  assert.deepEqual([authorities(SECRETS.server), authorities(SECRETS.client)], [1, 1]);
+  assert.equal(text(SECRETS.authority, 'former.crt'), '');
+  assert.match(await turn(5, 1.05), /Secret calico-etcd-server: kept/);
+});
+
 test('a member that joins adds its address and keeps the others', async () => {
   const { objects, certificate } = memorySecrets();
   await ensureCertificates(placeOf(objects).place, reached('a'));

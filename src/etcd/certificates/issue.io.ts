@@ -14,6 +14,7 @@ import {
   X509CertificateGenerator,
   X509Certificate as X509Object,
 } from '@peculiar/x509';
+import type { KeyPair } from './authority.ts';
 import type { CertificateFacts, CertificateWanted } from './plan.ts';
 
 const DAY_MILLISECONDS = 86_400_000;
@@ -22,12 +23,6 @@ const CERTIFICATE_DAYS = 365;
 /** Clocks of nodes differ. */
 const EARLIER_MILLISECONDS = 3_600_000;
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
-
-/** Both as PEM. */
-export interface KeyPair {
-  readonly certificate: string;
-  readonly key: string;
-}
 
 /** A new authority that signs itself. `now` in milliseconds since 1970. */
 export async function makeAuthority(commonName: string, now: number): Promise<KeyPair> {

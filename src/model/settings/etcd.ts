@@ -12,6 +12,10 @@ const tls = map({
     '',
     'Secret with ca.crt, tls.crt and tls.key: certificates of all sides, for calico-etcd as for yours; empty: no TLS, or no client certificate',
   ),
+  rotate_authority: text(
+    '',
+    'With generate: another text than before gives another authority, in three turns: this upgrade makes it, and calico-etcd restarts to trust both; the next one lets it sign; the one after it gives the former one up',
+  ),
   rotate: text(
     '',
     'With generate: another text than before, such as a date, gives all sides new certificates of the same authority; nothing restarts',
