@@ -5,6 +5,7 @@ import type { Models, Ports } from '../../policy/explain/matrix.ts';
 import { partyOf } from '../../policy/explain/trace.ts';
 import type { Output } from '../output.ts';
 import type { ServedAddress } from '../services/listing.ts';
+import { wayOf } from '../services/ways.ts';
 import { traceCommand } from './trace.ts';
 
 /** The service that this node serves at an address and port; undefined: none. */
@@ -21,6 +22,12 @@ export function servedAt(
   return at(`${host}:${destinationPort}`) ?? (isNode ? at(`*:${destinationPort}`) : undefined);
 }
 
+/** Why somebody comes no further though others do. */
+const notFor = ({ chain = '' }: ServedAddress): string =>
+  chain.startsWith('KUBE-FW-')
+    ? 'takes no calls from there (loadBalancerSourceRanges)'
+    : 'has no endpoints on this node, where such calls must stay';
+
 interface Reached {
   readonly address: string;
   readonly name: string;
@@ -35,10 +42,15 @@ export function traceService(
   served: ServedAddress,
   ports: Ports,
 ): Result<Output> {
-  const { service, kind, address, chain, problem, endpoints, affinitySeconds } = served;
+  const { service, kind, address, chain, problem, affinitySeconds } = served;
   const what = `service ${service}, ${kind} ${address}`;
+  const caller = partyOf(models.enforced, from);
+  if (!caller.ok) return caller;
+  const { address: ip, host } = caller.value;
+  const way = wayOf(served.ways, { ip, isNode: host !== undefined });
+  const endpoints = way?.endpoints ?? [];
   if (problem || endpoints.length === 0) {
-    const why = problem ?? 'has no endpoints';
+    const why = problem ?? (way ? 'has no endpoints' : notFor(served));
     const data = { verdict: 'deny', service: { service, kind, address, problem: why } };
     return ok({ data, lines: [`${from} -> ${what}`, '', `verdict: deny, the service ${why}`] });
   }

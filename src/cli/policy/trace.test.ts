@@ -258,3 +258,47 @@ test('trace to a service: its endpoints, their chances, and what policy says of 
   assert.equal(servedAt(all, models, ip('10.96.0.20'), port('81')), undefined);
   assert.equal(servedAt(all, models, ip('192.168.1.1'), port('80')), undefined);
 });
+
+const FROM_OUTSIDE = `*nat
+[0:0] -A KUBE-SERVICES -d 198.51.100.9/32 -p tcp -m comment --comment "shop/sql loadbalancer IP" -m tcp --dport 80 -j KUBE-FW-SQL
+[0:0] -A KUBE-NODEPORTS -p tcp -m comment --comment "shop/sql" -m tcp --dport 30080 -j KUBE-EXT-SQL
+[0:0] -A KUBE-NODEPORTS -p tcp -m comment --comment "shop/web" -m tcp --dport 30081 -j KUBE-EXT-WEB
+[0:0] -A KUBE-FW-SQL -s 203.0.113.0/24 -m comment --comment "shop/sql loadbalancer IP" -j KUBE-EXT-SQL
+[0:0] -A KUBE-FW-SQL -m comment --comment "other traffic to shop/sql will be dropped by KUBE-PROXY-FIREWALL"
+[0:0] -A KUBE-EXT-SQL -s 192.168.0.0/16 -j KUBE-SVC-SQL
+[0:0] -A KUBE-EXT-SQL -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ
+[0:0] -A KUBE-EXT-SQL -m addrtype --src-type LOCAL -j KUBE-SVC-SQL
+[0:0] -A KUBE-EXT-SQL -j KUBE-SVL-SQL
+[0:0] -A KUBE-EXT-WEB -s 192.168.0.0/16 -j KUBE-SVC-SQL
+[0:0] -A KUBE-SVC-SQL -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-A
+[0:0] -A KUBE-SVC-SQL -j KUBE-SEP-B
+[0:0] -A KUBE-SVL-SQL -j KUBE-SEP-B
+[0:0] -A KUBE-SEP-A -p tcp -m tcp -j DNAT --to-destination 192.168.1.2:5432
+[0:0] -A KUBE-SEP-B -p tcp -m tcp -j DNAT --to-destination 192.168.1.1:5432
+COMMIT
+`;
+
+test('trace from outside: endpoints of this node alone, or none, where traffic must stay; source ranges', () => {
+  const all = servedAddresses([{ nat: parseCounts(FROM_OUTSIDE, 'nat'), filter: new Map() }]);
+  const models = { enforced: world() };
+  const told = (from: string, to: string, ports: string): string => {
+    const served = servedAt(all, models, ip(to), port(ports));
+    const output = served && traceService(models, from, served, port(ports));
+    assert.ok(output?.ok);
+    const { lines } = output.value;
+    return lines.find((line) => /^chain |^verdict: deny, the/.test(line)) ?? '';
+  };
+  const [two, one] = ['one of 2 endpoints, each with a chance of 1/2', 'one endpoint'];
+  assert.equal(told('tools/cron', '10.0.0.1', '30080'), `chain KUBE-EXT-SQL: ${two}`);
+  assert.equal(told('203.0.113.7', '10.0.0.1', '30080'), `chain KUBE-EXT-SQL: ${one}`);
+  assert.equal(told('10.0.0.1', '10.0.0.1', '30080'), `chain KUBE-EXT-SQL: ${two}`);
+  assert.equal(told('203.0.113.7', '198.51.100.9', '80'), `chain KUBE-FW-SQL: ${one}`);
+  assert.equal(
+    told('203.0.114.7', '198.51.100.9', '80'),
+    'verdict: deny, the service takes no calls from there (loadBalancerSourceRanges)',
+  );
+  assert.equal(
+    told('203.0.113.7', '10.0.0.1', '30081'),
+    'verdict: deny, the service has no endpoints on this node, where such calls must stay',
+  );
+});

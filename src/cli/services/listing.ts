@@ -4,6 +4,7 @@ import type { RuleCount, TableCounts } from '../../kernel/tables.ts';
 import { LOOPBACK } from '../../services/render/localnet.ts';
 import { wordsOf } from '../../services/write/canonical.ts';
 import { boxTable, type Output } from '../output.ts';
+import { type Way, waysIn } from './ways.ts';
 
 /** The tables of one address family. */
 export interface ServiceTables {
@@ -24,6 +25,8 @@ export interface ServedAddress {
   /** Why it is not served. */
   readonly problem?: string;
   readonly endpoints: readonly ServedEndpoint[];
+  /** The same by who calls. */
+  readonly ways: readonly Way<ServedEndpoint>[];
   /** So long a client stays at its endpoint. */
   readonly affinitySeconds?: number;
   /** First packets of connections since the rule was written; refused packets. */
@@ -123,6 +126,7 @@ function served(
       ...place,
       chain,
       endpoints: endpointsOf(chain),
+      ways: waysIn(chain, { rulesOf: (name) => rulesOf(nat, name), endpointsOf }),
       ...(seconds === undefined ? {} : { affinitySeconds: seconds }),
       packets: count.packets,
     },
@@ -135,7 +139,9 @@ function refused({ count, option }: Rule): readonly ServedAddress[] {
   const comment = option('--comment') ?? '';
   const problem = NO_ENDPOINTS.exec(comment)?.[1];
   const place = placeOf({ count, option }, comment.replace(NO_ENDPOINTS, ''));
-  return problem && place ? [{ ...place, problem, endpoints: [], packets: count.packets }] : [];
+  return problem && place
+    ? [{ ...place, problem, endpoints: [], ways: [], packets: count.packets }]
+    : [];
 }
 
 function placeOf(
