@@ -212,6 +212,57 @@ const SPECS: Readonly<Record<string, Type>> = {
     nodeToNodeMeshEnabled: bool,
     asNumber: int,
   }),
+  caliconodestatuses: struct({
+    'node!': string,
+    'classes!': list(word('Agent', 'BGP', 'Routes')),
+    'updatePeriodSeconds!': int,
+  }),
+};
+
+const address = matching('an address', /^[0-9a-f.:]+$/);
+const daemon = struct({
+  state: word('Ready', 'NotReady'),
+  version: string,
+  routerID: address,
+  lastBootTime: string,
+  lastReconfigurationTime: string,
+});
+const SESSION = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established', 'Close'];
+const peers = list(
+  struct({
+    peerIP: address,
+    type: word('NodeMesh', 'NodePeer', 'GlobalPeer'),
+    state: word(...SESSION),
+    since: string,
+  }),
+);
+const nodeRoutes = list(
+  struct({
+    type: word('FIB', 'RIB'),
+    destination: net,
+    gateway: address,
+    interface: string,
+    learnedFrom: struct({
+      sourceType: word('Kernel', 'Static', 'Direct', 'NodeMesh', 'BGPPeer'),
+      peerIP: address,
+    }),
+  }),
+);
+
+const STATUSES: Readonly<Record<string, Type>> = {
+  caliconodestatuses: struct({
+    'lastUpdated!': orNull(seconds),
+    'agent!': struct({ 'birdV4!': daemon, 'birdV6!': daemon }),
+    'bgp!': struct({
+      'numberEstablishedV4!': int,
+      'numberNotEstablishedV4!': int,
+      'numberEstablishedV6!': int,
+      'numberNotEstablishedV6!': int,
+      peersV4: peers,
+      peersV6: peers,
+    }),
+    'routes!': struct({ routesV4: nodeRoutes, routesV6: nodeRoutes }),
+  }),
 };
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -224,6 +275,7 @@ const KINDS: Readonly<Record<string, string>> = {
   networkpolicies: 'NetworkPolicy',
   tiers: 'Tier',
   bgpconfigurations: 'BGPConfiguration',
+  caliconodestatuses: 'CalicoNodeStatus',
 };
 
 function resource(plural: string, name: string, namespace: string | undefined): Type {
@@ -234,7 +286,7 @@ function resource(plural: string, name: string, namespace: string | undefined): 
     'apiVersion!': word('projectcalico.org/v3'),
     'metadata!': metadata,
     'spec!': spec,
-    status: struct({}),
+    status: STATUSES[plural] ?? struct({}),
   });
   return (value, at) => {
     const named = (value as { metadata?: { name?: string; namespace?: string } }).metadata;

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { strictProblems } from '../../../test/golden/strict-types.ts';
 import { eventually } from '../../../test/lab/command.ts';
 import { openLog } from '../../base/log.io.ts';
 import type { PeerReport, RouteReport, SpeakerReport } from '../../bgp/status.ts';
 import { memoryStore } from '../../datastore/memory.ts';
-import { resourceKey } from '../../model/keys.ts';
+import { resourceKey, resourcePrefix } from '../../model/keys.ts';
 import { parseAsn } from '../../net/asn.ts';
 import { cidr } from '../../net/cidr.ts';
 import { ip } from '../../net/ip.ts';
@@ -51,6 +52,12 @@ const ROUTES: readonly RouteReport[] = [
   { prefix: cidr('fd80::/122'), paths: [path({ peer: 'Global_fd00__3', nextHop: ip('fd00::3') })] },
 ];
 
+const METADATA = {
+  uid: '00000000-0000-4000-8000-000000000000',
+  creationTimestamp: '2026-11-22T00:00:00Z',
+  labels: { kept: 'yes' },
+};
+
 function world(t: TestContext) {
   const store = memoryStore();
   let minutes = 0;
@@ -71,7 +78,7 @@ function world(t: TestContext) {
       resourceKey('caliconodestatuses', name),
       JSON.stringify({
         ...{ kind: 'CalicoNodeStatus', apiVersion: 'projectcalico.org/v3' },
-        ...{ metadata: { name, labels: { kept: 'yes' } }, spec },
+        ...{ metadata: { name, ...METADATA }, spec },
       }),
     );
   const stored = async (name: string) => {
@@ -84,13 +91,15 @@ function world(t: TestContext) {
 const ALL = { node: 'a', classes: ['Agent', 'BGP', 'Routes'], updatePeriodSeconds: 3600 };
 
 test('CalicoNodeStatus: daemons, peers and routes in the words of Calico’s API', async (t) => {
-  const { ask, stored } = world(t);
+  const { store, ask, stored } = world(t);
   ask('mine', ALL);
   const status = await eventually('it is written', async () => (await stored('mine')).status);
   const daemon = (state: string) => ({
     ...{ state, version: 'calico-kit', routerID: '10.0.0.1', lastBootTime: '2026-11-30T09:00:00Z' },
   });
-  assert.deepEqual((await stored('mine')).metadata, { name: 'mine', labels: { kept: 'yes' } });
+  assert.deepEqual((await stored('mine')).metadata, { name: 'mine', ...METADATA });
+  const { items } = await store.list(resourcePrefix('caliconodestatuses'));
+  assert.deepEqual(strictProblems(items), [], 'a strict reader of Calico’s types');
   assert.deepEqual(status, {
     lastUpdated: '2026-11-30T09:01:00Z',
     agent: { birdV4: daemon('Ready'), birdV6: daemon('Ready') },
@@ -133,6 +142,8 @@ test('CalicoNodeStatus: only what is asked for, as often as asked; of other node
   ask('often', { ...ALL, classes: ['BGP'], updatePeriodSeconds: 1 });
   const first = await eventually('the first', async () => (await stored('often')).status);
   assert.deepEqual([first['agent'], first['routes']], [{ birdV4: {}, birdV6: {} }, {}]);
+  const often = await store.get(resourceKey('caliconodestatuses', 'often'));
+  assert.deepEqual(strictProblems([often!]), []);
   const again = async () =>
     (await stored('often')).status?.['lastUpdated'] !== first['lastUpdated'];
   await eventually('the next', again, 3000);
