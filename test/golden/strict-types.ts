@@ -1,77 +1,27 @@
 // Calico's stored types as a strict reader knows them: every field by name and JSON type, nothing
 // else. Go's decoder with DisallowUnknownFields would say the same. Only the kinds that we write.
-import { type Json, parseJson } from '../../src/base/json.ts';
+import { parseJson } from '../../src/base/json.ts';
 import { parseKey } from '../../src/model/keys.ts';
-
-/** What is wrong with a value at a path, in sentences. */
-type Type = (value: Json, at: string) => readonly string[];
-
-const no = (value: Json, at: string, what: string): readonly string[] => [
-  `${at} is ${typeof value === 'string' ? JSON.stringify(value) : String(value)}, not ${what}`,
-];
-const matching =
-  (what: string, pattern: RegExp): Type =>
-  (value, at) =>
-    typeof value === 'string' && pattern.test(value) ? [] : no(value, at, what);
-
-const string = matching('a string', /^/);
-const bool: Type = (value, at) => (typeof value === 'boolean' ? [] : no(value, at, 'a bool'));
-const int: Type = (value, at) => (Number.isSafeInteger(value) ? [] : no(value, at, 'an int'));
-/** Beyond 2^53 it is a BigInt here, as printed: never an exponent, never a fraction. */
-const uint64: Type = (value, at) =>
-  (typeof value === 'bigint' || Number.isSafeInteger(value)) && Number(value) >= 0
-    ? []
-    : no(value, at, 'a uint64');
-const time = matching('a time in UTC', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/);
-const seconds = matching('a time in whole seconds, UTC', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
-const uuid = matching('a UUID', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
-const mac = matching('a MAC', /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/);
-const net = matching('a CIDR', /^[0-9a-f.:]+\/\d+$/);
-const word = (...words: readonly string[]): Type =>
-  matching(`one of ${words.join(', ')}`, new RegExp(`^(${words.join('|')})$`));
-const orNull =
-  (type: Type): Type =>
-  (value, at) =>
-    value === null ? [] : type(value, at);
-const either =
-  (one: Type, other: Type): Type =>
-  (value, at) =>
-    one(value, at).length === 0 ? [] : other(value, at);
-const list =
-  (type: Type): Type =>
-  (value, at) =>
-    Array.isArray(value)
-      ? value.flatMap((each: Json, i) => type(each, `${at}[${i}]`))
-      : no(value, at, 'a list');
-
-const isObject = (value: Json): value is { [key: string]: Json } =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const map =
-  (type: Type): Type =>
-  (value, at) =>
-    isObject(value)
-      ? Object.entries(value).flatMap(([key, each]) => type(each, `${at}.${key}`))
-      : no(value, at, 'an object');
-
-/** Fields that end in `!` must be there. */
-function struct(fields: Readonly<Record<string, Type>>): Type {
-  const needed = Object.keys(fields).filter((name) => name.endsWith('!'));
-  const types = new Map(
-    Object.entries(fields).map(([name, type]) => [name.replace('!', ''), type]),
-  );
-  return (value, at) => {
-    if (!isObject(value)) return no(value, at, 'an object');
-    const missing = needed.filter((name) => value[name.replace('!', '')] === undefined);
-    return [
-      ...missing.map((name) => `${at}.${name.replace('!', '')} is missing`),
-      ...Object.entries(value).flatMap(([name, each]) => {
-        const type = types.get(name);
-        return type ? type(each, `${at}.${name}`) : [`${at}.${name} is no field of Calico's`];
-      }),
-    ];
-  };
-}
+import {
+  bool,
+  either,
+  int,
+  list,
+  mac,
+  map,
+  matching,
+  net,
+  orNull,
+  seconds,
+  string,
+  struct,
+  type Type,
+  time,
+  uint64,
+  uuid,
+  word,
+} from './strict.ts';
+import { nodeStatus } from './strict-node-status.ts';
 
 const attribute = struct({
   handle_id: orNull(string),
@@ -219,52 +169,6 @@ const SPECS: Readonly<Record<string, Type>> = {
   }),
 };
 
-const address = matching('an address', /^[0-9a-f.:]+$/);
-const daemon = struct({
-  state: word('Ready', 'NotReady'),
-  version: string,
-  routerID: address,
-  lastBootTime: string,
-  lastReconfigurationTime: string,
-});
-const SESSION = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established', 'Close'];
-const peers = list(
-  struct({
-    peerIP: address,
-    type: word('NodeMesh', 'NodePeer', 'GlobalPeer'),
-    state: word(...SESSION),
-    since: string,
-  }),
-);
-const nodeRoutes = list(
-  struct({
-    type: word('FIB', 'RIB'),
-    destination: net,
-    gateway: address,
-    interface: string,
-    learnedFrom: struct({
-      sourceType: word('Kernel', 'Static', 'Direct', 'NodeMesh', 'BGPPeer'),
-      peerIP: address,
-    }),
-  }),
-);
-
-const STATUSES: Readonly<Record<string, Type>> = {
-  caliconodestatuses: struct({
-    'lastUpdated!': orNull(seconds),
-    'agent!': struct({ 'birdV4!': daemon, 'birdV6!': daemon }),
-    'bgp!': struct({
-      'numberEstablishedV4!': int,
-      'numberNotEstablishedV4!': int,
-      'numberEstablishedV6!': int,
-      'numberNotEstablishedV6!': int,
-      peersV4: peers,
-      peersV6: peers,
-    }),
-    'routes!': struct({ routesV4: nodeRoutes, routesV6: nodeRoutes }),
-  }),
-};
-
 const KINDS: Readonly<Record<string, string>> = {
   workloadendpoints: 'WorkloadEndpoint',
   nodes: 'Node',
@@ -286,7 +190,7 @@ function resource(plural: string, name: string, namespace: string | undefined): 
     'apiVersion!': word('projectcalico.org/v3'),
     'metadata!': metadata,
     'spec!': spec,
-    status: STATUSES[plural] ?? struct({}),
+    status: plural === 'caliconodestatuses' ? nodeStatus : struct({}),
   });
   return (value, at) => {
     const named = (value as { metadata?: { name?: string; namespace?: string } }).metadata;

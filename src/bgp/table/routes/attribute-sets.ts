@@ -89,9 +89,9 @@ export class AttributeSets {
     this.byId[id]!.uses += count;
   }
 
-  release(id: number): void {
+  release(id: number, count = 1): void {
     const set = this.byId[id]!;
-    set.uses -= 1;
+    set.uses -= count;
     this.drop(set);
   }
 

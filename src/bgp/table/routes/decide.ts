@@ -1,6 +1,7 @@
 // The choice among several paths to the same prefix (RFC 4271 section 9.1.2.2, RFC 4456 section 9,
 // RFC 9494 section 4.3). Each step removes the paths that lose it, so that the outcome never
 // depends on the order of arrival. Paths that are equal up to the tie-breaks share the traffic.
+import type { Ip } from '../../../net/ip.ts';
 import type { AttributeSet } from './attribute-sets.ts';
 
 /** A path as the decision sees it. */
@@ -101,4 +102,12 @@ function withoutWorseMed(
     if (!stays) lost?.(candidate, 'MED');
     return stays;
   });
+}
+
+/** Next hops of equal paths, the best one's first. */
+export function hopsOf(best: Candidate, equal: readonly Candidate[]): readonly Ip[] {
+  const first = best.set.nextHop;
+  const others = new Set(equal.map(({ set }) => set.nextHop));
+  others.delete(first);
+  return [first, ...[...others].sort()];
 }

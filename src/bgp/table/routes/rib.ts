@@ -6,7 +6,7 @@ import { OWN, type Peer } from '../peer.ts';
 import { DEFAULT_PRIORITIES, preferenceOf } from '../policy/conditions.ts';
 import type { AttributeSets } from './attribute-sets.ts';
 import { grown, roomAbove } from './columns.ts';
-import { type Candidate, decide } from './decide.ts';
+import { type Candidate, decide, hopsOf } from './decide.ts';
 import { NONE, Paths } from './paths.ts';
 import { Prefixes } from './prefixes.ts';
 import { Queue } from './queue.ts';
@@ -59,22 +59,16 @@ export class Rib {
   learn(prefix: number, peer: number, pathId: number, raw: number, used: number): void {
     const { paths, sets } = this;
     const { epoch, floor } = this.source(peer);
-    let path = paths.find(prefix, peer, pathId);
-    if (path < 0) path = paths.add(prefix, peer, pathId);
-    else {
-      const isVoid = paths.epoch[path]! < floor;
-      paths.epoch[path] = epoch;
-      if (paths.raw[path] === raw && paths.used[path] === used && !isVoid) return;
-      sets.retain(raw);
-      if (used >= 0) sets.retain(used);
-      this.releaseSets(path);
-      this.write(path, raw, used, epoch);
-      this.mark(prefix);
-      return;
+    const known = paths.find(prefix, peer, pathId);
+    if (known >= 0) {
+      const isVoid = paths.epoch[known]! < floor;
+      paths.epoch[known] = epoch;
+      if (paths.raw[known] === raw && paths.used[known] === used && !isVoid) return;
     }
     sets.retain(raw);
     if (used >= 0) sets.retain(used);
-    this.write(path, raw, used, epoch);
+    if (known >= 0) this.releaseSets(known);
+    this.write(known >= 0 ? known : paths.add(prefix, peer, pathId), raw, used, epoch);
     this.mark(prefix);
   }
 
@@ -86,7 +80,45 @@ export class Rib {
     sets.retain(raw, fresh);
     if (used >= 0) sets.retain(used, fresh);
     dirty.putMany(prefixes, fresh);
-    for (let i = fresh; i < count; i++) this.learn(prefixes[i]!, peer, 0, raw, used);
+    this.relearn(prefixes.subarray(fresh, count), peer, raw, used);
+  }
+
+  // Where there are paths already.
+  private relearn(prefixes: Int32Array, peer: number, raw: number, used: number): void {
+    const { paths, sets, dirty } = this;
+    const { epoch, floor } = this.source(peer);
+    sets.retain(raw, prefixes.length);
+    if (used >= 0) sets.retain(used, prefixes.length);
+    // Of what was told together before, the sets are the same: they are released together.
+    let [formerRaw, formerUsed, formers, kept] = [NONE, NONE, 0, 0];
+    for (const prefix of prefixes) {
+      let path = paths.find(prefix, peer, 0);
+      if (path < 0) path = paths.add(prefix, peer, 0);
+      else {
+        const [before, usedBefore] = [paths.raw[path]!, paths.used[path]!];
+        const isVoid = paths.epoch[path]! < floor;
+        paths.epoch[path] = epoch;
+        if (before === raw && usedBefore === used && !isVoid) {
+          kept += 1;
+          continue;
+        }
+        if (before !== formerRaw || usedBefore !== formerUsed) {
+          this.releaseBoth(formerRaw, formerUsed, formers);
+          [formerRaw, formerUsed, formers] = [before, usedBefore, 0];
+        }
+        formers += 1;
+      }
+      this.write(path, raw, used, epoch);
+      dirty.put(prefix);
+    }
+    this.releaseBoth(formerRaw, formerUsed, formers);
+    this.releaseBoth(raw, used, kept);
+  }
+
+  private releaseBoth(raw: number, used: number, count: number): void {
+    if (count === 0) return;
+    this.sets.release(raw, count);
+    if (used >= 0) this.sets.release(used, count);
   }
 
   /** A path went. */
@@ -197,8 +229,7 @@ export class Rib {
   }
 
   private releaseSets(path: number): void {
-    this.sets.release(this.paths.raw[path]!);
-    if (this.paths.used[path]! >= 0) this.sets.release(this.paths.used[path]!);
+    this.releaseBoth(this.paths.raw[path]!, this.paths.used[path]!, 1);
   }
 
   private decideOne(prefix: number): void {
@@ -265,11 +296,4 @@ export class Rib {
       pathId: paths.pathId[path]!,
     };
   }
-}
-
-function hopsOf(best: Candidate, equal: readonly Candidate[]): readonly Ip[] {
-  const first = best.set.nextHop;
-  const others = new Set(equal.map(({ set }) => set.nextHop));
-  others.delete(first);
-  return [first, ...[...others].sort()];
 }
