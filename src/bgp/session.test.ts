@@ -252,6 +252,18 @@ test('a refused attempt waits 0.1, 0.2 ... 5, 5 seconds; a disagreement 5, 10, 2
   assert.equal(jittered.session.retryAt, 75);
 });
 
+test('the words of a peer that went are kept beside why it cannot be reached', () => {
+  const cease = message(notification(6, 2, new TextEncoder().encode('\x03bye')));
+  let { session } = run(IN.established, cease);
+  const said = session.lastError!;
+  assert.match(said, /^peer: Cease: Administrative Shutdown \(6\/2\): "bye"/);
+  for (const error of ['refused', 'no route']) {
+    session = run(session, { kind: 'retryTimerExpires' }).session;
+    session = run(session, { kind: 'connectFailed', error }).session;
+    assert.equal(session.lastError, `${error}; ${said}`);
+  }
+});
+
 test('a collision leaves the connection that the higher identifier opened', () => {
   const both = run(IN.openConfirm, up(2, true)).session;
   const weWin = run(both, message(openOf(PEER), 2));

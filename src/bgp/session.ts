@@ -265,8 +265,8 @@ function onConnectFailed(session: Session, error: string, at: Instant): Step {
   const failures = session.failures + 1;
   const wait = retrySeconds(failures) * 1000 * at.jitter;
   const retryAt = session.connections.length > 0 ? undefined : at.now + wait;
-  return {
-    session: { ...session, phase: 'active', retryAt, failures, lastError: error },
-    effects: [],
-  };
+  // What the peer said last is not forgotten over attempts that reach nobody.
+  const [said] = /peer: .*/s.exec(session.lastError ?? '') ?? [];
+  const lastError = said ? `${error}; ${said}` : error;
+  return { session: { ...session, phase: 'active', retryAt, failures, lastError }, effects: [] };
 }
