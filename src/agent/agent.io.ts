@@ -227,8 +227,13 @@ const readinessFacts = (
       ? (policy.state().problem ?? 'rules are not written yet')
       : undefined,
   settingsProblem: problem,
-  addressProblem: host?.address.problem,
-  warnings: [host?.address.warning, host?.mtu.state?.problem, host?.probe?.problem],
+  addressProblem: host?.address.problem ?? host?.ipv6Address.problem,
+  warnings: [
+    host?.address.warning,
+    host?.ipv6Address.warning,
+    host?.mtu.state?.problem,
+    host?.probe?.problem,
+  ],
   servicesProblem,
   datastoreLocked: context ? !context.view.datastoreReady : false,
 });

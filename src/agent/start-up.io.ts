@@ -16,16 +16,21 @@ import type { KubernetesApi } from '../kubernetes/api.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../model/ip-pool.ts';
 import { printIpam } from '../model/ipam.ts';
 import { IPAM_CONFIG_KEY, resourceKey, resourcePrefix } from '../model/keys.ts';
-import type { NodeSpec } from '../model/node.ts';
+import { BACKEND_ANNOTATION, type NodeSpec } from '../model/node.ts';
 import { parseResource } from '../model/resource.ts';
 import { cidr, cidrFamily, type InterfaceAddress } from '../net/cidr.ts';
-import type { Ip } from '../net/ip.ts';
+import type { Family, Ip } from '../net/ip.ts';
 import type { Environment } from './environment.ts';
 import type { Started } from './start-up/address-watch.io.ts';
 import { clusterRecords } from './start-up/cluster-records.ts';
 import { DEFAULT_POOL, defaultPool } from './start-up/default-pool.ts';
 import { lookAround } from './start-up/look.io.ts';
-import { decideAddress, planAddress } from './start-up/node-address.ts';
+import {
+  type AddressDecision,
+  type AddressPlan,
+  decideAddress,
+  planAddress,
+} from './start-up/node-address.ts';
 import {
   addressTaken,
   asNumberOf,
@@ -59,41 +64,83 @@ const RETRY_MILLISECONDS = 1000;
 export async function startUp(parts: StartUpParts): Promise<Started> {
   const { env, store, kernel, log, stateFolder = STATE_FOLDER } = parts;
   const node = nodeName(env, stateFolder);
-  const plan = usable(planAddress(env));
+  const plans = FAMILIES.map((family) => usable(planAddress(env, family)));
   const asNumber = usable(asNumberOf(env));
   const pool = usable(defaultPool(env, addressesOf(kernel)));
   const kubernetesNode = env['CALICO_K8S_NODE_REF'] || node;
-  const around = await lookAround(parts, plan, kubernetesNode);
   const nodes = await patiently(parts, 'read the nodes', () => readNodes(store));
-  const stored = storedAddress(nodes.find(({ metadata }) => metadata.name === node)?.spec);
-  const decision = usable(decideAddress(plan, stored, around));
-  const address = decision.address;
-  if (decision.warning) log.warn(decision.warning);
-  log.info({ node, address: address && `${address.ip}/${address.prefixLength}` }, decision.because);
-  const writeNode = (withAddress: InterfaceAddress | undefined): Promise<void> =>
+  const former = nodes.find(({ metadata }) => metadata.name === node)?.spec;
+  const found: FoundAddress[] = [];
+  for (const plan of plans) {
+    const around = await lookAround(parts, plan, kubernetesNode);
+    const stored = storedAddress(former, plan.family);
+    const decision = usable(decideAddress(plan, stored, around));
+    if (decision.warning) log.warn(decision.warning);
+    found.push({ plan, stored, decision });
+  }
+  const [four, six] = found as [FoundAddress, FoundAddress];
+  log.info({ node, address: textOf(four) }, four.decision.because);
+  if (textOf(six)) log.info({ node, address: textOf(six) }, six.decision.because);
+  const writeNode = (without?: FoundAddress): Promise<void> =>
     patiently(parts, 'write the node', () =>
       writeRecord<NodeSpec>(parts, {
         key: resourceKey('nodes', node),
         kind: 'Node',
         name: node,
         next: (spec) =>
-          nextNodeSpec(spec ?? {}, { address: withAddress, asNumber, kubernetesNode }),
+          nextNodeSpec(spec ?? {}, {
+            addresses: decided(found, without),
+            asNumber,
+            kubernetesNode,
+          }),
+        annotations: { [BACKEND_ANNOTATION]: backendOf(env) },
         withStatus: true,
       }),
     );
-  const holder = address && holderOf(address, node, nodes);
   const mayShare = env['DISABLE_NODE_IP_CHECK']?.toLowerCase() === 'true';
-  if (holder && !mayShare) {
-    if (decision.detected && stored) await writeNode(undefined);
+  for (const each of mayShare ? [] : found) {
+    const { address, detected } = each.decision;
+    const holder = address && holderOf(address, node, nodes);
+    if (!holder) continue;
+    if (detected && each.stored) await writeNode(each);
     throw new Error(addressTaken(holder, address));
   }
-  await writeNode(address);
+  await writeNode();
   await patiently(parts, 'write the default pool', () => writePool(parts, pool));
   await patiently(parts, 'write the cluster records', () => writeClusterRecords(parts, node));
   mkdirSync(stateFolder, { recursive: true });
   writeFileSync(join(stateFolder, 'nodename'), node);
-  return { node, kubernetesNode, nodeAddress: address, plan, mayShare };
+  const [ipv4, ipv6] = [four, six].map(({ plan, decision }) => ({
+    nodeAddress: decision.address,
+    plan,
+  }));
+  return { node, kubernetesNode, ...ipv4!, ipv6: ipv6!, mayShare };
 }
+
+const FAMILIES: readonly Family[] = [4, 6];
+
+/** For other nodes' speakers: they do not wait for one that does not run. */
+function backendOf({ CALICO_NETWORKING_BACKEND: backend }: Environment): string | undefined {
+  return backend && backend !== 'bird' ? backend : undefined;
+}
+
+/** Of a family. */
+interface FoundAddress {
+  readonly plan: AddressPlan;
+  readonly stored: InterfaceAddress | undefined;
+  readonly decision: AddressDecision;
+}
+
+const textOf = ({ decision: { address } }: FoundAddress): string | undefined =>
+  address && `${address.ip}/${address.prefixLength}`;
+
+/** What the Node is to say, without what another node has. */
+const decided = (found: readonly FoundAddress[], without: FoundAddress | undefined) =>
+  new Map(
+    found
+      .filter(({ plan }) => plan.kind !== 'keep')
+      .map((one) => [one.plan.family, one === without ? undefined : one.decision.address]),
+  );
 
 /** Calico's order: NODENAME, the name of an earlier start, HOSTNAME, the machine's own. */
 function nodeName(env: Environment, stateFolder: string): string {

@@ -152,6 +152,48 @@ describe('what is there stays', () => {
   });
 });
 
+describe('IPv6', () => {
+  const both = (env: Record<string, string>): StartUpParts => {
+    const made = parts({ ...ENV, ...env });
+    const { index: linkIndex } = made.kernel.link('eth0')!;
+    const six = { ip: ip('fd00::6'), prefixLength: 64 } as const;
+    made.kernel.apply([{ kind: 'addAddress', linkIndex, ...six }]);
+    return made;
+  };
+  const bgpOf = async (name: string) => ((await specOf(`${NODES}${name}`)) as { bgp: object }).bgp;
+
+  test('IP6=autodetect puts it beside the other; without, what somebody wrote stays', async () => {
+    const written = { ipv4Address: '10.0.2.6/24', ipv6Address: 'fd00::6/64' };
+    const started = await startUp(both({ IP6: 'autodetect' }));
+    assert.deepEqual(started.ipv6.nodeAddress, { ip: 'fd00::6', prefixLength: 64 });
+    assert.deepEqual(await bgpOf('n1'), written);
+    await startUp(both({}));
+    assert.deepEqual(await bgpOf('n1'), written);
+    await startUp(both({ IP6: 'none' }));
+    assert.deepEqual(await bgpOf('n1'), { ipv4Address: '10.0.2.6/24' });
+  });
+
+  test('an IPv6 address that another node has ends the start, and is cleared if detected', async () => {
+    await startUp(both({ IP6: 'autodetect' }));
+    const taken = { message: "Calico node 'n1' is already using the IPv6 address fd00::6." };
+    const second = { NODENAME: 'n2', IP: '10.0.2.9', IP6: 'autodetect' };
+    await assert.rejects(startUp(both(second)), taken);
+    await startUp(both({ ...second, IP6: 'fd00::9' }));
+    assert.deepEqual(await bgpOf('n2'), { ipv4Address: '10.0.2.9/32', ipv6Address: 'fd00::9/128' });
+    await assert.rejects(startUp(both(second)), taken);
+    assert.deepEqual(await bgpOf('n2'), { ipv4Address: '10.0.2.9/32' });
+  });
+});
+
+test('a node without a speaker says so, and no longer once it has one', async () => {
+  const metadata = async () =>
+    (await storedAt(`${NODES}n1`))['metadata'] as { annotations?: Record<string, string> };
+  await startUp(parts({ ...ENV, CALICO_NETWORKING_BACKEND: 'vxlan' }));
+  assert.deepEqual((await metadata()).annotations, { 'calico-kit.io/networking-backend': 'vxlan' });
+  await startUp(parts({ ...ENV, CALICO_NETWORKING_BACKEND: 'bird' }));
+  assert.equal((await metadata()).annotations, undefined);
+});
+
 describe('failures', () => {
   test('an outage is waited for, a lost reply is not a second write', async () => {
     for (const operation of ['list', 'get', 'transaction'] as const) store.failNext(operation);

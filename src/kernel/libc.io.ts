@@ -39,6 +39,7 @@ export const libc = {
   ioctl: lib.func('int ioctl(int, uint64_t, void *)'),
   setns: lib.func('int setns(int, int)'),
   flock: lib.func('int flock(int, int)'),
+  sched_setscheduler: lib.func('int sched_setscheduler(int, int, void *)'),
   // glibc 2.36: mounts that are in no file tree.
   fsopen: optional('int fsopen(str, uint32_t)'),
   fsconfig: optional('int fsconfig(int, uint32_t, void *, void *, int)'),
@@ -91,3 +92,12 @@ export function setIntOption(fd: number, level: number, option: number, value: n
   buffer.writeInt32LE(value);
   check(`setsockopt ${level}/${option}`, libc.setsockopt(fd, level, option, buffer, 4));
 }
+
+const SCHED_BATCH = 3;
+
+/**
+ * The process never interrupts another one by waking up (sched(7)): what we hand to a child of ours
+ * shall not take the processor from us. Where that is refused nothing changes.
+ */
+export const runInBackground = (pid: number): void =>
+  void libc.sched_setscheduler(pid, SCHED_BATCH, Buffer.alloc(4));

@@ -3,6 +3,7 @@
 // next call. It works in the network namespace in which it was started.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { OpError } from '../base/op-error.ts';
+import { runInBackground } from './libc.io.ts';
 import { refusalText, refusedIndex } from './refusal.ts';
 
 /** A lock held by others or a hung command must not hold us for ever. */
@@ -84,6 +85,7 @@ export class RestoreChild {
   private start(): ChildProcessWithoutNullStreams {
     const [file, ...args] = this.command.argv;
     const child = spawn(file!, args);
+    if (child.pid !== undefined) runInBackground(child.pid);
     this.child = child;
     this.output = '';
     this.errors = '';

@@ -24,6 +24,15 @@ export type Node = Resource<'Node', NodeSpec>;
 /** What the node's agent found of its MTU, as JSON. */
 export const MTU_ANNOTATION = 'calico-kit.io/mtu';
 
+/** Who tells other nodes of routes, where it is nobody (CALICO_NETWORKING_BACKEND). */
+export const BACKEND_ANNOTATION = 'calico-kit.io/networking-backend';
+
+/** Whether the node's agent says that no speaker runs beside it. */
+export function isSilent({ metadata }: Pick<Node, 'metadata'>): boolean {
+  const backend = metadata.annotations?.[BACKEND_ANNOTATION];
+  return backend !== undefined && backend !== 'bird';
+}
+
 /** In octets. */
 export interface NodeMtuRecord {
   /** Of the interface that carries least. */

@@ -8,6 +8,7 @@ import type { Kernel, KernelEvent, Route } from '../kernel/kernel.ts';
 import { TUNNEL_DEVICES, TUNNEL_FAMILY } from '../model/tunnel.ts';
 import { cidrOf } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
+import { AuditPace } from './audit-pace.ts';
 import type { LearnedPrefix } from './desired.ts';
 import { isIgnored } from './ignored.ts';
 import { LinkNames } from './link-names.ts';
@@ -23,7 +24,6 @@ const SETTLE_MS = 5;
 const REPAIR_PAUSE_MS = 200;
 const RETRY_MS = 1000;
 const AUDIT_MS = 90_000;
-const AUDIT_PAUSE_MS = 1000;
 /** Some 3 ms of the kernel's time. */
 const PREFIXES_AT_ONCE = 250;
 const PROBLEMS_LOGGED_MAX = 10;
@@ -61,7 +61,7 @@ export class Routing {
   private repairedAt = Number.NEGATIVE_INFINITY;
   private auditTimer: NodeJS.Timeout | undefined;
   private auditDue = Number.POSITIVE_INFINITY;
-  private auditedAt = Number.NEGATIVE_INFINITY;
+  private readonly pace = new AuditPace();
   private audit: Iterator<readonly Route[]> | undefined;
   private retryTimer: NodeJS.Timeout | undefined;
   private written = 0;
@@ -192,7 +192,7 @@ export class Routing {
     );
     this.sync.begin(present);
     this.hasRead = true;
-    this.auditedAt = this.parts.clock.now();
+    this.pace.end(this.parts.clock.now());
     this.scheduleAudit(AUDIT_MS);
   }
 
@@ -263,7 +263,7 @@ export class Routing {
   private scheduleAudit(delayMs: Milliseconds): void {
     if (this.audit || this.stopping.signal.aborted) return;
     const now = this.parts.clock.now();
-    const at = Math.max(now + delayMs, this.auditedAt + AUDIT_PAUSE_MS);
+    const at = Math.max(now + delayMs, this.pace.earliest);
     if (at >= this.auditDue) return;
     this.auditDue = at;
     clearTimeout(this.auditTimer);
@@ -272,6 +272,7 @@ export class Routing {
 
   private beginAudit(): void {
     this.auditDue = Number.POSITIVE_INFINITY;
+    this.pace.begin(this.parts.clock.now());
     this.sync.beginAudit();
     this.audit = this.parts.kernel.routeParts()[Symbol.iterator]();
     this.auditSome();
@@ -291,7 +292,7 @@ export class Routing {
       this.parts.log.warn({ cause: messageOf(cause) }, 'the routes cannot be read');
     }
     this.audit = undefined;
-    this.auditedAt = this.parts.clock.now();
+    this.pace.end(this.parts.clock.now());
     this.scheduleAudit(this.sync.needsAudit ? 0 : AUDIT_MS);
     if (!this.sync.isSettled) this.schedule(0);
   }

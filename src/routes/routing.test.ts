@@ -202,6 +202,32 @@ test('what nobody told us of is found by the audit', async (t) => {
   assert.deepEqual(ours(), ['192.168.2.0/26 10.200.0.12']);
 });
 
+test('routes that go silently with an address are back within a second, every time', async (t) => {
+  const { kernel, learn, wanted, routing, pass, ours } = node(t);
+  const tunnel = { ip: ip('192.168.1.1'), prefixLength: 32 };
+  const { index: linkIndex } = kernel.addLink({ name: 'tunl0', mtu: 1480, up: true }, [
+    { ...tunnel, scope: 'global' },
+  ]);
+  wanted.pools.push({ cidr: cidr('192.168.0.0/16'), ipip: 'Always', vxlan: 'Never' });
+  learn(LEFT.destination, HOP);
+  routing.changed();
+  pass(2000);
+  const there = [`${LEFT.destination} ${HOP}`];
+  assert.deepEqual(ours(), there);
+  for (let harm = 0; harm < 5; harm++) {
+    kernel.apply([{ kind: 'deleteAddress', linkIndex, ...tunnel }]);
+    assert.deepEqual(ours(), []);
+    await told();
+    pass(20);
+    kernel.apply([{ kind: 'addAddress', linkIndex, ...tunnel }]);
+    await told();
+    let waited = 20;
+    for (; ours().length === 0 && waited < 3000; waited += 10) pass(10);
+    assert.deepEqual(ours(), there);
+    assert.ok(waited <= 500, `back after ${waited} ms`);
+  }
+});
+
 test('closing leaves the routes', (t) => {
   const { wanted, routing, pass, ours } = node(t);
   wanted.blackholes.push(cidr('192.168.1.0/26'));

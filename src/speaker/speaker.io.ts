@@ -12,7 +12,7 @@ import { Exchange } from './exchange.io.ts';
 import { Listeners } from './listeners.io.ts';
 import { Convergence } from './operation/convergence.ts';
 import { dumpOf } from './operation/dump.ts';
-import { readinessOf, type SpeakerHealth } from './operation/readiness.ts';
+import { readinessOf, type SpeakerHealth, speaking } from './operation/readiness.ts';
 import { peerReport } from './operation/report.ts';
 import { routesOf } from './operation/routes.ts';
 import type { PeerStatus, SpeakerParts } from './parts.ts';
@@ -150,10 +150,8 @@ export class Speaker {
       node: this.parts.node,
       self: this.demand.self,
       listenErrors: this.listeners.errors,
-      // Whether a pod speaks is its own affair.
-      peers: this.peers
-        .filter(({ peer }) => peer.kind !== 'workload')
-        .map(({ peer, state }) => ({ address: peer.address, state })),
+      peers: this.peers,
+      silent: this.demand.silent,
       upForMs: this.parts.clock.now() - this.startedAt,
       restarting: this.exchange.table.deferred,
     });
@@ -214,7 +212,7 @@ export class Speaker {
     clearTimeout(this.patience);
     // A reflector tells nobody a part of what it will know: they would drop the rest.
     const waits = this.routing.isRestart() || this.demand.self?.clusterId !== undefined;
-    if (!this.begun && waits) this.exchange.defer(this.wanted);
+    if (!this.begun && waits) this.exchange.defer(speaking(this.wanted, this.demand.silent));
     this.begun = true;
     this.reconcilePeers();
     this.tellNews();

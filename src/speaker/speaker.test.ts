@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { affinityKey, namespacedKey, resourceKey } from '../model/keys.ts';
+import { BACKEND_ANNOTATION } from '../model/node.ts';
 import { workloadEndpointName } from '../model/workload-endpoint.ts';
 import { cidr } from '../net/cidr.ts';
 import { ip } from '../net/ip.ts';
@@ -217,14 +218,19 @@ test('the mesh can be switched off, and a deleted block is no longer demanded', 
   assert.deepEqual(ownRoutesOf(made).announced, []);
 });
 
+const peerAt = (node: string, address: string) => ({
+  kind: 'mesh' as const,
+  node,
+  address: ip(address),
+});
 const READY = {
   inSync: true,
   node: 'n1',
   self: { name: 'n1', ipv4: { ip: ip('10.0.0.1'), prefixLength: 24 } },
   listenErrors: [],
   peers: [
-    { address: ip('10.0.0.2'), state: 'established' as const },
-    { address: ip('10.0.0.3'), state: 'active' as const },
+    { peer: peerAt('n2', '10.0.0.2'), state: 'established' as const },
+    { peer: peerAt('n3', '10.0.0.3'), state: 'active' as const },
   ],
   upForMs: 1000,
 };
@@ -239,7 +245,7 @@ test('readiness names what is missing', () => {
   });
   const alone = READY.peers.slice(1);
   assert.equal(readinessOf({ ...READY, peers: alone, upForMs: 60_000 }).ready, false);
-  const six = { address: ip('fd00::3'), state: 'active' as const };
+  const six = { peer: peerAt('n3', 'fd00::3'), state: 'active' as const };
   assert.equal(
     readinessText(readinessOf({ ...READY, peers: [...alone, six] })),
     `calico/node is not ready: BIRD is not ready: BGP not established with 10.0.0.3
@@ -254,6 +260,34 @@ calico/node is not ready: BIRD6 is not ready: BGP not established with fd00::3`,
     ready: true,
     problems: words,
   });
+});
+
+test('a node that says that no speaker runs there is not waited for', () => {
+  const waiting = (silent: readonly string[], upForMs = 60_000, peers = READY.peers) =>
+    readinessOf({ ...READY, peers, upForMs, silent: new Set(silent) });
+  const none = READY.peers.map((peer) => ({ ...peer, state: 'active' as const }));
+  assert.equal(waiting([], 60_000, none).ready, false);
+  // The first of three that goes over to BGP, then the second, whose peer n2 has a speaker by then.
+  assert.deepEqual(waiting(['n2', 'n3'], 1000, none), { ready: true, problems: [] });
+  assert.deepEqual(waiting(['n3'], 1000), { ready: true, problems: [] });
+  assert.equal(waiting(['n3'], 60_000, none).ready, false);
+  // One that is up counts, whatever its node says.
+  assert.equal(waiting(['n2'], 60_000).ready, true);
+  const alone = { ...READY.peers[1]!, peer: { ...READY.peers[1]!.peer, node: undefined } };
+  assert.equal(waiting(['n3'], 60_000, [alone as never]).ready, false);
+
+  const silent = item(resourceKey('nodes', 'n2'), {
+    kind: 'Node',
+    apiVersion: 'projectcalico.org/v3',
+    metadata: { name: 'n2', annotations: { [BACKEND_ANNOTATION]: 'vxlan' } },
+    spec: { bgp: { ipv4Address: '10.200.0.12/24' } },
+  });
+  const { view: made } = view(node('n1', '10.200.0.11/24'), silent);
+  const demand = demandOf(made);
+  assert.deepEqual([...demand.silent], ['n2']);
+  assert.equal(demand.peers.length, 1, 'its session is tried all the same');
+  takeChanges(made, [{ kind: 'put', item: node('n2', '10.200.0.12/24') }]);
+  assert.deepEqual([...demandOf(made).silent], []);
 });
 
 test('environment: defaults, and one sentence for what cannot be used', () => {

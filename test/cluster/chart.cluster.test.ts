@@ -297,27 +297,46 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     assert.equal(lost, 0, `${lost} of ${sent} packets`);
   });
 
-  test('VXLAN and back under traffic: a second of packets at most, and its MTU in new pods', async () => {
+  test('VXLAN without speakers and back under traffic: a second of packets a turn at most', async () => {
     const overlay = /^192\.168\.\d+\.\d+\/26 via \S+ dev vxlan\.calico (proto 80 )?onlink/m;
     const routesAre = (what: string, holds: (routes: string) => boolean): Promise<unknown> =>
       until(what, 60, async () => holds(await routesOf(cluster, first)));
+    const upgrade = async (...set: readonly string[]): Promise<void> => {
+      await cluster.helm([...helmArguments('upgrade'), ...set.flatMap((one) => ['--set', one])]);
+      const node = ['daemonset/calico-node', '--namespace', NAMESPACE];
+      await kubectl('rollout', 'status', ...node, '--timeout=120s');
+    };
     const traffic = await startTraffic(cluster, serverIp);
-    const always = ['--set', 'networking.settings.ippool.vxlan.mode=Always'];
-    await cluster.helm([...helmArguments('upgrade'), ...always, '--wait']);
-    await calicoReady(cluster);
+    const always = 'networking.settings.ippool.vxlan.mode=Always';
+    await upgrade(always, 'conf.node.CALICO_NETWORKING_BACKEND=vxlan');
     await routesAre('routes lead over vxlan.calico', (routes) => overlay.test(routes));
-    // As `plan` says: the runtime's configuration is written when a node pod starts.
-    const node = ['daemonset/calico-node', '--namespace', NAMESPACE];
-    await kubectl('rollout', 'restart', ...node);
-    await kubectl('rollout', 'status', ...node, '--timeout=120s');
+    // Another MTU restarts the node pods, which write it for the runtime.
     assert.match(await linkOfNewPod(), /mtu 1450 /);
-    await cluster.helm([...helmArguments('upgrade'), '--wait']);
+    await inPod(cluster, 'server', ['sh', '-c', 'head -c 10485760 /dev/zero > /tmp/large']);
+    const fetch = `wget -q -O - http://${serverIp}:8080/large | wc -c`;
+    const { output } = await inPod(cluster, 'client', ['sh', '-c', fetch]);
+    assert.equal(output.trim(), '10485760');
+    // The first speaker has no peer that could answer it.
+    await upgrade(always);
+    await calicoReady(cluster);
+    await upgrade();
     await calicoReady(cluster);
     await routesAre('no route leads over vxlan.calico', (routes) => !/vxlan|proto 80/.test(routes));
     const { sent, lost } = await traffic.stop();
     assert.ok(lost <= 2 * 100, `${lost} of ${sent} packets`);
     const link = await outcomeOf(cluster.enter(first, ['ip', 'link', 'show', 'vxlan.calico']));
     assert.ok(!link.ok, link.output);
+  });
+
+  test('an interface that carries less than pods are meant to get is an event of the node', async () => {
+    const resize = (mtu: number): Promise<string> =>
+      cluster.enter(last, ['ip', 'link', 'set', 'eth0', 'mtu', String(mtu)]);
+    const events = (): Promise<string> => kubectl('describe', 'node', last);
+    await resize(1400);
+    await until('kubectl describe node shows it', 30, async () =>
+      /Warning +MTUMismatch .*eth0 carries 1400/.test(await events()),
+    );
+    await resize(1500);
   });
 
   test('a new pod of calico-node brings the routes back', async () => {

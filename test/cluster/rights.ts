@@ -11,7 +11,6 @@ const ACCOUNTS = ['calico-node', 'calico-kube-controllers', 'calico-connectivity
 const SELDOM: readonly (readonly [right: RegExp, use: string])[] = [
   [/^calico-node get (pods|namespaces|nodes)$/, 'a pod starts before the watch has told of it'],
   [/^calico-node (list|watch) (services|endpointslices)$/, 'addresses of services are announced'],
-  [/^calico-node create events$/, 'the MTU does not fit the network'],
   [/^calico-node (list|watch|get) secrets$/, 'a BGP peer has a password'],
   [/^calico-kube-controllers get (pods|nodes)$/, 'before an address or a node is given up'],
   [/^calico-kube-controllers get namespaces$/, 'a policy of a namespace that is new'],

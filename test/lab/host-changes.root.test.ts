@@ -215,3 +215,63 @@ describe('a machine in an overlay changes its address', { timeout: 120_000 }, ()
     hosts.audit();
   });
 });
+
+describe('IPv6 addresses that the nodes find themselves', { timeout: 120_000 }, () => {
+  let lab: Lab;
+  let etcdctl: string;
+  before(async () => {
+    lab = await openLab(2);
+    etcdctl = await toolPath('etcdctl');
+    for (const [index, host] of lab.hosts.entries()) {
+      host.exec(['sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1']);
+      add(index, `fd00:201::1${index}`);
+    }
+    const env = { IP6: 'autodetect', IP6_AUTODETECTION_METHOD: 'cidr=fd00::/16' };
+    await Promise.all(lab.hosts.map((host) => host.startAgent(env)));
+    await Promise.all(lab.hosts.map((host) => host.startSpeaker()));
+  });
+  after(() => lab?.stop());
+
+  const add = (index: number, address: string): unknown =>
+    lab.host(index).exec(['ip', 'addr', 'add', `${address}/64`, 'dev', 'eth0', 'nodad']);
+  const remove = (index: number, address: string): unknown =>
+    lab.host(index).exec(['ip', 'addr', 'delete', `${address}/64`, 'dev', 'eth0']);
+  const stored = (index: number): string | undefined => {
+    const key = `${NODES}${lab.host(index).name}`;
+    const argv = [etcdctl, `--endpoints=${lab.etcdEndpoint}`, 'get', key, '--print-value-only'];
+    return (JSON.parse(lab.host(0).exec(argv)) as Node).spec.bgp?.ipv6Address;
+  };
+  /** Addresses of established sessions. */
+  const sessions = (index: number): readonly string[] => {
+    const { peers } = JSON.parse(lab.host(index).http(9098, '/status').output) as {
+      peers: { address: string; state: string }[];
+    };
+    return peers.filter(({ state }) => state === 'established').map(({ address }) => address);
+  };
+
+  test('they are in the Nodes, and sessions of their own run between them', async () => {
+    assert.deepEqual([stored(0), stored(1)], ['fd00:201::10/64', 'fd00:201::11/64']);
+    await eventually('a session of each family', () =>
+      ['10.201.0.12', 'fd00:201::11'].every((address) => sessions(0).includes(address)),
+    );
+  });
+
+  test('another address moves record and session, not one that another node has', async () => {
+    add(1, 'fd00:201::77');
+    remove(1, 'fd00:201::11');
+    await eventually('the record', () => stored(1) === 'fd00:201::77/64', 20_000);
+    await eventually('the session', () => sessions(0).includes('fd00:201::77'), 20_000);
+    assert.ok(!sessions(0).includes('fd00:201::11'));
+    remove(1, 'fd00:201::77'); // the record stays, since nothing else is there
+    add(0, 'fd00:201::77');
+    remove(0, 'fd00:201::10');
+    const taken = "Calico node 'h2' is already using the IPv6 address fd00:201::77.";
+    const readiness = () =>
+      attempt([
+        ...['ip', 'netns', 'exec', lab.host(0).netns, 'curl', '-sS', '--max-time', '2'],
+        'http://127.0.0.1:9099/readiness',
+      ]).output;
+    await eventually('it is told', () => readiness().includes(taken), 20_000);
+    assert.equal(stored(0), 'fd00:201::10/64');
+  });
+});

@@ -214,6 +214,19 @@ export class Hosts {
     await host.startAgent(this.env);
   }
 
+  /** Ends a host's agent and speaker together and starts them again; resolves when both are ready. */
+  async restartNode(index: number, signal: NodeJS.Signals): Promise<void> {
+    const host = this.host(index);
+    const running = [host.agent, host.speaker].filter((program) => program !== undefined);
+    await Promise.all(running.map((program) => ended(program, signal)));
+    await Promise.all([host.startAgent(this.env), host.startSpeaker()]);
+    await eventually(
+      `the speaker of host ${index} is ready`,
+      () => host.http(9098, '/readiness').ok,
+      20_000,
+    );
+  }
+
   /** Everything that is allocated has an owner. */
   audit(): void {
     const endpoint = `--endpoints=${this.lab.etcdEndpoint}`;

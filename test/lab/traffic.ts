@@ -59,13 +59,25 @@ export class Pinging {
 
   /** The longest time without an answer, milliseconds. */
   async stop(): Promise<number> {
+    const { sent, heard } = await this.end();
+    const gaps = [...heard.slice(1), sent + 1].map((number, i) => number - heard[i]! - 1);
+    return Math.max(heard[0]! - 1, ...gaps) * PING_MILLISECONDS;
+  }
+
+  /** How many were not answered; of the last one the answer may have been under way. */
+  async lost(): Promise<number> {
+    const { sent, heard } = await this.end();
+    const missing = sent - new Set(heard).size;
+    return heard.includes(sent) ? missing : missing - 1;
+  }
+
+  private async end(): Promise<{ readonly sent: number; readonly heard: readonly number[] }> {
     this.child.kill('SIGINT');
     await once(this.child, 'close');
     const heard = [...this.said.matchAll(/icmp_seq=(\d+)/g)].map(([, number]) => Number(number));
     assert.ok(heard.length > 0, `nobody answered: ${this.said}`);
     const sent = Number(/(\d+) packets transmitted/.exec(this.said)?.[1]);
-    const gaps = [...heard.slice(1), sent + 1].map((number, i) => number - heard[i]! - 1);
-    return Math.max(heard[0]! - 1, ...gaps) * PING_MILLISECONDS;
+    return { sent, heard };
   }
 }
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventually, run } from './command.ts';
+import { restarts } from './restarts.ts';
 import { Hosts } from './three-hosts.ts';
 import { echoesOf, Pinging, receivedBy, sendBytes, tried } from './traffic.ts';
 
@@ -320,6 +321,8 @@ describe('VXLAN beside a speaker', { timeout: 300_000 }, () => {
       [],
     );
   });
+
+  restarts(() => hosts, [1, 2]);
 
   test('from hand to hand under traffic, no more than a second is lost, nothing stays', async () => {
     // Beyond the router plain packets of pods have no way: only the near pair talks all the time.

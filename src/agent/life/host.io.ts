@@ -11,7 +11,9 @@ import type { DatastoreView } from '../view.ts';
 import { watchHost } from './host-watch.io.ts';
 
 export interface NodeHost {
+  /** Of IPv4. */
   readonly address: AddressWatch;
+  readonly ipv6Address: AddressWatch;
   readonly mtu: NodeMtu;
   /** Absent: paths are not probed. */
   probe: PathProbe | undefined;
@@ -44,6 +46,7 @@ export function openHost(
     host.probe?.listen();
     changed();
   });
+  const ipv6Address = new AddressWatch(parts, { ...started, ...started.ipv6 }, changed);
   const ip = (): Ip | undefined => address.current?.ip;
   const mtu: NodeMtu = new NodeMtu({
     ...parts,
@@ -56,6 +59,7 @@ export function openHost(
   });
   const host: NodeHost = {
     address,
+    ipv6Address,
     mtu,
     probe: undefined,
     ip,
@@ -70,7 +74,10 @@ export function openHost(
       watchHost({
         ...parts,
         pollMilliseconds: parts.settings.addressPollMilliseconds,
-        addresses: () => address.wake(),
+        addresses: () => {
+          address.wake();
+          ipv6Address.wake();
+        },
         links: look,
       });
     },

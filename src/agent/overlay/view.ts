@@ -23,15 +23,14 @@ import {
 import { bitsOf, type Family, type Ip, parseIp } from '../../net/ip.ts';
 import type { LearnedPrefix } from '../../routes/desired.ts';
 import { type OwnRoutes, ownRoutes } from '../../routes/own.ts';
+import { type Claim, Claims, lastOf } from './claims.ts';
 import { addressOfNode, type Vtep, vtepOf } from './vteps.ts';
 
 /** The parts of the datastore that it is made from. */
 export type OverlayPart = 'nodes' | 'affinities' | 'workloadendpoints';
 
 /** An endpoint, or a node with its tunnels: who holds single addresses. */
-interface Holder {
-  readonly node: string;
-  readonly revision: bigint;
+interface Holder extends Claim {
   readonly addresses: readonly Cidr[];
 }
 
@@ -47,7 +46,8 @@ const FAMILIES: readonly Family[] = [4, 6];
 export class OverlayView {
   private readonly node: string;
   private readonly nodes = new Map<string, NodeSpec>();
-  /** Blocks by owner. */
+  private readonly claims = new Claims();
+  /** Owners by block. */
   private readonly blocks = new Map<Cidr, string>();
   /** How many blocks there are of each length. */
   private readonly lengths = new Map<number, number>();
@@ -145,14 +145,14 @@ export class OverlayView {
 
   private keysOf(part: OverlayPart): readonly string[] {
     if (part === 'affinities')
-      return [...this.blocks].map(([block, node]) => affinityKey(node, block));
+      return this.claims.all().map(([node, block]) => affinityKey(node, block));
     const isNode = (key: string): boolean => this.nodes.has(nameOf(key));
     return [...this.holders.keys()].filter((key) => isNode(key) === (part === 'nodes'));
   }
 
   private put({ key: path, value, revision }: KeyValue): void {
     const key = parseKey(path);
-    if (key?.kind === 'affinity' && key.owner === 'host') this.putBlock(key, value);
+    if (key?.kind === 'affinity' && key.owner === 'host') this.putBlock(key, { value, revision });
     else if (key?.kind === 'resource' && key.plural === 'nodes')
       this.putNode(path, key.name, { value, revision });
     else if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints')
@@ -162,18 +162,20 @@ export class OverlayView {
   private remove(path: string): void {
     const key = parseKey(path);
     if (key?.kind === 'affinity') {
-      if (this.blocks.get(key.cidr) === key.node) this.setBlock(key.cidr, undefined);
+      this.setBlock(key.cidr, this.claims.set(key.cidr, key.node, undefined));
       return;
     }
     this.setHolder(path, undefined);
     if (key?.kind === 'resource' && key.plural === 'nodes') this.setNode(key.name, undefined);
   }
 
-  private putBlock(key: Extract<Key, { kind: 'affinity' }>, value: string): void {
+  private putBlock(
+    { cidr, node }: Extract<Key, { kind: 'affinity' }>,
+    { value, revision }: Written,
+  ): void {
     const affinity = parseAffinity(value);
     const isOwner = affinity.ok && isConfirmed(affinity.value);
-    if (isOwner) this.setBlock(key.cidr, key.node);
-    else if (this.blocks.get(key.cidr) === key.node) this.setBlock(key.cidr, undefined);
+    this.setBlock(cidr, this.claims.set(cidr, node, isOwner ? revision : undefined));
   }
 
   private putNode(path: string, name: string, { value, revision }: Written): void {
@@ -260,8 +262,7 @@ export class OverlayView {
   // An address in a block of its own node travels with the block.
   private holderOf(address: Cidr): string | undefined {
     const holders = (this.held.get(address) ?? []).map((key) => this.holders.get(key)!);
-    const [first, ...others] = holders;
-    const node = others.reduce((a, b) => (b.revision > a!.revision ? b : a), first)?.node;
+    const node = lastOf(holders)?.node;
     return node !== undefined && node === this.blockOwner(address) ? undefined : node;
   }
 

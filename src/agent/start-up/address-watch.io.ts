@@ -1,4 +1,4 @@
-// The node's own address while the agent runs: found anew from time to time and when interfaces change.
+// The node's own address of a family while the agent runs: found anew from time to time and when interfaces change.
 // Another one goes into the Node record, from which sessions, tunnel routes and rules of all nodes follow.
 // One that another node has is not taken: the node keeps the old one and says so.
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import type { NodeSpec } from '../../model/node.ts';
 import type { InterfaceAddress } from '../../net/cidr.ts';
 import { type LookParts, lookAround } from './look.io.ts';
 import { type AddressPlan, decideAddress } from './node-address.ts';
-import { addressTaken, holderOf } from './own-node.ts';
+import { addressTaken, holderOf, withAddress } from './own-node.ts';
 import { readNodes, writeRecord } from './records.io.ts';
 
 const RETRY_MILLISECONDS = 1000;
@@ -19,9 +19,10 @@ const RETRY_MILLISECONDS = 1000;
 export interface Started {
   readonly node: string;
   readonly kubernetesNode: string;
-  /** Undefined when IP is `none`. */
+  /** Of IPv4; undefined when IP is `none`. */
   readonly nodeAddress: InterfaceAddress | undefined;
   readonly plan: AddressPlan;
+  readonly ipv6: Pick<Started, 'nodeAddress' | 'plan'>;
   /** Another node may have the same address (DISABLE_NODE_IP_CHECK). */
   readonly mayShare: boolean;
 }
@@ -39,14 +40,14 @@ export class AddressWatch {
   /** The address that the node is known by is on no interface. */
   warning: string | undefined;
   private readonly parts: AddressWatchParts;
-  private readonly started: Started;
+  private readonly started: Omit<Started, 'ipv6'>;
   private readonly moved: () => void;
   private address: InterfaceAddress | undefined;
   private working = false;
   private again = false;
 
-  /** `moved`: the address is another. */
-  constructor(parts: AddressWatchParts, started: Started, moved: () => void) {
+  /** Of the plan's family. `moved`: the address is another. */
+  constructor(parts: AddressWatchParts, started: Omit<Started, 'ipv6'>, moved: () => void) {
     this.parts = parts;
     this.started = started;
     this.moved = moved;
@@ -60,7 +61,8 @@ export class AddressWatch {
   /** Looks in the background, and repeats what fails. */
   wake(): void {
     this.again = true;
-    if (!this.working && this.started.plan.kind !== 'none') void this.work();
+    const { kind } = this.started.plan;
+    if (!this.working && kind !== 'none' && kind !== 'keep') void this.work();
   }
 
   private async work(): Promise<void> {
@@ -103,12 +105,12 @@ export class AddressWatch {
   }
 
   private write(address: InterfaceAddress): Promise<void> {
-    const { node } = this.started;
+    const { node, plan } = this.started;
     return writeRecord<NodeSpec>(this.parts, {
       key: resourceKey('nodes', node),
       kind: 'Node',
       name: node,
-      next: (spec) => spec && { ...spec, bgp: { ...spec.bgp, ipv4Address: text(address) } },
+      next: (spec) => spec && withAddress(spec, plan.family, address),
     });
   }
 

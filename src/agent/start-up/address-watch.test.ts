@@ -7,6 +7,7 @@ import { systemClock } from '../../base/clock.io.ts';
 import { memoryStore } from '../../datastore/memory.ts';
 import { memoryKernel } from '../../kernel/memory.ts';
 import { resourceKey } from '../../model/keys.ts';
+import type { NodeSpec } from '../../model/node.ts';
 import { API_VERSION } from '../../model/resource.ts';
 import { parseInterfaceAddress } from '../../net/cidr.ts';
 import { ip } from '../../net/ip.ts';
@@ -44,7 +45,7 @@ function open({
     kernel.apply([{ kind, linkIndex: eth0.index, ip: ip(address), prefixLength: 24 }]);
   change('addAddress', '10.0.0.1');
   store.put(NODE, nodeText('n1', '10.0.0.1/24'));
-  const plan = planAddress(env);
+  const plan = planAddress(env, 4);
   assert.ok(plan.ok);
   let moves = 0;
   const watch = new AddressWatch(
@@ -131,6 +132,38 @@ test('an address that another node has is not taken, unless nodes may share', as
   sharing.change('addAddress', '10.0.0.9');
   sharing.watch.wake();
   await eventually('it moves', () => sharing.moves() === 1);
+});
+
+test('IPv6: its own field follows; an address that another node has is not taken', async () => {
+  const { store, kernel } = open({});
+  const eth0 = kernel.link('eth0');
+  const change = (kind: 'addAddress' | 'deleteAddress', address: string) =>
+    kernel.apply([{ kind, linkIndex: eth0!.index, ip: ip(address), prefixLength: 64 }]);
+  change('addAddress', 'fd00::2');
+  const plan = planAddress({ IP6: 'autodetect' }, 6);
+  assert.ok(plan.ok);
+  const parts = { store, kernel, kubernetes: undefined, clock: systemClock, signal: stop.signal };
+  const nodeAddress = parseInterfaceAddress('fd00::1/64')!;
+  const started = { node: 'n1', kubernetesNode: 'n1', nodeAddress, mayShare: false };
+  let moves = 0;
+  const watch = new AddressWatch(
+    { ...parts, log: pino({ level: 'silent' }), retryMilliseconds: 5 },
+    { ...started, plan: plan.value },
+    () => void moves++,
+  );
+  watch.wake();
+  await eventually('it moves', () => moves === 1);
+  const { spec } = JSON.parse((await store.get(NODE))!.value) as { spec: NodeSpec };
+  assert.deepEqual([spec.bgp?.ipv4Address, spec.bgp?.ipv6Address], ['10.0.0.1/24', 'fd00::2/64']);
+  const other = { bgp: { ipv6Address: 'fd00::3/64' } };
+  const node = { kind: 'Node', apiVersion: API_VERSION, metadata: { name: 'n2' }, spec: other };
+  store.put(resourceKey('nodes', 'n2'), JSON.stringify(node));
+  change('deleteAddress', 'fd00::2');
+  change('addAddress', 'fd00::3');
+  watch.wake();
+  await eventually('it is told', () => watch.problem !== undefined);
+  assert.equal(watch.problem, "Calico node 'n2' is already using the IPv6 address fd00::3.");
+  assert.equal(watch.current?.ip, 'fd00::2');
 });
 
 test('an outage of the datastore is waited for; nobody hears of an address that is not stored', async () => {

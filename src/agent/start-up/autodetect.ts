@@ -46,15 +46,18 @@ const METHODS = [
   'kubernetes-internal-ip',
 ];
 
-/** Parses IP_AUTODETECTION_METHOD; empty means first-found. */
-export function parseDetectionMethod(text: string): Result<DetectionMethod> {
+/** Parses IP_AUTODETECTION_METHOD or its like for IPv6; empty means first-found. */
+export function parseDetectionMethod(
+  text: string,
+  variable = 'IP_AUTODETECTION_METHOD',
+): Result<DetectionMethod> {
   const [kind, list] = splitOnce(text.trim() || 'first-found', '=');
   const items = list
     .split(',')
     .map((item) => item.trim())
     .filter(Boolean);
   const refuse = (why: string): Result<never> =>
-    fail(`IP_AUTODETECTION_METHOD: '${text}' ${why}; use one of ${METHODS.join(', ')}`);
+    fail(`${variable}: '${text}' ${why}; use one of ${METHODS.join(', ')}`);
   switch (kind) {
     case 'first-found':
     case 'kubernetes-internal-ip':
@@ -167,9 +170,10 @@ function chosen(what: string, first: Candidate, fitting: readonly Candidate[]): 
 
 function nothingFits(what: string, family: Family, all: readonly Candidate[]): string {
   const there = all.length > 0 ? all.map(show).join(', ') : 'none';
+  const variable = family === 4 ? 'IP' : 'IP6';
   return (
     `${what} finds no IPv${family} address; interfaces that are up have: ${there}; ` +
-    'set IP_AUTODETECTION_METHOD (e.g. interface=NAME or cidr=CIDR) or IP'
+    `set ${variable}_AUTODETECTION_METHOD (e.g. interface=NAME or cidr=CIDR) or ${variable}`
   );
 }
 

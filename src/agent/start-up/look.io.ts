@@ -28,7 +28,7 @@ export async function lookAround(
   if (plan.method.kind === 'can-reach')
     return {
       ...around,
-      sourceAddress: await sourceAddressTowards(plan.method.destination, 4),
+      sourceAddress: await sourceAddressTowards(plan.method.destination, plan.family),
     };
   if (plan.method.kind !== 'kubernetes-internal-ip' || !kubernetes) return around;
   const patience = sleep(KUBERNETES_PATIENCE_MILLISECONDS, undefined, { ref: false });

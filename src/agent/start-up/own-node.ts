@@ -4,10 +4,27 @@ import { fail, ok, type Result } from '../../base/result.ts';
 import type { Node, NodeSpec } from '../../model/node.ts';
 import { parseAsn } from '../../net/asn.ts';
 import { type InterfaceAddress, parseInterfaceAddress } from '../../net/cidr.ts';
+import { type Family, familyOf } from '../../net/ip.ts';
 import type { Environment } from '../environment.ts';
 
-export const storedAddress = (spec: NodeSpec | undefined): InterfaceAddress | undefined =>
-  parseInterfaceAddress(spec?.bgp?.ipv4Address ?? '');
+const FIELDS = { 4: 'ipv4Address', 6: 'ipv6Address' } as const;
+
+export const storedAddress = (
+  spec: NodeSpec | undefined,
+  family: Family,
+): InterfaceAddress | undefined => parseInterfaceAddress(spec?.bgp?.[FIELDS[family]] ?? '');
+
+/** The spec with another address of a family, or with none. */
+export function withAddress(
+  spec: NodeSpec,
+  family: Family,
+  address: InterfaceAddress | undefined,
+): NodeSpec {
+  const { [FIELDS[family]]: before, ...rest } = spec.bgp ?? {};
+  const text = address && `${address.ip}/${address.prefixLength}`;
+  if (text === before) return spec;
+  return { ...spec, bgp: { ...rest, ...(text && { [FIELDS[family]]: text }) } };
+}
 
 /** The variable AS; undefined when it is not set. */
 export function asNumberOf(env: Environment): Result<number | undefined> {
@@ -21,29 +38,28 @@ export function asNumberOf(env: Environment): Result<number | undefined> {
 export function nextNodeSpec(
   spec: NodeSpec,
   decided: {
-    readonly address: InterfaceAddress | undefined;
+    /** A family that is absent keeps what it has. */
+    readonly addresses: ReadonlyMap<Family, InterfaceAddress | undefined>;
     readonly asNumber: number | undefined;
     readonly kubernetesNode: string;
   },
 ): NodeSpec {
-  const { ipv4Address: _, ...rest } = spec.bgp ?? {};
-  const { address, asNumber } = decided;
-  const bgp = {
-    ...rest,
-    ...(address && { ipv4Address: `${address.ip}/${address.prefixLength}` }),
-    ...(asNumber !== undefined && { asNumber }),
-  };
+  const { addresses, asNumber } = decided;
+  const addressed = [...addresses].reduce(
+    (next, [family, address]) => withAddress(next, family, address),
+    spec,
+  );
   const others = (spec.orchRefs ?? []).filter((ref) => ref.orchestrator !== 'k8s');
   return {
-    ...spec,
-    bgp,
+    ...addressed,
+    bgp: { ...addressed.bgp, ...(asNumber !== undefined && { asNumber }) },
     orchRefs: [...others, { nodeName: decided.kubernetesNode, orchestrator: 'k8s' }],
   };
 }
 
 /** Calico's own sentence. */
 export const addressTaken = (holder: string, { ip }: InterfaceAddress): string =>
-  `Calico node '${holder}' is already using the IPv4 address ${ip}.`;
+  `Calico node '${holder}' is already using the IPv${familyOf(ip)} address ${ip}.`;
 
 /** The name of another node that has this address. */
 export function holderOf(
@@ -51,7 +67,8 @@ export function holderOf(
   self: string,
   nodes: readonly Node[],
 ): string | undefined {
+  const family = familyOf(address.ip);
   return nodes.find(
-    (node) => node.metadata.name !== self && storedAddress(node.spec)?.ip === address.ip,
+    (node) => node.metadata.name !== self && storedAddress(node.spec, family)?.ip === address.ip,
   )?.metadata.name;
 }

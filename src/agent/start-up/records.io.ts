@@ -16,8 +16,8 @@ export interface RecordOptions<Spec> {
   readonly name: string;
   /** The wanted spec from the stored one; undefined: leave it as it is, or do not create it. */
   readonly next: (stored: Spec | undefined) => Spec | undefined;
-  /** Beside those that are there. */
-  readonly annotations?: Readonly<Record<string, string>>;
+  /** Beside those that are there; undefined: gone. */
+  readonly annotations?: Readonly<Record<string, string | undefined>>;
   /** Kinds that Calico stores with an empty status. */
   readonly withStatus?: boolean;
 }
@@ -48,12 +48,17 @@ export async function writeRecord<Spec extends object>(
 
 const annotated = <Spec>(
   record: Resource<string, Spec>,
-  annotations: Readonly<Record<string, string>> | undefined,
+  wanted: RecordOptions<Spec>['annotations'] = {},
 ): Resource<string, Spec> => {
-  if (!annotations) return record;
-  const { metadata } = record;
-  const all = { ...metadata.annotations, ...annotations };
-  return { ...record, metadata: { ...metadata, annotations: all } };
+  const { annotations, ...metadata } = record.metadata;
+  const all = Object.fromEntries(
+    Object.entries({ ...annotations, ...wanted }).flatMap(([name, text]) =>
+      text === undefined ? [] : [[name, text]],
+    ),
+  );
+  if (JSON.stringify(all) === JSON.stringify(annotations ?? {})) return record;
+  const some = Object.keys(all).length > 0 ? { annotations: all } : {};
+  return { ...record, metadata: { ...metadata, ...some } };
 };
 
 /** Puts a plain value if the key does not exist. */

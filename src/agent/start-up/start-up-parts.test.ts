@@ -8,7 +8,7 @@ import { ip } from '../../net/ip.ts';
 import { defaultPool } from './default-pool.ts';
 import { encapsulationProblem } from './encapsulation.ts';
 import { decideAddress, planAddress } from './node-address.ts';
-import { asNumberOf, holderOf, nextNodeSpec } from './own-node.ts';
+import { addressTaken, asNumberOf, holderOf, nextNodeSpec } from './own-node.ts';
 
 const at = (text: string) => parseInterfaceAddress(text)!;
 
@@ -22,7 +22,7 @@ describe('the variable IP', () => {
     stored?: string,
     machine: typeof around = around,
   ) => {
-    const plan = planAddress(env);
+    const plan = planAddress(env, 4);
     return plan.ok ? decideAddress(plan.value, stored ? at(stored) : undefined, machine) : plan;
   };
   const cases: [string, ReturnType<typeof decide>, string | undefined, boolean][] = [
@@ -56,6 +56,60 @@ describe('the variable IP', () => {
     assert.ok(!bad.ok);
     assert.match(bad.error, /IP: '10\.0\.0' must be autodetect, none, or an IPv4 address/);
     assert.ok(!decide({}, undefined, none).ok);
+  });
+});
+
+describe('the variable IP6', () => {
+  const links = [{ index: 2, name: 'eth0', mtu: 1500, up: true }];
+  const addresses = ['fe80::1/64', '10.0.0.7/24', 'fd00::7/64'].map((text) => ({
+    ...{ linkIndex: 2, ...at(text) },
+    scope: text.startsWith('fe80') ? ('link' as const) : ('global' as const),
+  }));
+  const decide = (env: Record<string, string>, stored?: string, machine = { links, addresses }) => {
+    const plan = planAddress(env, 6);
+    return plan.ok ? decideAddress(plan.value, stored ? at(stored) : undefined, machine) : plan;
+  };
+  const none = { links, addresses: [] };
+  const within = { IP6: 'autodetect', IP6_AUTODETECTION_METHOD: 'cidr=fd00::/16' };
+  const cases: [string, ReturnType<typeof decide>, string | undefined, boolean][] = [
+    ['empty asks for nothing', decide({}), undefined, false],
+    ['empty keeps what is stored, there or not', decide({}, 'fd00::9/64'), 'fd00::9/64', false],
+    ['none', decide({ IP6: 'none' }, 'fd00::7/64'), undefined, false],
+    ['autodetect', decide({ IP6: 'autodetect' }, 'fd00::9/64'), 'fd00::7/64', true],
+    ['autodetect by a method', decide(within), 'fd00::7/64', true],
+    ['none there, stored', decide(within, 'fd00::9/64', none), 'fd00::9/64', false],
+    ['an address', decide({ IP6: 'fd00::7' }), 'fd00::7/64', false],
+    ['a foreign address', decide({ IP6: 'fd00::5' }), 'fd00::5/128', false],
+    ['with a length', decide({ IP6: 'fd00::7/48' }), 'fd00::7/48', false],
+  ];
+  for (const [what, decision, wanted, detected] of cases) {
+    test(what, () => {
+      assert.ok(decision.ok);
+      const { address } = decision.value;
+      assert.equal(address && `${address.ip}/${address.prefixLength}`, wanted);
+      assert.equal(decision.value.detected, detected);
+    });
+  }
+
+  test('what cannot be used is refused by its name', () => {
+    const refused = (env: Record<string, string>, machine = { links, addresses }): string => {
+      const decision = decide(env, undefined, machine);
+      assert.ok(!decision.ok);
+      return decision.error;
+    };
+    assert.match(refused({ IP6: '10.0.0.7' }), /^IP6: '10.0.0.7' must be .* 2001:db8::1\/64$/);
+    assert.match(
+      refused({ IP6_AUTODETECTION_METHOD: 'x' }),
+      /^IP6_AUTODETECTION_METHOD: 'x' is no/,
+    );
+    assert.match(
+      refused({ IPV6_AUTODETECTION_METHOD: 'interface=' }),
+      /^IP6_AUTODETECTION_METHOD: .* names no interface/,
+    );
+    assert.match(
+      refused({ IP6: 'autodetect' }, none),
+      /finds no IPv6 address.*set IP6_AUTODETECTION_METHOD .* or IP6$/,
+    );
   });
 });
 
@@ -121,7 +175,8 @@ describe('the node record', () => {
       orchRefs: [{ orchestrator: 'k8s', nodeName: 'old' }, { orchestrator: 'other' }],
       unknown: 1,
     } as NodeSpec;
-    const decided = { address: at('10.0.0.7/24'), asNumber: 65001, kubernetesNode: 'n1' };
+    const addresses = new Map([[4 as const, at('10.0.0.7/24')]]);
+    const decided = { addresses, asNumber: 65001, kubernetesNode: 'n1' };
     const next = nextNodeSpec(stored, decided);
     assert.deepEqual(next, {
       bgp: { ipv4Address: '10.0.0.7/24', ipv4IPIPTunnelAddr: '192.168.1.0', asNumber: 65001 },
@@ -129,6 +184,20 @@ describe('the node record', () => {
       unknown: 1,
     });
     assert.deepEqual(nextNodeSpec(next, decided), next);
+  });
+
+  test('IPv6: kept as it stands where the start does not decide it, written or gone where it does', () => {
+    const stored: NodeSpec = { bgp: { ipv4Address: '10.0.0.7/24', ipv6Address: 'fd00::7' } };
+    const ipv6 = (...addresses: [6, ReturnType<typeof at> | undefined][]) =>
+      nextNodeSpec(stored, {
+        addresses: new Map(addresses),
+        asNumber: undefined,
+        kubernetesNode: 'n1',
+      }).bgp?.ipv6Address;
+    assert.deepEqual(
+      [ipv6(), ipv6([6, at('fd00::8/64')]), ipv6([6, undefined])],
+      ['fd00::7', 'fd00::8/64', undefined],
+    );
   });
 
   test('AS as plain or dotted number', () => {
@@ -148,6 +217,12 @@ describe('the node record', () => {
     const nodes = [node('n1', '10.0.0.7/24'), node('n2', '10.0.0.8/24')];
     assert.equal(holderOf(at('10.0.0.8/16'), 'n1', nodes), 'n2');
     assert.equal(holderOf(at('10.0.0.7/24'), 'n1', nodes), undefined);
+    const six = { ...nodes[1]!, spec: { bgp: { ipv6Address: 'fd00::8/64' } } };
+    assert.equal(holderOf(at('fd00::8/128'), 'n1', [...nodes, six]), 'n2');
+    assert.equal(
+      addressTaken('n2', at('fd00::8/128')),
+      "Calico node 'n2' is already using the IPv6 address fd00::8.",
+    );
   });
 });
 

@@ -17,7 +17,7 @@ import {
   withTunnelRecord,
 } from '../../model/tunnel.ts';
 import { type Ip, parseIp } from '../../net/ip.ts';
-import type { Mac } from '../../net/mac.ts';
+import { type Mac, parseMac } from '../../net/mac.ts';
 import { enabledOf, isWithin } from './wanted.ts';
 
 export interface StoredNode {
@@ -70,16 +70,37 @@ export async function ensureTunnelAddress(
   return ip;
 }
 
+/** No address any more; `mac` is told all the same, since others let in whom they know a device of. */
+export async function withoutTunnelAddress(
+  parts: TunnelAddressParts,
+  { tunnel, stored, mac }: Omit<WantedAddress, 'pools'>,
+): Promise<void> {
+  const record = tunnelRecord(stored.node.spec, tunnel);
+  if (record.address !== undefined) {
+    const alongside = recorded(stored, tunnel, { mac });
+    await release(parts, { tunnel, node: parts.node, alongside });
+  } else if (record.mac !== mac) await writeRecord(parts, tunnel, { mac });
+}
+
 /** Gives the address back; the Node tells none any more. A hardware address that somebody chose stays. */
 export async function releaseTunnelAddress(
   parts: TunnelAddressParts,
   tunnel: Encapsulation,
   stored: StoredNode,
 ): Promise<void> {
-  const { mac } = tunnelRecord(stored.node.spec, tunnel);
-  const isDerived = mac === vxlanMac(parts.node, TUNNEL_FAMILY[tunnel]);
-  const alongside = recorded(stored, tunnel, isDerived ? {} : { mac });
-  await release(parts, { tunnel, node: parts.node, alongside });
+  const mac = chosenMac(stored, tunnel);
+  await withoutTunnelAddress(parts, { tunnel, stored, mac });
+}
+
+/** Whether the Node tells of a device that its agent made. */
+export function tellsOfDevice({ node }: Pick<StoredNode, 'node'>, tunnel: Encapsulation): boolean {
+  const { address, mac } = tunnelRecord(node.spec, tunnel);
+  return address !== undefined || mac !== chosenMac({ node }, tunnel);
+}
+
+function chosenMac({ node }: Pick<StoredNode, 'node'>, tunnel: Encapsulation): Mac | undefined {
+  const mac = parseMac(tunnelRecord(node.spec, tunnel).mac ?? '');
+  return mac === vxlanMac(node.metadata.name, TUNNEL_FAMILY[tunnel]) ? undefined : mac;
 }
 
 async function release(

@@ -1,5 +1,5 @@
-// One tunnel device of the node: up, with its MTU and the node's tunnel address, as long as a pool wants
-// it. What differs between IP-in-IP and VXLAN is their driver's. Routes over it are others' affair.
+// One tunnel device of the node: up, with its MTU, as long as there is a pool of its encapsulation, and with
+// the node's tunnel address where such a pool selects the node. What differs between IP-in-IP and VXLAN is their driver's. Routes over it are others' affair.
 import type { Clock, Milliseconds } from '../../base/clock.ts';
 import type { Kernel, KernelEvent, Link, LinkChange } from '../../kernel/kernel.ts';
 import type { IpPool } from '../../model/ip-pool.ts';
@@ -13,8 +13,10 @@ import {
   releaseTunnelAddress,
   type StoredNode,
   type TunnelAddressParts,
+  tellsOfDevice,
+  withoutTunnelAddress,
 } from './own-node.io.ts';
-import { enabledOf, tunnelMtu, tunnelPools } from './wanted.ts';
+import { enabledOf, selecting, tunnelMtu, tunnelPools } from './wanted.ts';
 
 /** Other nodes may need so long to hear that a pool has left the tunnel; until then they use it. */
 const LINGER_MILLISECONDS: Milliseconds = 1000;
@@ -41,7 +43,8 @@ export interface TunnelDriver {
 interface WantedDevice {
   readonly mtu: number;
   readonly mac: Mac | undefined;
-  readonly own: Ip;
+  /** Undefined: no address. */
+  readonly own: Ip | undefined;
 }
 
 export interface TunnelParts extends TunnelAddressParts {
@@ -56,6 +59,7 @@ export class TunnelDevice {
   readonly driver: TunnelDriver;
   /** Why there is no device although a pool wants one. */
   problem: string | undefined;
+  private isMissing = false;
   private readonly parts: TunnelParts;
   private readonly name: string;
   private index: number | undefined;
@@ -72,23 +76,37 @@ export class TunnelDevice {
   /** Makes everything right; answers when to look again, if that is known. */
   async makeRight(stored: StoredNode): Promise<Milliseconds | undefined> {
     const { tunnel } = this.driver;
-    const { labels = {} } = stored.node.metadata;
-    const pools = tunnelPools(tunnel, this.parts.pools(), labels);
-    const { address } = tunnelRecord(stored.node.spec, tunnel);
-    const isWanted = pools.length > 0 && (address !== undefined || enabledOf(pools).length > 0);
-    if (!isWanted) return this.tearDown(stored, address);
+    const pools = tunnelPools(tunnel, this.parts.pools());
+    if (pools.length === 0) return this.tearDown(stored);
     this.leftAt = undefined;
     const carrier = this.carrier(stored);
     this.carrierIndex = carrier.link?.index;
     const mtu = tunnelMtu(tunnel, this.parts.mtu(tunnel), carrier.link?.mtu);
     const link = await this.driver.device(carrier, mtu, stored);
-    this.problem = typeof link === 'string' ? link : undefined;
+    const own = selecting(pools, stored.node.metadata.labels ?? {});
+    this.isMissing = typeof link === 'string';
+    // Of the others the routes say that they cannot be.
+    this.problem = typeof link === 'string' && own.length > 0 ? link : undefined;
     if (typeof link === 'string') return undefined;
     this.index = link.index;
     const mac = this.driver.mac?.(stored);
-    const own = await ensureTunnelAddress(this.parts, { tunnel, stored, pools, mac });
-    this.setDevice(link, { mtu, mac, own });
+    this.setDevice(link, { mtu, mac, own: await this.address(stored, own, mac) });
     this.driver.ready?.(link);
+    return undefined;
+  }
+
+  /** Out of the pools that select the node; one that it has is kept as long as there are any. */
+  private async address(
+    stored: StoredNode,
+    pools: readonly IpPool[],
+    mac: Mac | undefined,
+  ): Promise<Ip | undefined> {
+    const { tunnel } = this.driver;
+    const { address } = tunnelRecord(stored.node.spec, tunnel);
+    const wanted = { tunnel, stored, pools, mac };
+    const usable = address === undefined ? enabledOf(pools) : pools;
+    if (usable.length > 0) return ensureTunnelAddress(this.parts, wanted);
+    await withoutTunnelAddress(this.parts, wanted);
     return undefined;
   }
 
@@ -101,16 +119,15 @@ export class TunnelDevice {
     return { address, link: kernel.links().find(({ index }) => index === own?.linkIndex) };
   }
 
-  private async tearDown(
-    stored: StoredNode,
-    address: string | undefined,
-  ): Promise<Milliseconds | undefined> {
+  private async tearDown(stored: StoredNode): Promise<Milliseconds | undefined> {
     this.problem = undefined;
+    this.isMissing = false;
     const { kernel, clock } = this.parts;
+    const isTold = tellsOfDevice(stored, this.driver.tunnel);
     const link = kernel.link(this.name);
     // The kernel's own device may serve others.
-    const isOurs = address !== undefined || this.index !== undefined || this.driver.mac;
-    if (address === undefined && !(link && isOurs)) return undefined;
+    const isOurs = isTold || this.index !== undefined || this.driver.mac;
+    if (!isTold && !(link && isOurs)) return undefined;
     this.leftAt ??= clock.now();
     const left = this.leftAt + LINGER_MILLISECONDS - clock.now();
     if (link && left > 0) return left;
@@ -123,7 +140,7 @@ export class TunnelDevice {
       await this.driver.remove(link);
     }
     this.index = undefined;
-    if (address !== undefined) await releaseTunnelAddress(this.parts, this.driver.tunnel, stored);
+    await releaseTunnelAddress(this.parts, this.driver.tunnel, stored);
     return undefined;
   }
 
@@ -137,7 +154,7 @@ export class TunnelDevice {
   }
 
   private setDevice(link: Link, { mtu, mac = link.mac, own }: WantedDevice): void {
-    const prefixLength = familyOf(own) === 4 ? 32 : 128;
+    const prefixLength = TUNNEL_FAMILY[this.driver.tunnel] === 4 ? 32 : 128;
     const present = this.addressesOn(link.index);
     const wrong = present.filter((a) => a.ip !== own || a.prefixLength !== prefixLength);
     const isThere = present.length > wrong.length;
@@ -152,7 +169,7 @@ export class TunnelDevice {
     this.parts.kernel.apply([
       ...(isUp ? [] : [set]),
       ...wrong.map((address) => ({ kind: 'deleteAddress', ...address }) as const),
-      ...(isThere
+      ...(isThere || !own
         ? []
         : [{ kind: 'addAddress', linkIndex: link.index, ip: own, prefixLength } as const]),
     ]);
@@ -164,6 +181,6 @@ export class TunnelDevice {
     if (event.kind === 'link')
       return event.link.name === this.name || event.link.index === this.carrierIndex;
     if (event.kind !== 'address') return false;
-    return event.gone ? event.address.linkIndex === this.index : this.problem !== undefined;
+    return event.gone ? event.address.linkIndex === this.index : this.isMissing;
   }
 }

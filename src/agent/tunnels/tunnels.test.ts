@@ -156,14 +156,16 @@ test('from one to the other: the new device is there before the old one goes, a 
   m.close();
 });
 
-test('a pool that is disabled keeps the device of its pods, and asks for none where there is none', async () => {
+test('a pool that is disabled has pods: it keeps the device, and the address where there is one', async () => {
   const m = await machine();
   await m.setPool({ vxlanMode: 'Always', disabled: true });
   await m.settle();
-  assert.equal(m.kernel.link('vxlan.calico'), undefined);
+  assert.equal(m.kernel.link('vxlan.calico')?.up, true);
+  assert.deepEqual(m.addressesOn('vxlan.calico'), []);
   await m.setPool({ vxlanMode: 'Always' });
   await m.settle();
   const { ipv4VXLANTunnelAddr } = await m.stored();
+  assert.deepEqual(m.addressesOn('vxlan.calico'), [`${ipv4VXLANTunnelAddr}/32`]);
   await m.setPool({ vxlanMode: 'Always', disabled: true });
   m.time.now += 5000;
   await m.settle();
@@ -171,3 +173,42 @@ test('a pool that is disabled keeps the device of its pods, and asks for none wh
   assert.equal(m.kernel.link('vxlan.calico')?.up, true);
   m.close();
 });
+
+for (const [mode, device, address] of [
+  ['ipipMode', 'tunl0', ({ bgp }: NodeSpec) => bgp?.ipv4IPIPTunnelAddr],
+  ['vxlanMode', 'vxlan.calico', ({ ipv4VXLANTunnelAddr: told }: NodeSpec) => told],
+] as const)
+  test(`${device}: a node whom no pool selects sends to those it selects, from no address of it`, async () => {
+    const m = await machine();
+    const others = { nodeSelector: "rack == 'other'" };
+    const isUp = () => m.kernel.link(device)?.up;
+    await m.setPool({ [mode]: 'CrossSubnet', ...others });
+    await m.settle();
+    assert.deepEqual(
+      [isUp(), m.addressesOn(device), address(await m.stored())],
+      [true, [], undefined],
+    );
+    assert.equal(m.kernel.link(device)?.mtu, mode === 'ipipMode' ? 1480 : 1450);
+    // The others must let its packets in.
+    const mac = mode === 'ipipMode' ? undefined : MAC;
+    assert.equal((await m.stored()).vxlanTunnelMACAddr, mac);
+    await m.setPool({ [mode]: 'CrossSubnet' });
+    await m.settle();
+    const given = address(await m.stored());
+    assert.ok(given);
+    assert.deepEqual(m.addressesOn(device), [`${given}/32`]);
+    await m.setPool({ [mode]: 'CrossSubnet', ...others });
+    await m.settle();
+    assert.deepEqual(
+      [isUp(), m.addressesOn(device), address(await m.stored())],
+      [true, [], undefined],
+    );
+    assert.deepEqual(m.allocator.addressesOf('vxlan-tunnel-addr-n1'), []);
+    await m.setPool({});
+    await m.settle();
+    m.time.now += 1001;
+    await m.settle();
+    assert.notEqual(isUp(), true);
+    assert.equal((await m.stored()).vxlanTunnelMACAddr, undefined);
+    m.close();
+  });

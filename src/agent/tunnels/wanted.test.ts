@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { IpPool, IpPoolSpec } from '../../model/ip-pool.ts';
 import { API_VERSION } from '../../model/resource.ts';
 import { ip } from '../../net/ip.ts';
-import { enabledOf, isWithin, tunnelMtu, tunnelPools } from './wanted.ts';
+import { enabledOf, isWithin, selecting, tunnelMtu, tunnelPools } from './wanted.ts';
 
 const pool = (spec: Partial<IpPoolSpec>): IpPool => ({
   kind: 'IPPool',
@@ -13,17 +13,15 @@ const pool = (spec: Partial<IpPoolSpec>): IpPool => ({
   spec: { cidr: '192.168.0.0/16', ...spec },
 });
 
-test('pools with the encapsulation that select the node, disabled ones too: they have pods', () => {
+test('devices: of pools with the encapsulation, whomever they select, disabled ones too', () => {
   const wanted = (spec: Partial<IpPoolSpec>) =>
     (['ipip', 'vxlan', 'vxlanV6'] as const).filter(
-      (tunnel) => tunnelPools(tunnel, [pool(spec)], { rack: 'a' }).length === 1,
+      (tunnel) => tunnelPools(tunnel, [pool(spec)]).length === 1,
     );
   assert.deepEqual(
     [
       wanted({ ipipMode: 'Always' }),
-      wanted({ ipipMode: 'CrossSubnet', nodeSelector: "rack == 'a'" }),
       wanted({ ipipMode: 'CrossSubnet', nodeSelector: "rack == 'b'" }),
-      wanted({ ipipMode: 'Always', nodeSelector: 'no selector at all' }),
       wanted({ ipipMode: 'Always', disabled: true }),
       wanted({ ipipMode: 'Always', cidr: 'fd00::/64' }),
       wanted({ ipipMode: 'Never' }),
@@ -33,7 +31,16 @@ test('pools with the encapsulation that select the node, disabled ones too: they
       wanted({ vxlanMode: 'CrossSubnet', cidr: 'fd00::/64' }),
       wanted({ vxlanMode: 'Never' }),
     ],
-    [['ipip'], ['ipip'], [], [], ['ipip'], [], [], [], ['vxlan'], ['vxlan'], ['vxlanV6'], []],
+    [['ipip'], ['ipip'], ['ipip'], [], [], [], ['vxlan'], ['vxlan'], ['vxlanV6'], []],
+  );
+});
+
+test('addresses: of pools that select the node, new ones of those that are enabled', () => {
+  const selects = (nodeSelector?: string) =>
+    selecting([pool(nodeSelector === undefined ? {} : { nodeSelector })], { rack: 'a' }).length;
+  assert.deepEqual(
+    ["rack == 'a'", "rack == 'b'", 'no selector at all', undefined].map(selects),
+    [1, 0, 0, 1],
   );
   assert.deepEqual(enabledOf([pool({ disabled: true }), pool({})]).length, 1);
 });

@@ -8,16 +8,18 @@ import type { Ip } from '../../net/ip.ts';
 
 const MTU_OF_ETHERNET = 1500;
 
-/** Pools with the encapsulation that select a node with these labels. Disabled ones still have pods. */
-export function tunnelPools(
-  tunnel: Encapsulation,
+/**
+ * Pools with the encapsulation: every node may have to send to their blocks, whichever nodes they
+ * select. Disabled ones still have pods.
+ */
+export const tunnelPools = (tunnel: Encapsulation, pools: readonly IpPool[]): readonly IpPool[] =>
+  pools.filter(({ spec }) => encapsulationsOf([spec]).has(tunnel));
+
+/** Those that select a node with these labels: only of these does it get an address. */
+export const selecting = (
   pools: readonly IpPool[],
   labels: Readonly<Record<string, string>>,
-): readonly IpPool[] {
-  return pools.filter(
-    ({ spec }) => encapsulationsOf([spec]).has(tunnel) && selects(spec.nodeSelector, labels),
-  );
-}
+): readonly IpPool[] => pools.filter(({ spec }) => selects(spec.nodeSelector, labels));
 
 /** Those that new addresses may come from. */
 export const enabledOf = (pools: readonly IpPool[]): readonly IpPool[] =>

@@ -16,6 +16,8 @@ export interface BgpNode {
   /** Its CLUSTER_ID; a reflector whose own cannot be read reflects nothing. */
   readonly clusterId?: Ip | undefined;
   readonly labels: Readonly<Record<string, string>>;
+  /** Its agent says that no speaker runs there. */
+  readonly isSilent?: boolean;
   /** Its own port; undefined: the cluster's. */
   readonly listenPort?: number | undefined;
 }

@@ -1,6 +1,6 @@
 // ConfigMap calico-etc: where the datastore is, the CNI configuration, and the pool settings
-// that the agents read at start. A change of the pool restarts no node pod; running agents learn
-// it from the datastore.
+// that the agents read at start. A change of the pool restarts no node pod unless the MTU of pods is
+// another; running agents learn it from the datastore.
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import { choose, isEmpty, jsonOf, str } from '../helm/functions.ts';

@@ -4,7 +4,7 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { eachEntry, entryOf, eq, int, list, sub, when } from '../helm/functions.ts';
+import { eachEntry, entryOf, eq, int, list, str, sub, when } from '../helm/functions.ts';
 import {
   type Container,
   dropAll,
@@ -26,6 +26,7 @@ import {
   apiServer,
   certificates,
   contextOf,
+  effectiveMtu,
   etcdEndpoints,
   imagesOf,
   nodeMetrics,
@@ -62,9 +63,11 @@ export class CalicoNode extends Construct {
         selector: { matchLabels: labelsOf(NODE) },
         updateStrategy: updateStrategy(settings),
         template: {
-          // Another datastore needs other pods, unlike every setting of the pool.
+          // Another datastore needs other pods, and so does another MTU: the runtime's configuration
+          // is written when they start. No other setting of the pool does.
           metadata: podMetadata(NODE, settings.pod.calico_node, {
             'calico-kit/etcd-endpoints': etcdEndpoints(settings),
+            'calico-kit/cni-mtu': str(effectiveMtu(settings)),
             ...scrapeAnnotations(settings, nodeMetrics(settings).port),
           }),
           spec: podSpec(settings),

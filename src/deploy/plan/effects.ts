@@ -27,7 +27,7 @@ export function effectsOf(
   const effects = [
     ...settingEffects(before, after),
     ...listEffects(before, after),
-    ...objectEffects(changes),
+    ...objectEffects(changes, after),
   ];
   return effects.toSorted((a, b) => GRAVITY.indexOf(a.kind) - GRAVITY.indexOf(b.kind));
 }
@@ -167,12 +167,35 @@ function settingEffects(before: Values, after: Values): readonly Effect[] {
   const effects = SETTINGS.filter(({ path }) => changed(path)).map(
     ({ path, kind, words }): Effect => ({ kind, words: `${path}: ${words}` }),
   );
+  return [...effects, ...mtuEffects(before, after), ...backendEffects(before, after)];
+}
+
+function mtuEffects(before: Values, after: Values): readonly Effect[] {
   const [was, is] = [effectiveMtu(before), effectiveMtu(after)];
-  if (was === is) return effects;
+  if (was === is) return [];
+  const restarted =
+    after.pod.calico_node.update_strategy === 'OnDelete'
+      ? ' once you have deleted the node pod of their node'
+      : ', once the upgrade has restarted the node pod of their node';
   const words =
-    `pods get an MTU of ${is} instead of ${was} when they are made anew, after the node pods ` +
-    'have restarted; those that run keep theirs';
-  return [...effects, { kind: 'live', words: `networking.mtu: ${words}` }];
+    `networking.mtu: pods get an MTU of ${is} instead of ${was} when they are made anew` +
+    `${restarted}; those that run keep theirs`;
+  return [{ kind: 'live', words }];
+}
+
+/** Routes of pools without VXLAN are the speakers', and these come node by node. */
+function backendEffects(before: Values, after: Values): readonly Effect[] {
+  const speaks = ({ conf: { node } }: Values): boolean =>
+    (node['CALICO_NETWORKING_BACKEND'] ?? 'bird') === 'bird';
+  const isOverlay = ({ networking: { settings } }: Values): boolean =>
+    settings.ippool.vxlan.mode !== 'Never';
+  const leaves = isOverlay(before) && !isOverlay(after);
+  if (speaks(before) || !leaves) return [];
+  const words =
+    'networking.settings.ippool.vxlan.mode: pods on different nodes lose each other until both nodes ' +
+    'have a speaker; set CALICO_NETWORKING_BACKEND to bird first, and the mode when the node pods ' +
+    'have restarted';
+  return [{ kind: 'disrupts', words }];
 }
 
 function listEffects(before: Values, after: Values): readonly Effect[] {
@@ -219,7 +242,14 @@ const RESTARTS: Readonly<Record<string, string>> = {
     'calico-kube-controllers restarts; changes of namespaces and policies wait a few seconds',
 };
 
-function objectEffects(changes: readonly ObjectChange[]): readonly Effect[] {
+const RESTARTS_BY_HAND =
+  'calico-node restarts on a node once you have deleted its pod there (update_strategy OnDelete)';
+
+function objectEffects(
+  changes: readonly ObjectChange[],
+  { pod: { calico_node } }: Values,
+): readonly Effect[] {
+  const byHand = calico_node.update_strategy === 'OnDelete';
   return changes.flatMap(({ object, change, fields }): readonly Effect[] => {
     const starts = fields.some(({ path }) => path.startsWith('spec.template'));
     const isEtcd = object === 'DaemonSet calico-etcd';
@@ -232,6 +262,8 @@ function objectEffects(changes: readonly ObjectChange[]): readonly Effect[] {
           words: 'calico-etcd restarts: no pod starts or ends meanwhile; traffic and policy go on',
         },
       ];
-    return [{ kind: 'restarts', words: RESTARTS[object] ?? `${object} restarts` }];
+    const words = RESTARTS[object] ?? `${object} restarts`;
+    const isByHand = byHand && object === 'DaemonSet calico-node';
+    return [{ kind: 'restarts', words: isByHand ? RESTARTS_BY_HAND : words }];
   });
 }

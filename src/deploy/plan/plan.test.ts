@@ -65,7 +65,34 @@ const EFFECTS: [what: string, before: Json, after: Json, effect: RegExp][] = [
     'MTU',
     {},
     { networking: { mtu: 9000 } },
-    /^live networking.mtu: pods get an MTU of 8980 instead of 1480/,
+    /^live networking.mtu: .* 8980 instead of 1480 .*once the upgrade has restarted the node pod/,
+  ],
+  [
+    'MTU, which restarts',
+    {},
+    { networking: { mtu: 9000 } },
+    /^restarts calico-node restarts node by node/,
+  ],
+  [
+    'MTU where nothing rolls',
+    { pod: { calico_node: { update_strategy: 'OnDelete' } } },
+    { pod: { calico_node: { update_strategy: 'OnDelete' } }, networking: { mtu: 9000 } },
+    /^live networking.mtu: .* once you have deleted the node pod of their node/,
+  ],
+  [
+    'a restart where nothing rolls',
+    { pod: { calico_node: { update_strategy: 'OnDelete' } } },
+    { pod: { calico_node: { update_strategy: 'OnDelete' } }, networking: { mtu: 9000 } },
+    /^restarts calico-node restarts on a node once you have deleted its pod/,
+  ],
+  [
+    'from VXLAN without speakers to plain routes at once',
+    {
+      networking: { settings: { ippool: { ipip: { mode: 'Never' }, vxlan: { mode: 'Always' } } } },
+      conf: { node: { CALICO_NETWORKING_BACKEND: 'vxlan' } },
+    },
+    { networking: { settings: { ippool: { ipip: { mode: 'Never' } } } } },
+    /^disrupts .*vxlan.mode: .* set CALICO_NETWORKING_BACKEND to bird first/,
   ],
   [
     'tunnel',

@@ -217,14 +217,15 @@ function parseAddresses(
   }
 }
 
-function addressesOf({ bgp, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr }: NodeSpec): NodeAddresses {
+// A node whom no pool selects tells of a hardware address alone: it sends, and is sent nothing.
+function addressesOf({ bgp, ...spec }: NodeSpec): NodeAddresses {
   const address = parseInterfaceAddress(bgp?.ipv4Address ?? '')?.ip;
   const six = parseInterfaceAddress(bgp?.ipv6Address ?? '')?.ip;
+  const four = spec.ipv4VXLANTunnelAddr || spec.vxlanTunnelMACAddr;
+  const overSix = spec.ipv6VXLANTunnelAddr || spec.vxlanTunnelMACAddrV6;
   return {
     address,
-    vxlan: [ipv4VXLANTunnelAddr && address, ipv6VXLANTunnelAddr && six].filter(
-      (ip) => !!ip,
-    ) as Ip[],
+    vxlan: [four && address, overSix && six].filter((ip) => !!ip) as Ip[],
   };
 }
 

@@ -30,6 +30,8 @@ export interface Demand {
   /** BGPConfiguration `default`. */
   readonly cluster: BgpSettings;
   readonly peers: readonly DesiredPeer[];
+  /** Nodes on which no speaker runs: they are peers that nobody waits for. */
+  readonly silent: ReadonlySet<string>;
   /** What of the BGP resources is not done as asked for, and why. */
   readonly problems: readonly string[];
   /** Names of the Secrets that these sessions' passwords are in, whether they are known or not. */
@@ -73,6 +75,7 @@ export function demandOf(view: SpeakerView): Demand {
     listenPort: self ? portOf(self, cluster) : (cluster.listenPort ?? BGP_PORT),
     cluster,
     peers: desired.peers,
+    silent: new Set(nodes.flatMap(({ name, isSilent }) => (isSilent ? [name] : []))),
     problems: [
       ...problems,
       ...[...ofNodes.values()].flatMap((parsed) => parsed.problems),

@@ -13,7 +13,7 @@ import { clusterRoutesIn } from '../../model/cluster-routes.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
 import { isConfirmed, parseAffinity } from '../../model/ipam.ts';
 import { affinityPrefix, type Key, parseKey, resourcePrefix } from '../../model/keys.ts';
-import type { NodeSpec } from '../../model/node.ts';
+import { isSilent, type NodeSpec } from '../../model/node.ts';
 import type { ProfileSpec } from '../../model/policy.ts';
 import { parseResource } from '../../model/resource.ts';
 import { type LabelMap, stringLabels } from '../../model/selector/labels.ts';
@@ -221,7 +221,7 @@ function putNode(view: SpeakerView, name: string, text: string): readonly string
   if (!parsed.ok) return [parsed.error];
   const { spec, metadata } = parsed.value;
   const { node, problems } = bgpNode(name, spec.bgp, metadata.labels);
-  view.nodes.set(name, node);
+  view.nodes.set(name, isSilent(parsed.value) ? { ...node, isSilent: true } : node);
   const { bgp, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr } = spec;
   if (name === view.node)
     view.ownTunnels = [bgp?.ipv4IPIPTunnelAddr, ipv4VXLANTunnelAddr, ipv6VXLANTunnelAddr].flatMap(

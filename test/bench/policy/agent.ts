@@ -62,14 +62,20 @@ export class BenchAgent {
   async ready(): Promise<number> {
     const says = (line: string): boolean => line.includes('the agent is ready');
     if (this.log.some(says)) return performance.now();
-    const signal = AbortSignal.timeout(READY_MILLISECONDS_MAX);
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    // A listener, not a wait for one line after the other: several come in one piece.
+    const listen = (line: string): void => {
+      if (says(line)) resolve(performance.now());
+    };
+    const late = (): void =>
+      reject(new Error(`the agent is not ready\n${this.log.slice(0, 20).join('\n')}`));
+    const timer = setTimeout(late, READY_MILLISECONDS_MAX);
+    this.logLines.on('line', listen);
     try {
-      for (;;) {
-        const [line] = (await once(this.logLines, 'line', { signal })) as [string];
-        if (says(line)) return performance.now();
-      }
-    } catch (cause) {
-      throw new Error(`the agent is not ready\n${this.log.join('\n')}`, { cause });
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.logLines.off('line', listen);
     }
   }
 

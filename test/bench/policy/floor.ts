@@ -33,3 +33,8 @@ export function restoreFloor(): number {
   for (const { family, text } of rules) run([`${family}-nft-restore`], text);
   return performance.now() - began;
 }
+
+export const residentRules = (): number =>
+  run(['iptables-nft-save', '-t', 'filter'])
+    .split('\n')
+    .filter((text) => text.startsWith('-A')).length;

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { eventually, run } from '../../lab/command.ts';
+import { restarts } from '../../lab/restarts.ts';
 import { Hosts } from '../../lab/three-hosts.ts';
 import { echoesOf, receivedBy, sendBytes, tried } from '../../lab/traffic.ts';
+import { damages } from './damages.ts';
 import { forgeries } from './forged.ts';
 import { moves } from './moves.ts';
 
@@ -86,23 +88,8 @@ describe('IP-in-IP', { timeout: 900_000 }, () => {
     assert.match(route, new RegExp(`dev tunl0 src ${tunnel}`));
   });
 
-  test('what somebody deletes is back: the address, the link’s state, a route', async () => {
-    const [host, other] = [hosts.host(0), hosts.host(1)];
-    const tunnel = hosts.node(0).spec.bgp?.['ipv4IPIPTunnelAddr'] ?? '';
-    const has = (text: string) => host.exec(['ip', 'addr', 'show', 'dev', 'tunl0']).includes(text);
-    host.exec(['ip', 'addr', 'delete', `${tunnel}/32`, 'dev', 'tunl0']);
-    await eventually('the address is back', () => has(tunnel), 1000);
-    const tunnelled = `${hosts.blockOf(1)} via ${other.address} dev tunl0 proto bird onlink`;
-    const isThere = () => hosts.routes(0).includes(tunnelled);
-    // The kernel dropped the routes with the address, without a word.
-    await eventually('its routes are back', isThere, 2000);
-    host.exec(['ip', 'route', 'delete', hosts.blockOf(1), 'proto', 'bird']);
-    await eventually('the route is back', isThere, 1000);
-    host.exec(['ip', 'link', 'set', 'tunl0', 'down']);
-    await eventually('the link is up', () => has('UP'), 1000);
-    await eventually('its routes are back', isThere, 2000);
-    await hosts.ping(0, 1);
-  });
+  damages(() => hosts, 'kernel');
+  restarts(() => hosts, [1, 2]);
 
   test('IP-in-IP of a stranger, and of a pod, reaches nobody', async () => {
     const victim = hosts.pod(0);

@@ -71,7 +71,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
   CALICO_IPV4POOL_NAT_OUTGOING: 'networking.settings.ippool.nat_outgoing',
   AS: 'networking.bgp.asnumber',
 };
-const PASSED = /^(CLUSTER_TYPE|IP|IP6?_AUTODETECTION_METHOD|FELIX_[A-Z0-9]+)$/;
+const PASSED = /^(CLUSTER_TYPE|IP6?|IP6?_AUTODETECTION_METHOD|FELIX_[A-Z0-9]+)$/;
 const NOT_PASSED = /^FELIX_(HEALTH|BPF|WIREGUARD|XDP|TYPHA|IPINIP|VXLAN)/;
 const MODES: Readonly<Record<string, string>> = {
   always: 'Always',
@@ -118,7 +118,10 @@ function takeNetwork(taking: Taking, from: string, field: string, value: Json): 
   else if (field === 'mtu') taking.take(from, 'networking.mtu', value);
   else if (field === 'nodeAddressAutodetectionV4')
     taking.take(from, 'conf.node.IP_AUTODETECTION_METHOD', methodOf(value as Tree));
-  else if (field === 'bgp' && value === 'Disabled')
+  else if (field === 'nodeAddressAutodetectionV6') {
+    taking.take(from, 'conf.node.IP6', 'autodetect');
+    taking.take(from, 'conf.node.IP6_AUTODETECTION_METHOD', methodOf(value as Tree));
+  } else if (field === 'bgp' && value === 'Disabled')
     taking.take(from, 'networking.settings.mesh', 'off');
   else taking.leave(from, 'nothing of ours is like it');
 }

@@ -243,6 +243,7 @@ spec:
     mtu: 9000
     bgp: Disabled
     nodeAddressAutodetectionV4: {interface: eth.*}
+    nodeAddressAutodetectionV6: {canReach: '2001:db8::53'}
     ipPools:
     - {cidr: 10.1.0.0/16, encapsulation: VXLANCrossSubnet, natOutgoing: Enabled}
     - {cidr: 10.2.0.0/16, encapsulation: None, natOutgoing: Disabled, nodeSelector: all()}
@@ -266,7 +267,13 @@ spec:
         },
       ],
     },
-    conf: { node: { IP_AUTODETECTION_METHOD: 'interface=eth.*' } },
+    conf: {
+      node: {
+        IP_AUTODETECTION_METHOD: 'interface=eth.*',
+        IP6: 'autodetect',
+        IP6_AUTODETECTION_METHOD: 'can-reach=2001:db8::53',
+      },
+    },
   });
   assert.deepEqual(
     lines.filter(({ outcome }) => outcome !== 'taken').map(({ key }) => key),

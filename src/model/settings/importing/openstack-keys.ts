@@ -142,6 +142,7 @@ export const TAKEN: Readonly<Record<string, Destination>> = {
     'conf.node.CLUSTER_TYPE',
     'conf.node.IP',
     'conf.node.IP_AUTODETECTION_METHOD',
+    'conf.node.IP6',
     'conf.node.IP6_AUTODETECTION_METHOD',
     'manifests.configmap_etc',
     'manifests.daemonset_calico_etcd',
