@@ -105,7 +105,9 @@ export class LabHost {
       `${this.name}: speaker is live`,
       () => this.http(9098, '/liveness').ok,
       15_000,
-    );
+    ).catch((cause: unknown) => {
+      throw new Error(`${String(cause)}\n${this.log('speaker')}`);
+    });
   }
 
   private async healthy(port: number, program: string): Promise<void> {

@@ -40,7 +40,7 @@ function isWhole(hosts: Hosts, tunnel: string): true {
   return true;
 }
 
-/** Of an emulated machine's slow milliseconds. */
+/** Milliseconds of a machine; emulated ones are slower. */
 const since = (began: number): number => Math.round((performance.now() - began) / SLOWNESS);
 
 /** On hosts with ipipMode Always. */
