@@ -1,11 +1,13 @@
 // Three hosts of a lab: two share a subnet, the third is behind a router (the fabric).
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { auditIpam } from '../../src/ipam/audit.ts';
 import { toolPath } from '../cluster/tools.ts';
 import { eventually, run } from './command.ts';
 import type { LabHost } from './host.ts';
 import { CONFIG, ended, type Lab, type LabPod, openLab } from './lab.ts';
 
+const ROOT = join(import.meta.dirname, '../..');
 const POOL_KEY = '/calico/resources/v3/projectcalico.org/ippools/default-ipv4-ippool';
 const BGP_KEY = '/calico/resources/v3/projectcalico.org/bgpconfigurations/default';
 /** Of the third host, in the subnet behind the router. */
@@ -130,8 +132,18 @@ export class Hosts {
 
   /** What is not named is Never. */
   setModes({ ipipMode = 'Never', vxlanMode = 'Never' }: Modes): void {
+    this.changePool({ ipipMode, vxlanMode });
+  }
+
+  changePool(changes: Readonly<Record<string, string>>): void {
     const pool = JSON.parse(this.get(POOL_KEY)) as { spec: Record<string, unknown> };
-    this.put(POOL_KEY, JSON.stringify({ ...pool, spec: { ...pool.spec, ipipMode, vxlanMode } }));
+    this.put(POOL_KEY, JSON.stringify({ ...pool, spec: { ...pool.spec, ...changes } }));
+  }
+
+  label(index: number, labels: Readonly<Record<string, string>>): void {
+    const key = `/calico/resources/v3/projectcalico.org/nodes/${this.host(index).name}`;
+    const node = JSON.parse(this.get(key)) as { metadata: object };
+    this.put(key, JSON.stringify({ ...node, metadata: { ...node.metadata, labels } }));
   }
 
   /** BGPConfiguration `default` says so, and nothing else. */
@@ -164,6 +176,14 @@ export class Hosts {
     const bgp = { ...spec.bgp, ipv6Address: `${address}/64` };
     const key = `/calico/resources/v3/projectcalico.org/nodes/${name}`;
     this.put(key, JSON.stringify({ ...node, spec: { ...spec, bgp } }));
+  }
+
+  /** What calico-kit says, asked on the first host. */
+  calicoKit(...args: readonly string[]): string {
+    const programs = process.env['CALICO_KIT_PROGRAMS'];
+    const cli = programs ? join(programs, 'cli.mjs') : join(ROOT, 'src/cli/main.ts');
+    const etcd = `ETCD_ENDPOINTS=${this.lab.etcdEndpoint}`;
+    return this.host(0).exec(['env', etcd, process.execPath, cli, ...args]);
   }
 
   /** Lines of `ip route`. */

@@ -124,6 +124,8 @@ describe('VXLAN without a speaker', { timeout: 300_000 }, () => {
       const offload = hosts.host(index).exec(['ethtool', '-k', DEVICE]);
       assert.match(offload, /^tx-checksumming: off/m);
     }
+    const shown = hosts.calicoKit('ipam', 'show', `--ip=${vtepOf(hosts, 1).ip}`);
+    assert.match(shown, /Handle ID: vxlan-tunnel-addr-h2.*type: vxlanTunnelAddress/s);
     hosts.audit();
   });
 
@@ -247,6 +249,26 @@ describe('VXLAN without a speaker', { timeout: 300_000 }, () => {
     await haveTables(hosts, 'tunnel');
     assert.equal(index(), before);
     assert.equal(await ping.stop(), 0);
+  });
+
+  test('a node whom the pool does not select reaches its pods, from its own address', async () => {
+    hosts.label(2, { rack: 'far' });
+    hosts.changePool({ nodeSelector: "rack != 'far'" });
+    await eventually('its address goes', () => vtepOf(hosts, 2).ip === '');
+    const shown = () => hosts.host(2).exec(['ip', 'addr', 'show', 'dev', DEVICE]);
+    await eventually('also from the device', () => !shown().includes('inet 192.168.'));
+    assert.match(shown(), /[<,]UP[,>].* mtu 1450 /);
+    const { ip } = hosts.pod(0);
+    const route = (): string => hosts.host(2).exec(['ip', 'route', 'get', ip]);
+    await eventually('a route', () => route().includes(`dev ${DEVICE} src ${hosts.addressOf(2)}`));
+    const before = receivedBy(hosts.host(0).netns, DEVICE);
+    const ping = () => tried(hosts.host(2).netns, 'ping', '-c1', '-W1', ip);
+    await eventually(`${ip} answers: ${route()}`, ping);
+    assert.ok(receivedBy(hosts.host(0).netns, DEVICE) > before, 'not in the tunnel');
+    hosts.changePool({ nodeSelector: 'all()' });
+    await eventually('it has an address again', () => vtepOf(hosts, 2).ip !== '');
+    await haveTables(hosts, 'tunnel');
+    await hosts.ping(2, 0);
   });
 
   test('Never, live: nothing of it is left', async () => {

@@ -32,6 +32,9 @@ describe('IP-in-IP', { timeout: 900_000 }, () => {
       const prefix = hosts.blockOf(index).replace(/\d+\/26$/, '');
       assert.ok(address?.startsWith(prefix), `${address} is not in ${hosts.blockOf(index)}`);
     }
+    const address = hosts.node(1).spec.bgp?.['ipv4IPIPTunnelAddr'] ?? '';
+    const held = hosts.calicoKit('ipam', 'show', `--ip=${address}`);
+    assert.match(held, /Handle ID: ipip-tunnel-addr-h2.*type: ipipTunnelAddress/s);
     hosts.audit();
   });
 
