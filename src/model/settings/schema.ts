@@ -137,12 +137,8 @@ const environment: Record<string, object> = {
     'How a node finds its IPv4 address: first-found, can-reach=DESTINATION or interface=REGEX',
     'first-found',
   ),
-  IP6: variable(
-    'IPv6 address of every node: "autodetect", "none", or empty for what the Node record says',
-  ),
-  IP6_AUTODETECTION_METHOD: variable(
-    'How a node finds its IPv6 address where IP6 is "autodetect"; as for IPv4',
-  ),
+  IP6: variable('IPv6 address of every node: "autodetect", "none"; empty: what the Node says'),
+  IP6_AUTODETECTION_METHOD: variable('How a node finds its IPv6 address (IP6 "autodetect")'),
   IPV6_AUTODETECTION_METHOD: variable('Older spelling of IP6_AUTODETECTION_METHOD'),
   AUTODETECT_POLL_INTERVAL: variable('Between two looks at a node’s own address: 60s, 5m'),
   BGP_DRAIN_SECONDS: variable(
