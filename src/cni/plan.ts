@@ -50,7 +50,7 @@ export function podSysctls(allowIpForwarding: boolean, hasV6 = false): readonly 
 
 /**
  * Host end up, with the MAC that every host end has; it routes and answers ARP for the gateway.
- * Where a pod `maySpoof` the policy’s own reverse path check judges: it knows the prefixes.
+ * Where a pod `maySpoof` the policy's own reverse path check judges: it knows the prefixes.
  */
 export const hostLinkChanges = (index: number, maySpoof = false): readonly LinkChange[] => [
   {

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { shimPath } from '../../../images/shim.ts';
+import { AGENT_FLAGS, AGENT_MEMORY } from '../../../src/deploy/constructs/calico-node.ts';
 import { ensurePackages } from '../../cluster/packages.ts';
 import { toolPath } from '../../cluster/tools.ts';
 import { type Lab, openLab } from '../../lab/lab.ts';
@@ -26,7 +27,7 @@ for (const { name, folder } of series) {
   const spawner = openSpawner(host.netns);
   try {
     await putProfile(lab);
-    await host.startAgent();
+    await host.startAgent({ [AGENT_MEMORY.name]: AGENT_MEMORY.value }, AGENT_FLAGS);
     const processes = [host.agent!.pid!, lab.etcdPid];
     await measure({
       series: name,

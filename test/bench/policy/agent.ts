@@ -1,15 +1,16 @@
 // The agent under measurement: bundled as it is shipped, with the event-loop probe before it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { bundle, installKoffi } from '../../../images/bundle.ts';
+import { AGENT_FLAGS, AGENT_MEMORY } from '../../../src/deploy/constructs/calico-node.ts';
 import { eventually } from '../../lab/command.ts';
 import { NODE } from './stored.ts';
 
-const PROBE = join(import.meta.dirname, 'loop-probe.ts');
 const READY_MILLISECONDS_MAX = 180_000;
 const TICKS_PER_SECOND = 100;
 
@@ -29,11 +30,13 @@ export class BenchAgent {
     const profile = process.env['PROFILE']
       ? ['--cpu-prof', `--cpu-prof-dir=${process.env['PROFILE']}`]
       : [];
-    const argv = [process.execPath, ...profile, '--import', PROBE, program];
+    const probe = join(dirname(program), PROBE);
+    const argv = [process.execPath, ...AGENT_FLAGS, ...profile, '--import', probe, program];
     this.child = spawn('unshare', [...inside, ...argv], {
       stdio: ['ignore', 'inherit', 'pipe'],
       env: {
         PATH: process.env['PATH'],
+        [AGENT_MEMORY.name]: AGENT_MEMORY.value,
         NODENAME: NODE,
         ETCD_ENDPOINTS: etcdEndpoint,
         IP: '10.201.0.1/24',
@@ -138,8 +141,12 @@ export class BenchAgent {
   }
 }
 
-/** The program as it is shipped, in a folder. */
+const PROBE = 'loop-probe.mjs';
+
+/** The program as it is shipped, in a folder; and the probe without types, whose reader is large. */
 export async function buildAgent(folder: string): Promise<string> {
+  const probe = readFileSync(join(import.meta.dirname, 'loop-probe.ts'), 'utf8');
+  writeFileSync(join(folder, PROBE), stripTypeScriptTypes(probe));
   const [program] = await bundle('agent', folder);
   installKoffi(folder);
   return program!;

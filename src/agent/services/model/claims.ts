@@ -38,7 +38,7 @@ const claimedOf = (service: ServiceObject): readonly Ip[] => [
 
 export class Claims {
   private readonly rules: ClaimRules;
-  /** Services by their own addresses, by their load balancers’, and by all that they claim. */
+  /** Services by their own addresses, by their load balancers', and by all that they claim. */
   private readonly owners = new Grouped<Ip, string>();
   private readonly balanced = new Grouped<Ip, string>();
   private readonly claimants = new Grouped<Ip, string>();
