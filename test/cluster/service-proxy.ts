@@ -2,6 +2,7 @@
 // asks a Service without a pause.
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CANARY } from '../../src/services/write/plan.ts';
 import { helmArguments, SERVICE_PROXY_VALUES } from './bring-up.ts';
 import { calicoReady, NAMESPACE } from './calico-pods.ts';
 import type { Cluster } from './cluster.ts';
@@ -52,12 +53,17 @@ export async function startRequests(
   };
 }
 
-/** Afterwards no node has a kube-proxy, and calico-node serves Services. */
+/** Afterwards no node has a kube-proxy, and calico-node serves Services and answers for them. */
 export async function takeServicesOver(cluster: Cluster): Promise<void> {
   const takeOver = ['--set', 'serviceProxy.takeOver=true', '--wait'];
   await cluster.helm([...helmArguments('upgrade', SERVICE_PROXY_VALUES), ...takeOver]);
   await calicoReady(cluster);
   for (const { name } of cluster.nodes) await cluster.enter(name, ['pkill', '-x', 'kube-proxy']);
+  const health = ['curl', '-sf', '--max-time', '5', 'http://127.0.0.1:10256/healthz'];
+  for (const { name } of cluster.nodes)
+    await until(`${name} tells of its health`, 20, async () =>
+      /"nodeEligible":true,"healthy":true/.test(await cluster.enter(name, health)),
+    );
 }
 
 /** Afterwards every node has a kube-proxy, which has looked at the rules. */
@@ -70,10 +76,10 @@ export async function handServicesBack(cluster: Cluster): Promise<void> {
     const start = `setsid kube-proxy --config ${config} >>${log} 2>&1 </dev/null &`;
     await cluster.enter(name, ['bash', '-c', start]);
   }
-  // What kube-proxy makes to learn of a flush, and nobody else does.
+  // What kube-proxy makes to learn of a flush, and calico-node had removed.
   for (const { name } of cluster.nodes)
     await until(`${name} is kube-proxy’s`, 60, async () =>
-      (await serviceChains(cluster, name)).includes('KUBE-PROXY-CANARY'),
+      (await cluster.enter(name, ['iptables-nft-save', '-t', 'nat'])).includes(CANARY),
     );
 }
 
