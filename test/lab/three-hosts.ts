@@ -234,6 +234,11 @@ export class Hosts {
     await host.startAgent(this.env);
   }
 
+  /** From now on hosts that are restarted have a speaker. */
+  useSpeakers(): void {
+    this.env = { ...this.env, CALICO_NETWORKING_BACKEND: 'bird' };
+  }
+
   /** Ends a host's agent and speaker together and starts them again; resolves when both are ready. */
   async restartNode(index: number, signal: NodeJS.Signals): Promise<void> {
     const host = this.host(index);
