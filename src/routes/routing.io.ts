@@ -22,7 +22,7 @@ export type { RouteDemand } from './route-demand.ts';
 const SETTLE_MS = 5;
 /** Who keeps changing our routes is answered no more often than this. */
 const REPAIR_PAUSE_MS = 200;
-const RETRY_MS = 1000;
+const RETRY_MS = 500;
 const AUDIT_MS = 90_000;
 /** Some 3 ms of the kernel's time. */
 const PREFIXES_AT_ONCE = 250;

@@ -11,7 +11,7 @@ import { type Vtep, vtepChanges } from './vteps.ts';
 const SETTLE_MS = 5;
 /** Who keeps changing entries is answered no more often than this. */
 const REPAIR_PAUSE_MS = 200;
-const RETRY_MS = 1000;
+const RETRY_MS = 500;
 const ENOENT = 2;
 
 export interface VtepTableParts {

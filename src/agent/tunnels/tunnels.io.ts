@@ -11,7 +11,9 @@ import { TUNNEL_DEVICES } from '../../model/tunnel.ts';
 import { readNode } from './own-node.io.ts';
 import { TunnelDevice, type TunnelDriver, type TunnelParts } from './tunnel.io.ts';
 
-const RETRY_MILLISECONDS: Milliseconds = 1000;
+/** What fails is tried again after a pause that doubles: a port may be held for a moment by what just went. */
+const RETRY_MILLISECONDS: Milliseconds = 100;
+const RETRY_MILLISECONDS_MAX: Milliseconds = 1000;
 /** What fails while much happens is tried again no sooner than this. */
 const PAUSE_MILLISECONDS: Milliseconds = 50;
 
@@ -73,6 +75,7 @@ export class Tunnels {
 
   private async work(): Promise<void> {
     const { signal } = this.parts;
+    let wait = RETRY_MILLISECONDS;
     while (this.again && !signal.aborted) {
       this.again = false;
       const failed = await this.round();
@@ -80,7 +83,8 @@ export class Tunnels {
       await pause(PAUSE_MILLISECONDS, signal);
       this.rest = new AbortController();
       // A device that went meanwhile, for one, is told of soon.
-      if (!this.again) await pause(RETRY_MILLISECONDS, AbortSignal.any([signal, this.rest.signal]));
+      if (!this.again) await pause(wait, AbortSignal.any([signal, this.rest.signal]));
+      wait = Math.min(2 * wait, RETRY_MILLISECONDS_MAX);
       this.rest = undefined;
       this.again = true;
     }
