@@ -304,11 +304,11 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     const upgrade = async (...set: readonly string[]): Promise<void> => {
       await cluster.helm([...helmArguments('upgrade'), ...set.flatMap((one) => ['--set', one])]);
       const node = ['daemonset/calico-node', '--namespace', NAMESPACE];
-      await kubectl('rollout', 'status', ...node, '--timeout=120s');
+      await kubectl('rollout', 'status', ...node, '--timeout=240s');
     };
     const traffic = await startTraffic(cluster, serverIp);
     const always = 'networking.settings.ippool.vxlan.mode=Always';
-    await upgrade(always, 'conf.node.CALICO_NETWORKING_BACKEND=vxlan');
+    await upgrade(always);
     await routesAre('routes lead over vxlan.calico', (routes) => overlay.test(routes));
     // Another MTU restarts the node pods, which write it for the runtime.
     assert.match(await linkOfNewPod(), /mtu 1450 /);
@@ -316,7 +316,8 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     const fetch = `wget -q -O - http://${serverIp}:8080/large | wc -c`;
     const { output } = await inPod(cluster, 'client', ['sh', '-c', fetch]);
     assert.equal(output.trim(), '10485760');
-    // The first speaker has no peer that could answer it.
+    await upgrade(always, 'conf.node.CALICO_NETWORKING_BACKEND=vxlan');
+    // The first speaker that comes back has no peer that could answer it.
     await upgrade(always);
     await calicoReady(cluster);
     await upgrade();

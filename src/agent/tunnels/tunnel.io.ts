@@ -180,7 +180,6 @@ export class TunnelDevice {
     if (event.kind === 'lost') return true;
     if (event.kind === 'link')
       return event.link.name === this.name || event.link.index === this.carrierIndex;
-    if (event.kind !== 'address') return false;
-    return event.gone ? event.address.linkIndex === this.index : this.isMissing;
+    return event.kind === 'address' && (this.isMissing || event.address.linkIndex === this.index);
   }
 }

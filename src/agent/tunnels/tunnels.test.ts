@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { openLog } from '../../base/log.io.ts';
 import { memoryStore } from '../../datastore/memory.ts';
 import { openAllocator } from '../../ipam/allocator.io.ts';
+import type { LinkChange } from '../../kernel/kernel.ts';
 import { memoryKernel } from '../../kernel/memory.ts';
 import type { IpPool, IpPoolSpec } from '../../model/ip-pool.ts';
 import { resourceKey } from '../../model/keys.ts';
@@ -77,12 +78,16 @@ async function machine(spec: NodeSpec = {}) {
     return parsed.value.spec;
   };
   /** Everything that was to be done has been. */
-  const settle = async (): Promise<void> => {
+  const settle = (): Promise<void> => {
     tunnels.wake();
+    return heard();
+  };
+  /** Of what the kernel told. */
+  const heard = async (): Promise<void> => {
     // The kernel's words about what was done come a moment later.
     for (let i = 0; i < 3; i++) {
-      await tunnels.settled();
       await setImmediate();
+      await tunnels.settled();
     }
   };
   const addressesOn = (name: string) => {
@@ -95,7 +100,19 @@ async function machine(spec: NodeSpec = {}) {
     stop.abort();
     allocator.close();
   };
-  return { kernel, time, setPool, stored, settle, addressesOn, options, ready, close, allocator };
+  return {
+    kernel,
+    time,
+    setPool,
+    stored,
+    settle,
+    heard,
+    addressesOn,
+    options,
+    ready,
+    close,
+    allocator,
+  };
 }
 
 test('VXLAN: device, address and record; another VNI makes it anew; the offload is off', async () => {
@@ -153,6 +170,32 @@ test('from one to the other: the new device is there before the old one goes, a 
   const { bgp: after, ipv4VXLANTunnelAddr } = await m.stored();
   assert.equal(after?.ipv4IPIPTunnelAddr, undefined);
   assert.ok(ipv4VXLANTunnelAddr);
+  m.close();
+});
+
+test('what somebody does to the device or its address is mended, as soon as it is heard', async () => {
+  const m = await machine();
+  await m.setPool({ ipipMode: 'Always' });
+  await m.settle();
+  const { index, mtu } = m.kernel.link('tunl0')!;
+  const own = m.addressesOn('tunl0');
+  const [address] = own.map((text) => ip(text.replace('/32', '')));
+  const at = { linkIndex: index, prefixLength: 32 };
+  const harms: readonly LinkChange[] = [
+    { kind: 'deleteAddress', ip: address!, ...at },
+    { kind: 'addAddress', ip: ip('192.0.2.1'), ...at },
+    { kind: 'setLink', index, up: false },
+    { kind: 'setLink', index, mtu: 1300 },
+  ];
+  for (const harm of harms) {
+    m.kernel.apply([harm]);
+    await m.heard();
+    const { up, mtu: now } = m.kernel.link('tunl0')!;
+    assert.deepEqual([up, now, m.addressesOn('tunl0')], [true, mtu, own], harm.kind);
+  }
+  await m.kernel.deleteLink('tunl0');
+  await m.heard();
+  assert.deepEqual([m.kernel.link('tunl0')?.up, m.addressesOn('tunl0')], [true, own]);
   m.close();
 });
 

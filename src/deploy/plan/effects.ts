@@ -189,13 +189,19 @@ function backendEffects(before: Values, after: Values): readonly Effect[] {
     (node['CALICO_NETWORKING_BACKEND'] ?? 'bird') === 'bird';
   const isOverlay = ({ networking: { settings } }: Values): boolean =>
     settings.ippool.vxlan.mode !== 'Never';
+  const first = (path: string, what: string, then: string): readonly Effect[] => [
+    {
+      kind: 'disrupts',
+      words:
+        `${path}: pods on different nodes lose each other until both nodes have changed; set ${what} ` +
+        `first, and ${then} when the node pods have restarted`,
+    },
+  ];
+  const backend = 'conf.node.CALICO_NETWORKING_BACKEND';
+  const mode = 'networking.settings.ippool.vxlan.mode';
+  if (speaks(before) && !speaks(after) && !isOverlay(before)) return first(backend, mode, 'this');
   const leaves = isOverlay(before) && !isOverlay(after);
-  if (speaks(before) || !leaves) return [];
-  const words =
-    'networking.settings.ippool.vxlan.mode: pods on different nodes lose each other until both nodes ' +
-    'have a speaker; set CALICO_NETWORKING_BACKEND to bird first, and the mode when the node pods ' +
-    'have restarted';
-  return [{ kind: 'disrupts', words }];
+  return !speaks(before) && leaves ? first(mode, `${backend}: bird`, 'this') : [];
 }
 
 function listEffects(before: Values, after: Values): readonly Effect[] {

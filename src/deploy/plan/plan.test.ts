@@ -92,7 +92,16 @@ const EFFECTS: [what: string, before: Json, after: Json, effect: RegExp][] = [
       conf: { node: { CALICO_NETWORKING_BACKEND: 'vxlan' } },
     },
     { networking: { settings: { ippool: { ipip: { mode: 'Never' } } } } },
-    /^disrupts .*vxlan.mode: .* set CALICO_NETWORKING_BACKEND to bird first/,
+    /^disrupts .*vxlan.mode: .* set conf.node.CALICO_NETWORKING_BACKEND: bird first/,
+  ],
+  [
+    'from plain routes to VXLAN without speakers at once',
+    { networking: { settings: { ippool: { ipip: { mode: 'Never' } } } } },
+    {
+      networking: { settings: { ippool: { ipip: { mode: 'Never' }, vxlan: { mode: 'Always' } } } },
+      conf: { node: { CALICO_NETWORKING_BACKEND: 'vxlan' } },
+    },
+    /^disrupts conf.node.CALICO_NETWORKING_BACKEND: .* set networking.settings.ippool.vxlan.mode first/,
   ],
   [
     'tunnel',
