@@ -27,7 +27,7 @@ import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
 import { watchInvariants } from './invariants.io.ts';
 import { followDatastore, openTunnel } from './life/follow.io.ts';
-import { openHost, podMtuOf } from './life/host.io.ts';
+import { mtuNow, openHost, podMtuOf } from './life/host.io.ts';
 import { PodRoutes } from './life/pod-routes.io.ts';
 import type { Progress } from './life/progress.ts';
 import { measureAgent } from './metrics.io.ts';
@@ -120,6 +120,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   const context: CniContext = {
     node: started.node,
     effectiveMtu: () => podMtuOf(host, settings.mtu),
+    mtuNow: (configured) => mtuNow(configured, settings.mtu, view.pools),
     store,
     kernel,
     view,

@@ -310,7 +310,7 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     const always = 'networking.settings.ippool.vxlan.mode=Always';
     await upgrade(always);
     await routesAre('routes lead over vxlan.calico', (routes) => overlay.test(routes));
-    // Another MTU restarts the node pods, which write it for the runtime.
+    // The runtime's configuration still has that of before.
     assert.match(await linkOfNewPod(), /mtu 1450 /);
     await inPod(cluster, 'server', ['sh', '-c', 'head -c 10485760 /dev/zero > /tmp/large']);
     const fetch = `wget -q -O - http://${serverIp}:8080/large | wc -c`;

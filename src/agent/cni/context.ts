@@ -18,6 +18,8 @@ export interface CniContext {
   readonly node: string;
   /** MTU of pod interfaces when the configuration leaves it at 0. */
   readonly effectiveMtu: () => number;
+  /** What has taken the place of an MTU of the network configuration; undefined: nothing has. */
+  readonly mtuNow?: (configured: number) => number | undefined;
   readonly store: Store;
   readonly kernel: Kernel;
   readonly view: DatastoreView;

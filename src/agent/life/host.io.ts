@@ -1,10 +1,12 @@
 // This machine as the cluster sees it: the node's address and its MTU, looked after from the start on.
+import type { IpPool } from '../../model/ip-pool.ts';
+import { encapsulationsOf } from '../../model/mtu.ts';
 import type { Ip } from '../../net/ip.ts';
 import type { AgentParts } from '../agent.io.ts';
 import { measureHost } from '../mtu/metrics.io.ts';
 import { NodeMtu } from '../mtu/node-mtu.io.ts';
 import { PathProbe } from '../mtu/path-probe.io.ts';
-import type { MtuSettings } from '../mtu/settings.ts';
+import { askedNow, type MtuSettings } from '../mtu/settings.ts';
 import { AddressWatch } from '../start-up/address-watch.io.ts';
 import type { Started } from '../start-up.io.ts';
 import type { DatastoreView } from '../view.ts';
@@ -29,6 +31,16 @@ const OTHERWISE_MTU = 1500;
 /** What pods get whose network configuration names no MTU. */
 export const podMtuOf = ({ mtu }: NodeHost, { asked }: MtuSettings): number =>
   mtu.state?.podMtu ?? asked ?? OTHERWISE_MTU;
+
+/** Instead of what the chart wrote into the network configuration when this pod started. */
+export const mtuNow = (
+  configured: number,
+  settings: MtuSettings,
+  pools: readonly IpPool[],
+): number | undefined =>
+  settings.physical !== undefined && configured === settings.asked
+    ? askedNow(settings, encapsulationsOf(pools.map(({ spec }) => spec)))
+    : undefined;
 
 /** `changed`: tunnels stand on another address or size. */
 export function openHost(

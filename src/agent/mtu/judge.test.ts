@@ -5,7 +5,13 @@ import fc from 'fast-check';
 import type { Link } from '../../kernel/kernel.ts';
 import { type Encapsulation, encapsulationsOf, OVERHEAD_BYTES } from '../../model/mtu.ts';
 import { hostMtuOf, judge } from './judge.ts';
-import { effectiveSettings, MTU_INTERFACES, mtuSettings, type TunnelMtus } from './settings.ts';
+import {
+  askedNow,
+  effectiveSettings,
+  MTU_INTERFACES,
+  mtuSettings,
+  type TunnelMtus,
+} from './settings.ts';
 
 const link = (index: number, name: string, mtu: number, up = true): Link => ({
   index,
@@ -121,4 +127,15 @@ test('settings: the environment over FelixConfiguration over the default; 0 is a
   const pattern = mtuSettings({ FELIX_MTUIFACEPATTERN: '^br-ex$' });
   assert.ok(pattern.ok);
   assert.equal(effectiveSettings(pattern.value, felix).pattern.source, '^br-ex$');
+});
+
+test('what pods are meant to get follows the pools where the physical MTU is known', () => {
+  const physical = mtuSettings({ CNI_MTU: '1480', CALICO_PHYSICAL_MTU: '1500' });
+  assert.ok(physical.ok);
+  const of = (...each: Encapsulation[]) => askedNow(physical.value, new Set(each));
+  assert.deepEqual(
+    [of('ipip'), of('vxlan'), of('ipip', 'vxlanV6'), of()],
+    [1480, 1450, 1430, 1500],
+  );
+  assert.equal(askedNow({ asked: 1480, physical: undefined }, new Set(['vxlan'])), 1480);
 });

@@ -18,7 +18,7 @@ import { MTU_ANNOTATION, type NodeSpec, printNodeMtu } from '../../model/node.ts
 import type { Ip } from '../../net/ip.ts';
 import { writeRecord } from '../start-up/records.io.ts';
 import { hostMtuOf, judge, type MtuVerdict } from './judge.ts';
-import { effectiveSettings, type MtuSettings } from './settings.ts';
+import { askedNow, effectiveSettings, type MtuSettings } from './settings.ts';
 
 /** After each failure it is waited twice as long: who may not make events will not be heard. */
 const RETRY_MILLISECONDS = 10_000;
@@ -84,7 +84,8 @@ export class NodeMtu {
       const carrier = kernel.addresses().find(({ ip }) => ip === own)?.linkIndex;
       const host = hostMtuOf(kernel.links(), pattern, carrier);
       const encapsulations = encapsulationsOf(pools().map(({ spec }) => spec));
-      return host && judge({ host, encapsulations, tunnels, asked: settings.asked });
+      const asked = askedNow(settings, encapsulations);
+      return host && judge({ host, encapsulations, tunnels, asked });
     } catch (cause) {
       log.warn({ cause: messageOf(cause) }, 'the interfaces cannot be read');
       return undefined;

@@ -1,7 +1,7 @@
 // What the environment says of MTUs; it goes before FelixConfiguration, as everywhere in Felix.
 import { fail, ok, type Result } from '../../base/result.ts';
 import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
-import type { Encapsulation } from '../../model/mtu.ts';
+import { type Encapsulation, overheadOf } from '../../model/mtu.ts';
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
@@ -20,8 +20,10 @@ const [MTU_MIN, MTU_MAX] = [576, 65_535];
 export type TunnelMtus = Readonly<Partial<Record<Encapsulation, number>>>;
 
 export interface MtuSettings {
-  /** CNI_MTU: what pods are meant to get, encapsulation already subtracted. */
+  /** CNI_MTU: what pods were meant to get when the node pod started, encapsulation already subtracted. */
   readonly asked: number | undefined;
+  /** CALICO_PHYSICAL_MTU: what the interfaces are meant to carry; undefined: nobody said. */
+  readonly physical?: number | undefined;
   readonly tunnels: TunnelMtus;
   /** Interfaces that lead to other nodes. */
   readonly pattern: RegExp | undefined;
@@ -58,6 +60,7 @@ export function mtuSettings(env: MtuEnvironment): Result<MtuSettings> {
   const pattern = text === undefined ? undefined : patternOf(text);
   const settings = {
     asked: mtu('CNI_MTU'),
+    physical: mtu('CALICO_PHYSICAL_MTU'),
     tunnels: present({
       ipip: mtu('FELIX_IPINIPMTU'),
       vxlan: mtu('FELIX_VXLANMTU'),
@@ -70,6 +73,12 @@ export function mtuSettings(env: MtuEnvironment): Result<MtuSettings> {
     wrong.push(`FELIX_MTUIFACEPATTERN: '${text}' is no regular expression`);
   return wrong[0] === undefined ? ok(settings) : fail(wrong[0]);
 }
+
+/** What pods are meant to get as the pools are now; octets, undefined: what fits. */
+export const askedNow = (
+  { asked, physical }: Pick<MtuSettings, 'asked' | 'physical'>,
+  encapsulations: ReadonlySet<Encapsulation>,
+): number | undefined => (physical === undefined ? asked : physical - overheadOf(encapsulations));
 
 /** What counts: the environment's over FelixConfiguration's. A pattern that is none is not obeyed. */
 export function effectiveSettings(

@@ -46,9 +46,9 @@ Generated from the constructs in \`src/deploy\`; change those and run \`make cha
     helm uninstall calico --namespace kube-system
 
 A change of \`networking.*\` restarts no node pod: the controllers write it into the datastore, which
-the running agents and speakers watch. Only another MTU of pods (\`networking.mtu\`, or another
-encapsulation) is read when the node pods start. It rolls them, as a change of \`conf.node\`, \`images\`
-or \`etcd\` does, one node at a time; the data path stays in place meanwhile.
+the running agents and speakers watch. Only \`networking.mtu\` is read when the node pods start. It rolls
+them, as a change of \`conf.node\`, \`images\` or \`etcd\` does, one node at a time; the data path stays in
+place meanwhile.
 
 Another \`networking.podSubnet\`, or another prefix or block size of a pool that is there, is refused
 before anything is applied (Job \`calico-pools-check\`): pods have addresses of it. Helm prints why, and

@@ -1,6 +1,6 @@
 // ConfigMap calico-etc: where the datastore is, the CNI configuration, and the pool settings
-// that the agents read at start. A change of the pool restarts no node pod unless the MTU of pods is
-// another; running agents learn it from the datastore.
+// that the agents read at start. A change of the pool restarts no node pod; running agents learn
+// it from the datastore.
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import { choose, isEmpty, jsonOf, str } from '../helm/functions.ts';
@@ -52,6 +52,7 @@ export class CalicoEtc extends Construct {
       data: {
         etcd_endpoints: etcdEndpoints(settings),
         cni_network_config: `${choose(isEmpty(config), CNI_NETWORK_CONFIG, jsonOf(config))}`,
+        mtu: str(settings.networking.mtu),
         cni_mtu: str(effectiveMtu(settings)),
         ipv4pool_cidr: podSubnet,
         ipv4pool_ipip: network.ippool.ipip.mode,

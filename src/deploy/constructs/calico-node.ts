@@ -26,7 +26,6 @@ import {
   apiServer,
   certificates,
   contextOf,
-  effectiveMtu,
   etcdEndpoints,
   imagesOf,
   nodeMetrics,
@@ -67,11 +66,11 @@ export class CalicoNode extends Construct {
         selector: { matchLabels: labelsOf(NODE) },
         updateStrategy: updateStrategy(settings),
         template: {
-          // Another datastore needs other pods, and so does another MTU: the runtime's configuration
-          // is written when they start. No other setting of the pool does.
+          // Another datastore needs other pods, and so does another physical MTU, of which no agent
+          // hears otherwise. No setting of the pool does.
           metadata: podMetadata(NODE, settings.pod.calico_node, {
             'calico-kit/etcd-endpoints': etcdEndpoints(settings),
-            'calico-kit/cni-mtu': str(effectiveMtu(settings)),
+            'calico-kit/mtu': str(settings.networking.mtu),
             ...scrapeAnnotations(settings, nodeMetrics(settings).port),
           }),
           spec: podSpec(settings),
@@ -173,6 +172,7 @@ const pool: readonly EnvironmentVariable[] = [
   fromConfig('CALICO_IPV4POOL_NODE_SELECTOR', 'ipv4pool_node_selector'),
   fromConfig('CALICO_IPV4POOL_DISABLE_BGP_EXPORT', 'ipv4pool_disable_bgp_export'),
   fromConfig('CNI_MTU', 'cni_mtu'),
+  fromConfig('CALICO_PHYSICAL_MTU', 'mtu'),
 ];
 
 const imageOf = (settings: Settings) => ({

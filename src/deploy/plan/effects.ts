@@ -173,13 +173,14 @@ function settingEffects(before: Values, after: Values): readonly Effect[] {
 function mtuEffects(before: Values, after: Values): readonly Effect[] {
   const [was, is] = [effectiveMtu(before), effectiveMtu(after)];
   if (was === is) return [];
-  const restarted =
-    after.pod.calico_node.update_strategy === 'OnDelete'
-      ? ' once you have deleted the node pod of their node'
-      : ', once the upgrade has restarted the node pod of their node';
+  const byHand = after.pod.calico_node.update_strategy === 'OnDelete';
+  const restarted = byHand
+    ? ' once you have deleted the node pod of their node'
+    : ', once the upgrade has restarted the node pod of their node';
+  const isLive = before.networking.mtu === after.networking.mtu;
   const words =
     `networking.mtu: pods get an MTU of ${is} instead of ${was} when they are made anew` +
-    `${restarted}; those that run keep theirs`;
+    `${isLive ? '' : restarted}; those that run keep theirs`;
   return [{ kind: 'live', words }];
 }
 

@@ -74,6 +74,14 @@ const EFFECTS: [what: string, before: Json, after: Json, effect: RegExp][] = [
     /^restarts calico-node restarts node by node/,
   ],
   [
+    'MTU by another encapsulation',
+    {},
+    {
+      networking: { settings: { ippool: { ipip: { mode: 'Never' }, vxlan: { mode: 'Always' } } } },
+    },
+    /^live networking.mtu: pods get an MTU of 1450 instead of 1480 when they are made anew; those/,
+  ],
+  [
     'MTU where nothing rolls',
     { pod: { calico_node: { update_strategy: 'OnDelete' } } },
     { pod: { calico_node: { update_strategy: 'OnDelete' } }, networking: { mtu: 9000 } },

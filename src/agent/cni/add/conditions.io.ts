@@ -11,12 +11,16 @@ const MTU_FILE = '/var/lib/calico/mtu';
 /** As Calico's plugin polls. */
 const GATE = { everyMilliseconds: 5_000, patienceMilliseconds: 30_000 };
 
-/** The MTU of a pod's interface: the configuration's, else that of the node's file, else the agent's. */
+/**
+ * The MTU of a pod's interface: the configuration's, else that of the node's file, else the agent's. What
+ * the chart wrote there when the node pod started is what the pools ask for now.
+ */
 export function mtuFor(
-  { effectiveMtu }: Pick<CniContext, 'effectiveMtu'>,
-  config: Pick<NetworkConfig, 'mtu' | 'requireMtuFile'>,
+  { effectiveMtu, mtuNow }: Pick<CniContext, 'effectiveMtu' | 'mtuNow'>,
+  given: Pick<NetworkConfig, 'mtu' | 'requireMtuFile'>,
   path = MTU_FILE,
 ): Result<number, CniError> {
+  const config = { ...given, mtu: mtuNow?.(given.mtu) ?? given.mtu };
   if (config.mtu > 0 && !config.requireMtuFile) return ok(config.mtu);
   const written = Number(textOf(path) ?? 0);
   if (config.requireMtuFile && !(written > 0)) {
