@@ -8,6 +8,7 @@ import { calicoPods, calicoReady, NAMESPACE } from './calico-pods.ts';
 import { until } from './command.ts';
 import { netnsCluster } from './netns/netns-cluster.ts';
 import { openProgress } from './progress.ts';
+import { secretsShown } from './secrets.ts';
 
 const VALUES = [
   ...['--set', 'etcd.tls.mode=generate', '--set', 'etcd.snapshots.schedule=@yearly'],
@@ -127,6 +128,43 @@ describe('calico-etcd on a cluster', { timeout: 900_000 }, () => {
     assert.notEqual(wanted.serialNumber, shown);
     await until('the new one is served', 90, async () => (await served()) === wanted.serialNumber);
     assert.deepEqual(await etcdPods(), pods);
+    await until('all members answer', 30, async () => (await members()).length === 3);
+  });
+
+  test('private keys show nowhere but in their Secrets', async () => {
+    const keys = await Promise.all([
+      secretFile('calico-etcd-ca', 'ca.key'),
+      secretFile('calico-etcd-server', 'tls.key'),
+      secretFile('calico-etcd-client', 'tls.key'),
+    ]);
+    const secrets = keys.map((pem) => pem.split('\n')[1]!);
+    assert.ok(secrets.every((line) => line.length > 40));
+    const stored = await etcdctl('get', '--prefix', '/calico/');
+    assert.deepEqual((await secretsShown(cluster, secrets, stored)).shown, []);
+  });
+
+  test('another authority begins: trusted beside the present one, by members that restarted', async () => {
+    const asked = [
+      '--set-string',
+      'etcd.tls.rotate=3',
+      '--set-string',
+      'etcd.tls.rotate_authority=2',
+    ];
+    await helm('upgrade', '--set', 'etcd.members=3', ...asked);
+    const bundle = await secretFile('calico-etcd-server', 'ca.crt');
+    assert.equal(bundle.split('BEGIN CERTIFICATE').length - 1, 2);
+    await ready(3);
+    const trusted = await cluster.kubectl([
+      '-n',
+      NAMESPACE,
+      'get',
+      'pods',
+      '-l',
+      'k8s-app=calico-etcd',
+      '-o',
+      'jsonpath={.items[*].metadata.annotations}',
+    ]);
+    assert.equal(trusted.match(/"calico-kit\/etcd-authority":"2"/g)?.length, 3);
     await until('all members answer', 30, async () => (await members()).length === 3);
   });
 

@@ -1,6 +1,6 @@
 // The rules of the settings as a template: the chart refuses what cdk8s refuses, in the same
 // words. It renders nothing; all faults are collected and reported in one failure.
-import { REPEATED, remedyOf } from '../../model/settings/list-rules.ts';
+import { APART, REPEATED, remedyOf } from '../../model/settings/list-rules.ts';
 import type { DisjointRule, EachRule, Rule, UniqueRule } from '../../model/settings/rules.ts';
 import { IPV4_ADDRESS, IPV4_POOL } from '../../model/settings/rules.ts';
 import type { Bounds } from './bounds.ts';
@@ -122,8 +122,7 @@ function checkDisjoint({ path, list, field, address, addressIf }: DisjointRule):
     (weight, i) => `(mul (int64 (index $octets ${i})) ${weight})`,
   );
   const pattern = goText(`${IPV4_POOL}|${IPV4_ADDRESS}`);
-  const message =
-    '(printf "%s: %s overlaps %s \\"%s\\"" $one.name (toRawJson $one.text) .name .text)';
+  const message = `(printf "%s: %s overlaps %s \\"%s\\"; ${APART}" $one.name (toRawJson $one.text) .name .text)`;
   return [
     `{{- $texts := list }}${own(path)}{{ if ${goPath(addressIf)} }}${own(address)}{{ end }}`,
     overTexts(list, [field], append('$texts', named(name, '$text'))),

@@ -48,6 +48,9 @@ export const repeated = (rule: UniqueRule, values: Json): readonly string[] =>
     .filter(({ text }, i, all) => all.findIndex((one) => one.text === text) < i)
     .map(({ name, text }) => `${name}: ${JSON.stringify(text)} ${REPEATED}`);
 
+/** What follows two prefixes that overlap. */
+export const APART = 'choose one that shares no address with it';
+
 export const REPEATED = 'is there already; names are given once';
 
 interface Net {
@@ -72,7 +75,8 @@ export function overlaps(rule: DisjointRule, values: Json): readonly string[] {
   return nets.flatMap((net, i) => {
     const other = nets.slice(0, i).find((one) => overlap(one.cidr, net.cidr));
     if (!other) return [];
-    return [`${net.name}: ${JSON.stringify(net.text)} overlaps ${other.name} "${other.text}"`];
+    const both = `${JSON.stringify(net.text)} overlaps ${other.name} "${other.text}"`;
+    return [`${net.name}: ${both}; ${APART}`];
   });
 }
 

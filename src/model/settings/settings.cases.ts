@@ -1,6 +1,7 @@
 // Settings that are refused, with the words of the refusal. The same table is put to the check
 // and to Helm.
 import type { Json } from '../../base/json.ts';
+import { APART } from './list-rules.ts';
 
 export interface BadSettings {
   readonly values: Json;
@@ -284,13 +285,17 @@ export const badSettings: readonly BadSettings[] = [
       },
     },
     faults: [
-      'networking.pools.0.cidr: "172.20.0.0/16" overlaps networking.podSubnet "172.16.0.0/12"',
-      'networking.pools.2.cidr: "11.0.128.0/17" overlaps networking.pools.1.cidr "11.0.0.0/16"',
+      'networking.pools.0.cidr: "172.20.0.0/16" overlaps networking.podSubnet "172.16.0.0/12"; ' +
+        APART,
+      'networking.pools.2.cidr: "11.0.128.0/17" overlaps networking.pools.1.cidr "11.0.0.0/16"; ' +
+        APART,
     ],
   },
   {
     values: { networking: { podSubnet: '10.96.0.0/12' } },
-    faults: ['etcd.clusterIP: "10.96.232.136" overlaps networking.podSubnet "10.96.0.0/12"'],
+    faults: [
+      `etcd.clusterIP: "10.96.232.136" overlaps networking.podSubnet "10.96.0.0/12"; ${APART}`,
+    ],
   },
   {
     values: { networking: { pools: [{ name: 'a', cidr: '10.1.0.0/16', blocksize: 26 }] } },

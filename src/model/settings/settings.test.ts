@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import type { Json } from '../../base/json.ts';
+import type { SchemaPart } from '../../base/json-schema.ts';
+import { schemaPart } from './schema.ts';
 import { badSettings } from './settings.cases.ts';
 import { defaults, isOn, settingsFrom } from './settings.ts';
 
@@ -134,6 +136,30 @@ for (const { values, faults } of badSettings) {
     assert.deepEqual(result.ok ? 'accepted' : result.error, faults);
   });
 }
+
+test('no setting takes a secret: only names of Secrets, and of keys in them', () => {
+  const named = (part: SchemaPart, path: string): readonly string[] => [
+    ...Object.entries(part.properties ?? {}).flatMap(([name, inner]) => {
+      const here = path === '' ? name : `${path}.${name}`;
+      return [
+        ...(/secret|passw|token|credential|private|keys?$|crt|pem/i.test(name) ? [here] : []),
+        ...named(inner, here),
+      ];
+    }),
+    ...(part.items ? named(part.items, `${path}[]`) : []),
+    ...(typeof part.additionalProperties === 'object'
+      ? named(part.additionalProperties, `${path}.*`)
+      : []),
+  ];
+  const reference = (path: string) => [path, `${path}.secretKeyRef`, `${path}.secretKeyRef.key`];
+  assert.deepEqual(named(schemaPart, ''), [
+    ...reference('networking.bgp.ipv4.peers[].spec.password'),
+    ...reference('networking.bgp.ipv6.peers[].spec.password'),
+    ...reference('bgpConfiguration.nodeMeshPassword'),
+    'images.pull_secrets',
+    'etcd.tls.secret',
+  ]);
+});
 
 test('names of the language are data', () => {
   for (const name of ['__proto__', 'constructor', 'toString']) {

@@ -91,7 +91,8 @@ export function enterNode(
   if (init === undefined) throw new Error(`${nodeName(number)} has no init`);
   const inside = ['nsenter', '-t', String(init), '-m', '-u', '-i', '-n', '-p'];
   const path = `PATH=${BIN}:${process.env['PATH']}`;
-  return command(argv, undefined, [...inside, 'env', path]);
+  // Its input is a socket: an outermost bash would take that for a remote login and read ~/.bashrc.
+  return command(argv, undefined, [...inside, 'env', path, 'SHLVL=1']);
 }
 
 async function writeConfigurations(number: number): Promise<void> {

@@ -30,17 +30,23 @@ export const shownCommands = (): readonly string[] => [
   ...new Set(TEXTS.flatMap((file) => commandsIn(readFileSync(join(ROOT, file), 'utf8')))),
 ];
 
+interface How {
+  readonly add?: string;
+  readonly until?: string;
+  /** A name of the example, and what has its place on this cluster. */
+  readonly swap?: readonly [from: string, to: string];
+}
+
 export type Treatment =
-  /** Run by a shell on the first node, with `add` behind it, or as far as `until`. */
-  | { readonly kind: 'run'; readonly add?: string; readonly until?: string }
+  /** Run by a shell on the first node, with `add` behind it, or as far as `until`, or with `swap`. */
+  | ({ readonly kind: 'run' } & How)
   /** What else proves it, or why nothing can. */
   | { readonly kind: 'elsewhere'; readonly why: string };
 
 const elsewhere = (why: string): Treatment => ({ kind: 'elsewhere', why });
-const run = (more: { readonly add?: string; readonly until?: string } = {}): Treatment => ({
-  kind: 'run',
-  ...more,
-});
+const run = (how: How = {}): Treatment => ({ kind: 'run', ...how });
+
+const BLOCK_OF_ANOTHER = "$(ip route show proto bird | awk '/via/ {print $1; exit}')";
 
 /** The first that matches. */
 export const TREATMENTS: readonly (readonly [RegExp, Treatment])[] = [
@@ -62,6 +68,12 @@ export const TREATMENTS: readonly (readonly [RegExp, Treatment])[] = [
   [/jq -c/, run({ until: ' | jq' })],
   [/^calico-kit etcd remove/, elsewhere('etcd.cluster.test.ts loses a member')],
   [/^calico-kit ipam split/, run({ add: '--dry-run' })],
+  [/^calico-kit bgp routes --why/, run({ swap: ['192.168.238.64/26', BLOCK_OF_ANOTHER] })],
+  [/^calico-kit policy counters web/, run({ swap: ['web', ''] })],
+  [
+    /^calico-kit policy denied/,
+    elsewhere('it needs FELIX_LOGDENIEDFLOWS: src/cli/policy/seen.test.ts, test/lab'),
+  ],
   [/^(node|kubectl|calico-kit|export) /, run()],
 ];
 

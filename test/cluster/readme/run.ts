@@ -1,6 +1,6 @@
 // The shown commands on a cluster: each by a shell on its first node, in a folder that looks like ours and has
 // the files which the texts speak of.
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { CHART } from '../bring-up.ts';
@@ -29,29 +29,40 @@ export async function runShown(cluster: Cluster): Promise<readonly string[]> {
     `calico-kit() { node ${ROOT}/src/cli/main.ts "$@"; }`,
   ].join('\n');
   const failures: string[] = [];
-  for (const command of [...shownCommands(), ...AFTERWARDS]) {
+  const runOne = async (command: string): Promise<void> => {
     const script = scriptOf(command, treatmentOf(command)!);
-    if (script === undefined) continue;
+    if (script === undefined) return;
     const node = cluster.nodes[0]!.name;
     const argv = ['bash', '-c', `${prelude}\n${script}`];
     const { ok, output } = await outcomeOf(cluster.enter(node, argv));
     if (!ok) failures.push(`${command}\n${output.slice(output.indexOf(script))}`);
-  }
+  };
+  const waiting = [...shownCommands()];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) await runOne(next);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  for (const command of AFTERWARDS) await runOne(command);
   return failures;
 }
+
+/** They wait for the API server and for pods. */
+const AT_ONCE = 4;
 
 /** What the cluster is to have again. */
 const AFTERWARDS = ['calico-kit ipam configure --strictaffinity=false --max-blocks-per-host=0'];
 
 function scriptOf(command: string, treatment: Treatment): string | undefined {
   if (treatment.kind === 'elsewhere') return undefined;
-  const { add, until } = treatment;
-  const shown = until === undefined ? command : command.slice(0, command.indexOf(until));
+  const { add, until, swap } = treatment;
+  const named = swap === undefined ? command : command.replace(...swap);
+  const shown = until === undefined ? named : named.slice(0, named.indexOf(until));
   return add === undefined ? shown : `${shown} ${add}`;
 }
 
 function makeFolder(parent: string): string {
   const folder = join(parent, 'readme');
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const name of ['src', 'charts', 'node_modules', 'package.json'])
     symlinkSync(join(ROOT, name), join(folder, name));

@@ -157,6 +157,12 @@ test('resources that are switched off stay behind', () => {
   assert.equal(lines.at(-1), 'left out: pod.resources.etcd: pod.resources.enabled is off');
 });
 
+test('a section without anything in it is no unknown key', () => {
+  const { values, lines } = imported({ networking: { bgp: { asnumber: 64512, ipv4: null } } });
+  assert.deepEqual(values, { networking: { bgp: { asnumber: 64512 } } });
+  assert.ok(lines.includes('left out: networking.bgp.ipv4: there is nothing in it'), lines.join());
+});
+
 test('a word that no node replaces is told of', () => {
   const { values, lines } = imported({ conf: { cni_network_config: { name: '__NAME__' } } });
   assert.deepEqual(values, {});

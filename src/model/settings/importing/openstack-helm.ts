@@ -41,8 +41,8 @@ const isNode = ({ path }: Leaf): boolean => path[0] === 'conf' && path[1] === 'n
 // A known key is a leaf, whatever it holds, unless more is known of what is below it.
 function leavesOf(value: Json, path: readonly string[]): readonly Leaf[] {
   const key = path.join('.');
-  const hasKnown = Object.keys(TAKEN).some((known) => known.startsWith(`${key}.`));
-  const isLeaf = destinationOf(path) !== undefined || (IGNORED[key] !== undefined && !hasKnown);
+  const isLeaf =
+    destinationOf(path) !== undefined || (IGNORED[key] !== undefined && !isSection(key));
   if (isLeaf || !isObject(value) || Object.keys(value).length === 0) return [{ path, value }];
   return Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, [...path, key]));
 }
@@ -59,7 +59,7 @@ function take(path: readonly string[], value: Json, values: Tree): ReportLine {
   const felix = /^conf\.node\.(FELIX_[A-Z0-9]+)$/.exec(key);
   const destination = destinationOf(path) ?? (felix ? { to: key } : undefined);
   if (!destination) {
-    const reason = reasonOf(path);
+    const reason = reasonOf(path) ?? (isSection(key) && isNothing(value) ? EMPTY : undefined);
     return { key, ...(reason ? { outcome: 'left out', words: reason } : UNKNOWN) };
   }
   if (value === null) return { key, outcome: 'left out', words: 'it is null' };
@@ -68,6 +68,13 @@ function take(path: readonly string[], value: Json, values: Tree): ReportLine {
   put(values, destination.to.split('.'), converted.value);
   return { key, outcome: 'taken', words: destination.to };
 }
+
+// A section of which nothing is said, such as `ipv4:` in the values of the slides.
+const EMPTY = 'there is nothing in it';
+const isSection = (key: string): boolean =>
+  Object.keys(TAKEN).some((known) => known.startsWith(`${key}.`));
+const isNothing = (value: Json): boolean =>
+  value === null || (isObject(value) && Object.keys(value).length === 0);
 
 const UNKNOWN = { outcome: 'unknown', words: 'openstack-helm’s chart has no such key' } as const;
 
