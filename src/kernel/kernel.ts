@@ -213,11 +213,14 @@ export interface Kernel {
   /** Writes `/proc/sys/net/<key>`, e.g. `ipv4/conf/calic440f455693/forwarding`. */
   setSysctl(key: string, value: string): void;
   getSysctl(key: string): string;
-  /** Calls back on the main loop until the signal fires; of neighbours and forwarding only if asked. */
+  /**
+   * Calls back on the main loop until the signal fires; of neighbours and forwarding only if asked.
+   * Who says no to `ownRoutes` need not be told of routes that this kernel's own changes made or removed.
+   */
   subscribe(
     listener: (event: KernelEvent) => void,
     signal: AbortSignal,
-    also?: { readonly neighbours: boolean },
+    also?: { readonly neighbours?: boolean; readonly ownRoutes?: boolean },
   ): void;
   /** The kernel as seen from inside another namespace; throws OpError (ENOENT 2) if it is gone. */
   enter(netnsPath: string): Kernel;

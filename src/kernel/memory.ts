@@ -253,7 +253,7 @@ class Memory implements MemoryKernel {
   subscribe(
     listener: (event: KernelEvent) => void,
     signal: AbortSignal,
-    also = { neighbours: false },
+    also: Parameters<Kernel['subscribe']>[2] = {},
   ): void {
     const told = (event: KernelEvent): void => {
       const rare = event.kind === 'neighbour' || event.kind === 'forwarding';

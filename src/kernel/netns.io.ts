@@ -85,7 +85,10 @@ class LinuxKernel implements Kernel {
     this.release = release;
     this.sockets = new Sockets(() => within(() => openNetlink()));
     const newsOf = (groups: number) =>
-      new Notifications(() => within(() => openNetlink({ groups, receiveBytes: 4 << 20 })));
+      new Notifications(
+        () => within(() => openNetlink({ groups, receiveBytes: 4 << 20 })),
+        (port) => this.sockets.isOwn(port),
+      );
     this.news = newsOf(GROUPS);
     this.neighbourNews = newsOf(GROUPS | NEIGHBOUR_GROUP);
   }
@@ -218,9 +221,9 @@ class LinuxKernel implements Kernel {
   subscribe(
     listener: (event: KernelEvent) => void,
     signal: AbortSignal,
-    also = { neighbours: false },
+    { neighbours = false, ownRoutes = true } = {},
   ): void {
-    (also.neighbours ? this.neighbourNews : this.news).add(listener, signal);
+    (neighbours ? this.neighbourNews : this.news).add(listener, signal, ownRoutes);
   }
 
   enter(netnsPath: string): Kernel {

@@ -80,6 +80,8 @@ const received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
 export class Rtnetlink {
   private readonly fd: number;
   private sequence = 1;
+  /** Its name in the kernel's words, once it was answered. */
+  port = 0;
 
   constructor(fd: number) {
     this.fd = fd;
@@ -142,6 +144,7 @@ export class Rtnetlink {
         const index = at + message.sequence - first;
         const request = index >= at && index < at + count ? requests[index] : undefined;
         if (!request) continue;
+        this.port = message.port;
         done ||= index === at + count - 1;
         if (message.type !== NLMSG.ERROR) {
           // A copy: what is read next would overwrite it.

@@ -5,6 +5,7 @@ import { type Outcome, type Request, Rtnetlink } from './rtnetlink.io.ts';
 export class Sockets {
   private readonly open: () => number;
   private readonly idle: Rtnetlink[] = [];
+  private readonly ports = new Set<number>();
   private closed = false;
 
   /** Opens the first at once: who has no such namespace learns it here. */
@@ -42,7 +43,13 @@ export class Sockets {
     return this.idle.pop() ?? new Rtnetlink(this.open());
   }
 
+  /** Whether a change was made through one of these. */
+  isOwn(port: number): boolean {
+    return this.ports.has(port);
+  }
+
   private give(socket: Rtnetlink): void {
+    if (socket.port > 0) this.ports.add(socket.port);
     if (this.closed) socket.close();
     else this.idle.push(socket);
   }

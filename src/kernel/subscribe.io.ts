@@ -23,52 +23,75 @@ type Listener = (event: KernelEvent) => void;
  */
 export class Notifications {
   private readonly open: () => number;
-  private readonly listeners = new Set<{ readonly tell: Listener }>();
+  private readonly isOwn: (port: number) => boolean;
+  private readonly listeners = new Set<Entry>();
   private stream = new AbortController();
 
-  /** `open` makes a socket that is subscribed to its groups, in the right namespace. */
-  constructor(open: () => number) {
+  /**
+   * `open` makes a socket that is subscribed to its groups, in the right namespace; `isOwn` knows the
+   * sockets that our own changes go through.
+   */
+  constructor(open: () => number, isOwn: (port: number) => boolean) {
     this.open = open;
+    this.isOwn = isOwn;
   }
 
-  add(tell: Listener, signal: AbortSignal): void {
+  /** `ownRoutes`: whether it wants to hear of routes that we changed ourselves. */
+  add(tell: Listener, signal: AbortSignal, ownRoutes = true): void {
     if (signal.aborted) return;
     if (this.listeners.size === 0) {
       this.stream = new AbortController();
-      subscribe(this.open, (event) => this.tell(event), this.stream.signal);
+      subscribe(this.open, (message) => this.take(message), this.stream.signal);
     }
-    const entry = { tell };
+    const entry = { tell, ownRoutes };
     this.listeners.add(entry);
     signal.addEventListener('abort', () => this.remove(entry), { once: true });
   }
 
-  private remove(entry: { readonly tell: Listener }): void {
+  private remove(entry: Entry): void {
     this.listeners.delete(entry);
     if (this.listeners.size === 0) this.stream.abort();
   }
 
-  private tell(event: KernelEvent): void {
-    for (const { tell } of this.listeners) tell(event);
+  // By the thousand, when a table is written: what nobody wants is not even decoded.
+  private take(message: Message | undefined): void {
+    const isOwn = message !== undefined && isRoute(message) && this.isOwn(message.port);
+    let event: KernelEvent | undefined;
+    for (const { tell, ownRoutes } of this.listeners) {
+      if (isOwn && !ownRoutes) continue;
+      event ??= message ? eventOf(message) : { kind: 'lost' };
+      if (!event) return;
+      tell(event);
+    }
   }
 }
 
-function subscribe(open: () => number, listener: Listener, signal: AbortSignal): void {
+interface Entry {
+  readonly tell: Listener;
+  readonly ownRoutes: boolean;
+}
+
+const isRoute = ({ type }: Message): boolean => type === RTM_ROUTE.NEW || type === RTM_ROUTE.DELETE;
+
+/** `take` gets every message, and nothing where some were lost. */
+function subscribe(
+  open: () => number,
+  take: (message: Message | undefined) => void,
+  signal: AbortSignal,
+): void {
   if (signal.aborted) return;
   const stream = streamOf(open());
   const stop = (): void => void stream.destroy();
   signal.addEventListener('abort', stop, { once: true });
   stream.on('data', (datagram: Buffer) => {
-    for (const message of messagesIn(datagram)) {
-      const event = eventOf(message);
-      if (event) listener(event);
-    }
+    for (const message of messagesIn(datagram)) take(message);
   });
   stream.on('error', () => {}); // `close` follows
   stream.on('close', () => {
     signal.removeEventListener('abort', stop);
     if (signal.aborted) return;
-    subscribe(open, listener, signal); // first, so that nothing is missed after the re-read
-    listener({ kind: 'lost' });
+    subscribe(open, take, signal); // first, so that nothing is missed after the re-read
+    take(undefined);
   });
 }
 

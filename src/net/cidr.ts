@@ -61,8 +61,16 @@ export function cidrOf(ip: Ip, prefixLength: number): Cidr {
 /** `/32` or `/128`. */
 export const hostCidr = (ip: Ip): Cidr => `${ip}/${bitsOf(familyOf(ip))}` as Cidr;
 export const networkOf = (c: Cidr): Ip => c.slice(0, c.indexOf('/')) as Ip;
-export const prefixLengthOf = (c: Cidr): number => Number(c.slice(c.indexOf('/') + 1));
-export const cidrFamily = (c: Cidr): Family => familyOf(networkOf(c));
+export const cidrFamily = (c: Cidr): Family => (c.includes(':') ? 6 : 4);
+
+export function prefixLengthOf(c: Cidr): number {
+  let length = 0;
+  for (let at = c.indexOf('/') + 1; at < c.length; at++)
+    length = length * 10 + c.charCodeAt(at) - ZERO;
+  return length;
+}
+
+const ZERO = 48;
 
 /** Number of addresses. */
 export const sizeOf = (c: Cidr): bigint => 1n << BigInt(bitsOf(cidrFamily(c)) - prefixLengthOf(c));
@@ -80,7 +88,12 @@ export function ordinalOf(c: Cidr, ip: Ip): number {
 }
 
 export function contains(c: Cidr, ip: Ip): boolean {
-  return familyOf(ip) === cidrFamily(c) && cidrOf(ip, prefixLengthOf(c)) === c;
+  const family = cidrFamily(c);
+  if (familyOf(ip) !== family) return false;
+  const length = prefixLengthOf(c);
+  if (family === 6) return cidrOf(ip, length) === c;
+  const mask = length === 0 ? 0 : -1 << (32 - length);
+  return ((valueOfIpv4(ip) ^ valueOfIpv4(networkOf(c))) & mask) === 0;
 }
 
 /** Whether `inner` lies within `outer` (or equals it). */

@@ -72,7 +72,10 @@ export class Routing {
     this.parts = parts;
     this.sync = new RouteSync(parts.writer);
     this.linkNames = new LinkNames(parts.kernel);
-    parts.kernel.subscribe((event) => this.heard(event), this.stopping.signal);
+    // The speaker makes no other routes: what it wrote it knows.
+    const ownRoutes = (parts.writer ?? SPEAKER) !== SPEAKER;
+    const listener = (event: KernelEvent): void => this.heard(event);
+    parts.kernel.subscribe(listener, this.stopping.signal, { ownRoutes });
   }
 
   /** The name of the link over which a next hop is reached; undefined: none, or not known yet. */

@@ -38,15 +38,18 @@ export class MessageWriter {
   }
 
   u8(value: number): this {
-    return this.integer(value, 1);
+    this.length = this.buffer.writeUInt8(value, this.length);
+    return this;
   }
 
   u16(value: number): this {
-    return this.integer(value, 2);
+    this.length = this.buffer.writeUInt16LE(value, this.length);
+    return this;
   }
 
   u32(value: number): this {
-    return this.integer(value >>> 0, 4);
+    this.length = this.buffer.writeUInt32LE(value >>> 0, this.length);
+    return this;
   }
 
   message(type: number, flags: number, sequence: number, body: () => void): this {
@@ -97,11 +100,6 @@ export class MessageWriter {
   finish(): Buffer {
     return this.buffer.subarray(0, this.length);
   }
-
-  private integer(value: number, bytes: number): this {
-    this.length = this.buffer.writeUIntLE(value, this.length, bytes);
-    return this;
-  }
 }
 
 /** `body` is a view of the datagram: copy what must outlive the next read. */
@@ -109,6 +107,8 @@ export interface Message {
   readonly type: number;
   readonly flags: number;
   readonly sequence: number;
+  /** The socket that asked, also of what others are told of its changes; 0: the kernel by itself. */
+  readonly port: number;
   readonly body: Buffer;
 }
 
@@ -121,6 +121,7 @@ export function* messagesIn(datagram: Buffer): Generator<Message> {
       type: datagram.readUInt16LE(at + 4),
       flags: datagram.readUInt16LE(at + 6),
       sequence: datagram.readUInt32LE(at + 8),
+      port: datagram.readUInt32LE(at + 12),
       body: datagram.subarray(at + HEADER_BYTES, at + length),
     };
     at += align(length);

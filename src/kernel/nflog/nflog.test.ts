@@ -28,7 +28,7 @@ test('what makes a socket listen to group 1', () => {
 
 test('a logged packet; other messages are none', () => {
   const body = hex('02 00 0001  0800 0a00 70203100  0800 0c00 00000005  0700 0900 450000 00');
-  const message = { type: 0x400, flags: 0, sequence: 0, body };
+  const message = { type: 0x400, flags: 0, sequence: 0, port: 0, body };
   const packet = loggedPacketOf(message)!;
   assert.deepEqual([packet.prefix, packet.sequence], ['p 1', 5]);
   assert.equal(packet.payload.toString('hex'), '450000');
@@ -64,7 +64,7 @@ test('any octets: reading stays within them', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 128 }), (bytes) => {
       headerOf(Buffer.from(bytes));
-      loggedPacketOf({ type: 0x400, flags: 0, sequence: 0, body: Buffer.from(bytes) });
+      loggedPacketOf({ type: 0x400, flags: 0, sequence: 0, port: 0, body: Buffer.from(bytes) });
     }),
   );
 });
