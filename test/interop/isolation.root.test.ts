@@ -17,8 +17,13 @@ test('1,000,000 prefixes, hold time 3 s: no session is lost, no prefix is missin
   const outcome = await measure(ours, plan, { limitMs: 60_000, lingerMs: LINGER_MS, warmUps: 0 });
   t.diagnostic(
     `converged in ${Math.round(outcome.completeMs)} ms, longest silence ${Math.round(outcome.silenceMs)} ms, ` +
-      `longest slice ${outcome.delays?.sliceMax.toFixed(1)} ms`,
+      `longest slice ${outcome.delays?.sliceCpuMax.toFixed(1)} ms of processor time, ` +
+      `${outcome.delays?.slicesLong} of ${outcome.delays?.slices} slices above 5 ms, ` +
+      `longest message ${outcome.delays?.messageCpuMax.toFixed(1)} ms`,
   );
   assert.equal(faultOf(plan, outcome), undefined);
   assert.ok(outcome.silenceMs < plan.holdTimeSeconds * 1000, 'nobody waited for a hold time');
+  const { slices, slicesLong, sliceCpuMax } = outcome.delays!;
+  assert.ok(slices > 20 && slicesLong <= slices / 5, 'a slice is 5 ms, but where memory is freed');
+  assert.ok(sliceCpuMax < 20, `${sliceCpuMax} ms`);
 });

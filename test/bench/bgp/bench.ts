@@ -206,7 +206,10 @@ function report(scenario: Scenario, results: Results): void {
     Math.max(...results.get('ours')!.map(({ delays }) => read(delays!))).toFixed(1);
   const words = [
     `slice=${worst((d) => d.sliceMax)}ms`,
+    `slice-cpu=${worst((d) => d.sliceCpuMax)}ms`,
+    `slices>5ms=${worst((d) => d.slicesLong)}/${worst((d) => d.slices)}`,
     `message=${worst((d) => d.messageMax)}ms`,
+    `message-cpu=${worst((d) => d.messageCpuMax)}ms`,
     `loop=${worst((d) => d.loopMax)}ms`,
     `loop-p99=${worst((d) => d.loopP99)}ms`,
   ];

@@ -8,10 +8,15 @@ export interface DeviceDelays {
   /** Lateness of a timer that is due every millisecond. */
   readonly loopMax: number;
   readonly loopP99: number;
-  /** The longest slice of the routing table's work. */
+  /** The longest slice of the routing table's work; and in processor time, which knows nothing of others. */
   readonly sliceMax: number;
+  readonly sliceCpuMax: number;
+  /** Slices in all, and those that took more than 5 ms of processor time. */
+  readonly slices: number;
+  readonly slicesLong: number;
   /** The longest reading of one message. */
   readonly messageMax: number;
+  readonly messageCpuMax: number;
   /** Octets, not milliseconds: the most that has waited for one peer to read. */
   readonly queuedMax: number;
 }

@@ -66,18 +66,30 @@ const listeners = new Listeners(log, (socket, peer) => peerings.accept(socket, p
 listeners.reconcile(new Set([address]), 179, peers);
 peerings.reconcile(peers, address);
 
-const measured = { sliceMax: 0, messageMax: 0 };
-const timed = <A extends unknown[], R>(key: keyof typeof measured, call: (...args: A) => R) => {
+const SLICE_MS = 5;
+const measured = { sliceMax: 0, messageMax: 0, sliceCpuMax: 0, messageCpuMax: 0 };
+const counted = { slices: 0, slicesLong: 0 };
+const cpuNow = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
+const timed = <A extends unknown[], R>(what: 'slice' | 'message', call: (...args: A) => R) => {
   return (...args: A): R => {
-    const began = performance.now();
+    const [began, cpuBegan] = [performance.now(), cpuNow()];
     const result = call(...args);
-    measured[key] = Math.max(measured[key], performance.now() - began);
+    const cpu = cpuNow() - cpuBegan;
+    measured[`${what}Max`] = Math.max(measured[`${what}Max`], performance.now() - began);
+    measured[`${what}CpuMax`] = Math.max(measured[`${what}CpuMax`], cpu);
+    if (what === 'slice') {
+      counted.slices += 1;
+      if (cpu > SLICE_MS) counted.slicesLong += 1;
+    }
     return result;
   };
 };
 const { table } = exchange;
-table.work = timed('sliceMax', table.work.bind(table));
-table.receive = timed('messageMax', table.receive.bind(table));
+table.work = timed('slice', table.work.bind(table));
+table.receive = timed('message', table.receive.bind(table));
 let queuedMax = 0;
 const { sendBytes } = Peering.prototype;
 Peering.prototype.sendBytes = function (this: Peering, bytes): void {
@@ -88,7 +100,7 @@ const loop = monitorEventLoopDelay({ resolution: 1 });
 loop.enable();
 process.once('SIGTERM', () => {
   const [loopMax, loopP99] = [loop.max / 1e6, loop.percentile(99) / 1e6];
-  const delays: DeviceDelays = { loopMax, loopP99, ...measured, queuedMax };
+  const delays: DeviceDelays = { loopMax, loopP99, ...measured, ...counted, queuedMax };
   writeFileSync(join(process.argv[3]!, DELAYS_FILE), JSON.stringify(delays));
   process.exit(0);
 });

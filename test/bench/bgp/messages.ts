@@ -1,5 +1,6 @@
-// The longest messages that a peer may send (65,535 octets, RFC 8654) in the shapes that cost most: reading
-// each, and the longest step of telling it on to clients and to a peer of another AS; the least of some rounds.
+// The longest messages that a peer may send (4,096 octets, RFC 4271; 65,535 where both sides agree, RFC 8654)
+// in the shapes that cost most: reading each, and the longest step of telling it on to clients and to a peer of
+// another AS; the least of some rounds.
 import { encodeAttributes } from '../../../src/bgp/codec/attributes.ts';
 import { Listener } from '../../../src/bgp/table/listener.cases.ts';
 import { tableOfNeighbours } from '../../../src/bgp/table/neighbour.cases.ts';
@@ -52,6 +53,11 @@ const SHAPES: Readonly<Record<string, () => Uint8Array>> = {
       ...TAIL,
     ]),
   unknownTwice: () => announce([...COMMON, ...times(21_000, () => [0xc0, 99, 0])]),
+  hostsStandard: () =>
+    announce(
+      COMMON,
+      times(800, () => [32, ...octets(4)]),
+    ),
   hosts: () =>
     announce(
       COMMON,

@@ -12,9 +12,7 @@ const AHEAD = 512;
 const AHEAD_WORDS = new Int32Array(AHEAD);
 const AHEAD_BITS = new Uint8Array(AHEAD);
 const AHEAD_SLOTS = new Int32Array(AHEAD);
-/** Few slots stay near the processor; to fill many anew takes milliseconds, and so is to be rare. */
-const SLOTS_TIMES = 8;
-/** So few slots are near in any case. */
+/** So few slots are near the processor; to fill more than these anew takes milliseconds. */
 const NEAR = 2 ** 16;
 
 export class Prefixes {
@@ -279,7 +277,7 @@ export class Prefixes {
 
   private growSlots(): void {
     const old = this.slots;
-    const slots = new Int32Array(old.length * SLOTS_TIMES);
+    const slots = new Int32Array(old.length < NEAR ? NEAR : roomAbove(old.length / 2) * 2);
     const mask = slots.length - 1;
     for (let i = 0; i < old.length; i++) {
       const value = old[i]!;
