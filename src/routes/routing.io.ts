@@ -27,7 +27,6 @@ const AUDIT_MS = 90_000;
 /** Some 3 ms of the kernel's time. */
 const PREFIXES_AT_ONCE = 250;
 const PROBLEMS_LOGGED_MAX = 10;
-const TUNNEL = TUNNEL_DEVICES.ipip;
 const OVERLAY = (['vxlan', 'vxlanV6'] as const).map(
   (tunnel) => [TUNNEL_FAMILY[tunnel], TUNNEL_DEVICES[tunnel]] as const,
 );
@@ -74,8 +73,7 @@ export class Routing {
     this.linkNames = new LinkNames(parts.kernel);
     // The speaker makes no other routes: what it wrote it knows.
     const ownRoutes = (parts.writer ?? SPEAKER) !== SPEAKER;
-    const listener = (event: KernelEvent): void => this.heard(event);
-    parts.kernel.subscribe(listener, this.stopping.signal, { ownRoutes });
+    parts.kernel.subscribe((event) => this.heard(event), this.stopping.signal, { ownRoutes });
   }
 
   /** The name of the link over which a next hop is reached; undefined: none, or not known yet. */
@@ -190,9 +188,8 @@ export class Routing {
   private read(): void {
     if (this.hasRead) return;
     const present = this.parts.kernel.routes();
-    this.foundOurs = present.some(
-      ({ protocol }) => protocol === (this.parts.writer ?? SPEAKER).protocol,
-    );
+    const { writer = SPEAKER } = this.parts;
+    this.foundOurs = present.some(({ protocol }) => protocol === writer.protocol);
     this.sync.begin(present);
     this.hasRead = true;
     this.pace.end(this.parts.clock.now());
@@ -213,7 +210,7 @@ export class Routing {
 
   private setFacts(): void {
     const { own, pools, addresses, vteps, statics = new Map(), ...more } = this.parts.demand();
-    const tunnel = this.parts.kernel.link(TUNNEL);
+    const tunnel = this.parts.kernel.link(TUNNEL_DEVICES.ipip);
     this.ignoredInterfaces = more.ignoredInterfaces ?? [];
     this.isStale = false;
     this.sync.setFacts({
