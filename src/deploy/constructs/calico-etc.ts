@@ -3,6 +3,7 @@
 // it from the datastore.
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
+import type { Of } from '../helm/expr.ts';
 import { choose, isEmpty, jsonOf, str } from '../helm/functions.ts';
 import { ETCD_CONFIG, metadataOf } from './manifest.ts';
 import {
@@ -40,18 +41,21 @@ const CNI_NETWORK_CONFIG = `{
 }
 `;
 
+/** The network configuration for the runtime: the user's, else ours. */
+export const networkConfig = ({ conf }: Settings): Of<string> =>
+  choose(isEmpty(conf.cni_network_config), CNI_NETWORK_CONFIG, jsonOf(conf.cni_network_config));
+
 export class CalicoEtc extends Construct {
   constructor(scope: Construct, id: string, settings: Settings) {
     super(scope, id);
     const { podSubnet, settings: network } = settings.networking;
-    const { cni_network_config: config } = settings.conf;
     new ApiObject(this, 'config', {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: metadataOf(ETCD_CONFIG, 'calico-node'),
       data: {
         etcd_endpoints: etcdEndpoints(settings),
-        cni_network_config: `${choose(isEmpty(config), CNI_NETWORK_CONFIG, jsonOf(config))}`,
+        cni_network_config: `${networkConfig(settings)}`,
         mtu: str(settings.networking.mtu),
         cni_mtu: str(effectiveMtu(settings)),
         ipv4pool_cidr: podSubnet,

@@ -4,7 +4,8 @@
 import { ApiObject } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { eachEntry, entryOf, eq, int, list, str, sub, when } from '../helm/functions.ts';
+import { eachEntry, entryOf, eq, int, list, sha256, str, sub, when } from '../helm/functions.ts';
+import { networkConfig } from './calico-etc.ts';
 import {
   type Container,
   dropAll,
@@ -71,6 +72,8 @@ export class CalicoNode extends Construct {
           metadata: podMetadata(NODE, settings.pod.calico_node, {
             'calico-kit/etcd-endpoints': etcdEndpoints(settings),
             'calico-kit/mtu': str(settings.networking.mtu),
+            // What is installed when a pod starts.
+            'calico-kit/cni-network-config': sha256(networkConfig(settings)),
             ...scrapeAnnotations(settings, nodeMetrics(settings).port),
           }),
           spec: podSpec(settings),

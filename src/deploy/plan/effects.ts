@@ -67,6 +67,21 @@ const SETTINGS: readonly SettingEffect[] = [
       'the sessions between nodes end or begin; with the mesh off, nodes need peers or route ' +
       'reflectors before, or pods of different nodes lose one another',
   },
+  ...['networking.bgp.ipv4.additional_cidrs', 'networking.bgp.ipv6.additional_cidrs'].map(
+    (path): SettingEffect => ({ path, kind: 'live', words: 'peers hear of it, or no longer do' }),
+  ),
+  ...['bgpConfiguration', 'felixConfiguration'].map(
+    (path): SettingEffect => ({
+      path,
+      kind: 'live',
+      words: 'running agents and speakers follow; a session whose own facts changed begins anew',
+    }),
+  ),
+  {
+    path: 'conf.cni_network_config',
+    kind: 'live',
+    words: 'for pods that are made once their node pod has restarted; those that run stay',
+  },
   {
     path: 'networking.bgp.route_reflectors.per_zone',
     kind: 'live',

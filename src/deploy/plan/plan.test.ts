@@ -136,6 +136,18 @@ const EFFECTS: [what: string, before: Json, after: Json, effect: RegExp][] = [
     peers('10.0.0.1'),
     /^disrupts BGP peer p1: its session ends$/,
   ],
+  [
+    'a field of Felix',
+    {},
+    { felixConfiguration: { vxlanPort: 4790 } },
+    /^live felixConfiguration: running agents/,
+  ],
+  [
+    'another network configuration',
+    {},
+    { conf: { cni_network_config: { name: 'x', plugins: [{ type: 'calico' }] } } },
+    /^restarts calico-node restarts node by node/,
+  ],
   ['an object leaves', {}, { rbac: { create: false } }, /^disrupts ClusterRole calico-node goes$/],
   [
     'etcd restarts',
