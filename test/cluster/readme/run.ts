@@ -37,17 +37,10 @@ export async function runShown(cluster: Cluster): Promise<readonly string[]> {
     const { ok, output } = await outcomeOf(cluster.enter(node, argv));
     if (!ok) failures.push(`${command}\n${output.slice(output.indexOf(script))}`);
   };
-  const waiting = [...shownCommands()];
-  const work = async (): Promise<void> => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) await runOne(next);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  for (const command of AFTERWARDS) await runOne(command);
+  // One after the other: some change what others look at.
+  for (const command of [...shownCommands(), ...AFTERWARDS]) await runOne(command);
   return failures;
 }
-
-/** They wait for the API server and for pods. */
-const AT_ONCE = 4;
 
 /** What the cluster is to have again. */
 const AFTERWARDS = ['calico-kit ipam configure --strictaffinity=false --max-blocks-per-host=0'];
