@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { AGENT_FLAGS } from '../../../src/deploy/constructs/calico-node.ts';
+import { AGENT_FLAGS, AGENT_MEMORY } from '../../../src/deploy/constructs/calico-node.ts';
 import { openTables } from '../../../src/kernel/iptables/tables.io.ts';
 import type { WholeObject } from '../../../src/kubernetes/api.ts';
 import { toolPath } from '../../cluster/tools.ts';
@@ -65,9 +65,9 @@ async function startPeer(name: string, api: FakeApiServer): Promise<ChildProcess
   const stdio = ['ignore', 'ignore', process.env['DEBUG'] ? 'inherit' : 'ignore'] as const;
   if (name === 'ours') {
     const program = join(process.argv[3]!, 'ours.mjs'); // bundled, as it is shipped
-    return spawn(process.execPath, [...AGENT_FLAGS, program, new URL(api.url).port, api.account], {
-      stdio: [...stdio],
-    });
+    const words = [...AGENT_FLAGS, program, new URL(api.url).port, api.account];
+    const env = { ...process.env, [AGENT_MEMORY.name]: AGENT_MEMORY.value };
+    return spawn(process.execPath, words, { stdio: [...stdio], env });
   }
   const config = join(dirname(api.kubeconfig), 'kube-proxy.yaml');
   writeFileSync(config, kubeProxyConfig(api.kubeconfig, name));
