@@ -16,6 +16,8 @@ export interface Counted {
 const PATIENCE_MILLISECONDS = 5000;
 const LATE_MILLISECONDS = 900;
 const AT_ONCE = 2;
+/** Between two requests: what is tested beside them wants some of the machine, too. */
+const PAUSE_MILLISECONDS = 5;
 
 /** Undefined: the whole page came. */
 const failure = (host: string, port: number): Promise<string | undefined> =>
@@ -42,6 +44,7 @@ async function ask(host: string, port: number, times: number, folder: string): P
       if (problem) failures.push(`${new Date().toISOString()} ${problem}`);
       else if (asked < 2 * AT_ONCE) writeFileSync(running, '');
       if (performance.now() - at > LATE_MILLISECONDS) late++;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, one));
