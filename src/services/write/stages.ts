@@ -1,11 +1,15 @@
 // A long transaction as a sequence of short ones, after each of which every packet goes where it went
-// before, or where it shall go. iptables-nft-restore looks each line's chain up in a sorted list of all
-// chains of the transaction, from its head (nft-cache.c, cache_chain_list_insert): with 30,000 chains
-// that is minutes, in pieces of some hundred it is a second.
+// before, or where it shall go. iptables-nft-restore looks each line's chain, and the chain that it leads
+// to, up in a sorted list of all chains of the transaction, from its head (nft-cache.c,
+// cache_chain_list_insert): with 30,000 chains that is minutes, in pieces of some hundred it is a second.
+// Names descend, so that one is found at once unless rules lead to others.
 import { filled, flushed, linesOf, type Plan, sizeOf } from './plan.ts';
 
 /** Chains, or rules of a long list, in one transaction. */
 const PIECE = 500;
+/** So many chains stay together where no list is written anew: the kernel looks over the whole table at
+ *  the end of each transaction, which costs more than the child's longer list. */
+const TOGETHER = 3000;
 
 /** Chains that others of services lead to come first, and go last. */
 const RANKS: readonly RegExp[] = [
@@ -21,7 +25,13 @@ const rankOf = (chain: string): number => {
   // What is there without services leads nowhere.
   return rank === LIST - 1 ? -1 : rank < 0 ? LIST : rank;
 };
-const byRank = (a: string, b: string): number => rankOf(a) - rankOf(b);
+
+/** By rank, up or down; those of one rank in descending order. */
+function ordered(chains: Iterable<string>, up: boolean): readonly string[] {
+  const ranked = [...chains].map((name) => ({ name, rank: up ? rankOf(name) : -rankOf(name) }));
+  ranked.sort((a, b) => a.rank - b.rank || (a.name < b.name ? 1 : -1));
+  return ranked.map(({ name }) => name);
+}
 
 /**
  * The transactions of a plan in turn: one when that is cheap. `exists`: whether the kernel has a chain
@@ -31,37 +41,44 @@ export function* stagesOf(
   plan: Plan,
   exists: (chain: string) => boolean,
   linesMax: number,
+  limits = { piece: PIECE, together: TOGETHER },
 ): Generator<readonly string[]> {
   const size = sizeOf(plan);
   if (size === 0) return;
   if (size <= linesMax) yield linesOf(plan);
-  else yield* longStages(plan, exists);
+  else yield* longStages(plan, exists, limits);
 }
 
 function* longStages(
   { made, edits, stale }: Plan,
   exists: (chain: string) => boolean,
+  { piece, together }: { readonly piece: number; readonly together: number },
 ): Generator<readonly string[]> {
-  const ordered = [...made.keys()].sort(byRank);
-  const chains = ordered.filter((name) => rankOf(name) < LIST);
-  const lists = ordered.filter((name) => rankOf(name) === LIST);
+  const names = ordered(made.keys(), true);
+  const chains = names.filter((name) => rankOf(name) < LIST);
+  const lists = names.filter((name) => rankOf(name) === LIST);
+  const leaving = ordered(stale, false);
+  const written = (some: readonly string[]): readonly string[] =>
+    some.flatMap((name) => [...flushed([name]), ...filled(name, made.get(name)!)]);
+  const gone = (some: readonly string[]): readonly string[] =>
+    some.flatMap((name) => [...flushed([name]), `-X ${name}`]);
+  if (lists.length === 0 && chains.length + leaving.length <= together) {
+    yield [...written(chains), ...edits, ...gone(leaving)];
+    return;
+  }
   // A list may lead to another.
   const fresh = lists.filter((name) => !exists(name));
   if (fresh.length > 0) yield flushed(fresh);
-  const whole = (names: readonly string[]): readonly string[] => [
-    ...flushed(names),
-    ...names.flatMap((name) => filled(name, made.get(name)!)),
-  ];
-  for (const names of pieces(chains)) yield whole(names);
-  for (const name of fresh) for (const rules of pieces(made.get(name)!)) yield filled(name, rules);
-  for (const name of lists) if (exists(name)) yield whole([name]);
-  yield* pieces(edits);
-  for (const names of pieces([...stale].sort(byRank).reverse()))
-    yield [...flushed(names), ...names.map((name) => `-X ${name}`)];
+  for (const some of pieces(chains, piece)) yield written(some);
+  for (const name of fresh)
+    for (const rules of pieces(made.get(name)!, piece)) yield filled(name, rules);
+  for (const name of lists) if (exists(name)) yield written([name]);
+  yield* pieces(edits, piece);
+  for (const some of pieces(leaving, piece)) yield gone(some);
 }
 
-function pieces<T>(all: readonly T[]): readonly (readonly T[])[] {
-  return Array.from({ length: Math.ceil(all.length / PIECE) }, (_, i) =>
-    all.slice(i * PIECE, (i + 1) * PIECE),
+function pieces<T>(all: readonly T[], piece: number): readonly (readonly T[])[] {
+  return Array.from({ length: Math.ceil(all.length / piece) }, (_, i) =>
+    all.slice(i * piece, (i + 1) * piece),
   );
 }
