@@ -61,6 +61,12 @@ async function untilThere(chain: Chain): Promise<void> {
   }
 }
 
+/** The lists are complete, and packets come there: what a first sync in several transactions ends with. */
+async function untilHooked(): Promise<void> {
+  const saved = () => attempt(['iptables-nft', '-t', 'nat', '-S', 'OUTPUT']).output;
+  while (!saved().includes('-j KUBE-SERVICES')) await pause(10);
+}
+
 async function startPeer(name: string, api: FakeApiServer): Promise<ChildProcess> {
   const stdio = ['ignore', 'ignore', process.env['DEBUG'] ? 'inherit' : 'ignore'] as const;
   if (name === 'ours') {
@@ -194,6 +200,7 @@ async function measure(peer: string): Promise<Measured> {
   const child = await startPeer(peer, api);
   try {
     await untilThere(chainOf(SERVICES - 1));
+    if (peer !== 'nftables') await untilHooked();
     const fullMs = performance.now() - startedAt;
     const fullCpuMs = processorTime(child.pid!);
     const added: number[] = [];
