@@ -1,7 +1,7 @@
 // A Service and its EndpointSlices as the proxy of one family and node sees them.
 import { type Cidr, cidrFamily, parseCidr } from '../../net/cidr.ts';
 import { type Family, familyOf, type Ip, parseIp } from '../../net/ip.ts';
-import type { EndpointSliceObject, ServiceObject } from './objects.ts';
+import type { EndpointSliceObject, ObjectMetadata, ServiceObject } from './objects.ts';
 
 export interface ServicePort {
   /** `namespace/name`, with `:port` where the port has a name. */
@@ -38,6 +38,8 @@ export interface Endpoint {
 
 /** A label: another proxy serves it. */
 export const OTHERS = 'service.kubernetes.io/service-proxy-name';
+/** A label: nobody serves it. kube-proxy does not even list what has one of the two. */
+export const HEADLESS = 'service.kubernetes.io/headless';
 const AFFINITY_SECONDS = 10_800;
 /** The protocol of a port that names none. */
 const TCP = 'TCP';
@@ -56,7 +58,7 @@ export function readService(
   node: string,
 ): readonly ServicePort[] {
   const { metadata, spec = {}, status = {} } = service;
-  if (spec.type === 'ExternalName' || metadata.labels?.[OTHERS]) return [];
+  if (spec.type === 'ExternalName' || isLeftOut(metadata)) return [];
   const own = (texts: readonly (string | undefined)[]): readonly Ip[] =>
     texts.flatMap((text) => {
       const ip = parseIp(text ?? '');
@@ -98,6 +100,9 @@ export function readService(
   }));
 }
 
+const isLeftOut = ({ labels = {} }: ObjectMetadata): boolean =>
+  OTHERS in labels || HEADLESS in labels;
+
 /** In order of their places, each once. */
 function endpointsOf(
   family: Family,
@@ -106,8 +111,8 @@ function endpointsOf(
   node: string,
 ): readonly Endpoint[] {
   const found = new Map<string, Endpoint>();
-  for (const { addressType, endpoints = [], ports = [] } of slices) {
-    if (addressType !== `IPv${family}`) continue;
+  for (const { metadata, addressType, endpoints = [], ports = [] } of slices) {
+    if (addressType !== `IPv${family}` || isLeftOut(metadata)) continue;
     const port = ports.find(
       (one) => (one.name ?? '') === name && (one.protocol ?? TCP) === protocol,
     )?.port;

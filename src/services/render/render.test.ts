@@ -185,10 +185,10 @@ test('no service of ours: headless, ExternalName, another proxy’s, another fam
     service({ clusterIP: 'None' }),
     service({ type: 'ExternalName', clusterIP: '' }),
     service({ clusterIP: 'fd00::1' }),
-    {
+    ...['service-proxy-name', 'headless'].map((label) => ({
       ...service({}),
-      metadata: { name: 'web', labels: { 'service.kubernetes.io/service-proxy-name': 'other' } },
-    },
+      metadata: { name: 'web', labels: { [`service.kubernetes.io/${label}`]: '' } },
+    })),
   ])
     assert.deepEqual(readService(4, object, [endpoints({})], 'n1'), []);
 });

@@ -2,16 +2,15 @@
 // take a fifth of the memory so, and one that comes again as it was is known by its text.
 import type { WholeObject } from '../../../kubernetes/api.ts';
 import type { EndpointSliceObject, ServiceObject } from '../../../services/render/objects.ts';
-import { OTHERS } from '../../../services/render/read.ts';
+import { HEADLESS, OTHERS } from '../../../services/render/read.ts';
 
 /** Labels that mean something here. */
 export const SERVICE_NAME = 'kubernetes.io/service-name';
 
-const METADATA = ['metadata', 'name', 'namespace', 'labels'];
+const METADATA = ['metadata', 'name', 'namespace', 'labels', OTHERS, HEADLESS];
 const PORTS = ['ports', 'name', 'protocol', 'port'];
 const SERVICE_FIELDS = [
   ...METADATA,
-  OTHERS,
   ...['spec', 'type', 'clusterIP', 'clusterIPs', 'externalIPs', ...PORTS, 'nodePort'],
   ...['externalTrafficPolicy', 'internalTrafficPolicy', 'healthCheckNodePort'],
   ...['loadBalancerSourceRanges', 'sessionAffinity', 'sessionAffinityConfig'],
