@@ -52,8 +52,12 @@ export function damages(hostsNow: () => Hosts, origin: Origin): void {
     for (const harm of harmsTo(hosts, tunnel, origin)) {
       hosts.host(0).exec(harm.split(' '));
       const began = performance.now();
-      await eventually(`mended: ${harm}`, () => isWhole(hosts, tunnel), 3 * MENDED_MS);
-      const took = since(began);
+      let took = 0; // until the look began that finds it whole: looking is no part of mending
+      const look = (): true => {
+        took = since(began);
+        return isWhole(hosts, tunnel);
+      };
+      await eventually(`mended: ${harm}`, look, 3 * MENDED_MS);
       console.log(`mended after ${took} ms: ${harm}`);
       assert.ok(took <= MENDED_MS, `${took} ms for ${harm}`);
     }
