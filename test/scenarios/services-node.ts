@@ -59,6 +59,16 @@ export function ask({ from, to, port, udpFrom }: Ask): string | undefined {
   return ok && output !== '' ? output.trim() : undefined;
 }
 
+/**
+ * Whether a connection is refused, rather than left without an answer. What comes back while
+ * connect(2) is still at work is not heard: then it is the second SYN, a second later.
+ */
+export function isRefused(from: TestNetns, to: string, port: number): boolean {
+  const call = ['timeout', '3', 'bash', '-c', `exec 3<>/dev/tcp/${to}/${port}`];
+  const { ok, output } = attempt(['ip', 'netns', 'exec', from.name, ...call]);
+  return !ok && output.includes('refused');
+}
+
 async function answering(pods: readonly Pod[]): Promise<readonly ChildProcess[]> {
   const servers = pods.map((pod) =>
     fork(WHO, ['serve', pod.name, String(PORT)], {

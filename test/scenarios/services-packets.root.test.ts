@@ -9,6 +9,7 @@ import { netnsPath } from '../lab/netns.ts';
 import { exec } from './policy-pods.ts';
 import {
   ask,
+  isRefused,
   NODE_ADDRESS,
   OUTSIDE_ADDRESS,
   PORT,
@@ -71,6 +72,20 @@ test('cluster IP: every endpoint answers; the one that asks itself is masquerade
     await settled();
     const left = [...(await nat(bench)).keys()].filter((name) => /^KUBE-(SVC|SEP)-/.test(name));
     assert.deepEqual(left, []);
+  }));
+
+test('no endpoint is a refusal, also for what policy accepts', () =>
+  withServicesNode(['a'], async ({ node, pods: [a], kubernetes, start }) => {
+    const rule = (table: string, ...words: readonly string[]) =>
+      exec(node, 'iptables-nft', '-t', table, '-A', ...words);
+    const bit = '0x10000/0x10000';
+    rule('mangle', 'PREROUTING', '-j', 'MARK', '--set-xmark', bit);
+    const accepted = ['-m', 'comment', '--comment', 'cali:0123456789abcdef', '-m', 'mark'];
+    rule('filter', 'FORWARD', ...accepted, '--mark', bit, '-j', 'ACCEPT');
+    kubernetes.put('wholeservices', web());
+    kubernetes.put('wholeendpointslices', slice('web', []));
+    await start();
+    assert.ok(isRefused(a!.netns, VIP, 80));
   }));
 
 test('node port from outside; Local keeps the asker’s address, and drops where there is no endpoint', () =>

@@ -107,6 +107,16 @@ test('a service beside others is a rule at the head, and its own chains', async 
   ]);
 });
 
+test('hooks stand before the rule by which policy accepts: who refuses is asked first', () => {
+  const cali = (words: string) => `-m comment --comment "cali:0123456789abcdef" ${words}`;
+  const accepted = cali('-m mark --mark 0x10000/0x10000 -j ACCEPT');
+  const at = (...rules: readonly string[]): string =>
+    planned({ chains: new Map(), hooks: new Map([['PREROUTING', rules]]) }, wantedOf({})).at(-1)!;
+  assert.equal(at(cali('-j cali-PREROUTING'), accepted), `-I PREROUTING 2 ${HOOK}`);
+  assert.equal(at(accepted, cali('-j cali-PREROUTING')), `-I PREROUTING 1 ${HOOK}`);
+  assert.equal(at(cali('--jump cali-PREROUTING')), `-I PREROUTING 2 ${HOOK}`);
+});
+
 test('hooks stand after policy’s and before others’; a release takes them and leaves what is shared', async () => {
   const cali = '-m comment --comment "cali:0123456789abcdef" -j cali-PREROUTING';
   const tables = memoryTables();

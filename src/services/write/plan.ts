@@ -224,12 +224,15 @@ const editLines = (
   ...added.toReversed().map((rule) => `-I ${name} ${rule}`),
 ];
 
-// kube-proxy asks for presence, not for a place. Policy's own rules stay the first.
+const TO_POLICY = /-(?:j|-jump) cali-/;
+
+// kube-proxy asks for presence, not for a place. Policy's own jumps stay the first; what policy accepts
+// at the end of a chain, services may still refuse.
 function planHooks(chain: string, known: ChainRules, wanted: ChainRules): readonly string[] {
   const present = new Set(known.map(canonicalRule));
   const missing = wanted.filter((rule) => !present.has(canonicalRule(rule)));
-  const foreign = known.findIndex((rule) => !rule.includes('"cali:'));
-  const place = foreign < 0 ? known.length : foreign;
+  const other = known.findIndex((rule) => !TO_POLICY.test(rule));
+  const place = other < 0 ? known.length : other;
   return missing.toReversed().map((rule) => `-I ${chain} ${place + 1} ${rule}`);
 }
 
