@@ -1,6 +1,7 @@
-// Asks a page over and over, each time by a connection of its own: `node requests.ts ADDRESS PORT TIMES
-// FOLDER`, in the network namespace in which it runs. `FOLDER/running` is there once a page has come;
-// it ends when `FOLDER/stop` is there and it has asked often enough, and prints what it counted.
+// Asks a page over and over, each time by a connection of its own: `node requests.ts ADDRESS PORT
+// TIMES FOLDER`, in the network namespace in which it runs. It counts from the first page on, when
+// `FOLDER/running` is made: until then the Service may be new. It ends when `FOLDER/stop` is there and
+// it has asked often enough, and prints what it counted.
 import { existsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -33,7 +34,10 @@ const failure = (host: string, port: number): Promise<string | undefined> =>
   });
 
 async function ask(host: string, port: number, times: number, folder: string): Promise<Counted> {
-  const [running, stop] = [join(folder, 'running'), join(folder, 'stop')];
+  const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS));
+  while (await failure(host, port)) await pause();
+  writeFileSync(join(folder, 'running'), '');
+  const stop = join(folder, 'stop');
   const failures: string[] = [];
   let [asked, late] = [0, 0];
   const one = async (): Promise<void> => {
@@ -42,9 +46,8 @@ async function ask(host: string, port: number, times: number, folder: string): P
       const at = performance.now();
       const problem = await failure(host, port);
       if (problem) failures.push(`${new Date().toISOString()} ${problem}`);
-      else if (asked < 2 * AT_ONCE) writeFileSync(running, '');
       if (performance.now() - at > LATE_MILLISECONDS) late++;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS));
+      await pause();
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, one));
