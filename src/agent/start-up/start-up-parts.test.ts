@@ -12,6 +12,20 @@ import { addressTaken, asNumberOf, holderOf, nextNodeSpec } from './own-node.ts'
 
 const at = (text: string) => parseInterfaceAddress(text)!;
 
+/** What a setting leads to: the address with its prefix length, and whether it was looked for. */
+type Decision = [string, ReturnType<typeof decideAddress>, string | undefined, boolean];
+
+function decisions(cases: readonly Decision[]): void {
+  for (const [what, decision, wanted, detected] of cases) {
+    test(what, () => {
+      assert.ok(decision.ok);
+      const { address } = decision.value;
+      assert.equal(address && `${address.ip}/${address.prefixLength}`, wanted);
+      assert.equal(decision.value.detected, detected);
+    });
+  }
+}
+
 describe('the variable IP', () => {
   const links = [{ index: 2, name: 'eth0', mtu: 1500, up: true }];
   const addresses = [{ linkIndex: 2, ...at('10.0.0.7/24'), scope: 'global' as const }];
@@ -25,7 +39,7 @@ describe('the variable IP', () => {
     const plan = planAddress(env, 4);
     return plan.ok ? decideAddress(plan.value, stored ? at(stored) : undefined, machine) : plan;
   };
-  const cases: [string, ReturnType<typeof decide>, string | undefined, boolean][] = [
+  const cases: Decision[] = [
     ['autodetect', decide({ IP: 'autodetect' }, '10.0.0.9/24'), '10.0.0.7/24', true],
     ['empty, nothing stored', decide({}), '10.0.0.7/24', true],
     ['empty, stored and there', decide({}, '10.0.0.7/16'), '10.0.0.7/16', false],
@@ -36,14 +50,7 @@ describe('the variable IP', () => {
     ['with a length', decide({ IP: '10.0.0.7/8' }), '10.0.0.7/8', false],
     ['no network, stored', decide({ IP: 'autodetect' }, '10.0.0.9/24', none), '10.0.0.9/24', false],
   ];
-  for (const [what, decision, wanted, detected] of cases) {
-    test(what, () => {
-      assert.ok(decision.ok);
-      const { address } = decision.value;
-      assert.equal(address && `${address.ip}/${address.prefixLength}`, wanted);
-      assert.equal(decision.value.detected, detected);
-    });
-  }
+  decisions(cases);
 
   test('a change is told', () => {
     const decision = decide({ IP: 'autodetect' }, '10.0.0.9/24');
@@ -71,7 +78,7 @@ describe('the variable IP6', () => {
   };
   const none = { links, addresses: [] };
   const within = { IP6: 'autodetect', IP6_AUTODETECTION_METHOD: 'cidr=fd00::/16' };
-  const cases: [string, ReturnType<typeof decide>, string | undefined, boolean][] = [
+  const cases: Decision[] = [
     ['empty asks for nothing', decide({}), undefined, false],
     ['empty keeps what is stored, there or not', decide({}, 'fd00::9/64'), 'fd00::9/64', false],
     ['none', decide({ IP6: 'none' }, 'fd00::7/64'), undefined, false],
@@ -82,14 +89,7 @@ describe('the variable IP6', () => {
     ['a foreign address', decide({ IP6: 'fd00::5' }), 'fd00::5/128', false],
     ['with a length', decide({ IP6: 'fd00::7/48' }), 'fd00::7/48', false],
   ];
-  for (const [what, decision, wanted, detected] of cases) {
-    test(what, () => {
-      assert.ok(decision.ok);
-      const { address } = decision.value;
-      assert.equal(address && `${address.ip}/${address.prefixLength}`, wanted);
-      assert.equal(decision.value.detected, detected);
-    });
-  }
+  decisions(cases);
 
   test('what cannot be used is refused by its name', () => {
     const refused = (env: Record<string, string>, machine = { links, addresses }): string => {
