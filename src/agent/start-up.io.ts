@@ -18,7 +18,7 @@ import { printIpam } from '../model/ipam.ts';
 import { IPAM_CONFIG_KEY, resourceKey, resourcePrefix } from '../model/keys.ts';
 import { BACKEND_ANNOTATION, type NodeSpec } from '../model/node.ts';
 import { parseResource } from '../model/resource.ts';
-import { cidr, cidrFamily, type InterfaceAddress } from '../net/cidr.ts';
+import { cidr, cidrFamily, type InterfaceAddress, printInterfaceAddress } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import type { Environment } from './environment.ts';
 import type { Started } from './start-up/address-watch.io.ts';
@@ -132,7 +132,7 @@ interface FoundAddress {
 }
 
 const textOf = ({ decision: { address } }: FoundAddress): string | undefined =>
-  address && `${address.ip}/${address.prefixLength}`;
+  address && printInterfaceAddress(address);
 
 /** What the Node is to say, without what another node has. */
 const decided = (found: readonly FoundAddress[], without: FoundAddress | undefined) =>

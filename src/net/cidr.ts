@@ -31,6 +31,10 @@ export function parseInterfaceAddress(text: string): InterfaceAddress | undefine
   return prefixLength <= bitsOf(familyOf(ip)) ? { ip, prefixLength } : undefined;
 }
 
+/** `address/length`. */
+export const printInterfaceAddress = ({ ip, prefixLength }: InterfaceAddress): string =>
+  `${ip}/${prefixLength}`;
+
 /** Parses a prefix and clears its host bits; a bare address is a full-length prefix. */
 export function parseCidr(text: string): Cidr | undefined {
   const bare = text.includes('/') ? undefined : parseIp(text);

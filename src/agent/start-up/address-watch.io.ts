@@ -7,7 +7,7 @@ import { messageOf } from '../../base/op-error.ts';
 import type { Store } from '../../datastore/store.ts';
 import { resourceKey } from '../../model/keys.ts';
 import type { NodeSpec } from '../../model/node.ts';
-import type { InterfaceAddress } from '../../net/cidr.ts';
+import { type InterfaceAddress, printInterfaceAddress as text } from '../../net/cidr.ts';
 import { type LookParts, lookAround } from './look.io.ts';
 import { type AddressPlan, decideAddress } from './node-address.ts';
 import { addressTaken, holderOf, withAddress } from './own-node.ts';
@@ -122,8 +122,6 @@ export class AddressWatch {
     this.warning = now.warning;
   }
 }
-
-const text = ({ ip, prefixLength }: InterfaceAddress): string => `${ip}/${prefixLength}`;
 
 const isSame = (a: InterfaceAddress, b: InterfaceAddress | undefined): boolean =>
   b !== undefined && text(a) === text(b);

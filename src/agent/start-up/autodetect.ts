@@ -2,7 +2,14 @@
 // and the reason out, so that a preview and the agent decide alike.
 import { fail, ok, type Result } from '../../base/result.ts';
 import type { InterfaceAddressOfLink, Link } from '../../kernel/kernel.ts';
-import { type Cidr, cidr, contains, type InterfaceAddress, parseCidr } from '../../net/cidr.ts';
+import {
+  type Cidr,
+  cidr,
+  contains,
+  type InterfaceAddress,
+  parseCidr,
+  printInterfaceAddress,
+} from '../../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../../net/ip.ts';
 
 export type DetectionMethod =
@@ -156,7 +163,7 @@ const NOT_GLOBAL = ['0.0.0.0/32', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4'
 const isGlobal = (ip: Ip): boolean => !NOT_GLOBAL.some((range) => contains(range, ip));
 
 const show = ({ link, address }: Candidate): string =>
-  `${link.name} ${address.ip}/${address.prefixLength}`;
+  `${link.name} ${printInterfaceAddress(address)}`;
 
 function chosen(what: string, first: Candidate, fitting: readonly Candidate[]): Detection {
   const others = fitting.slice(1).map(show);

@@ -3,7 +3,11 @@
 import { fail, ok, type Result } from '../../base/result.ts';
 import type { Node, NodeSpec } from '../../model/node.ts';
 import { parseAsn } from '../../net/asn.ts';
-import { type InterfaceAddress, parseInterfaceAddress } from '../../net/cidr.ts';
+import {
+  type InterfaceAddress,
+  parseInterfaceAddress,
+  printInterfaceAddress,
+} from '../../net/cidr.ts';
 import { type Family, familyOf } from '../../net/ip.ts';
 import type { Environment } from '../environment.ts';
 
@@ -21,7 +25,7 @@ export function withAddress(
   address: InterfaceAddress | undefined,
 ): NodeSpec {
   const { [FIELDS[family]]: before, ...rest } = spec.bgp ?? {};
-  const text = address && `${address.ip}/${address.prefixLength}`;
+  const text = address && printInterfaceAddress(address);
   if (text === before) return spec;
   return { ...spec, bgp: { ...rest, ...(text && { [FIELDS[family]]: text }) } };
 }
