@@ -9,17 +9,24 @@ import { guestImage } from './image.ts';
 
 const MINUTE_MS = 60_000;
 const CONSOLE_LINES = 50;
+/** Of what the test inside said in the end: its failures, with their reasons. */
+const LAST_LINES = 60;
 
 test('the tests inside the guest pass', { timeout: 20 * MINUTE_MS }, async () => {
   const image = await guestImage();
   const folder = mkdtempSync(join(tmpdir(), 'ckt-guest-'));
   const consoleLog = join(folder, 'console.log');
   try {
-    const onLine = (line: string): void => console.log(`guest: ${line}`);
+    const said: string[] = [];
+    const onLine = (line: string): void => {
+      said.push(line);
+      console.log(`guest: ${line}`);
+    };
     const exit = await bootGuest({ image, milliseconds: 15 * MINUTE_MS, consoleLog, onLine });
     if (exit === undefined)
       console.log(readFileSync(consoleLog, 'utf8').split('\n').slice(-CONSOLE_LINES).join('\n'));
-    assert.equal(exit, 0, 'exit code of the tests inside; see the lines above');
+    const ended = exit === undefined ? 'did not come to an end' : `ended with ${exit}`;
+    assert.ok(exit === 0, `the tests inside ${ended}:\n${said.slice(-LAST_LINES).join('\n')}`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

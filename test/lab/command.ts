@@ -39,6 +39,10 @@ export function runAsync(argv: readonly string[]): Promise<string> {
 /** A machine in software emulation needs so many times longer for everything. */
 export const SLOWNESS = Number(process.env['CALICO_KIT_SLOWNESS'] ?? 1);
 
+/** What would have been so many milliseconds on a machine that is not emulated. */
+export const machineMilliseconds = (milliseconds: number): number =>
+  Math.round(milliseconds / SLOWNESS);
+
 /** Asks every 20 ms until `holds` answers something true; throws with `what` after the time. */
 export async function eventually<T>(
   what: string,

@@ -64,11 +64,15 @@ export class Pinging {
     return Math.max(heard[0]! - 1, ...gaps) * PING_MILLISECONDS;
   }
 
-  /** How many were not answered; of the last one the answer may have been under way. */
+  /**
+   * How many were not answered up to an answer that comes after the call: what was sent later may
+   * be under way still.
+   */
   async lost(): Promise<number> {
-    const { sent, heard } = await this.end();
-    const missing = sent - new Set(heard).size;
-    return heard.includes(sent) ? missing : missing - 1;
+    const before = this.count;
+    await eventually('an answer comes', () => this.count > before);
+    const { heard } = await this.end();
+    return Math.max(...heard) - new Set(heard).size;
   }
 
   private async end(): Promise<{ readonly sent: number; readonly heard: readonly number[] }> {

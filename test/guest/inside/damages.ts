@@ -2,7 +2,7 @@
 // happens again.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eventually, run, SLOWNESS } from '../../lab/command.ts';
+import { eventually, machineMilliseconds, run } from '../../lab/command.ts';
 import type { Hosts } from '../../lab/three-hosts.ts';
 
 const MENDED_MS = 1000;
@@ -39,8 +39,7 @@ function isWhole(hosts: Hosts, tunnel: string): true {
   return true;
 }
 
-/** Milliseconds of a machine; emulated ones are slower. */
-const since = (began: number): number => Math.round((performance.now() - began) / SLOWNESS);
+const since = (began: number): number => machineMilliseconds(performance.now() - began);
 
 /** On hosts with ipipMode Always. */
 export function damages(hostsNow: () => Hosts, origin: Origin): void {
