@@ -12,7 +12,7 @@ const CONSOLE_LINES = 50;
 /** Of what the test inside said in the end: its failures, with their reasons. */
 const LAST_LINES = 60;
 
-test('the tests inside the guest pass', { timeout: 20 * MINUTE_MS }, async () => {
+test('the tests inside the guest pass', { timeout: 28 * MINUTE_MS }, async () => {
   const image = await guestImage();
   const folder = mkdtempSync(join(tmpdir(), 'ckt-guest-'));
   const consoleLog = join(folder, 'console.log');
@@ -22,7 +22,7 @@ test('the tests inside the guest pass', { timeout: 20 * MINUTE_MS }, async () =>
       said.push(line);
       console.log(`guest: ${line}`);
     };
-    const exit = await bootGuest({ image, milliseconds: 15 * MINUTE_MS, consoleLog, onLine });
+    const exit = await bootGuest({ image, milliseconds: 25 * MINUTE_MS, consoleLog, onLine });
     if (exit === undefined)
       console.log(readFileSync(consoleLog, 'utf8').split('\n').slice(-CONSOLE_LINES).join('\n'));
     const ended = exit === undefined ? 'did not come to an end' : `ended with ${exit}`;

@@ -12,7 +12,7 @@ import { moves } from './moves.ts';
 
 const MEGABYTE = 1 << 20;
 
-describe('IP-in-IP', { timeout: 900_000 }, () => {
+describe('IP-in-IP', { timeout: 1_500_000 }, () => {
   let hosts: Hosts;
   before(async () => {
     hosts = await Hosts.open({ ipipMode: 'Always' });

@@ -14,7 +14,7 @@ const MEGABYTE = 1 << 20;
 /** 1: namespaces that are made from now on have no tunl0 of the kernel's. */
 const NO_FALLBACK = 'net.core.fb_tunnels_only_for_init_net';
 
-describe('from IP-in-IP over VXLAN to none', { timeout: 900_000 }, () => {
+describe('from IP-in-IP over VXLAN to none', { timeout: 1_500_000 }, () => {
   let hosts: Hosts;
   before(async () => {
     run(['sysctl', '-qw', `${NO_FALLBACK}=1`]);
