@@ -103,6 +103,8 @@ export interface Plan {
   readonly edits: readonly string[];
   /** Chains that nothing leads to any more. */
   readonly stale: readonly string[];
+  /** Rules of lists may stand in this order only. */
+  readonly inOrder?: boolean;
 }
 
 /** So many lines of restore syntax. */
@@ -146,7 +148,7 @@ export function planTable(known: KnownTable, wanted: WantedTable): Plan {
   );
   for (const [name, list] of wanted.hooks)
     edits.push(...planHooks(name, known.hooks.get(name) ?? [], list));
-  return { made, edits, stale };
+  return { made, edits, stale, inOrder: wanted.inOrder ?? false };
 }
 
 /** The same where the kernel holds what the changes begin with. */
@@ -162,7 +164,7 @@ export function planChanges(inOrder: boolean, changes: TableChanges): Plan {
     if (rules) made.set(name, rules);
     else stale.push(name);
   }
-  return { made, edits, stale };
+  return { made, edits, stale, inOrder };
 }
 
 /** A rule that stands twice stays twice, or is one more or less. */

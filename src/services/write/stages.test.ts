@@ -49,7 +49,7 @@ test('in stages: the same table in the end, and meanwhile no packet is lost that
   const world = fc.dictionary(names, fc.uniqueArray(fc.constantFrom('x', 'y'), { minLength: 1 }));
   await fc.assert(
     fc.asyncProperty(world, world, fc.constantFrom(1, 2, 1000), async (before, after, piece) => {
-      const limits = { piece, together: 2 * piece };
+      const limits = { piece, large: piece, together: 2 * piece };
       const [whole, staged] = [memoryTables(), memoryTables()];
       const known = async (of: typeof whole) => knownTable(await of.read('nat'));
       const first = linesOf(planTable(await known(whole), wantedOf(before)));
@@ -84,16 +84,44 @@ test('what is short stays whole; what is long is so many chains at a time, lists
   assert.deepEqual([...stages.flat()].sort(), [...lines].sort());
   const chainsIn = (stage: readonly string[]) =>
     stage.filter((line) => line.startsWith(':')).map((line) => line.slice(1).split(' ')[0]!);
-  assert.ok(stages.every((stage) => chainsIn(stage).length <= 500));
+  const countOf = (beginning: string) =>
+    stages.map((stage) => stage.filter((line) => line.startsWith(beginning)).length);
+  assert.deepEqual(countOf(':KUBE-SEP-'), [0, 600, 0, 0, 0, 0, 0]);
+  assert.deepEqual(
+    countOf(':KUBE-')
+      .slice(2)
+      .filter((count) => count > 0),
+    [500, 500, 200],
+  );
   // What sorts first in the child's list comes last: no name is looked for behind others of its kind.
   const endpoints = chainsIn(stages[1]!).filter((name) => name.startsWith('KUBE-SEP-'));
   assert.deepEqual(endpoints, endpoints.toSorted().reverse());
   const [first, last] = [stages[0]!, stages.at(-1)!];
   assert.deepEqual(first, [':KUBE-SERVICES - [0:0]', ':KUBE-NODEPORTS - [0:0]']);
   assert.deepEqual(last, ['-I PREROUTING 1 -j KUBE-SERVICES']);
+  const list = stages.at(-2)!;
+  assert.equal(list.length, 601);
+  assert.equal(list.at(-1), `-A KUBE-SERVICES ${LAST}`);
+  const targets = list.slice(0, -1).map((line) => line.split(' ').at(-1)!);
+  assert.deepEqual(targets, targets.toSorted().reverse());
+});
+
+test('rules whose order means something keep it, in shorter pieces', () => {
+  const world = Object.fromEntries(Array.from({ length: 600 }, (_, i) => [`s${i}`, ['x']]));
+  const plan = planTable(
+    { chains: new Map(), hooks: new Map() },
+    { ...wantedOf(world), inOrder: true },
+  );
+  const rules = [...stagesOf(plan, () => false, 10)].map((stage) =>
+    stage.filter((line) => line.startsWith('-A KUBE-SERVICES ')),
+  );
   assert.deepEqual(
-    stages.map((stage) => stage.filter((line) => line.startsWith('-A KUBE-SERVICES')).length),
-    [0, 0, 0, 0, 0, 500, 101, 0],
+    rules.map(({ length }) => length).filter((length) => length > 0),
+    [500, 101],
+  );
+  assert.deepEqual(
+    rules.flat(),
+    plan.made.get('KUBE-SERVICES')!.map((rule) => `-A KUBE-SERVICES ${rule}`),
   );
 });
 
