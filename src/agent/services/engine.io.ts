@@ -52,15 +52,12 @@ export interface ServiceEngineOptions {
 /** A Service and its EndpointSlice come by two watches: what comes so soon after the first is written
  *  with it. */
 const GATHER_MILLISECONDS = 1;
-/** Changes of a storm that come within this time after a round's beginning are written together. */
-const GROUP_MILLISECONDS = 100;
 /** A round with more changes than this is a storm's. */
 const STORM_CHANGES = 10;
-/** Where rounds are dear, so many times a storm's round's own time goes by until the next, to a limit
- *  that is kube-proxy's too (minSyncPeriod). */
-const STORM_SHARE = 4;
-const PAUSE_MILLISECONDS_MAX = 1000;
-/** A round that is none is followed by twice its own time of quiet. */
+/** Changes of a storm that come within this time after a round's beginning are written together: as
+ *  long as kube-proxy waits after each round (minSyncPeriod). */
+const GROUP_MILLISECONDS = 1000;
+/** A round that is no storm's is followed by twice its own time of quiet. */
 const QUIET_SHARE = 2;
 /** Between two looks whether others have changed tables. */
 const CHECK_MILLISECONDS = 250;
@@ -176,10 +173,11 @@ export class ServiceEngine {
       this.wakeUp = Promise.withResolvers();
       const startedAt = performance.now();
       const changes = this.changes.take();
+      const isFirst = !this.written;
       try {
         await this.round(startedAt, changes);
         retry = RETRY_MILLISECONDS.first;
-        await pause(this.quietAfter(startedAt, changes), signal);
+        await pause(this.quietAfter(startedAt, changes, isFirst), signal);
         await this.wakeUp.promise;
       } catch (cause) {
         this.changes.putBack(changes);
@@ -190,12 +188,15 @@ export class ServiceEngine {
     }
   }
 
-  private quietAfter(startedAt: number, { services, endpoints }: Changes): number {
+  private quietAfter(
+    startedAt: number,
+    { services, endpoints }: Changes,
+    isFirst: boolean,
+  ): number {
     const group = this.options.groupMilliseconds ?? GROUP_MILLISECONDS;
     const took = performance.now() - startedAt;
-    const pauseOf = (share: number): number => Math.min(share * took, PAUSE_MILLISECONDS_MAX);
-    if (services + endpoints <= STORM_CHANGES) return pauseOf(QUIET_SHARE);
-    return Math.max(group - took, pauseOf(STORM_SHARE));
+    const isStorm = !isFirst && services + endpoints > STORM_CHANGES;
+    return isStorm ? Math.max(group - took, 0) : Math.min(QUIET_SHARE * took, group);
   }
 
   private async waitForKubeProxy(): Promise<void> {
