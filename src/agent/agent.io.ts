@@ -6,6 +6,7 @@ import { serveHealth } from '../base/health.io.ts';
 import type { Log } from '../base/log.io.ts';
 import type { Registry } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
+import { nextTurn } from '../base/pause.io.ts';
 import type { Result } from '../base/result.ts';
 import { type CniError, cniError } from '../cni/errors.ts';
 import type { CniRequest } from '../cni/request.ts';
@@ -149,10 +150,9 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   progress.stage = 'waiting for the list of pods of this node';
   await Promise.race([context.pods?.synced(), sleep(PODS_PATIENCE_MILLISECONDS)]);
   progress.stage = 'sweeping what an earlier run left';
-  await context.removal.tryAll();
-  log.info(await recover(context), 'swept');
-  forgetFormerFlows(context);
+  await sweep(context, log);
   new PodRoutes(context, signal);
+  await nextTurn();
   measureAgent(parts.registry, { view, allocator, policy });
   const connected = () => progress.lost === undefined;
   const now = () => clock.date();
@@ -162,6 +162,13 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
   progress.stage = 'ready';
   void progress.recovery.run(context, progress.gate, signal);
   if (kubernetes) void announce(kubernetes, kubernetesNode, log, signal);
+}
+
+async function sweep(context: CniContext, log: Log): Promise<void> {
+  await context.removal.tryAll();
+  log.info(await recover(context), 'swept');
+  await nextTurn();
+  forgetFormerFlows(context);
 }
 
 /** The API server may come up after us; without its list the sweep judges by interfaces alone. */

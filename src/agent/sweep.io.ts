@@ -22,7 +22,8 @@ const isTunnelHandle = (handle: string): boolean => /-tunnel-addr-/.test(handle)
 
 /** Removes what is provably dead; answers what was removed. Throws OpError when the store fails. */
 export async function sweepNode(context: CniContext): Promise<Swept> {
-  const dead = context.view.endpoints.filter((stored) => isDead(context, stored));
+  const present = new Set(context.kernel.links().map(({ name }) => name));
+  const dead = context.view.endpoints.filter((stored) => isDead(context, present, stored));
   let addresses = 0;
   for (const stored of dead) addresses += await removeEndpoint(context, stored);
   addresses += await releaseUnowned(context);
@@ -31,9 +32,13 @@ export async function sweepNode(context: CniContext): Promise<Swept> {
 
 // An endpoint lives while its interface exists; without one it still lives while Kubernetes has
 // the pod, because the runtime will repeat ADD or call DEL for it.
-function isDead(context: CniContext, { endpoint }: StoredEndpoint): boolean {
+function isDead(
+  context: CniContext,
+  present: ReadonlySet<string>,
+  { endpoint }: StoredEndpoint,
+): boolean {
   const { spec, metadata } = endpoint;
-  if (spec.interfaceName && context.kernel.link(spec.interfaceName)) return false;
+  if (present.has(spec.interfaceName ?? '')) return false;
   if (spec.orchestrator !== 'k8s' || !context.pods) return true;
   return context.pods.inSync && !context.pods.known(metadata.namespace ?? '', spec.pod ?? '');
 }

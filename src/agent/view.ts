@@ -11,14 +11,16 @@ import {
 } from '../model/cluster-routes.ts';
 import type { FelixConfigurationSpec } from '../model/felix-configuration.ts';
 import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../model/ip-pool.ts';
-import { parseKey, resourceKey } from '../model/keys.ts';
+import { parseKey, resourceKey, resourcePrefix } from '../model/keys.ts';
 import { parseResource } from '../model/resource.ts';
 import {
+  mayBeEndpointOf,
   parseWorkloadEndpointName,
   type WorkloadEndpoint,
   type WorkloadEndpointSpec,
 } from '../model/workload-endpoint.ts';
 
+const ENDPOINTS = resourcePrefix('workloadendpoints');
 const SPEAKER_SETTINGS = resourceKey('bgpconfigurations', 'default');
 
 /** An endpoint with the revision that a later write must compare against. */
@@ -30,6 +32,7 @@ export interface StoredEndpoint {
 
 export class DatastoreView {
   private readonly node: string;
+  private readonly mayBeOurs: (key: string) => boolean;
   private readonly endpointsByKey = new Map<string, StoredEndpoint>();
   private readonly poolsByName = new Map<string, IpPool>();
   private readonly profiles = new Set<string>();
@@ -43,6 +46,7 @@ export class DatastoreView {
 
   constructor(node: string, spoofingByEnvironment?: boolean) {
     this.node = node;
+    this.mayBeOurs = mayBeEndpointOf(node);
     this.spoofingByEnvironment = spoofingByEnvironment;
   }
 
@@ -109,6 +113,7 @@ export class DatastoreView {
 
   /** What a just-committed write stored; the watch confirms it later. */
   put(item: KeyValue): void {
+    if (item.key.startsWith(ENDPOINTS) && !this.mayBeOurs(item.key)) return; // nearly all
     const key = parseKey(item.key);
     if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints') {
       this.putEndpoint(item, key.name);

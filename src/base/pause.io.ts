@@ -1,5 +1,5 @@
 // Waiting, and work that lets others have their turn.
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate as immediate } from 'node:timers/promises';
 
 /** Waits, but not beyond the signal. */
 export const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
@@ -14,16 +14,37 @@ export const pause = (milliseconds: number, signal: AbortSignal): Promise<void> 
     if (signal.aborted) done();
   });
 
-/** At most so long between two turns of the event loop. */
-export const SLICE_MILLISECONDS = 5;
+/** Long work takes so much of a turn of the event loop, whoever does it. */
+const SLICE_MILLISECONDS = 5;
 
-/** Runs the work to its end; what takes one slice is done when this returns. */
+/** When long work shall leave the turn under way to others; undefined: none was done in it yet. */
+let sliceEnd: number | undefined;
+
+/** Whether long work has had its slice of the turn under way. */
+export function isSliceOver(): boolean {
+  const now = performance.now();
+  if (sliceEnd !== undefined) return now >= sliceEnd;
+  sliceEnd = now + SLICE_MILLISECONDS;
+  setImmediate(() => {
+    sliceEnd = undefined;
+  });
+  return false;
+}
+
+/** Resolves when others have had their turn. */
+export const nextTurn = (): Promise<void> => immediate();
+
+/** Lets others have their turn when long work has had its slice of this one. */
+export async function afterSlice(): Promise<void> {
+  if (isSliceOver()) await nextTurn();
+}
+
+/** Runs the work to its end; what fits into the slice is done when this returns. */
 export async function inSlices<T>(work: Iterator<unknown, T>): Promise<T> {
-  for (let end = performance.now() + SLICE_MILLISECONDS; ; ) {
+  isSliceOver(); // the slice begins with the work
+  for (;;) {
     const step = work.next();
     if (step.done) return step.value;
-    if (performance.now() < end) continue;
-    await setImmediate();
-    end = performance.now() + SLICE_MILLISECONDS;
+    if (isSliceOver()) await nextTurn();
   }
 }

@@ -8,8 +8,8 @@ import type { Compare, KeyValue, Listing, Store, TransactionResult, Write } from
 import { encodeTransaction } from './transaction.ts';
 import { follow } from './watch.io.ts';
 
-/** Keys of one reply: never rely on unlimited messages. */
-const PAGE = 1000n;
+/** Keys of one reply: never rely on unlimited messages, and reading one holds up everything else. */
+const PAGE = 500n;
 
 export const bytesOfKey = (text: string): Uint8Array => Buffer.from(text);
 

@@ -50,6 +50,12 @@ export function openNetlink(
   return fd;
 }
 
+/**
+ * Closes a socket of NETLINK.NETFILTER off the main thread: nf_tables looks whether it owned any
+ * table, and waits for the transaction under way, which may take long (nft_rcv_nl_event).
+ */
+export const closeNetfilter = (fd: number): void => void libc.close.async(fd, () => {});
+
 /** A change and the words for its failure. */
 export interface Request {
   readonly what: string;
@@ -79,16 +85,18 @@ const received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
 
 export class Rtnetlink {
   private readonly fd: number;
+  private readonly closeFd: (fd: number) => void;
   private sequence = 1;
   /** Its name in the kernel's words, once it was answered. */
   port = 0;
 
-  constructor(fd: number) {
+  constructor(fd: number, closeFd: (fd: number) => void = libc.close) {
     this.fd = fd;
+    this.closeFd = closeFd;
   }
 
   close(): void {
-    libc.close(this.fd);
+    this.closeFd(this.fd);
   }
 
   /** In order, many in one send; answers the refusals after every ACK has arrived. */

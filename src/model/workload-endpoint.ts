@@ -46,6 +46,12 @@ const doubled = (part: string): string => part.replaceAll('-', '--');
 export const workloadEndpointName = (id: WorkloadEndpointId): string =>
   [id.node, id.orchestrator, id.workload, id.endpoint].map(doubled).join('-');
 
+/** Whether a name, or a key that ends in one, may be that of an endpoint on the node: a look, no reading. */
+export const mayBeEndpointOf = (node: string): ((nameOrKey: string) => boolean) => {
+  const start = `${doubled(node)}-`;
+  return (text) => text.startsWith(start, text.lastIndexOf('/') + 1);
+};
+
 /** The parts of a name; undefined when it has not four parts. */
 export function parseWorkloadEndpointName(name: string): WorkloadEndpointId | undefined {
   const parts = name

@@ -3,7 +3,7 @@
 // it says of their keys is older than what we know.
 import type { Change, KeyValue } from '../datastore/store.ts';
 import { parseKey } from '../model/keys.ts';
-import { parseWorkloadEndpointName } from '../model/workload-endpoint.ts';
+import { mayBeEndpointOf, parseWorkloadEndpointName } from '../model/workload-endpoint.ts';
 import type { PolicyCalculator } from './calculate.ts';
 
 interface Ahead {
@@ -29,6 +29,7 @@ function isLocalEndpoint(path: string, node: string): boolean {
 export class PolicyFeed {
   private readonly calculator: PolicyCalculator;
   private readonly node: string;
+  private readonly mayBeLocal: (key: string) => boolean;
   /** Endpoints of which the watch has not told yet. */
   private readonly ahead = new Map<string, Ahead>();
   /** Endpoints that were removed while a snapshot is taken in: what it says of them is older. */
@@ -41,6 +42,7 @@ export class PolicyFeed {
   constructor(calculator: PolicyCalculator, node: string) {
     this.calculator = calculator;
     this.node = node;
+    this.mayBeLocal = mayBeEndpointOf(node);
   }
 
   /**
@@ -50,8 +52,9 @@ export class PolicyFeed {
   *snapshot(items: readonly KeyValue[]): Generator<void, void> {
     const removed = new Set<string>();
     this.removed = removed;
-    const stored = new Map(items.map(({ key, value }) => [key, value]));
-    for (const { key, revision } of items) {
+    const stored = new Map<string, string>();
+    for (const { key, value, revision } of items) {
+      stored.set(key, value);
       this.see(key, revision);
       yield;
     }
@@ -124,8 +127,12 @@ export class PolicyFeed {
     return false;
   }
 
+  private isLocal(key: string): boolean {
+    return this.mayBeLocal(key) && isLocalEndpoint(key, this.node);
+  }
+
   private see(key: string, revision: bigint): void {
-    if (!isLocalEndpoint(key, this.node)) return;
+    if (!this.isLocal(key)) return;
     if ((this.seen.get(key) ?? 0n) >= revision) return;
     this.seen.delete(key); // newest last
     this.seen.set(key, revision);
@@ -134,7 +141,7 @@ export class PolicyFeed {
 
   private put(key: string, value: string): boolean {
     if (this.texts.get(key) === value) return false;
-    if (isLocalEndpoint(key, this.node)) this.texts.set(key, value);
+    if (this.isLocal(key)) this.texts.set(key, value);
     return this.calculator.put(key, value);
   }
 

@@ -4,7 +4,7 @@
 // cannot write, what stands in the kernel goes on to hold: unknown interfaces drop.
 import type { Log } from '../../base/log.io.ts';
 import { messageOf, OpError } from '../../base/op-error.ts';
-import { inSlices, pause } from '../../base/pause.io.ts';
+import { afterSlice, inSlices, pause } from '../../base/pause.io.ts';
 import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import type { FamilyCalculator } from '../../policy/family-calculator.ts';
@@ -269,8 +269,10 @@ export class FamilyLoop {
 
   private async whole(): Promise<number> {
     await inSlices(this.options.calculator.prepare());
+    await afterSlice();
     await this.held?.promise;
     const desired = this.options.calculator.desired();
+    await afterSlice();
     const commits = await this.writer.apply(desired);
     this.counts = { chains: this.writer.chainCount(), ipSets: desired.ipSets.size };
     return commits;

@@ -8,7 +8,7 @@ import { familyOf, type Ip } from '../../net/ip.ts';
 import { AF, check, errnoText, libc } from '../libc.io.ts';
 import type { Encoded } from '../netlink/link.ts';
 import { ackOf, type Message, MessageWriter, messagesIn, NLMSG } from '../netlink/message.ts';
-import { NETLINK, openNetlink } from '../rtnetlink.io.ts';
+import { closeNetfilter, NETLINK, openNetlink } from '../rtnetlink.io.ts';
 import {
   type Connection,
   connectionOf,
@@ -91,7 +91,7 @@ async function onSocket<T>(within: Within, work: (fd: number) => Promise<T>): Pr
   try {
     return await work(fd);
   } finally {
-    libc.close(fd);
+    closeNetfilter(fd);
   }
 }
 

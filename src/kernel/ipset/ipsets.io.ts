@@ -7,7 +7,7 @@ import { OpError } from '../../base/op-error.ts';
 import { inSlices } from '../../base/pause.io.ts';
 import { inNetnsAt } from '../namespaces.io.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
-import { NETLINK, openNetlink, Rtnetlink } from '../rtnetlink.io.ts';
+import { closeNetfilter, NETLINK, openNetlink, Rtnetlink } from '../rtnetlink.io.ts';
 import type { IpSet, IpSets } from '../tables.ts';
 import { decodeSetHeader, encodeDumpSetHeaders } from './headers.ts';
 import { printIpSetChange, SaveReader } from './save.ts';
@@ -60,7 +60,8 @@ function* sizesOf(
   netnsPath: string | undefined,
 ): Generator<undefined, ReadonlyMap<string, number>> {
   const open = (): number => openNetlink({ protocol: NETLINK.NETFILTER });
-  const netlink = new Rtnetlink(netnsPath === undefined ? open() : inNetnsAt(netnsPath, open));
+  const fd = netnsPath === undefined ? open() : inNetnsAt(netnsPath, open);
+  const netlink = new Rtnetlink(fd, closeNetfilter);
   const sizes = new Map<string, number>();
   try {
     for (const part of netlink.dumpParts('list ip sets', encodeDumpSetHeaders, decodeSetHeader)) {

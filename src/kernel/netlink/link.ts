@@ -18,6 +18,14 @@ const IFLA = {
   TX_QUEUES: 31,
   RX_QUEUES: 32,
 } as const;
+/** A link has some sixty. */
+const DECODED: ReadonlySet<number> = new Set([
+  IFLA.ADDRESS,
+  IFLA.IFNAME,
+  IFLA.MTU,
+  IFLA.LINK,
+  IFLA.LINKINFO,
+]);
 const INFO = { KIND: 1, DATA: 2 } as const;
 const VETH_PEER = 1;
 const IFF_UP = 1;
@@ -152,12 +160,14 @@ export const encodeGetLink =
     );
 
 export const encodeDumpLinks: Encoded = (w, sequence) =>
-  void w.message(RTM_LINK.GET, NLM.REQUEST | NLM.DUMP, sequence, () => linkBody(w, 0));
+  void w.message(RTM_LINK.GET, NLM.REQUEST | NLM.DUMP, sequence, () =>
+    linkBody(w, 0).attribute32(IFLA.EXT_MASK, SKIP_STATISTICS),
+  );
 
 /** Undefined for what is said of a bridge's port: there "deleted" means that it left the bridge. */
 export function decodeLink({ body }: Message): Link | undefined {
   if (body.readUInt8(0) !== 0) return undefined;
-  const attributes = attributesOf(body, BODY_BYTES);
+  const attributes = attributesOf(body, BODY_BYTES, DECODED);
   const info = attributes.get(IFLA.LINKINFO);
   const infos = info && attributesOf(info);
   const kind = textOf(infos?.get(INFO.KIND));

@@ -128,13 +128,19 @@ export function* messagesIn(datagram: Buffer): Generator<Message> {
   }
 }
 
-/** Attributes from `offset` on, by type. */
-export function attributesOf(body: Buffer, offset = 0): ReadonlyMap<number, Buffer> {
+/** Attributes from `offset` on, by type; of many, those that are `wanted`. */
+export function attributesOf(
+  body: Buffer,
+  offset = 0,
+  wanted?: ReadonlySet<number>,
+): ReadonlyMap<number, Buffer> {
   const found = new Map<number, Buffer>();
   for (let at = offset; at + 4 <= body.length; ) {
-    const length = body.readUInt16LE(at);
+    // By hand: the agent's first dumps run before any of this is compiled.
+    const length = body[at]! | (body[at + 1]! << 8);
     if (length < 4 || at + length > body.length) break;
-    found.set(body.readUInt16LE(at + 2) & ATTRIBUTE_TYPE, body.subarray(at + 4, at + length));
+    const type = (body[at + 2]! | (body[at + 3]! << 8)) & ATTRIBUTE_TYPE;
+    if (wanted?.has(type) ?? true) found.set(type, body.subarray(at + 4, at + length));
     at += align(length);
   }
   return found;

@@ -110,9 +110,17 @@ export class SetsInUse {
   }
 }
 
-function setsOf({ ingress = [], egress = [] }: Owner): readonly SetDefinition[] {
-  const sets = new Map([...ingress, ...egress].flatMap(setsOfRule).map((set) => [set.id, set]));
-  return [...sets.values()];
+/** Policies and profiles never change; several ask the same of each. */
+const KNOWN_SETS = new WeakMap<Owner, readonly SetDefinition[]>();
+
+function setsOf(owner: Owner): readonly SetDefinition[] {
+  const known = KNOWN_SETS.get(owner);
+  if (known) return known;
+  const { ingress = [], egress = [] } = owner;
+  const named = [...ingress, ...egress].flatMap(setsOfRule);
+  const sets = [...new Map(named.map((set) => [set.id, set])).values()];
+  KNOWN_SETS.set(owner, sets);
+  return sets;
 }
 
 const setsOfRule = ({ source, destination }: ParsedRule): readonly SetDefinition[] =>

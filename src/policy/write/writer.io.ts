@@ -1,8 +1,7 @@
 // Writes desired policy into the kernel: sets first, then one transaction a table, then what is no
 // longer used. Keeps in mind what the kernel holds and reads it back only when in doubt.
-import { setImmediate } from 'node:timers/promises';
 import { OpError } from '../../base/op-error.ts';
-import { SLICE_MILLISECONDS } from '../../base/pause.io.ts';
+import { afterSlice, isSliceOver, nextTurn } from '../../base/pause.io.ts';
 import type { IpSetChange, IpSets, TableName, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import { type Additions, type Desired, type DesiredTable, NOTHING, TABLES } from '../desired.ts';
@@ -59,6 +58,7 @@ export class PolicyWriter {
       for (const table of TABLES) {
         const wanted = desired.tables.get(table)!;
         if (this.written.get(table) === wanted) continue;
+        await afterSlice();
         try {
           commits += await this.commit(table, planTable(this.knownTables.get(table)!, wanted));
           this.written.set(table, wanted);
@@ -194,13 +194,10 @@ export class PolicyWriter {
       batch = [];
     };
     try {
-      let end = performance.now() + SLICE_MILLISECONDS;
       for (const change of changes) {
         if (change) batch.push(change);
         if (batch.length >= SET_CHANGES_AT_ONCE) await commit();
-        else if (performance.now() < end) continue;
-        else await setImmediate();
-        end = performance.now() + SLICE_MILLISECONDS;
+        if (isSliceOver()) await nextTurn();
       }
       await commit();
     } catch (cause) {

@@ -13,6 +13,16 @@ import { NODE } from './stored.ts';
 
 const READY_MILLISECONDS_MAX = 180_000;
 const TICKS_PER_SECOND = 100;
+/** A file for the turns of the event loop that take long (see loop-probe.ts). */
+const SLICES = process.env['LOOP_PROBE_SLICES'];
+
+/** The most that an event loop was held up, in milliseconds. */
+export interface HeldUp {
+  /** By the clock. */
+  readonly delay: number;
+  /** The same without the time for which others had the processors. */
+  readonly own: number;
+}
 
 export class BenchAgent {
   readonly child: ChildProcess;
@@ -45,6 +55,7 @@ export class BenchAgent {
         CALICO_CNI_SOCKET: '/run/calico/cni.sock',
         LOOP_PROBE_FILE: this.probeFile,
         ...(probeFromStart ? { LOOP_PROBE_FROM_START: '1' } : {}),
+        ...(SLICES === undefined ? {} : { LOOP_PROBE_SLICES: SLICES }),
       },
     });
     const lines = createInterface({ input: this.child.stderr! });
@@ -101,18 +112,19 @@ export class BenchAgent {
     process.kill(this.pid, 'SIGUSR2');
   }
 
-  /** The longest delay of its event loop since then, in milliseconds. */
-  async endProbe(): Promise<number> {
-    const count = (): number => this.delays().length;
+  /** How long its event loop was held up since then. */
+  async endProbe(): Promise<HeldUp> {
+    const count = (): number => this.told().length;
     const before = count();
     process.kill(this.pid, 'SIGUSR2');
     await eventually('the probe has written', () => count() > before);
-    return this.delays().at(-1)!;
+    const [delay, own] = this.told().at(-1)!.split(' ').map(Number);
+    return { delay: delay!, own: own! };
   }
 
-  private delays(): readonly number[] {
+  private told(): readonly string[] {
     if (!existsSync(this.probeFile)) return [];
-    return readFileSync(this.probeFile, 'utf8').split('\n').filter(Boolean).map(Number);
+    return readFileSync(this.probeFile, 'utf8').split('\n').filter(Boolean);
   }
 
   /** MiB: now, and the most there ever was. */

@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Store, Write } from '../../../src/datastore/store.ts';
 import { figure, quantile } from '../figures.ts';
-import { BenchAgent } from './agent.ts';
+import { BenchAgent, type HeldUp } from './agent.ts';
 import { emptyKernel, residentRules, restoreFloor } from './floor.ts';
 import { Flow, flips, type WiredPod } from './flow.ts';
 import {
@@ -62,7 +62,7 @@ async function flipAmong(bench: Bench, name: string, rules: number): Promise<voi
     } finally {
       flow.close();
     }
-    line(`${name}-loop-delay`, await agent.endProbe(), 'ms', LOOP_GOAL);
+    loop(name, await agent.endProbe());
   });
 }
 
@@ -114,7 +114,7 @@ async function labels(bench: Bench): Promise<void> {
     } finally {
       flow.close();
     }
-    line('label-change-loop-delay', await agent.endProbe(), 'ms', LOOP_GOAL);
+    loop('label-change', await agent.endProbe());
   });
 }
 
@@ -124,7 +124,7 @@ async function cold(bench: Bench): Promise<void> {
   await fill(bench, world);
   const { settled, agent } = await coldStart(bench);
   try {
-    line('cold-loop-delay', await agent.endProbe(), 'ms', LOOP_GOAL);
+    loop('cold', await agent.endProbe());
     const floor = agent.paused(restoreFloor);
     const goal = 1.5 + COLD_EXTRA_MILLISECONDS / floor;
     console.log(figure('policy-cold-start', settled, floor, 'ms', goal));
@@ -145,7 +145,7 @@ async function felix(bench: Bench): Promise<void> {
   const flow = new Flow(bench.client, bench.server);
   try {
     line('felix-cold-start', settled, 'ms', 1300);
-    line('felix-loop-delay', await agent.endProbe(), 'ms', LOOP_GOAL);
+    loop('felix', await agent.endProbe());
     const { opened, closed } = await flips(flow, ROUNDS, policyChange(bench));
     line('felix-flip-p50', quantile([...opened, ...closed], 0.5), 'ms', 15);
     line('felix-rss', agent.memory().now, 'MiB', 132);
@@ -178,6 +178,11 @@ export const line = (name: string, ours: number, unit: string, goal: number): vo
   console.log(
     `bench policy-${name} ours=${ours.toFixed(2)}${unit} goal<=${goal.toFixed(2)}${unit}`,
   );
+
+function loop(name: string, { delay, own }: HeldUp): void {
+  line(`${name}-loop-delay`, delay, 'ms', LOOP_GOAL);
+  line(`${name}-loop-own-delay`, own, 'ms', LOOP_GOAL);
+}
 
 export const series: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   flip,
