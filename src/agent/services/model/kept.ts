@@ -25,10 +25,17 @@ const SLICE_FIELDS = [
   ...['hints', 'forZones', 'forNodes'],
 ];
 
-export const serviceText = (service: WholeObject): string =>
-  JSON.stringify(service, SERVICE_FIELDS);
+export const serviceText = (service: WholeObject): string => textOf(service, SERVICE_FIELDS);
 
-export const sliceText = (slice: WholeObject): string => JSON.stringify(slice, SLICE_FIELDS);
+export const sliceText = (slice: WholeObject): string => textOf(slice, SLICE_FIELDS);
+
+/** A list without members may come as null: the slice of a Service without endpoints does. */
+function textOf(object: WholeObject, fields: string[]): string {
+  const text = JSON.stringify(object, fields);
+  return text.includes(':null') ? JSON.stringify(JSON.parse(text, withoutNull)) : text;
+}
+
+const withoutNull = (_key: string, value: unknown): unknown => value ?? undefined;
 
 export const serviceOf = (text: string): ServiceObject => JSON.parse(text) as ServiceObject;
 
