@@ -47,8 +47,10 @@ export class IpamView {
   /** What must be followed, each with the kind of resource that it holds. */
   readonly prefixes: ReadonlyMap<string, ClusterPlural | undefined>;
   private readonly node: string;
-  /** Keys deleted by us whose older puts may still be on their way. */
+  /** Keys deleted by us, oldest first, whose older puts may still be on their way. */
   private readonly deleted = new Map<string, bigint>();
+  /** Up to where the watch has told everything under IPAM. */
+  private told = -1n;
 
   constructor(node: string) {
     this.node = node;
@@ -149,22 +151,34 @@ export class IpamView {
     else {
       for (const cidr of [...this.blocks.keys(), ...this.unreadable]) this.blocks.delete(cidr);
       for (const all of [this.affinities, this.handles, this.deleted, this.unreadable]) all.clear();
+      this.told = -1n;
       this.config = undefined;
     }
     for (const item of items) this.put(item);
   }
 
+  /** What a watch of one of the prefixes tells: all of a revision at once, one after the other. */
   changes(changes: readonly Change[]): void {
     for (const change of changes) {
       if (change.kind === 'put') this.put(change.item);
-      else this.toldOfRemoval(change.key, change.revision);
+      else this.remove(change.key, change.revision);
+      const { key, revision } = change.kind === 'put' ? change.item : change;
+      if (key.startsWith(IPAM)) this.told = revision;
+    }
+    this.forgetDeletions();
+  }
+
+  // No put from before what the watch has told is still on its way.
+  private forgetDeletions(): void {
+    for (const [path, revision] of this.deleted) {
+      if (revision > this.told) return;
+      this.deleted.delete(path);
     }
   }
 
-  // The watch tells in order: no put from before is still on its way.
-  private toldOfRemoval(path: string, revision: bigint): void {
-    if ((this.deleted.get(path) ?? revision + 1n) <= revision) this.deleted.delete(path);
-    this.remove(path, revision);
+  /** Own deletions that the watch has not confirmed. */
+  get unconfirmedCount(): number {
+    return this.deleted.size;
   }
 
   put({ key: path, value, revision }: KeyValue): void {
@@ -211,12 +225,14 @@ export class IpamView {
   /** Our own deletion at `revision`; older puts that the watch still delivers are ignored. */
   removed(path: string, revision: bigint): void {
     this.remove(path, revision);
+    if (revision <= this.told) return;
+    this.deleted.delete(path); // the newest last
     this.deleted.set(path, revision);
     if (this.deleted.size > DELETED_MAX) this.deleted.delete(this.deleted.keys().next().value!);
   }
 }
 
-/** Deletions remembered: far more than a watch ever lags. */
+/** Deletions remembered while the watch is behind. */
 const DELETED_MAX = 10_000;
 
 type Kept<K, T> = {

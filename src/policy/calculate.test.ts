@@ -104,6 +104,17 @@ const texts = (one: PolicyCalculator, chain: string): readonly string[] =>
     .get(chain)!
     .rules.map(({ text }) => text.replace(/-m comment --comment "[^"]*" ?/g, ''));
 
+test('an endpoint that went is remembered by no family, also one that is never asked', () => {
+  const one = calculator();
+  one.of(4).desired();
+  for (let i = 0; i < 10; i++) {
+    one.put(ENDPOINT, endpoint({ interfaceName: `cali${i}` }));
+    one.of(4).additions();
+    one.remove(ENDPOINT);
+  }
+  assert.deepEqual([one.of(4).freshCount, one.of(6).freshCount], [0, 0]);
+});
+
 test('additions: the chains of a new endpoint; none for one that only got its address or went', () => {
   const one = calculator();
   one.put(ENDPOINT, endpoint({ ipNetworks: [] }));

@@ -156,6 +156,8 @@ export class PolicyCalculator {
   private removeLocal(key: string): void {
     const gone = this.local.remove(key);
     if (!gone) return;
+    // A family without endpoints is never asked.
+    for (const family of Object.values(this.families)) family.endpointGone(key);
     this.families[4].surplus++;
     if (gone.hasIpv6) this.families[6].surplus++;
   }

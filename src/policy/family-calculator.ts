@@ -131,6 +131,16 @@ export class FamilyCalculator {
     this.fresh.add(key);
   }
 
+  /** It went: no answer will be about it. */
+  endpointGone(key: string): void {
+    this.fresh.delete(key);
+  }
+
+  /** Endpoints that the next answer is about. */
+  get freshCount(): number {
+    return this.fresh.size;
+  }
+
   /** More than endpoints has changed. */
   othersChanged(): void {
     this.onlyFresh = false;
