@@ -112,7 +112,7 @@ test('an endpoint that went is remembered by no family, also one that is never a
     one.of(4).additions();
     one.remove(ENDPOINT);
   }
-  assert.deepEqual([one.of(4).freshCount, one.of(6).freshCount], [0, 0]);
+  assert.deepEqual([one.of(4).fresh.size, one.of(6).fresh.size], [0, 0]);
 });
 
 test('additions: the chains of a new endpoint; none for one that only got its address or went', () => {

@@ -25,7 +25,6 @@ import { type HostRendering, type HostTable, hostChains } from './render/host-ch
 import { renderChain } from './render/rule.ts';
 import { type FixedFacts, type PolicySettings, sourceChain } from './render/static-chains.ts';
 import { runWhole } from './run-whole.ts';
-
 import type { World } from './world.ts';
 
 type Chains = DesiredTable['chains'];
@@ -61,7 +60,7 @@ export class FamilyCalculator {
   private fixed: ReadonlyMap<TableName, DesiredTable>;
   private facts: FixedFacts;
   /** Keys of local endpoints that are new or made of something else since the last answer. */
-  private readonly fresh = new Set<string>();
+  readonly fresh = new Set<string>();
   private onlyFresh = false;
   /** Endpoints that went since the last answer of `desired`: their chains may still be there. */
   surplus = 0;
@@ -132,14 +131,7 @@ export class FamilyCalculator {
   }
 
   /** It went: no answer will be about it. */
-  endpointGone(key: string): void {
-    this.fresh.delete(key);
-  }
-
-  /** Endpoints that the next answer is about. */
-  get freshCount(): number {
-    return this.fresh.size;
-  }
+  endpointGone = (key: string): void => void this.fresh.delete(key);
 
   /** More than endpoints has changed. */
   othersChanged(): void {
