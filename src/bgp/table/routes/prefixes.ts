@@ -67,20 +67,18 @@ export class Prefixes {
     this.makeRoom(AHEAD);
     const { slots, words, lengths, free, batch } = this;
     const mask = slots.length - 1;
-    let [at, count, seen] = [from, 0, 0];
+    let [at, count] = [from, 0];
     for (; count < AHEAD && at < end; count++) {
       const bits = bytes[at]!;
       const upper = (bytes[at + 1]! << 24) | (bytes[at + 2]! << 16);
       // What stands behind a short prefix is masked away.
       const word = (upper | (bytes[at + 3]! << 8) | bytes[at + 4]!) & maskOf(bits);
-      const slot = hashOfWord(word, bits) & mask;
       AHEAD_WORDS[count] = word;
       AHEAD_BITS[count] = bits;
-      AHEAD_SLOTS[count] = slot;
-      seen ^= slots[slot]!;
+      AHEAD_SLOTS[count] = hashOfWord(word, bits) & mask;
       at += 1 + octetsOfBits(bits);
     }
-    this.seen = seen;
+    this.fetchSlots(count);
     batch.count = count;
     let { end: next, held } = this;
     for (let i = 0; i < count; i++) {
@@ -106,6 +104,14 @@ export class Prefixes {
     return at;
   }
 
+  // Nothing else in this loop: the processor waits for as many places at once as it sees.
+  private fetchSlots(count: number): void {
+    const { slots } = this;
+    let seen = 0;
+    for (let i = 0; i < count; i++) seen ^= slots[AHEAD_SLOTS[i]!]!;
+    this.seen = seen;
+  }
+
   /** For so many more. */
   private makeRoom(count: number): void {
     if (this.end + count > this.lengths.length) this.growColumns();
@@ -125,14 +131,15 @@ export class Prefixes {
   lookAhead(bytes: Uint8Array, from: number, end: number, addPath: boolean): number {
     if (this.slots.length <= NEAR) return end;
     const mask = this.slots.length - 1;
-    let at = from;
-    for (let count = 0; count < AHEAD && at < end; count++) {
+    let [at, count] = [from, 0];
+    for (; count < AHEAD && at < end; count++) {
       if (addPath) at += 4;
       const bits = bytes[at]!;
       this.read(bytes, at + 1, bits);
-      this.seen ^= this.slots[this.hashOf(this.scratch, 0, bits) & mask]!;
+      AHEAD_SLOTS[count] = this.hashOf(this.scratch, 0, bits) & mask;
       at += 1 + octetsOfBits(bits);
     }
+    this.fetchSlots(count);
     return at;
   }
 
