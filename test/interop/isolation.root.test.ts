@@ -23,7 +23,10 @@ test('1,000,000 prefixes, hold time 3 s: no session is lost, no prefix is missin
   );
   assert.equal(faultOf(plan, outcome), undefined);
   assert.ok(outcome.silenceMs < plan.holdTimeSeconds * 1000, 'nobody waited for a hold time');
-  const { slices, slicesLong, sliceCpuMax } = outcome.delays!;
-  assert.ok(slices > 20 && slicesLong <= slices / 5, 'a slice is 5 ms, but where memory is freed');
-  assert.ok(sliceCpuMax < 20, `${sliceCpuMax} ms`);
+  const { slices, slicesLong, sliceCpuMax, messageCpuMax } = outcome.delays!;
+  // By processor time, which knows nothing of what else the machine does. A collection of the heap may
+  // fall into any of them.
+  assert.ok(slices > 20 && slicesLong <= 1, `${slicesLong} of ${slices} above 5 ms`);
+  assert.ok(sliceCpuMax < 10, `a slice of ${sliceCpuMax} ms`);
+  assert.ok(messageCpuMax < 10, `a message of ${messageCpuMax} ms`);
 });

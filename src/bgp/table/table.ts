@@ -251,6 +251,7 @@ export class Table {
   private step(): boolean {
     // Before more is said, so that what waits to be sent does not grow.
     if (this.outbox.sendOne()) return true;
+    if (this.ribs[4].prefixes.prepareSome() || this.ribs[6].prefixes.prepareSome()) return true;
     if (!this.walks.isIdle) {
       this.walks.walkSome();
       return true;

@@ -47,7 +47,7 @@ export function explain(
   const equal = new Set(decision?.equal.map(({ peer, pathId }) => nameOf(peer, pathId)));
   const reports: PathReport[] = [];
   const { paths } = rib;
-  for (let path = paths.headOf(id); path >= 0; path = paths.next[path]!) {
+  for (let path = paths.headOf(id); path >= 0; path = paths.next(path)) {
     if (rib.isVoid(path)) continue;
     const [peer, pathId] = [paths.peer[path]!, paths.pathId[path]!];
     const accepted = rib.counts(path);

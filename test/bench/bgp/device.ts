@@ -13,6 +13,7 @@ import { Exchange } from '../../../src/speaker/exchange.io.ts';
 import { Listeners } from '../../../src/speaker/listeners.io.ts';
 import { Peering } from '../../../src/speaker/peering.io.ts';
 import { Peerings } from '../../../src/speaker/peerings.io.ts';
+import { threadCpuMs } from '../thread-cpu.ts';
 import { DELAYS_FILE, type DeviceDelays } from './delays.ts';
 import type { FeederPlan } from './feeder.ts';
 
@@ -69,15 +70,11 @@ peerings.reconcile(peers, address);
 const SLICE_MS = 5;
 const measured = { sliceMax: 0, messageMax: 0, sliceCpuMax: 0, messageCpuMax: 0 };
 const counted = { slices: 0, slicesLong: 0 };
-const cpuNow = (): number => {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-};
 const timed = <A extends unknown[], R>(what: 'slice' | 'message', call: (...args: A) => R) => {
   return (...args: A): R => {
-    const [began, cpuBegan] = [performance.now(), cpuNow()];
+    const [began, cpuBegan] = [performance.now(), threadCpuMs()];
     const result = call(...args);
-    const cpu = cpuNow() - cpuBegan;
+    const cpu = threadCpuMs() - cpuBegan;
     measured[`${what}Max`] = Math.max(measured[`${what}Max`], performance.now() - began);
     measured[`${what}CpuMax`] = Math.max(measured[`${what}CpuMax`], cpu);
     if (what === 'slice') {

@@ -249,7 +249,7 @@ export class AdjOut {
     const before = this.entriesOf(prefix);
     const { paths } = this.rib;
     const after: Entry[] = [];
-    for (let path = paths.headOf(prefix); path >= 0; path = paths.next[path]!) {
+    for (let path = paths.headOf(prefix); path >= 0; path = paths.next(path)) {
       if (!this.rib.counts(path)) continue;
       const entry = this.wording.entryOf(prefix, paths.used[path]!, paths.peer[path]!);
       // Unique while the path lives, which is all that an identifier has to be.

@@ -1,5 +1,6 @@
 // The paths of one family (Adj-RIB-In): columns instead of objects. Each path stands in two lists,
-// that of its prefix and that of its peer, so that neither is found by looking through all.
+// that of its prefix and that of its peer, so that neither is found by looking through all. What is 0 of
+// most paths is written only where it is not: of a new path all is 0, and memory is given when it is touched.
 import { grown, roomAbove } from './columns.ts';
 
 const CAPACITY_MIN = 4096;
@@ -26,8 +27,8 @@ export class Paths {
   used = new Int32Array(CAPACITY_MIN);
   /** The peer's count of fresh starts when it last spoke of the path. */
   epoch = new Uint32Array(CAPACITY_MIN);
-  /** The next path to the same prefix. */
-  next = new Int32Array(CAPACITY_MIN);
+  /** The next path to the same prefix, plus 1: 0 behind the last. */
+  private followers = new Int32Array(CAPACITY_MIN);
   private nextOfPeer = new Int32Array(CAPACITY_MIN);
   private previousOfPeer = new Int32Array(CAPACITY_MIN);
   /** The first path to a prefix, plus 1: 0 where there is none. */
@@ -39,6 +40,11 @@ export class Paths {
 
   headOf(prefix: number): number {
     return prefix < this.heads.length ? this.heads[prefix]! - 1 : NONE;
+  }
+
+  /** The next path to the same prefix. */
+  next(path: number): number {
+    return this.followers[path]! - 1;
   }
 
   /** The first path of a peer; `after` names the next. */
@@ -58,7 +64,7 @@ export class Paths {
   find(prefix: number, peer: number, pathId: number): number {
     let path = this.headOf(prefix);
     while (path >= 0 && (this.peer[path] !== peer || this.pathId[path] !== pathId))
-      path = this.next[path]!;
+      path = this.next(path);
     return path;
   }
 
@@ -68,8 +74,8 @@ export class Paths {
     const path = this.free.pop() ?? this.end++;
     this.peer[path] = peer;
     this.prefix[path] = prefix;
-    this.pathId[path] = pathId;
-    this.next[path] = this.heads[prefix]! - 1;
+    if (pathId !== 0) this.pathId[path] = pathId;
+    if (this.heads[prefix] !== 0) this.followers[path] = this.heads[prefix]!;
     this.heads[prefix] = path + 1;
     const first = this.firstOf(peer);
     this.nextOfPeer[path] = first;
@@ -105,11 +111,9 @@ export class Paths {
       heads[prefix] = path + 1;
       this.peer[path] = peer;
       this.prefix[path] = prefix;
-      this.pathId[path] = 0;
       this.raw[path] = raw;
       this.used[path] = used;
-      this.epoch[path] = epoch;
-      this.next[path] = NONE;
+      if (epoch !== 0) this.epoch[path] = epoch;
       nextOfPeer[path] = first;
       previousOfPeer[path] = NONE;
       if (first >= 0) previousOfPeer[first] = path;
@@ -131,11 +135,11 @@ export class Paths {
   remove(path: number): void {
     const prefix = this.prefix[path]!;
     const peer = this.peer[path]!;
-    if (this.headOf(prefix) === path) this.heads[prefix] = this.next[path]! + 1;
+    if (this.headOf(prefix) === path) this.heads[prefix] = this.followers[path]!;
     else {
       let before = this.headOf(prefix);
-      while (this.next[before] !== path) before = this.next[before]!;
-      this.next[before] = this.next[path]!;
+      while (this.next(before) !== path) before = this.next(before);
+      this.followers[before] = this.followers[path]!;
     }
     const previous = this.previousOfPeer[path]!;
     const next = this.nextOfPeer[path]!;
@@ -144,6 +148,9 @@ export class Paths {
     if (next >= 0) this.previousOfPeer[next] = previous;
     this.counts[peer] = this.countOf(peer) - 1;
     this.peer[path] = NONE;
+    this.pathId[path] = 0;
+    this.epoch[path] = 0;
+    this.followers[path] = 0;
     this.free.push(path);
   }
 
@@ -155,7 +162,7 @@ export class Paths {
     this.raw = grown(this.raw, length);
     this.used = grown(this.used, length);
     this.epoch = grown(this.epoch, length);
-    this.next = grown(this.next, length);
+    this.followers = grown(this.followers, length);
     this.nextOfPeer = grown(this.nextOfPeer, length);
     this.previousOfPeer = grown(this.previousOfPeer, length);
   }

@@ -4,18 +4,14 @@ import { type Cidr, networkOf, prefixLengthOf } from '../../../net/cidr.ts';
 import { bitsOf, bytesOfIp, type Family, ipFromBytes } from '../../../net/ip.ts';
 import { octetsOfBits } from '../../codec/nlri.ts';
 import { grown, roomAbove } from './columns.ts';
+import { AHEAD, type Numbered, Slots } from './slots.ts';
 import { hashOfWord, maskOf, type Range } from './words.ts';
 
 const CAPACITY_MIN = 4096;
-/** As many as find room in the processor's nearest memory. */
-const AHEAD = 512;
 const AHEAD_WORDS = new Int32Array(AHEAD);
 const AHEAD_BITS = new Uint8Array(AHEAD);
-const AHEAD_SLOTS = new Int32Array(AHEAD);
-/** So few slots are near the processor; to fill more than these anew takes milliseconds. */
-const NEAR = 2 ** 16;
 
-export class Prefixes {
+export class Prefixes implements Numbered {
   readonly family: Family;
   /** Numbers given so far; some of them may be free. */
   end = 0;
@@ -23,14 +19,12 @@ export class Prefixes {
   private readonly scratch: Int32Array;
   private words: Int32Array;
   private lengths: Uint8Array;
-  /** Number + 1 of the prefix, 0 where there is none. */
-  private slots: Int32Array;
+  /** 1: forgotten. What it stood for can be read until it stands for another. */
+  private forgotten = new Uint8Array(CAPACITY_MIN);
+  private readonly slots = new Slots(this);
   /** What `internSome` has found. */
   readonly batch = { ids: new Int32Array(AHEAD), count: 0 };
   private readonly free: number[] = [];
-  private held = 0;
-  /** Of no meaning; without it nothing would have been looked at. */
-  private seen = 0;
 
   constructor(family: Family) {
     this.family = family;
@@ -38,18 +32,17 @@ export class Prefixes {
     this.scratch = new Int32Array(this.width);
     this.words = new Int32Array(CAPACITY_MIN * this.width);
     this.lengths = new Uint8Array(CAPACITY_MIN);
-    this.slots = new Int32Array(CAPACITY_MIN * 2);
   }
 
   get size(): number {
-    return this.held;
+    return this.slots.held;
   }
 
   /** The number of the prefix whose octets stand at `at`; bits beyond its length do not count. */
   intern(bytes: Uint8Array, at: number, bits: number): number {
     this.read(bytes, at, bits);
     const slot = this.slotOf(bits);
-    const found = this.slots[slot]! - 1;
+    const found = this.slots.table[slot]! - 1;
     return found >= 0 ? found : this.add(slot, bits);
   }
 
@@ -64,9 +57,11 @@ export class Prefixes {
    * itself each would be waited for.
    */
   internSome(bytes: Uint8Array, from: number, end: number): number {
-    this.makeRoom(AHEAD);
-    const { slots, words, lengths, free, batch } = this;
-    const mask = slots.length - 1;
+    if (this.end + AHEAD > this.lengths.length) this.growColumns();
+    this.slots.makeRoom(AHEAD);
+    const { words, lengths, forgotten, free, batch } = this;
+    const { table, ahead, placed } = this.slots;
+    const mask = table.length - 1;
     let [at, count] = [from, 0];
     for (; count < AHEAD && at < end; count++) {
       const bits = bytes[at]!;
@@ -75,53 +70,44 @@ export class Prefixes {
       const word = (upper | (bytes[at + 3]! << 8) | bytes[at + 4]!) & maskOf(bits);
       AHEAD_WORDS[count] = word;
       AHEAD_BITS[count] = bits;
-      AHEAD_SLOTS[count] = hashOfWord(word, bits) & mask;
+      ahead[count] = hashOfWord(word, bits) & mask;
       at += 1 + octetsOfBits(bits);
     }
-    this.fetchSlots(count);
+    this.slots.fetch(count);
     batch.count = count;
-    let { end: next, held } = this;
+    let { end: next } = this;
+    let { held } = this.slots;
     for (let i = 0; i < count; i++) {
       const word = AHEAD_WORDS[i]!;
       const bits = AHEAD_BITS[i]!;
-      let slot = AHEAD_SLOTS[i]!;
-      let id = slots[slot]! - 1;
+      let slot = ahead[i]!;
+      let id = table[slot]! - 1;
       while (id >= 0 && (words[id] !== word || lengths[id] !== bits)) {
         slot = (slot + 1) & mask;
-        id = slots[slot]! - 1;
+        id = table[slot]! - 1;
       }
       if (id < 0) {
-        id = free.length > 0 ? free.pop()! : next++;
+        if (free.length > 0) {
+          id = free.pop()!;
+          forgotten[id] = 0;
+        } else id = next++;
         words[id] = word;
         lengths[id] = bits;
-        slots[slot] = id + 1;
+        table[slot] = id + 1;
         held += 1;
+        if (id < placed) this.slots.place(id);
       }
       batch.ids[i] = id;
     }
     this.end = next;
-    this.held = held;
+    this.slots.held = held;
     return at;
-  }
-
-  // Nothing else in this loop: the processor waits for as many places at once as it sees.
-  private fetchSlots(count: number): void {
-    const { slots } = this;
-    let seen = 0;
-    for (let i = 0; i < count; i++) seen ^= slots[AHEAD_SLOTS[i]!]!;
-    this.seen = seen;
-  }
-
-  /** For so many more. */
-  private makeRoom(count: number): void {
-    if (this.end + count > this.lengths.length) this.growColumns();
-    if ((this.held + count) * 2 > this.slots.length) this.growSlots();
   }
 
   /** -1: not here. */
   find(bytes: Uint8Array, at: number, bits: number): number {
     this.read(bytes, at, bits);
-    return this.slots[this.slotOf(bits)]! - 1;
+    return this.slots.table[this.slotOf(bits)]! - 1;
   }
 
   /**
@@ -129,18 +115,24 @@ export class Prefixes {
    * begins. Their places come from memory side by side then; each by itself would be waited for.
    */
   lookAhead(bytes: Uint8Array, from: number, end: number, addPath: boolean): number {
-    if (this.slots.length <= NEAR) return end;
-    const mask = this.slots.length - 1;
+    const { table, ahead, isNear } = this.slots;
+    if (isNear) return end;
+    const mask = table.length - 1;
     let [at, count] = [from, 0];
     for (; count < AHEAD && at < end; count++) {
       if (addPath) at += 4;
       const bits = bytes[at]!;
       this.read(bytes, at + 1, bits);
-      AHEAD_SLOTS[count] = this.hashOf(this.scratch, 0, bits) & mask;
+      ahead[count] = this.hash(this.scratch, 0, bits) & mask;
       at += 1 + octetsOfBits(bits);
     }
-    this.fetchSlots(count);
+    this.slots.fetch(count);
     return at;
+  }
+
+  /** Makes ready for more prefixes, a portion at a time; answers whether there was anything to do. */
+  prepareSome(): boolean {
+    return this.slots.widenSome();
   }
 
   internCidr(prefix: Cidr): number {
@@ -191,10 +183,17 @@ export class Prefixes {
 
   /** Its number will stand for another prefix one day. */
   forget(id: number): void {
-    for (let i = 0; i < this.width; i++) this.scratch[i] = this.words[id * this.width + i]!;
-    this.vacate(this.slotOf(this.lengths[id]!));
+    this.slots.remove(id);
+    this.forgotten[id] = 1;
     this.free.push(id);
-    this.held -= 1;
+  }
+
+  isFree(id: number): boolean {
+    return this.forgotten[id] === 1;
+  }
+
+  hashOf(id: number): number {
+    return this.hash(this.words, id * this.width, this.lengths[id]!);
   }
 
   private read(bytes: Uint8Array, at: number, bits: number): void {
@@ -215,32 +214,33 @@ export class Prefixes {
   }
 
   private add(slot: number, bits: number): number {
-    const id = this.free.pop() ?? this.end++;
+    const again = this.free.pop();
+    const id = again ?? this.end++;
     if (id >= this.lengths.length) this.growColumns();
+    if (again !== undefined) this.forgotten[id] = 0;
     for (let i = 0; i < this.width; i++) this.words[id * this.width + i] = this.scratch[i]!;
     this.lengths[id] = bits;
-    this.slots[slot] = id + 1;
-    this.held += 1;
-    if (this.held * 2 > this.slots.length) this.growSlots();
+    this.slots.add(slot, id);
     return id;
   }
 
   /** The slot of the prefix in `scratch`, or the empty one where it would stand. */
   private slotOf(bits: number): number {
-    const { slots } = this;
-    const mask = slots.length - 1;
     if (this.width === 1) return this.slotOfWord(this.scratch[0]!, bits);
-    for (let slot = this.hashOf(this.scratch, 0, bits) & mask; ; slot = (slot + 1) & mask) {
-      const id = slots[slot]! - 1;
+    const { table } = this.slots;
+    const mask = table.length - 1;
+    for (let slot = this.hash(this.scratch, 0, bits) & mask; ; slot = (slot + 1) & mask) {
+      const id = table[slot]! - 1;
       if (id < 0 || this.isAt(id, bits)) return slot;
     }
   }
 
   private slotOfWord(word: number, bits: number): number {
-    const { slots, words, lengths } = this;
-    const mask = slots.length - 1;
+    const { words, lengths } = this;
+    const { table } = this.slots;
+    const mask = table.length - 1;
     for (let slot = hashOfWord(word, bits) & mask; ; slot = (slot + 1) & mask) {
-      const id = slots[slot]! - 1;
+      const id = table[slot]! - 1;
       if (id < 0 || (words[id] === word && lengths[id] === bits)) return slot;
     }
   }
@@ -252,7 +252,7 @@ export class Prefixes {
     return true;
   }
 
-  private hashOf(words: Int32Array, base: number, bits: number): number {
+  private hash(words: Int32Array, base: number, bits: number): number {
     if (this.width === 1) return hashOfWord(words[base]!, bits);
     let hash = bits;
     for (let i = 0; i < this.width; i++) {
@@ -262,38 +262,10 @@ export class Prefixes {
     return (Math.imul(hash, 0x85ebca6b) >>> 7) | 0;
   }
 
-  // Those behind a gap move up, so that a search may end at the first empty slot.
-  private vacate(slot: number): void {
-    const mask = this.slots.length - 1;
-    let gap = slot;
-    for (let at = (slot + 1) & mask; this.slots[at]! > 0; at = (at + 1) & mask) {
-      const id = this.slots[at]! - 1;
-      const home = this.hashOf(this.words, id * this.width, this.lengths[id]!) & mask;
-      if (((at - home) & mask) < ((at - gap) & mask)) continue;
-      this.slots[gap] = id + 1;
-      gap = at;
-    }
-    this.slots[gap] = 0;
-  }
-
   private growColumns(): void {
     const length = roomAbove(this.lengths.length);
     this.words = grown(this.words, length * this.width);
     this.lengths = grown(this.lengths, length);
-  }
-
-  private growSlots(): void {
-    const old = this.slots;
-    const slots = new Int32Array(old.length < NEAR ? NEAR : roomAbove(old.length / 2) * 2);
-    const mask = slots.length - 1;
-    for (let i = 0; i < old.length; i++) {
-      const value = old[i]!;
-      if (value === 0) continue;
-      const id = value - 1;
-      let slot = this.hashOf(this.words, id * this.width, this.lengths[id]!) & mask;
-      while (slots[slot]! > 0) slot = (slot + 1) & mask;
-      slots[slot] = value;
-    }
-    this.slots = slots;
+    this.forgotten = grown(this.forgotten, length);
   }
 }

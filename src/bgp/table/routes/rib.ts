@@ -176,7 +176,7 @@ export class Rib {
   candidates(prefix: number): Candidate[] {
     const { paths } = this;
     const found: Candidate[] = [];
-    for (let path = paths.headOf(prefix); path >= 0; path = paths.next[path]!)
+    for (let path = paths.headOf(prefix); path >= 0; path = paths.next(path))
       if (this.counts(path)) found.push(this.candidate(path));
     return found;
   }
@@ -216,7 +216,7 @@ export class Rib {
   private source(peer: number): Source {
     let source = this.sources[peer];
     if (!source) {
-      source = { epoch: 1, floor: 0 };
+      source = { epoch: 0, floor: 0 };
       this.sources[peer] = source;
     }
     return source;
@@ -225,7 +225,7 @@ export class Rib {
   private write(path: number, raw: number, used: number, epoch: number): void {
     this.paths.raw[path] = raw;
     this.paths.used[path] = used;
-    this.paths.epoch[path] = epoch;
+    if (epoch !== 0) this.paths.epoch[path] = epoch;
   }
 
   private releaseSets(path: number): void {
@@ -236,7 +236,7 @@ export class Rib {
     const { paths } = this;
     let only = NONE;
     let count = 0;
-    for (let path = paths.headOf(prefix); path >= 0; path = paths.next[path]!) {
+    for (let path = paths.headOf(prefix); path >= 0; path = paths.next(path)) {
       if (!this.counts(path)) continue;
       only = path;
       count += 1;
