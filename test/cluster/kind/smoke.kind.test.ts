@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { command } from '../command.ts';
+import { PREFIX } from '../netns/layout.ts';
 import { smoke } from '../smoke.ts';
 import { findEngine, RUN } from './engine.ts';
 import { kindCluster } from './kind-cluster.ts';
@@ -16,7 +17,9 @@ async function traces(): Promise<string> {
   return JSON.stringify({
     links: await command(['ip', '-br', 'link']),
     routes: await command(['ip', 'route']),
-    namespaces: await command(['ip', 'netns', 'list']),
+    namespaces: (await command(['ip', 'netns', 'list']))
+      .split('\n')
+      .filter((name) => name.startsWith(PREFIX)),
     mounts: (await command(['findmnt', '-rno', 'TARGET'])).includes(RUN),
     sysctls: sysctls.map((name) => readFileSync(`/proc/sys/${name}`, 'utf8')),
     state: existsSync(RUN),
