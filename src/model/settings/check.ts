@@ -101,7 +101,7 @@ function describe(error: ErrorObject): string {
     case 'additionalProperties':
       return `${path}: "${params['additionalProperty']}" is not a setting${hint(error)}`;
     case 'required':
-      return `${path}: "${params['missingProperty']}" is missing; leave it out to get the default`;
+      return `${path}: "${params['missingProperty']}" is missing; ${remedyOfMissing(path)}`;
     case 'type':
       return `${path}: ${shown} is not of type ${[params['type']].flat().join(' or ')}${unquoted(error)}`;
     case 'enum':
@@ -113,6 +113,10 @@ function describe(error: ErrorObject): string {
       return `${path}: ${shown} ${error.message}`;
   }
 }
+
+// What has a default is only missing where somebody wrote null; in a list nothing has one.
+const remedyOfMissing = (path: string): string =>
+  /\.\d+(\.|$)/.test(path) ? 'add it' : 'leave it out to get the default';
 
 // What is quoted in YAML is a text.
 function unquoted({ data, params }: ErrorObject): string {

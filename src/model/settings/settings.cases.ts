@@ -325,8 +325,8 @@ export const badSettings: readonly BadSettings[] = [
   {
     values: { networking: { policy: { first: { priority: 1, rules: [{ kind: 'Pod' }] } } } },
     faults: [
-      'networking.policy.first.rules.0: "apiVersion" is missing; leave it out to get the default',
-      'networking.policy.first.rules.0: "metadata" is missing; leave it out to get the default',
+      'networking.policy.first.rules.0: "apiVersion" is missing; add it',
+      'networking.policy.first.rules.0: "metadata" is missing; add it',
       'networking.policy.first.rules.0.kind: "Pod" is none of "BGPFilter", "GlobalNetworkPolicy", ' +
         '"GlobalNetworkSet", "HostEndpoint", "IPReservation", "NetworkPolicy", "NetworkSet", "Tier"',
     ],
