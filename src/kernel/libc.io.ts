@@ -59,6 +59,8 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   17: 'exists',
   19: 'no such device',
   22: 'invalid argument',
+  23: 'too many open files on this machine',
+  24: 'too many open files',
   28: 'no space',
   34: 'out of range',
   95: 'not supported',

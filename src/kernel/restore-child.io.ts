@@ -78,24 +78,26 @@ export class RestoreChild {
         child.kill('SIGKILL');
       }, COMMIT_MILLISECONDS_MAX);
       this.running = { id, what, lines, linesBefore, resolve, reject, timer };
-      child.stdin.write(`${sent.join('\n')}\n`);
+      // Without descriptors a child does not start and has no pipes; its error ends what is running.
+      if (child.pid !== undefined) child.stdin.write(`${sent.join('\n')}\n`);
     });
   }
 
   private start(): ChildProcessWithoutNullStreams {
     const [file, ...args] = this.command.argv;
     const child = spawn(file!, args);
-    if (child.pid !== undefined) runInBackground(child.pid);
     this.child = child;
     this.output = '';
     this.errors = '';
     this.linesSent = 0;
+    child.on('error', (error) => this.ended(child, error.message));
+    if (child.pid === undefined) return child;
+    runInBackground(child.pid);
     child.stdin.on('error', () => {}); // the exit tells why
     child.stderr.on('data', (text) => {
       this.errors = (this.errors + String(text)).slice(-ERROR_BYTES_MAX);
     });
     child.stdout.on('data', (text) => this.read(String(text)));
-    child.on('error', (error) => this.ended(child, error.message));
     child.on('close', (code, signal) =>
       this.ended(child, `ended with ${signal ?? `code ${code}`}`),
     );

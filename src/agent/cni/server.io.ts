@@ -81,7 +81,7 @@ interface Answer {
 // The same call would be as large the next time: a lasting error.
 function refused(text: string, log: Log): Answer {
   const msg = 'the network configuration with the environment is larger than 1 MiB';
-  log.warn({ msg }, 'CNI call refused');
+  log.warn({ problem: msg }, 'CNI call refused');
   return { exit: 1, stdout: printCniError(versionIn(text), cniError('invalidConfig', msg)) };
 }
 
@@ -114,7 +114,7 @@ async function answer(
     milliseconds,
   };
   if (outcome.ok) return log.info(about, 'CNI call');
-  log.warn({ ...about, code: outcome.error.code, msg: outcome.error.msg }, 'CNI call failed');
+  log.warn({ ...about, code: outcome.error.code, problem: outcome.error.msg }, 'CNI call failed');
 }
 
 async function handled(handle: CniHandler, request: CniRequest): Promise<Result<string, CniError>> {

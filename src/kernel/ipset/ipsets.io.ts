@@ -79,11 +79,12 @@ function readSets([file, ...args]: readonly string[], prefix: string): Promise<r
     const reader = new SaveReader(prefix);
     let errors = '';
     const child = spawn(file!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.on('error', (cause) => reject(new OpError('ipset save', cause)));
+    if (child.pid === undefined) return; // without descriptors it has no pipes either
     child.stdout.setEncoding('utf8').on('data', (text: string) => reader.take(text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       errors = (errors + text).slice(-ERROR_CHARACTERS_MAX);
     });
-    child.on('error', (cause) => reject(new OpError('ipset save', cause)));
     child.on('close', (code, signal) => {
       if (code === 0) resolve(reader.end());
       else reject(new OpError('ipset save', errors || `ended with ${signal ?? `code ${code}`}`));

@@ -38,7 +38,8 @@ export async function reach(
   overtaken.throwIfAborted();
 }
 
-const ENOENT = 2;
+/** ENOENT: it is gone. EMFILE, ENFILE, ENOMEM: there is no room for one more now. */
+const NOT_ITS_FAULT: ReadonlySet<number> = new Set([2, 23, 24, 12]);
 const HOME = '/proc/self/ns/net';
 
 /**
@@ -56,7 +57,8 @@ export function openContainer(
   try {
     return ok(kernel.enter(netns));
   } catch (cause) {
-    if (cause instanceof OpError && cause.errno === ENOENT) return fail(errorOf(cause));
+    if (cause instanceof OpError && NOT_ITS_FAULT.has(cause.errno ?? 0))
+      return fail(errorOf(cause));
     const msg = `CNI_NETNS cannot be opened as a network namespace: ${messageOf(cause)}`;
     return fail(cniError('invalidEnvironment', msg));
   }

@@ -10,7 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 
@@ -22,15 +22,23 @@ export interface Departure {
   readonly endpointKey: string;
 }
 
+/** Ending of a file's name while it is written. */
+const UNFINISHED = '.new';
+
 export class ReleaseJournal {
   private readonly folder: string;
   private readonly known: Map<string, Departure>;
 
-  /** Reads what a former process left; entries that cannot be read are left alone. */
+  /**
+   * Reads what a former process left; entries that cannot be read are left alone, half-written ones
+   * were never promised and go.
+   */
   constructor(folder: string) {
     this.folder = folder;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
+    const all = readdirSync(folder);
+    for (const name of all) if (name.endsWith(UNFINISHED)) rmSync(join(folder, name));
+    const files = all.filter((name) => name.endsWith('.json'));
     const read = files.flatMap((name) => parse(readFileSync(join(folder, name), 'utf8')));
     this.known = new Map(read.map((entry) => [entry.handleId, entry]));
   }
@@ -38,19 +46,14 @@ export class ReleaseJournal {
   /** On disk when it returns. Throws when the disk refuses: then nothing was promised. */
   record(entry: Departure): void {
     const path = this.pathOf(entry.handleId);
-    const file = openSync(`${path}.new`, 'w', 0o600);
+    const unfinished = path + UNFINISHED;
     try {
-      writeSync(file, JSON.stringify(entry));
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(`${path}.new`, path);
-    const folder = openSync(this.folder, 'r');
-    try {
-      fsyncSync(folder);
-    } finally {
-      closeSync(folder);
+      synced(unfinished, 'w', (file) => writeFileSync(file, JSON.stringify(entry)));
+      renameSync(unfinished, path);
+      synced(this.folder, 'r', () => {});
+    } catch (cause) {
+      for (const left of [unfinished, path]) rmSync(left, { force: true });
+      throw cause;
     }
     this.known.set(entry.handleId, entry);
   }
@@ -66,6 +69,17 @@ export class ReleaseJournal {
 
   private pathOf(handleId: string): string {
     return join(this.folder, `${createHash('sha256').update(handleId).digest('hex')}.json`);
+  }
+}
+
+/** Works on an open file or folder; what was written is on disk then. */
+function synced(path: string, flags: 'r' | 'w', work: (descriptor: number) => void): void {
+  const descriptor = openSync(path, flags, 0o600);
+  try {
+    work(descriptor);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
