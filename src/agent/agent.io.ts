@@ -141,7 +141,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     callCount: () => progress.gate.count,
   };
   const tunnels: NodeTunnels = openTunnel(parts, started, { view, allocator, progress });
-  followDatastore(parts, view, policy, progress, tunnels);
+  followDatastore(parts, started.node, view, policy, progress, tunnels);
   await allocator.ready();
   tunnels.devices.wake();
   host.follow(() => policy.facts.world.nodes);

@@ -67,6 +67,12 @@ export class StrictKernel {
         const set = this.sets.get(change.name);
         assert.ok(set, `${change.kind} of unknown set ${change.name}`);
         if (change.kind === 'add') set.members.add(change.member);
+        if (change.kind === 'swap') {
+          const other = this.sets.get(change.other);
+          assert.equal(other?.type, set.type, 'sets of two types do not change places');
+          this.sets.set(change.name, { ...other!, name: change.name });
+          this.sets.set(change.other, { ...set, name: change.other });
+        }
         if (change.kind === 'delete') set.members.delete(change.member);
         if (change.kind === 'destroy') {
           assert.ok(!this.rules().some((rule) => rule.includes(` ${change.name} `)), 'set in use');

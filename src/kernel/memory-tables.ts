@@ -172,6 +172,13 @@ function applySetChange(
       if (set) refuse('exists');
       sets.set(name, { ...change.set, members: new Set() });
       return;
+    case 'swap': {
+      const other = sets.get(change.other);
+      if (!set || other?.type !== set.type) refuse('cannot be swapped');
+      sets.set(name, { ...other, name });
+      sets.set(change.other, { ...set, name: change.other });
+      return;
+    }
     case 'destroy':
       if (!sets.delete(name)) refuse('no such set');
       return;

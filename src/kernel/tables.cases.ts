@@ -142,6 +142,28 @@ export function tablesCases(name: string, open: () => Promise<TablesFixture>): v
     assert.deepEqual(await ipSets.sizes!('cali40'), new Map());
   });
 
+  scenario(
+    'sets: two change places, with their limits, under a rule',
+    async ({ ipSets, tables }) => {
+      const other = { ...SET, name: 'cali4t0', maxElements: 2048 };
+      await ipSets.commit([
+        { kind: 'create', set: SET },
+        { kind: 'add', name: SET.name, member: '10.0.0.1' },
+        { kind: 'create', set: other },
+      ]);
+      const rule = `-A cali-A -m set --match-set ${SET.name} src -j DROP`;
+      await tables.commit({ table: 'filter', lines: [':cali-A - [0:0]', rule] });
+      await ipSets.commit([
+        { kind: 'add', name: other.name, member: '10.0.0.2' },
+        { kind: 'swap', name: SET.name, other: other.name },
+        { kind: 'destroy', name: other.name },
+      ]);
+      assert.deepEqual(await ipSets.read('cali4'), [
+        { ...SET, maxElements: 2048, members: new Set(['10.0.0.2']) },
+      ]);
+    },
+  );
+
   scenario('sets: IPv6, ports; only those of the prefix', async ({ ipSets }) => {
     const six: IpSetMeta = { ...SET, name: 'cali60s:six', family: 'inet6' };
     const ports: IpSetMeta = { ...SET, name: 'cali40n:ports', type: 'hash:ip,port' };

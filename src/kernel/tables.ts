@@ -60,6 +60,8 @@ export type IpSetChange =
   | { readonly kind: 'create'; readonly set: IpSetMeta }
   | { readonly kind: 'add'; readonly name: string; readonly member: string }
   | { readonly kind: 'delete'; readonly name: string; readonly member: string }
+  /** Both have each other's members and limits from now on, in one moment; they are of one type. */
+  | { readonly kind: 'swap'; readonly name: string; readonly other: string }
   | { readonly kind: 'destroy'; readonly name: string };
 
 export interface IpSets {

@@ -66,6 +66,12 @@ export interface FelixConfigurationSpec {
   readonly externalNodesList?: readonly string[];
   /** Drop, Reject or Disabled; absent: Drop. */
   readonly serviceLoopPrevention?: string;
+  /** Bits of the packet mark that rules may use, five or more; absent: 0xffff0000. */
+  readonly iptablesMarkMask?: number;
+  /** Members that an ip set may have; absent: 1048576. */
+  readonly maxIpsetSize?: number;
+  /** Whether the host is told to forward packets, Enabled or Disabled; absent: Enabled. */
+  readonly ipForwarding?: string;
   /** Whether pods may ask to send from addresses that are not theirs; absent: Disabled. */
   readonly workloadSourceSpoofing?: 'Disabled' | 'Any';
   /** Whether pods are reached under the floating addresses of their records; absent: Disabled. */

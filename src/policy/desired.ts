@@ -1,5 +1,6 @@
 // What the kernel shall hold: every table's chains and every ip set, as values.
 import type { IpSetMeta, TableName } from '../kernel/tables.ts';
+import { markBits } from './mark-bits.ts';
 import type { Members } from './members/members.ts';
 import { RULE_DEFAULTS, type RuleSettings } from './read/rule-settings.ts';
 import {
@@ -46,6 +47,7 @@ export function renderHooks(
   rules: RuleSettings = RULE_DEFAULTS,
 ): Omit<DesiredTable, 'chains'> {
   const { inserts, appends } = hooksOf(table, rules);
+  const bits = markBits(rules.markMask);
   const rendered = (
     hooks: ReadonlyMap<string, readonly Rule[]>,
     hashedAs: (chain: string) => string,
@@ -53,7 +55,7 @@ export function renderHooks(
     new Map(
       [...hooks].map(([chain, rules]) => [
         chain,
-        renderChain({ name: hashedAs(chain), rules }).rules,
+        renderChain({ name: hashedAs(chain), rules }, bits).rules,
       ]),
     );
   const first = rendered(inserts, (chain) => chain);

@@ -290,7 +290,8 @@ export class FamilyCalculator {
       tunnelled: this.facts.tunnelled,
       node: this.known.node,
       needsHosts:
-        this.family === 4 && (this.facts.tunnelled.ipip || this.facts.rules.natExcludesHosts),
+        (this.family === 4 && this.facts.tunnelled.ipip) || this.facts.rules.natExcludesHosts,
+      elementsMax: this.facts.rules.setElementsMax,
       externalNodes: this.facts.rules.externalNodes,
       ownAddress: own && familyOf(own) === this.family ? own : undefined,
     });

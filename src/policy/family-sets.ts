@@ -20,6 +20,8 @@ export interface Surroundings {
   readonly needsHosts: boolean;
   readonly externalNodes: readonly Cidr[];
   readonly ownAddress: Ip | undefined;
+  /** Members that a set may have. */
+  readonly elementsMax: number;
 }
 
 export class FamilySets {
@@ -45,8 +47,9 @@ export class FamilySets {
     let changed = this.use(users);
     for (const [id, make] of this.makers) {
       const members = index.members(id, family);
-      if (this.byId.get(id)?.members === members) continue;
-      this.byId.set(id, make(family, id, members));
+      const before = this.byId.get(id);
+      if (before?.members === members && before.meta.maxElements === around.elementsMax) continue;
+      this.byId.set(id, make(family, id, members, around.elementsMax));
       changed = true;
     }
     if (this.fix(around) || changed) this.known = byName(this.fixed!.sets, this.byId.values());
@@ -67,19 +70,19 @@ export class FamilySets {
   }
 
   private fix(around: Surroundings): boolean {
-    const { tunnelled, node, needsHosts, externalNodes, ownAddress } = around;
+    const { tunnelled, node, needsHosts, externalNodes, ownAddress, elementsMax } = around;
     const { world, family } = this;
     const { vxlanPort } = tunnelled;
-    const from = `${world.addressesVersion} ${vxlanPort} ${needsHosts} ${externalNodes} ${ownAddress ?? ''}`;
+    const from = `${world.addressesVersion} ${vxlanPort} ${needsHosts} ${externalNodes} ${ownAddress ?? ''} ${elementsMax}`;
     if (this.fixed?.from === from) return false;
+    const nodes = family === 4 ? world.nodes : world.ipv6Nodes;
     const sets = fixedSets({
       family,
       pools: [...world.pools.values()],
-      hosts: needsHosts
-        ? [...world.nodes.values(), ...externalNodes.flatMap(netMembers)]
-        : undefined,
+      hosts: needsHosts ? [...nodes.values(), ...externalNodes.flatMap(netMembers)] : undefined,
       vxlanHosts: vxlanPort === undefined ? undefined : world.vxlanHosts(family, node),
       nodeAddress: ownAddress,
+      elementsMax,
     });
     this.fixed = { from, sets };
     return true;

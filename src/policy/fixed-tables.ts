@@ -5,6 +5,7 @@ import { encapsulationsOf } from '../model/mtu.ts';
 import { cidrFamily, parseCidr } from '../net/cidr.ts';
 import type { Family } from '../net/ip.ts';
 import { type DesiredTable, renderHooks, TABLES } from './desired.ts';
+import { markBits } from './mark-bits.ts';
 import type { RuleSettings } from './read/rule-settings.ts';
 import { renderChain } from './render/rule.ts';
 import { type FixedFacts, type PolicySettings, staticChains } from './render/static-chains.ts';
@@ -16,8 +17,9 @@ export function fixedTables(
   family: Family,
   facts: FixedFacts,
 ): ReadonlyMap<TableName, DesiredTable> {
+  const bits = markBits(facts.rules.markMask);
   const chains = (table: TableName) =>
-    staticChains(table, family, facts).map((c) => [c.name, renderChain(c)] as const);
+    staticChains(table, family, facts).map((c) => [c.name, renderChain(c, bits)] as const);
   return new Map(
     TABLES.map((table) => [
       table,

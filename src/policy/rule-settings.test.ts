@@ -123,6 +123,77 @@ test('NAT of packets that leave the pools', () => {
   assert.deepEqual(of({}), []);
 });
 
+test('nodes’ IPv6 addresses are as little masqueraded for as their IPv4 ones', () => {
+  const w = world();
+  const bgp = { ipv4Address: '10.9.0.2/24', ipv6Address: 'fd09::2/64' };
+  w.put('nodes/node2', 'Node', { bgp });
+  w.put('ippools/six', 'IPPool', { cidr: 'fd01::/48', natOutgoing: true });
+  w.configure({ natOutgoingExclusions: 'IPPoolsAndHostIPs' });
+  const { tables, ipSets } = w.one.of(6).desired();
+  const [rule] = tables.get('nat')!.chains.get('cali-nat-outgoing')!.rules;
+  assert.match(
+    rule!.text,
+    / ! --match-set cali60network-ip-pools dst -m set ! --match-set cali60all-hosts-net dst --jump MASQ/,
+  );
+  const hosts = () => [...w.one.of(6).desired().ipSets.get('cali60all-hosts-net')!.members];
+  assert.deepEqual([...ipSets.get('cali60all-hosts-net')!.members], ['fd09::2']);
+  w.put('nodes/node2', 'Node', { bgp: { ...bgp, ipv6Address: 'fd09::3/64' } });
+  assert.deepEqual(hosts(), ['fd09::3']);
+});
+
+test('another mask moves the bits of the mark, and nothing else', () => {
+  const w = world();
+  w.put('globalnetworkpolicies/many', 'GlobalNetworkPolicy', {
+    ingress: [
+      { action: 'Log' },
+      {
+        action: 'Pass',
+        protocol: 'TCP',
+        source: { nets: ['10.0.0.0/8', '11.0.0.0/8'], notNets: ['12.0.0.0/8', '13.0.0.0/8'] },
+        destination: { ports: Array.from({ length: 20 }, (_, i) => 2 * i + 1) },
+      },
+    ],
+    types: ['Ingress'],
+  });
+  w.configure({ logPrefix: '--mark 0x10000/0x10000' });
+  const before = all(w);
+  w.configure({ iptablesMarkMask: 0x00ff0000, logPrefix: '--mark 0x10000/0x10000' });
+  assert.equal(all(w), before);
+  w.configure({ iptablesMarkMask: 0xf0100, logPrefix: '--mark 0x10000/0x10000' });
+  const moved: Readonly<Record<string, string>> = {
+    '0': '0',
+    '0x0': '0x0',
+    '0x10000': '0x100',
+    '0x20000': '0x10000',
+    '0x30000': '0x10100',
+    '0x40000': '0x20000',
+    '0x80000': '0x40000',
+    '0x100000': '0x80000',
+    '0x180000': '0xc0000',
+    '0x1a0000': '0xd0000',
+    '0x1b0000': '0xd0100',
+  };
+  const bare = (text: string): string => text.replace(/cali:[\w-]{16}"/g, 'cali:"');
+  const expected = bare(before).replace(
+    / (--(?:set-)?mark) (\w+)\/(\w+)/g, // a prefix of lines stands in quotes
+    (_, word: string, value: string, mask: string) => ` ${word} ${moved[value]}/${moved[mask]}`,
+  );
+  assert.ok(bare(all(w)) === expected);
+  assert.match(expected, /0xc0000.*0x40000/s);
+  w.configure({ iptablesMarkMask: 0xf0000, logPrefix: '--mark 0x10000/0x10000' });
+  assert.equal(all(w), before, 'four bits are too few');
+});
+
+test('sets hold as many members as is said', () => {
+  const w = world();
+  const limits = () => new Set([...w.sets().values()].map(({ meta }) => meta.maxElements));
+  assert.deepEqual([...limits()], [1048576]);
+  w.configure({ maxIpsetSize: 2000000 });
+  assert.deepEqual([...limits()], [2000000]);
+  w.configure({ maxIpsetSize: 0 });
+  assert.deepEqual([...limits()], [1048576]);
+});
+
 test('our jumps stand last', () => {
   const w = world();
   w.configure({ chainInsertMode: 'Append' });
@@ -190,6 +261,8 @@ test('the environment: what cannot be used is named', () => {
     ['FELIX_VXLANPORT', '0', /must be 1 to 65535/],
     ['FELIX_ALLOWIPIPPACKETSFROMWORKLOADS', 'yes', /must be true or false/],
     ['FELIX_EXTERNALNODESCIDRLIST', '10.0.0.1,x', /must be like 10\.0\.0\.5/],
+    ['FELIX_IPTABLESMARKMASK', '0xf0000', /must be a number with five bits or more/],
+    ['FELIX_MAXIPSETSIZE', 'many', /must be a number/],
     ['FELIX_SERVICELOOPPREVENTION', 'off', /must be Drop, Reject or Disabled/],
   ];
   for (const [name, value, error] of cases) {
@@ -200,10 +273,14 @@ test('the environment: what cannot be used is named', () => {
     FELIX_EXTERNALNODESCIDRLIST: '10.0.0.5, fd00::/64',
     FELIX_SERVICELOOPPREVENTION: 'disabled',
     FELIX_NATOUTGOINGEXCLUSIONS: 'IPPoolsOnly',
+    FELIX_IPTABLESMARKMASK: '0xff00',
+    FELIX_MAXIPSETSIZE: '5000',
   });
   assert.deepEqual(good.ok && good.value.rules, {
     natExcludesHosts: false,
     externalNodes: ['10.0.0.5/32', 'fd00::/64'],
     loopPrevention: undefined,
+    markMask: 0xff00,
+    setElementsMax: 5000,
   });
 });

@@ -70,6 +70,7 @@ export class World {
   readonly pools = new Map<string, IpPool>();
   /** IPv4 addresses of all nodes, by key. */
   readonly nodes = new Map<string, Ip>();
+  readonly ipv6Nodes = new Map<string, Ip>();
   /** Addresses that nodes' VXLAN devices send from, by key. */
   private readonly vteps = new Map<string, readonly Ip[]>();
   /** By name of the FelixConfiguration. */
@@ -139,13 +140,14 @@ export class World {
     }
   }
 
-  private putNode(key: string, { address, vxlan }: NodeAddresses): boolean {
-    const before = [this.nodes.get(key), ...(this.vteps.get(key) ?? [])];
-    if (address) this.nodes.set(key, address);
-    else this.nodes.delete(key);
+  private putNode(key: string, { address, ipv6, vxlan }: NodeAddresses): boolean {
+    const before = [this.nodes.get(key), this.ipv6Nodes.get(key), ...(this.vteps.get(key) ?? [])];
+    for (const [ips, ip] of [[this.nodes, address] as const, [this.ipv6Nodes, ipv6] as const])
+      if (ip) ips.set(key, ip);
+      else ips.delete(key);
     if (vxlan.length > 0) this.vteps.set(key, vxlan);
     else this.vteps.delete(key);
-    const changed = before.join() !== [address, ...vxlan].join();
+    const changed = before.join() !== [address, ipv6, ...vxlan].join();
     if (changed) this.addressesVersion++;
     return changed;
   }
@@ -196,6 +198,7 @@ export class World {
         return { kind: 'settings' };
       case 'node':
         this.nodes.delete(key);
+        this.ipv6Nodes.delete(key);
         this.vteps.delete(key);
         this.addressesVersion++;
         return { kind: 'other' };

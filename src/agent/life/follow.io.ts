@@ -10,6 +10,7 @@ import type { PolicyEngine } from '../policy-engine.io.ts';
 import { encapsulationProblem, type Started } from '../start-up.io.ts';
 import { type NodeTunnels, openTunnels } from '../tunnels/open.io.ts';
 import type { DatastoreView } from '../view.ts';
+import { Forwarding } from './forwarding.io.ts';
 import type { Progress } from './progress.ts';
 
 interface TunnelParts {
@@ -37,6 +38,7 @@ export function openTunnel(
 /** One watch of everything that the agent works from, from now on. */
 export function followDatastore(
   parts: AgentParts,
+  node: string,
   view: DatastoreView,
   policy: PolicyEngine,
   progress: Progress,
@@ -45,8 +47,10 @@ export function followDatastore(
   const { store, log, signal } = parts;
   const tell = policy.setHostAddresses.bind(policy);
   const addresses = new HostAddresses(parts.kernel, tell, log, signal);
-  const followAddresses = (): void => {
+  const forwarding = new Forwarding(parts.kernel, node, log);
+  const followHost = (): void => {
     if (policy.needsHostAddresses) addresses.follow();
+    forwarding.look(policy.facts.world);
   };
   // Before the first rules are written: a restart must not open what is closed.
   addresses.read();
@@ -55,7 +59,7 @@ export function followDatastore(
     {
       snapshot({ items }) {
         view.snapshot(items);
-        void policy.snapshot(items).then(followAddresses);
+        void policy.snapshot(items).then(followHost);
         checkEncapsulation(view, tunnels, progress, log);
         progress.host?.mtu.look();
         tunnels.overlay.look();
@@ -64,7 +68,7 @@ export function followDatastore(
       changes(changes) {
         view.changes(changes);
         policy.changes(changes);
-        followAddresses();
+        followHost();
         checkEncapsulation(view, tunnels, progress, log);
         if (changes.some(concernsNetwork)) {
           progress.host?.mtu.look();

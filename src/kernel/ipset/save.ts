@@ -75,6 +75,8 @@ export function printIpSetChange(change: IpSetChange): string {
       return `add ${change.name} ${change.member}`;
     case 'delete':
       return `del ${change.name} ${change.member}`;
+    case 'swap':
+      return `swap ${change.name} ${change.other}`;
     case 'destroy':
       return `destroy ${change.name}`;
   }

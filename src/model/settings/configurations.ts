@@ -111,6 +111,16 @@ export const felixConfiguration = fields(
       ['Drop', 'Reject', 'Disabled'],
       'What packets to services’ addresses meet that nobody serves',
     ),
+    iptablesMarkMask: optional.whole(
+      31,
+      4294967295,
+      'Bits of the packet mark for us, five or more; 4294901760 is 0xffff0000',
+    ),
+    maxIpsetSize: optional.whole(1, 4294967295, 'Members that an ip set may have'),
+    ipForwarding: optional.word(
+      ['Enabled', 'Disabled'],
+      'Whether nodes are told to forward packets',
+    ),
     workloadSourceSpoofing: optional.word(['Disabled', 'Any'], 'Pods may ask for other sources'),
     floatingIPs: optional.word(['Disabled', 'Enabled'], 'Pods may have floating addresses'),
   },

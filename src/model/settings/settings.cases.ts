@@ -90,7 +90,7 @@ export const badSettings: readonly BadSettings[] = [
         'natOutgoingAddress, natOutgoingExclusions, iptablesNATOutgoingInterfaceFilter, ' +
         'interfacePrefix, allowVXLANPacketsFromWorkloads, allowIPIPPacketsFromWorkloads, ' +
         'disableConntrackInvalidCheck, externalNodesList, serviceLoopPrevention, ' +
-        'workloadSourceSpoofing, floatingIPs',
+        'iptablesMarkMask, maxIpsetSize, ipForwarding, workloadSourceSpoofing, floatingIPs',
     ],
     helm: /'\/felixConfiguration\/vxlanVni': value must be 'left out: .*known here: logSeverityScreen/,
   },

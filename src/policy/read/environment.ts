@@ -8,6 +8,7 @@ import { ruleEnvironment } from './rule-environment.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+const FORWARDING = ['Enabled', 'Disabled'] as const;
 const SPOOFING = ['Any', 'Disabled'] as const;
 
 /** Errors: the first variable that cannot be used, and how it must look. */
@@ -20,6 +21,10 @@ export function felixEnvironment(env: Environment): Result<FelixSettings> {
   const spoofing = SPOOFING.find((word) => word.toLowerCase() === asked?.toLowerCase());
   if (asked !== undefined && !spoofing)
     return fail(`FELIX_WORKLOADSOURCESPOOFING: '${asked}' must be Any or Disabled`);
+  const told = env['FELIX_IPFORWARDING'] || undefined;
+  const forwarding = FORWARDING.find((word) => word.toLowerCase() === told?.toLowerCase());
+  if (told !== undefined && !forwarding)
+    return fail(`FELIX_IPFORWARDING: '${told}' must be Enabled or Disabled`);
   const rate = env['FELIX_LOGACTIONRATELIMIT'] || undefined;
   if (rate !== undefined && !isRate(rate))
     return fail(`FELIX_LOGACTIONRATELIMIT: '${rate}' must look like 100/minute`);
@@ -33,6 +38,7 @@ export function felixEnvironment(env: Environment): Result<FelixSettings> {
   const spec: FelixConfigurationSpec = {
     ...(inbound.value ? { failsafeInboundHostPorts: inbound.value } : {}),
     ...(outbound.value ? { failsafeOutboundHostPorts: outbound.value } : {}),
+    ...(forwarding ? { ipForwarding: forwarding } : {}),
     ...(spoofing ? { workloadSourceSpoofing: spoofing } : {}),
     ...(prefix ? { logPrefix: prefix } : {}),
     ...(rate ? { logActionRateLimit: rate } : {}),

@@ -75,6 +75,8 @@ export interface FelixSettings {
   readonly spoofing: boolean | undefined;
   /** Whether endpoints are reached under floating addresses. */
   readonly floating: boolean | undefined;
+  /** Whether the host is told to forward packets. */
+  readonly forwarding: boolean | undefined;
   readonly failsafeInbound: readonly Failsafe[] | undefined;
   readonly failsafeOutbound: readonly Failsafe[] | undefined;
   readonly logPrefix: string | undefined;
@@ -107,6 +109,7 @@ export type PolicyResource =
 export interface NodeAddresses {
   /** Its IPv4 address: IP-in-IP runs over IPv4. */
   readonly address: Ip | undefined;
+  readonly ipv6: Ip | undefined;
   /** Those that its VXLAN devices send from. */
   readonly vxlan: readonly Ip[];
 }
@@ -225,6 +228,7 @@ function addressesOf({ bgp, ...spec }: NodeSpec): NodeAddresses {
   const overSix = spec.ipv6VXLANTunnelAddr || spec.vxlanTunnelMACAddrV6;
   return {
     address,
+    ipv6: six,
     vxlan: [four && address, overSix && six].filter((ip) => !!ip) as Ip[],
   };
 }
@@ -241,6 +245,7 @@ export function felixSettingsOf(spec: FelixConfigurationSpec): FelixSettings {
   return {
     spoofing: said(spec.workloadSourceSpoofing, (allowed) => allowed === 'Any'),
     floating: said(spec.floatingIPs, (allowed) => allowed === 'Enabled'),
+    forwarding: said(spec.ipForwarding, (word) => word.toLowerCase() !== 'disabled'),
     failsafeInbound: said(spec.failsafeInboundHostPorts, failsafesOf),
     failsafeOutbound: said(spec.failsafeOutboundHostPorts, failsafesOf),
     logPrefix: spec.logPrefix || undefined,

@@ -26,6 +26,8 @@ const VARIABLES: Readonly<Record<string, readonly [Field, (text: string) => unkn
   ALLOWIPIPPACKETSFROMWORKLOADS: ['allowIPIPPacketsFromWorkloads', truth, 'true or false'],
   DISABLECONNTRACKINVALIDCHECK: ['disableConntrackInvalidCheck', truth, 'true or false'],
   EXTERNALNODESCIDRLIST: ['externalNodesList', items, 'like 10.0.0.5,10.1.0.0/16'],
+  IPTABLESMARKMASK: ['iptablesMarkMask', Number, 'a number with five bits or more, as 0xffff0000'],
+  MAXIPSETSIZE: ['maxIpsetSize', Number, 'a number'],
   SERVICELOOPPREVENTION: ['serviceLoopPrevention', same, 'Drop, Reject or Disabled'],
 };
 

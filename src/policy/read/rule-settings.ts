@@ -3,6 +3,7 @@
 import type { FelixConfigurationSpec } from '../../model/felix-configuration.ts';
 import { type Cidr, parseCidr } from '../../net/cidr.ts';
 import { type Ip, parseIp } from '../../net/ip.ts';
+import { DEFAULT_MARK_MASK, isMarkMask } from '../mark-bits.ts';
 
 export interface RuleSettings {
   /** What a workload's packet to its own host meets after its egress policy. */
@@ -34,6 +35,10 @@ export interface RuleSettings {
   readonly externalNodes: readonly Cidr[];
   /** What packets to a service address that nobody serves meet; undefined: they are forwarded. */
   readonly loopPrevention: 'DROP' | 'REJECT' | undefined;
+  /** Bits of the packet mark that are ours. */
+  readonly markMask: number;
+  /** Members that a set may have. */
+  readonly setElementsMax: number;
 }
 
 export const RULE_DEFAULTS: RuleSettings = {
@@ -53,8 +58,12 @@ export const RULE_DEFAULTS: RuleSettings = {
   checksInvalid: true,
   externalNodes: [],
   loopPrevention: 'DROP',
+  markMask: DEFAULT_MARK_MASK,
+  setElementsMax: 1048576,
 };
 
+/** The kernel keeps it in 32 bits. */
+const SET_ELEMENTS_LIMIT = 2 ** 32 - 1;
 const INTERFACE = /^[A-Za-z0-9_.-]{1,15}$/;
 const FILTER = /^[A-Za-z0-9_.-]{1,14}[A-Za-z0-9_.+-]?$/;
 
@@ -81,6 +90,8 @@ export function ruleSettingsOf(spec: FelixConfigurationSpec): Partial<RuleSettin
         : undefined,
     externalNodes: spec.externalNodesList?.flatMap((text) => parseCidr(text) ?? []),
     loopPrevention: oneOf(spec.serviceLoopPrevention, 'DROP', 'REJECT'),
+    markMask: isMarkMask(spec.iptablesMarkMask ?? 0) ? spec.iptablesMarkMask! : undefined,
+    setElementsMax: setSize(spec.maxIpsetSize),
   };
   const told = Object.entries(all).filter(([, value]) => value !== undefined);
   const settings: Partial<RuleSettings> = Object.fromEntries(told);
@@ -106,6 +117,9 @@ function portRange(value: string | number | null | undefined): string | undefine
   const [low, high] = [Number(first), Number(last)];
   return first !== '' && low >= 1 && low <= high && high <= 65535 ? `${low}-${high}` : undefined;
 }
+
+const setSize = (value: number | null | undefined): number | undefined =>
+  Number.isInteger(value) && value! >= 1 && value! <= SET_ELEMENTS_LIMIT ? value! : undefined;
 
 const port = (value: number | null | undefined): number | undefined =>
   Number.isInteger(value) && value! >= 1 && value! <= 65535 ? value! : undefined;

@@ -157,6 +157,9 @@ export const checkFelixConfigurationSpec = checked({
   disableConntrackInvalidCheck: boolean,
   externalNodesList: list(string),
   serviceLoopPrevention: string,
+  iptablesMarkMask: number,
+  maxIpsetSize: number,
+  ipForwarding: string,
   failsafeInboundHostPorts: protocolPorts,
   failsafeOutboundHostPorts: protocolPorts,
 });

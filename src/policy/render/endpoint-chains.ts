@@ -1,13 +1,14 @@
 // An endpoint's chain in one direction. Established flows first, then tier by tier, then the profiles;
 // nobody's yes means no. A workload has one each for what reaches it and what it sends
 // (filter-chains.ts), a host's interface several kinds (host-chains.ts).
+
+import { MARK } from '../mark-bits.ts';
 import {
   anyMarked,
   clearMark,
   connection,
   FILTER_DEFAULTS,
   jump,
-  MARK,
   marked,
   NOTRACK,
   nflog,

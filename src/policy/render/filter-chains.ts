@@ -6,6 +6,7 @@ import type { TableName } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import { type Owner, OwnersInUse } from '../active/in-use.ts';
 import type { ActiveEndpoint } from '../active/local-endpoints.ts';
+import { type MarkBits, markBits } from '../mark-bits.ts';
 import type { Policy, Profile } from '../read/resources.ts';
 import type { RuleSettings } from '../read/rule-settings.ts';
 import { dispatchChains } from './dispatch-chains.ts';
@@ -36,6 +37,7 @@ export interface FilterRendererOptions {
 export class FilterRenderer {
   private readonly options: FilterRendererOptions;
   private readonly verdicts: Verdicts;
+  private readonly bits: MarkBits | undefined;
   private log = LOG_DEFAULTS;
   /** By policy or profile. */
   private rendered = new WeakMap<Owner, Map<string, RenderedChain>>();
@@ -54,6 +56,7 @@ export class FilterRenderer {
   constructor(options: FilterRendererOptions) {
     this.options = options;
     this.verdicts = verdictsOf(options.rules, 'filter');
+    this.bits = markBits(options.rules.markMask);
   }
 
   /** What Log rules do from now on; false: as before. */
@@ -143,7 +146,7 @@ export class FilterRenderer {
       const text = chain.rules.map(({ match }) => match).join(' ');
       const known = this.dispatching.get(chain.name);
       if (known?.text === text) continue;
-      const rendered = renderChain(chain);
+      const rendered = renderChain(chain, this.bits);
       this.dispatching.set(chain.name, { text, chain: rendered });
       this.chains.set(chain.name, rendered);
     }
@@ -163,7 +166,9 @@ export class FilterRenderer {
     const chains =
       before?.actions === actions && isAlike(before.endpoint, endpoint)
         ? before.chains
-        : DIRECTIONS.flatMap((direction) => this.make(endpoint, direction)).map(renderChain);
+        : DIRECTIONS.flatMap((direction) => this.make(endpoint, direction)).map((chain) =>
+            renderChain(chain, this.bits),
+          );
     const own = { endpoint, actions, chains };
     this.made.set(endpoint, own);
     return own;
@@ -239,7 +244,7 @@ export class FilterRenderer {
   private once(owner: Owner, direction: string, make: () => Chain): RenderedChain {
     const known = this.rendered.get(owner) ?? new Map<string, RenderedChain>();
     this.rendered.set(owner, known);
-    const chain = known.get(direction) ?? renderChain(make());
+    const chain = known.get(direction) ?? renderChain(make(), this.bits);
     known.set(direction, chain);
     return chain;
   }

@@ -3,22 +3,6 @@
 import type { TableName } from '../../kernel/tables.ts';
 import { RULE_DEFAULTS, type RuleSettings } from '../read/rule-settings.ts';
 
-/** Bits of the packet mark, from mask 0xffff0000, lowest first. */
-export const MARK = {
-  /** Policy allowed the packet. */
-  accept: 0x10000,
-  /** Skip to the next tier. */
-  pass: 0x20000,
-  drop: 0x40000,
-  /** All blocks of a rule so far; in raw PREROUTING: came from a workload. */
-  scratch0: 0x80000,
-  /** This block of a rule. */
-  scratch1: 0x100000,
-} as const;
-
-/** Cleared before anything is decided; `drop` is never left set on a living packet. */
-export const ALL_MARKS = MARK.accept | MARK.pass | MARK.scratch0 | MARK.scratch1;
-
 const hex = (mark: number): string => `0x${mark.toString(16)}`;
 
 export const jump = (chain: string): string => `--jump ${chain}`;

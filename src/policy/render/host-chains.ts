@@ -2,6 +2,7 @@
 // DNAT (and again, for what the host sends, after it), filter for the rest.
 import type { Family } from '../../net/ip.ts';
 import { ANY_INTERFACE, type GuardedInterface } from '../active/host-endpoints.ts';
+import { type MarkBits, markBits } from '../mark-bits.ts';
 import type { Failsafes } from '../read/failsafes.ts';
 import type { Policy } from '../read/resources.ts';
 import type { RuleSettings } from '../read/rule-settings.ts';
@@ -83,13 +84,14 @@ export function hostChains(
 function chainsOf(kind: Kind, rendering: HostRendering): readonly RenderedChain[] {
   const { table, direction } = kind;
   const { failsafes, family } = rendering;
+  const bits = markBits(rendering.rules.markMask);
   const interfaces = rendering.guarded.filter((one) => concerns(kind, one));
   if (interfaces.length === 0) return [];
   const asksFailsafes = kind.kind !== 'forward';
   return [
-    ...rootChains(kind, interfaces, rendering.rules).map(renderChain),
+    ...rootChains(kind, interfaces, rendering.rules).map((chain) => renderChain(chain)),
     ...(asksFailsafes ? [renderChain(failsafeChain(table, direction, family, failsafes))] : []),
-    ...interfaces.flatMap((one) => interfaceChains(kind, one, rendering)),
+    ...interfaces.flatMap((one) => interfaceChains(kind, one, bits, rendering)),
   ];
 }
 
@@ -128,6 +130,7 @@ function rootChains(
 function interfaceChains(
   kind: Kind,
   { interfaceName, policies, profiles }: GuardedInterface,
+  bits: MarkBits | undefined,
   { defaultAction, logDenied = false, renderer, rules }: HostRendering,
 ): readonly RenderedChain[] {
   const { direction } = kind;
@@ -147,7 +150,7 @@ function interfaceChains(
     logDenied,
   });
   return [
-    ...own.map(renderChain),
+    ...own.map((chain) => renderChain(chain, bits)),
     ...applied.flatMap((policy) => renderer.policy(policy, direction, kind.table) ?? []),
     ...asked.map((profile) => renderer.profile(profile, direction, kind.table)),
   ];

@@ -13,6 +13,13 @@ export const setPrefixes = (family: Family): readonly string[] => [
   `cali${family}0`,
   `cali${family}t`,
 ];
+/** A name for a set in the making that none of these has. */
+export function spareSetName(family: Family, taken: { has(name: string): boolean }): string {
+  for (let number = 0; ; number++) {
+    const name = `cali${family}t${number}`;
+    if (!taken.has(name)) return name;
+  }
+}
 const setPrefix = (family: Family): string => (family === 4 ? 'cali40' : 'cali60');
 
 export type Direction = 'ingress' | 'egress';

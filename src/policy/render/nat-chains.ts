@@ -59,7 +59,7 @@ function natOutgoing(
     all(
       inSet(set('masq-ipam-pools'), 'src'),
       notInSet(set('network-ip-pools'), 'dst'),
-      natExcludesHosts && family === 4 && notInSet(set('all-hosts-net'), 'dst'),
+      natExcludesHosts && notInSet(set('all-hosts-net'), 'dst'),
       protocol && `-p ${protocol}`,
       natInterface && outInterface(natInterface),
     );

@@ -1,8 +1,9 @@
 // A policy's or profile's rules in one direction as a chain. It sets the accept or pass mark, or
 // drops; a packet that leaves it unmarked met no rule.
 import type { Family } from '../../net/ip.ts';
+import { MARK } from '../mark-bits.ts';
 import type { ParsedRule } from '../read/parsed-rule.ts';
-import { clearMark, DROP, MARK, nflog, RETURN } from './fragments.ts';
+import { clearMark, DROP, nflog, RETURN } from './fragments.ts';
 import { LOG_DEFAULTS, type LogAction, type LogSettings, logAction } from './log-action.ts';
 import { type Direction, policyChainName, profileChainName } from './names.ts';
 import type { Chain, Rule } from './rule.ts';

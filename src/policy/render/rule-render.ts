@@ -3,6 +3,7 @@
 // blocks of rules that leave their result in a scratch mark, which the last rule then asks for.
 import { type Cidr, prefixLengthOf } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
+import { MARK } from '../mark-bits.ts';
 import {
   netsOfFamily,
   type ParsedRule,
@@ -14,7 +15,6 @@ import {
   clearMark,
   DROP,
   inSet,
-  MARK,
   marked,
   notInSet,
   RETURN,

@@ -6,6 +6,7 @@
 //
 // This file: a rule as match and action text, and the hash comments by which we know our own.
 import { digest } from '../../base/hash.ts';
+import type { MarkBits } from '../mark-bits.ts';
 
 /** Fragments as iptables-restore takes them. The hash covers exactly this text. */
 export interface Rule {
@@ -40,12 +41,13 @@ export const HASH_PREFIX = 'cali:';
 
 /**
  * Each rule's hash covers the chain's name and all rules before it, so that equal hashes mean an
- * equal chain up to there: h(0) = sha224(name), h(i) = sha224(h(i-1) || text(i)).
+ * equal chain up to there: h(0) = sha224(name), h(i) = sha224(h(i-1) || text(i)). `bits`: where those of
+ * the packet mark are, when they are not where rules are made with them.
  */
-export function renderChain({ name, rules }: Chain): RenderedChain {
+export function renderChain({ name, rules }: Chain, bits?: MarkBits): RenderedChain {
   let previous = digest('sha224', name);
   const rendered = rules.map((rule): RenderedRule => {
-    const body = bodyOf(rule);
+    const body = bodyOf(bits ? bits.move(rule) : rule);
     const text = ['-A', name, 'HASH', ...body].join(' ');
     previous = digest('sha224', Buffer.concat([previous, Buffer.from(text)]));
     const hash = Buffer.from(previous).toString('base64url').slice(0, HASH_LENGTH);

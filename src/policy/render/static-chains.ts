@@ -4,11 +4,11 @@
 import type { TableName } from '../../kernel/tables.ts';
 import { type Cidr, cidrFamily } from '../../net/cidr.ts';
 import type { Family } from '../../net/ip.ts';
+import { ALL_MARKS, MARK } from '../mark-bits.ts';
 import type { FelixSettings } from '../read/resources.ts';
 import type { RuleSettings } from '../read/rule-settings.ts';
 import {
   ACCEPT,
-  ALL_MARKS,
   all,
   clearMark,
   connection,
@@ -16,7 +16,6 @@ import {
   goto,
   inInterface,
   jump,
-  MARK,
   marked,
   notConnection,
   outInterface,

@@ -88,9 +88,28 @@ test('sets grow before the tables and shrink after them', () => {
     unused: ['cali40y'],
   });
   assert.equal(planned(new Map()).before.length, 3);
-  assert.deepEqual(planned(new Map([['cali40x', set.members]])), {
+  assert.deepEqual(planned(new Map([['cali40x', set]])), {
     before: [],
     after: [],
     unused: [],
   });
+});
+
+test('a set with another limit takes the place of the one that is there, in one moment', () => {
+  const set = netSet(4, 'x', new Set(['10.0.0.1']), 2000);
+  const known = knownSets([
+    { ...set.meta, maxElements: 1000, members: new Set(['10.0.0.2']) },
+    { ...set.meta, name: 'cali4t0', members: new Set<string>() },
+  ]);
+  const { before, after, unused } = planSets(known, new Map([[set.meta.name, set]]));
+  assert.deepEqual(
+    [...before].filter((change) => change !== undefined),
+    [
+      { kind: 'create', set: { ...set.meta, name: 'cali4t1' } },
+      { kind: 'add', name: 'cali4t1', member: '10.0.0.1' },
+      { kind: 'swap', name: 'cali40x', other: 'cali4t1' },
+      { kind: 'destroy', name: 'cali4t1' },
+    ],
+  );
+  assert.deepEqual([after, unused], [[], ['cali4t0']]);
 });

@@ -1,10 +1,10 @@
 // What must be written so that the kernel holds what is desired, and nothing more: chains compare
 // by their rules' hash comments, so a restarted agent writes nothing where nothing has changed.
 // One table's plan is one transaction; there is no moment at which half of it holds.
-import type { IpSet, IpSetChange, TableContent } from '../../kernel/tables.ts';
+import type { IpSet, IpSetChange, IpSetMeta, TableContent } from '../../kernel/tables.ts';
 import type { Desired, DesiredTable } from '../desired.ts';
 import { type Members, memberChange } from '../members/members.ts';
-import { CHAIN_PREFIX } from '../render/names.ts';
+import { CHAIN_PREFIX, spareSetName } from '../render/names.ts';
 import { hashOf, type RenderedChain, type RenderedRule } from '../render/rule.ts';
 
 /** A chain of ours as the kernel holds it. Foreign rules in it have the empty hash. */
@@ -142,11 +142,16 @@ const hookEdits = (
   ...appends.map(({ text }) => `-A ${chain} ${text}`),
 ];
 
-/** What is known of a set: its members, the same object as desired when we wrote it. */
-export type KnownSets = ReadonlyMap<string, Members>;
+/** What is known of a set; the members are the same object as desired when we wrote it. */
+interface KnownSet {
+  readonly meta: Pick<IpSetMeta, 'maxElements'>;
+  readonly members: Members;
+}
+
+export type KnownSets = ReadonlyMap<string, KnownSet>;
 
 export const knownSets = (sets: readonly IpSet[]): KnownSets =>
-  new Map(sets.map(({ name, members }) => [name, members]));
+  new Map(sets.map((set) => [set.name, { meta: set, members: set.members }]));
 
 export interface SetsPlan {
   /**
@@ -173,18 +178,37 @@ function* changesBefore(
 ): Generator<IpSetChange | undefined, void> {
   for (const [name, { meta, members }] of desired) {
     const present = known.get(name);
-    if (present === members) continue;
+    if (present && present.meta.maxElements !== meta.maxElements) {
+      yield* writtenAnew(known, meta, members);
+      continue;
+    }
+    if (present?.members === members) continue;
     if (!present) yield { kind: 'create', set: meta };
-    const { added, removed } = memberChange(present, members);
+    const { added, removed } = memberChange(present?.members, members);
     for (const member of added) yield { kind: 'add', name, member };
     for (const member of removed) after.push({ kind: 'delete', name, member });
     yield undefined;
   }
 }
 
+// A set keeps the limit that it was made with: another one takes its place, in one moment.
+function* writtenAnew(
+  known: KnownSets,
+  meta: IpSetMeta,
+  members: Members,
+): Generator<IpSetChange | undefined, void> {
+  const { name } = meta;
+  const other = spareSetName(meta.family === 'inet' ? 4 : 6, known);
+  yield { kind: 'create', set: { ...meta, name: other } };
+  for (const member of members) yield { kind: 'add', name: other, member };
+  yield { kind: 'swap', name, other };
+  yield { kind: 'destroy', name: other };
+  yield undefined;
+}
+
 /** The sets once the plan is carried out; unused ones are still there. */
 export function setsAfter(known: KnownSets, desired: Desired['ipSets']): KnownSets {
   const sets = new Map(known);
-  for (const [name, { members }] of desired) sets.set(name, members);
+  for (const [name, set] of desired) sets.set(name, set);
   return sets;
 }

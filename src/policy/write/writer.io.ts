@@ -156,7 +156,7 @@ export class PolicyWriter {
     if (before.size === 0) return true;
     const sizes = await this.ipSets.sizes(`cali${this.family}`);
     if (this.known !== before) return undefined;
-    return [...before].every(([name, members]) => sizes.get(name) === members.size);
+    return [...before].every(([name, { members }]) => sizes.get(name) === members.size);
   }
 
   /** The next apply reads the table back: others may have written to it. */
