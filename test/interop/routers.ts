@@ -2,7 +2,7 @@
 // one scenario runs with each of them.
 import type { ChildProcess } from 'node:child_process';
 import type { PathReport } from '../../src/bgp/status.ts';
-import { eventually, run } from '../lab/command.ts';
+import { attempt, eventually, run } from '../lab/command.ts';
 import { TwoHosts } from './two-hosts.ts';
 
 export const OURS = '10.77.8.2';
@@ -46,6 +46,10 @@ export abstract class Router extends TwoHosts {
   }
 
   abstract start(options: RouterOptions): void;
+  /** After `stop`: as one who was restarted and announces what it announced before (RFC 4724). */
+  async restart(options: RouterOptions): Promise<void> {
+    this.start(options);
+  }
   /** Announces from now on, or otherwise than before. */
   abstract announce(announcement: Announcement): void;
   /** Whether its soft reset asks us to tell all again (RFC 2918). */
@@ -143,7 +147,28 @@ ${maxPrefixes ? `  neighbor ${OURS} maximum-prefix ${maxPrefixes}` : ''}
 }
 
 export class GobgpRouter extends Router {
-  start({ peerAsn = OUR_ASN, maxPrefixes, restart }: RouterOptions): void {
+  start(options: RouterOptions): void {
+    this.run(options, []);
+  }
+
+  // What it announces is lost with it, and is told it before anybody can speak to it.
+  override async restart(options: RouterOptions): Promise<void> {
+    this.hearsBgp(false);
+    this.run(options, ['--graceful-restart']);
+    const ready = () => attempt(['ip', 'netns', 'exec', this.right, 'gobgp', 'global', 'rib']).ok;
+    await eventually('gobgpd answers', ready);
+    for (const announcement of this.announced.values()) this.announce(announcement);
+    this.hearsBgp(true);
+  }
+
+  private hearsBgp(hears: boolean): void {
+    for (const port of ['--dport', '--sport']) {
+      const rule = ['INPUT', '-p', 'tcp', port, '179', '-j', 'DROP'];
+      this.inRight(['iptables', '-w', hears ? '-D' : '-A', ...rule]);
+    }
+  }
+
+  private run({ peerAsn = OUR_ASN, maxPrefixes, restart }: RouterOptions, more: string[]): void {
     const config = this.file(
       'gobgpd.toml',
       `[global.config]
@@ -164,7 +189,8 @@ ${maxPrefixes ? `[neighbors.afi-safis.prefix-limit.config]\nmax-prefixes = ${max
 ${restart ? longLivedOfGobgp(restart.staleSeconds) : ''}
 `,
     );
-    this.daemon = this.startDaemon(['gobgpd', '-f', config, '--api-hosts', '127.0.0.1:50051']);
+    const argv = ['gobgpd', '-f', config, '--api-hosts', '127.0.0.1:50051', ...more];
+    this.daemon = this.startDaemon(argv);
   }
 
   gobgp(...command: readonly string[]): string {
@@ -172,6 +198,7 @@ ${restart ? longLivedOfGobgp(restart.staleSeconds) : ''}
   }
 
   announce({ prefix, asPath = [], community }: Announcement): void {
+    this.announced.set(prefix, { prefix, asPath, ...(community ? { community } : {}) });
     const path = asPath.length > 0 ? ['aspath', asPath.join(',')] : [];
     const marks = community ? ['community', community] : [];
     this.gobgp('global', 'rib', 'add', prefix, ...path, ...marks);
