@@ -66,12 +66,15 @@ export class ManyHosts {
     this.children.set(name, child);
   }
 
-  async end(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+  /** Answers with what code it ended; null: it was killed. */
+  async end(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<number | null> {
     const child = this.children.get(name);
     this.children.delete(name);
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child) return null;
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
     child.kill(signal);
     await once(child, 'exit');
+    return child.exitCode;
   }
 
   signal(name: string, signal: NodeJS.Signals): void {
