@@ -147,14 +147,10 @@ ${maxPrefixes ? `  neighbor ${OURS} maximum-prefix ${maxPrefixes}` : ''}
 }
 
 export class GobgpRouter extends Router {
-  start(options: RouterOptions): void {
-    this.run(options, []);
-  }
-
   // What it announces is lost with it, and is told it before anybody can speak to it.
   override async restart(options: RouterOptions): Promise<void> {
     this.hearsBgp(false);
-    this.run(options, ['--graceful-restart']);
+    this.start(options, ['--graceful-restart']);
     const ready = () => attempt(['ip', 'netns', 'exec', this.right, 'gobgp', 'global', 'rib']).ok;
     await eventually('gobgpd answers', ready);
     for (const announcement of this.announced.values()) this.announce(announcement);
@@ -168,7 +164,7 @@ export class GobgpRouter extends Router {
     }
   }
 
-  private run({ peerAsn = OUR_ASN, maxPrefixes, restart }: RouterOptions, more: string[]): void {
+  start({ peerAsn = OUR_ASN, maxPrefixes, restart }: RouterOptions, how: string[] = []): void {
     const config = this.file(
       'gobgpd.toml',
       `[global.config]
@@ -189,7 +185,7 @@ ${maxPrefixes ? `[neighbors.afi-safis.prefix-limit.config]\nmax-prefixes = ${max
 ${restart ? longLivedOfGobgp(restart.staleSeconds) : ''}
 `,
     );
-    const argv = ['gobgpd', '-f', config, '--api-hosts', '127.0.0.1:50051', ...more];
+    const argv = ['gobgpd', '-f', config, '--api-hosts', '127.0.0.1:50051', ...how];
     this.daemon = this.startDaemon(argv);
   }
 

@@ -31,6 +31,7 @@ export interface Outcome {
 }
 
 export interface MeasureOptions {
+  /** For all that the device has to do together. */
   readonly limitMs: number;
   /** All is announced and withdrawn so often before it counts. */
   readonly warmUps: number;
@@ -38,12 +39,15 @@ export interface MeasureOptions {
   readonly lingerMs: number;
 }
 
+/** For the feeders to say what they know. */
+const LAST_WORDS_MS = 30_000;
+
 /** The device was not done within the limit. */
 export class Late extends Error {
   readonly ms: number;
 
   constructor(what: string, ms: number) {
-    super(`${what} within ${ms} ms`);
+    super(`${what} within ${Math.round(ms)} ms`);
     this.ms = ms;
   }
 }
@@ -95,11 +99,12 @@ async function drive(
   { limitMs, warmUps, lingerMs, deaf }: MeasureOptions & { readonly deaf: boolean },
 ): Promise<Outcome> {
   const began = performance.now();
-  await answers.next('established', limitMs);
+  const left = (): number => limitMs - (performance.now() - began);
+  await answers.next('established', left());
   const establishedMs = performance.now() - began;
   const round = async (command: 'go' | 'withdraw' | 'hear'): Promise<number> => {
     feeder.stdin!.write(`${command}\n`);
-    return (await answers.next('complete', limitMs)).milliseconds;
+    return (await answers.next('complete', left())).milliseconds;
   };
   const before: number[] = [];
   for (let i = 0; i < warmUps; i++) {
@@ -113,7 +118,7 @@ async function drive(
   await new Promise((resolve) => setTimeout(resolve, lingerMs));
   const rssMib = rssOf(dut.pid!);
   feeder.stdin!.write('tables\n');
-  const { tables, silences } = await answers.next('tables', limitMs);
+  const { tables, silences } = await answers.next('tables', LAST_WORDS_MS);
   const silenceMs = Math.max(...silences);
   // A copy: all sessions are lost when the device is ended.
   const lost = [...answers.lost];
