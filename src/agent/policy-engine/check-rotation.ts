@@ -8,8 +8,12 @@ const TURNS: readonly TableName[] = ['filter', 'nat', 'filter', 'raw', 'filter',
 const ALL: readonly TableName[] = ['filter', 'nat', 'raw', 'mangle'];
 /** Looks between two of these turns. */
 const LOOKS_PER_TURN = 10;
-/** The kernel does not tell of changes to ip sets: so often they are asked how many members they have. */
-const LOOKS_PER_SIZES = 60;
+/**
+ * The kernel tells nobody of changes to ip sets: they are asked how many members they have, each
+ * second where that is quickly done, else so seldom that it takes but a small part of the time.
+ */
+const LOOKS_PER_SIZES = { least: 2, most: 60 };
+const SIZES_SHARE = 1 / 3000;
 /** And so often read back; and all tables, should a change have escaped the count. */
 const LOOKS_PER_SET_CHECK = 1200;
 /** Who changes a table with every look costs us a reading with every second one. */
@@ -24,6 +28,8 @@ export interface Check {
 export class CheckRotation {
   private looks = 0;
   private turns = 0;
+  private looksPerSizes = LOOKS_PER_SIZES.least;
+  private sizesAt = LOOKS_PER_SIZES.least;
   /** Of others' changes, when the tables were last read; and at which look that was. */
   private generation: number | undefined;
   private readAt = Number.NEGATIVE_INFINITY;
@@ -33,11 +39,19 @@ export class CheckRotation {
     this.generation ??= generation;
   }
 
+  /** To ask for the sizes took so long, in times between two looks. */
+  sizesTook(looks: number): void {
+    const { least, most } = LOOKS_PER_SIZES;
+    this.looksPerSizes = Math.min(most, Math.max(least, Math.ceil(looks / SIZES_SHARE)));
+    this.sizesAt = this.looks + this.looksPerSizes;
+  }
+
   /** What has to be read at this look; `generation` as Tables tells it. */
   due(generation: number | undefined): Check {
     const look = this.looks++;
     const withSets = (look + 1) % LOOKS_PER_SET_CHECK === 0;
-    const withSizes = !withSets && (look + 1) % LOOKS_PER_SIZES === 0;
+    const withSizes = !withSets && look >= this.sizesAt;
+    if (withSizes || withSets) this.sizesAt = look + this.looksPerSizes;
     if (generation === undefined) {
       const isTurn = look % LOOKS_PER_TURN === 0;
       return { tables: isTurn ? [TURNS[this.turns++ % TURNS.length]!] : [], withSets, withSizes };

@@ -140,7 +140,9 @@ export class FamilyLoop {
   }
 
   private async compareSizes(): Promise<void> {
+    const startedAt = performance.now();
     const same = await this.writer.setsAreAsLarge().catch(() => undefined);
+    this.rotation.sizesTook((performance.now() - startedAt) / this.options.checkMilliseconds);
     if (same !== false || this.running || this.stop.signal.aborted) return;
     this.setsDue = true;
     if (!this.settling) this.look();
@@ -283,8 +285,7 @@ export class FamilyLoop {
     clearTimeout(this.settling);
     this.settling = undefined;
     this.unsettledSince ??= performance.now();
-    const { surplus } = this.options.calculator;
-    const patience = surplus < SURPLUS_MAX ? SETTLE_MILLISECONDS_MAX : 0;
+    const patience = this.options.calculator.surplus < SURPLUS_MAX ? SETTLE_MILLISECONDS_MAX : 0;
     const left = this.unsettledSince + patience - performance.now();
     if (left > 0) this.settling = setTimeout(() => this.settle(), Math.min(milliseconds, left));
     else this.settle(); // a timer of no time would be put off by the next change
