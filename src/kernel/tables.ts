@@ -1,6 +1,9 @@
 // The packet filter port: iptables tables and IP sets, changed by transactions through kept-open
 // restore children. Twins: iptables/ and ipset/ (.io.ts) and memory-tables.ts, both under tables.cases.ts.
 
+import type { Cidr } from '../net/cidr.ts';
+import type { Ip } from '../net/ip.ts';
+
 export type TableName = 'raw' | 'mangle' | 'nat' | 'filter';
 
 /** A chain's rules as text after `-A <chain> `, in iptables-save's own spelling where read back. */
@@ -40,9 +43,31 @@ export interface Tables {
   generation?(): number | undefined;
   /** Longer transactions cost more than their parts would; absent: they do not. */
   readonly linesMax?: number;
+  /** Absent where the kernel cannot, or these tables are dear at no size. */
+  forwards?(): Forwards;
   /** All or nothing per table; throws OpError with the refused line. */
   commit(transaction: TableTransaction): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Connections to a place go to one of the endpoints, by chance. */
+export interface Forward {
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  readonly ip: Ip;
+  readonly port: number;
+  readonly endpoints: readonly { readonly ip: Ip; readonly port: number }[];
+  /** Set in the mark of packets that shall be masqueraded: those of an endpoint to itself, and */
+  readonly mark: number;
+  /** those from outside of this range; absent: no others; `all`: all. */
+  readonly masqueraded: Cidr | 'all' | undefined;
+}
+
+/** Places of one address family that are served before any rule of these tables is looked at. */
+export interface Forwards {
+  /** These and no others; done when it returns. Throws OpError: then it is as it was before. */
+  set(forwards: readonly Forward[]): void;
+  /** None is served so any more. */
+  close(): void;
 }
 
 export interface IpSetMeta {

@@ -8,6 +8,7 @@ import type { Tables } from '../../kernel/tables.ts';
 import type { KubernetesApi, WholeObject } from '../../kubernetes/api.ts';
 import type { Family } from '../../net/ip.ts';
 import { ServiceWriter, type Written } from '../../services/write/writer.io.ts';
+import { Ahead } from './ahead.io.ts';
 import { type ChangedKind, type Changes, PendingChanges } from './changes.ts';
 import { kubeProxyAnswers } from './live-proxy.io.ts';
 import type { ServiceModel } from './model/model.ts';
@@ -45,6 +46,8 @@ export interface ServiceEngineOptions {
   readonly onWritten?: () => void;
   readonly groupMilliseconds?: number;
   readonly checkMilliseconds?: number;
+  /** See AheadOptions. */
+  readonly dearRules?: number;
   /** Whether a kube-proxy runs on this node; for tests. */
   readonly kubeProxyRuns?: () => Promise<boolean>;
 }
@@ -80,6 +83,7 @@ interface Round {
 export class ServiceEngine {
   private readonly options: ServiceEngineOptions;
   private readonly writers: ReadonlyMap<Family, ServiceWriter>;
+  private readonly ahead: Ahead;
   private readonly stop = new AbortController();
   private readonly source: ServiceSource;
   private readonly first = Promise.withResolvers<void>();
@@ -103,6 +107,11 @@ export class ServiceEngine {
       [4, new ServiceWriter(tables)],
       ...(ipv6Tables ? [[6, new ServiceWriter(ipv6Tables)] as const] : []),
     ]);
+    this.ahead = new Ahead(
+      options,
+      (family) =>
+        this.sizes().find((one) => one.family === family && one.table === 'nat')?.rules ?? 0,
+    );
     this.checks = setInterval(() => this.check(), options.checkMilliseconds ?? CHECK_MILLISECONDS);
     this.checks.unref();
     this.source = new ServiceSource({
@@ -138,6 +147,7 @@ export class ServiceEngine {
     this.stop.abort();
     this.wakeUp.resolve();
     await this.running;
+    this.ahead.close();
     await Promise.all([this.options.tables.close(), this.options.ipv6Tables?.close()]);
   }
 
@@ -148,7 +158,9 @@ export class ServiceEngine {
 
   private changed(kind: ChangedKind, objects: readonly WholeObject[]): void {
     this.changes.add(kind, objects, performance.now(), Date.now());
-    if (this.source.isComplete) this.wakeUp.resolve();
+    if (!this.source.isComplete) return;
+    this.wakeUp.resolve();
+    this.ahead.serveSoon(GATHER_MILLISECONDS);
   }
 
   private check(): void {
@@ -171,6 +183,7 @@ export class ServiceEngine {
       if (this.written) await pause(GATHER_MILLISECONDS, signal);
       if (signal.aborted) return;
       this.wakeUp = Promise.withResolvers();
+      this.ahead.serve();
       const startedAt = performance.now();
       const changes = this.changes.take();
       const isFirst = !this.written;
@@ -239,7 +252,9 @@ export class ServiceEngine {
   ): Promise<Written> {
     const { model, observer } = this.options;
     try {
+      const then = this.ahead.now(family);
       const written = await writer.apply(model.wanted(family));
+      this.ahead.written(family, then);
       const now = performance.now();
       const latency = changes.since === undefined ? undefined : now - changes.since;
       observer?.synced(family, { ...written, took: now - startedAt, latency, isFull, changes });

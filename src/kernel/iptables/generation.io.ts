@@ -27,6 +27,12 @@ class OwnCommits {
     return this.done;
   }
 
+  /** One that is done when `commit` returns. */
+  countedNow(commit: () => void): void {
+    commit();
+    this.done++;
+  }
+
   async counted(commit: Promise<void>): Promise<void> {
     this.underWay++;
     try {

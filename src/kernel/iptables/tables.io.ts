@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { messageOf, OpError } from '../../base/op-error.ts';
 import type { Family } from '../../net/ip.ts';
 import { inNetnsAt } from '../namespaces.io.ts';
+import { openForwards } from '../nftables/forwards.io.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
 import type { Tables } from '../tables.ts';
 import { parseCounts } from './counts.ts';
@@ -53,7 +54,9 @@ export async function openTables(options: TablesOptions = {}): Promise<Tables> {
     backend === 'nft' ? new ForeignGeneration(new RuleGeneration(within), own) : undefined;
   const legacy = backend === 'legacy' ? legacyGeneration(netnsPath, family, within) : undefined;
   return {
-    ...(backend === 'nft' ? { linesMax: NFT_LINES_MAX } : {}),
+    ...(backend === 'nft'
+      ? { linesMax: NFT_LINES_MAX, forwards: () => openForwards(family, netnsPath) }
+      : {}),
     generation: () => (nft ?? legacy?.generation)?.now(),
     read: async (table) => parseSave(await save(backend, '-t', table), table),
     readAll: async () => parseTables(await save(backend)) as Awaited<ReturnType<AllOf>>,

@@ -52,6 +52,7 @@ for (const mode of ['iptables', 'nftables'] as const) {
   tell('full-sync', ({ fullMs }) => fullMs, 'ms', goal.full);
   tell('full-sync-cpu', ({ fullCpuMs }) => fullCpuMs, 'ms', goal.full);
   tell('one-added', ({ addedMs }) => addedMs, 'ms', goal.added);
+  tell('one-added-rules', ({ addedRulesMs }) => addedRulesMs, 'ms', goal.added);
   tell('storm-cpu', ({ stormCpuMs }) => stormCpuMs, 'ms', goal.storm);
   tell('storm-last', ({ stormMs }) => stormMs, 'ms', 1);
   tell('rss', ({ rssMib }) => rssMib, 'MiB', goal.rss);

@@ -1,6 +1,8 @@
 // Services with two endpoints each, as an API server has them.
 import { createHash } from 'node:crypto';
+import { FORWARDS_TABLE, forwardChain } from '../../../src/kernel/nftables/forwards.ts';
 import type { WholeObject } from '../../../src/kubernetes/api.ts';
+import { ip } from '../../../src/net/ip.ts';
 
 const NAMESPACE = 'bench';
 const octets = (n: number): string => `${(n >> 8) & 255}.${n & 255}`;
@@ -61,6 +63,12 @@ export function endpointChain(i: number, round = 0): Chain {
   const text = `${NAMESPACE}/${nameOf(i)}:httptcp10.${21 + round}.${octets(i)}:8080`;
   return { table: 'nat', name: `KUBE-SEP-${hash(text).slice(0, 16)}` };
 }
+
+/** Where ours serves it before its rules are written. */
+export const aheadChain = (i: number): Chain => ({
+  table: FORWARDS_TABLE,
+  name: forwardChain({ protocol: 'tcp', ip: ip(`10.96.${octets(i)}`), port: 80 }),
+});
 
 /** In nftables mode endpoints stand in their service's chain (nftables/proxier.go,
  *  servicePortChainNameBase). */

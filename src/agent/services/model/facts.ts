@@ -40,6 +40,10 @@ export function factsOf(
   };
 }
 
+/** Whether there is anything to remember. */
+export const hasFacts = ({ udpAddresses, udpNodePorts, healthCheck }: FactsOfService): boolean =>
+  udpAddresses.length + udpNodePorts.length > 0 || healthCheck !== undefined;
+
 // Traffic policies and topology are left aside: a change of them is no reason to end a flow.
 function servingEnds(slices: readonly EndpointSliceObject[], name: string): ReadonlySet<string> {
   return new Set(

@@ -2,8 +2,16 @@
 import type { Node, WholeObject } from '../../../kubernetes/api.ts';
 import type { Family, Ip } from '../../../net/ip.ts';
 import type { WantedTables } from '../../../services/write/writer.io.ts';
+import type { ServedAhead } from '../ahead.io.ts';
 import type { WantedHealthChecks } from '../health-checks.io.ts';
 import type { UdpServices } from '../stale-flows.ts';
+
+/** What the model knows of the machine. */
+export interface Machine {
+  readonly addresses: () => readonly Ip[];
+  /** conntrack takes what is out of window as it comes (nf_conntrack_tcp_be_liberal). */
+  readonly liberal: boolean;
+}
 
 /** The rules that follow from the objects, for each address family. */
 export interface ServiceModel {
@@ -15,6 +23,9 @@ export interface ServiceModel {
   putNode(node: Node): void;
   /** By `/name`. */
   removeNode(key: string): void;
+  /** What can be served at once of the services that changed since `wanted` was last asked for; empty
+   *  when these are many. */
+  ahead?(family: Family): ServedAhead;
   /** As of now; the same value as long as nothing has changed. */
   wanted(family: Family): WantedTables;
 }

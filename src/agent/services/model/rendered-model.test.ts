@@ -147,3 +147,35 @@ test('ports whose traffic must stay here, where nobody serves them, are counted'
   model.wanted(4);
   assert.deepEqual(model.withoutLocalEndpoints(4), { internal: 1, external: 1 });
 });
+
+test('what can be served ahead: what changed since the rules were asked for, unless that is much', () => {
+  const { model } = modelOf();
+  const ahead = () => [...model.ahead(4)].map(([key, forwards]) => [key, forwards.length]);
+  model.putService(service('web', 1));
+  model.putSlice(slice('web', 2, 1, { conditions: { ready: true } }));
+  assert.deepEqual(model.ahead(4).get('default/web'), [
+    {
+      protocol: 'tcp',
+      ip: '172.30.0.1',
+      port: 80,
+      endpoints: ['10.1.0.0', '10.1.0.1'].map((text) => ({ ip: ip(text), port: 8080 })),
+      mark: 0x4000,
+      masqueraded: '10.0.0.0/8',
+    },
+  ]);
+  model.wanted(4);
+  assert.deepEqual(ahead(), []);
+  model.putService(service('sticky', 2, { sessionAffinity: 'ClientIP' }));
+  model.putSlice(slice('sticky', 1, 1, { conditions: { ready: true } }));
+  model.removeService('default/web');
+  assert.deepEqual(ahead(), [
+    ['default/sticky', 0],
+    ['default/web', 0],
+  ]);
+  model.wanted(4);
+  for (let i = 0; i <= 20; i++) {
+    assert.equal(ahead().length, i);
+    model.putService(service(`s${i}`, i));
+  }
+  assert.deepEqual(ahead(), []);
+});

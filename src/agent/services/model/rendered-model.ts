@@ -1,20 +1,23 @@
 // The objects as they come, and the rules that follow from them, service by service: what no change
 // has touched is not rendered again.
+
 import type { Node, WholeObject } from '../../../kubernetes/api.ts';
 import { cidrFamily } from '../../../net/cidr.ts';
 import { type Family, familyOf, type Ip, parseIp } from '../../../net/ip.ts';
+import { forwardOf } from '../../../services/render/ahead.ts';
 import type { ServiceObject } from '../../../services/render/objects.ts';
 import { readService, type ServicePort } from '../../../services/render/read.ts';
 import { RENDERERS, type Renderer } from '../../../services/render/render.ts';
 import type { RenderOptions } from '../../../services/render/rules.ts';
 import type { WantedTables } from '../../../services/write/writer.io.ts';
+import type { ServedAhead } from '../ahead.io.ts';
 import type { WantedHealthChecks } from '../health-checks.io.ts';
 import type { ServiceProxySettings } from '../settings.ts';
 import type { UdpServices } from '../stale-flows.ts';
 import { Claims, within } from './claims.ts';
-import { type FactsOfService, factsOf } from './facts.ts';
+import { type FactsOfService, factsOf, hasFacts } from './facts.ts';
 import { serviceOf, serviceText } from './kept.ts';
-import type { ServiceFacts, ServiceModel } from './model.ts';
+import type { Machine, ServiceFacts, ServiceModel } from './model.ts';
 import { isLoopback, nodePortRanges, servesLocalhost } from './node-ports.ts';
 import { isSameNode, type OwnNode, ownNode, unknownNode } from './own-node.ts';
 import { RenderedTables } from './rendered-tables.ts';
@@ -35,13 +38,8 @@ interface Rendering {
   endpoints: number;
 }
 
-/** What the model knows of the machine. */
-export interface Machine {
-  readonly addresses: () => readonly Ip[];
-  /** conntrack takes what is out of window as it comes (nf_conntrack_tcp_be_liberal). */
-  readonly liberal: boolean;
-}
-
+/** Of more changes at a time none is served ahead. */
+const AHEAD_MAX = 20;
 /** kube-proxy's largeClusterEndpointsThreshold. */
 export const LARGE_ENDPOINTS = 1000;
 
@@ -154,6 +152,15 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     return matters;
   }
 
+  ahead(family: Family): ServedAhead {
+    const { touched } = this;
+    if (touched.size > AHEAD_MAX) return new Map();
+    const options = this.optionsOf(family);
+    const forwardsOf = (key: string) =>
+      this.portsOf(key, family).flatMap((port) => forwardOf(port, options) ?? []);
+    return new Map([...touched].map((key) => [key, forwardsOf(key)]));
+  }
+
   wanted(family: Family): WantedTables {
     this.renderTouched();
     const rendering = this.renderings.get(family)!;
@@ -207,12 +214,22 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
     }
   }
 
+  private portsOf(
+    key: string,
+    family: Family,
+    service = this.granted(key),
+    slices = this.slices.of(key),
+  ): readonly ServicePort[] {
+    return service ? readService(family, service, slices, this.node.place.node) : [];
+  }
+
   private readOne(key: string): Read {
     const service = this.granted(key);
     const slices = this.slices.of(key);
-    const portsOf = (family: Family): readonly ServicePort[] =>
-      service ? readService(family, service, slices, this.node.place.node) : [];
-    const ports = { 4: portsOf(4), 6: portsOf(6) };
+    const ports = {
+      4: this.portsOf(key, 4, service, slices),
+      6: this.portsOf(key, 6, service, slices),
+    };
     for (const family of FAMILIES) {
       const rendering = this.renderings.get(family)!;
       const [before, now] = [rendering.endpointsOf.get(key) ?? 0, countEndpoints(ports[family])];
@@ -279,6 +296,3 @@ interface Read {
 
 const countEndpoints = (ports: readonly ServicePort[]): number =>
   ports.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
-
-const hasFacts = ({ udpAddresses, udpNodePorts, healthCheck }: FactsOfService): boolean =>
-  udpAddresses.length + udpNodePorts.length > 0 || healthCheck !== undefined;
