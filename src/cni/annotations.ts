@@ -2,10 +2,12 @@
 // annotation of a feature that is not switched on fails the ADD or is left out; it never has an effect.
 import { type Json, parseJson } from '../base/json.ts';
 import { fail, ok, type Result } from '../base/result.ts';
+import type { QosControls } from '../model/workload-endpoint.ts';
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { familyOf, type Ip, parseIp } from '../net/ip.ts';
 import { type Mac, parseMac } from '../net/mac.ts';
 import { type CniError, cniError } from './errors.ts';
+import { qosIn } from './qos.ts';
 import type { CniRequest } from './request.ts';
 
 type Annotations = Readonly<Record<string, string>>;
@@ -48,6 +50,7 @@ export interface Wishes {
   readonly floatingIps: readonly Ip[];
   readonly mac: Mac | undefined;
   readonly sourcePrefixes: readonly Cidr[];
+  readonly qos: QosControls | undefined;
   /** Keep the address for the next pod of this name. */
   readonly stableAddress: boolean;
 }
@@ -71,6 +74,7 @@ export function wishesOf(facts: WishFacts): Result<Wishes, CniError> {
   const has = (version: string): boolean | undefined =>
     families?.some((family) => family.toLowerCase() === version);
   const asked = read.ips(KEYS.addresses);
+  const qos = qosIn(facts.pod ?? {});
   const wishes: Wishes = {
     addresses: asked.length > 0 ? asked : requestedIp ? [requestedIp] : [],
     addressesNoIpam: read.ips(KEYS.addressesNoIpam),
@@ -81,9 +85,11 @@ export function wishesOf(facts: WishFacts): Result<Wishes, CniError> {
     floatingIps: read.many(KEYS.floating, parseIp),
     mac: read.mac(KEYS.mac),
     sourcePrefixes: facts.spoofingAllowed ? read.many(KEYS.sources, parseCidr) : [],
+    qos: qos.ok ? qos.value : undefined,
     stableAddress: read.text(KEYS.stable) === 'true',
   };
-  const problem = read.problem() ?? problemOf(wishes, facts.request);
+  const badLimit = qos.ok ? undefined : cniError('invalidConfig', qos.error);
+  const problem = read.problem() ?? badLimit ?? problemOf(wishes, facts.request);
   return problem ? fail(problem) : ok(withFamiliesOfAddresses(wishes));
 }
 

@@ -4,6 +4,7 @@ import type { Pod } from '../kubernetes/api.ts';
 import { namespacedKey } from '../model/keys.ts';
 import { API_VERSION } from '../model/resource.ts';
 import {
+  type QosControls,
   type WorkloadEndpoint,
   type WorkloadEndpointPort,
   type WorkloadEndpointSpec,
@@ -62,6 +63,7 @@ export interface EndpointFacts {
   readonly stored?: WorkloadEndpoint | undefined;
   readonly floatingIps?: readonly Ip[];
   readonly sourcePrefixes?: readonly Cidr[];
+  readonly qos?: QosControls | undefined;
   /** No handle of the container tells the network (addresses outside IPAM, or kept ones). */
   readonly namesNetwork?: boolean;
 }
@@ -115,18 +117,21 @@ function metadataOf(facts: EndpointFacts, serviceAccount: string | undefined) {
 }
 
 // What the pod does not wish for any more is taken out.
-function wishesIn({ pod, ips, floatingIps = [], sourcePrefixes = [] }: EndpointFacts) {
+function wishesIn({ pod, ips, floatingIps = [], sourcePrefixes = [], qos }: EndpointFacts) {
   const nats = floatingIps.flatMap((externalIP) => {
     const internalIP = ips.find((ip) => familyOf(ip) === familyOf(externalIP));
     return internalIP ? [{ internalIP, externalIP }] : [];
   });
   const wishes = {
-    ...(pod ? { ports: portsOf(pod) } : {}),
+    ...(pod ? { ports: portsOf(pod), qosControls: qos } : {}),
     ipNATs: nats.length > 0 ? nats : undefined,
     allowSpoofedSourcePrefixes: sourcePrefixes.length > 0 ? sourcePrefixes : undefined,
   };
   // exactOptionalPropertyTypes: a key without a value is left out when the endpoint is printed.
-  return wishes as Pick<WorkloadEndpointSpec, 'ports' | 'ipNATs' | 'allowSpoofedSourcePrefixes'>;
+  return wishes as Pick<
+    WorkloadEndpointSpec,
+    'ports' | 'ipNATs' | 'allowSpoofedSourcePrefixes' | 'qosControls'
+  >;
 }
 
 const profilesOf = (

@@ -3,6 +3,7 @@
 // /32 route per pod. IPv6 uses the host end's link-local address as the gateway.
 import type { LinkChange, Route } from '../kernel/kernel.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
+import type { QosControls } from '../model/workload-endpoint.ts';
 import { type Cidr, cidr, cidrFamily, hostCidr, parseCidr } from '../net/cidr.ts';
 import { bitsOf, familyOf, type Ip, ip } from '../net/ip.ts';
 import { mac } from '../net/mac.ts';
@@ -62,6 +63,34 @@ export const hostLinkChanges = (index: number, maySpoof = false): readonly LinkC
   },
   { kind: 'setProxyDelay', linkIndex: index, milliseconds: 0 },
 ];
+
+const BITS = 8;
+
+/**
+ * What leaves by the link keeps to the pod's bandwidth: its ingress is what the host's end sends, its
+ * egress what its own end sends. `mtu` is the least that goes at once.
+ */
+export function shaping(
+  index: number,
+  direction: 'ingress' | 'egress',
+  qos: QosControls | undefined,
+  mtu: number,
+): readonly LinkChange[] {
+  const bandwidth = qos?.[`${direction}Bandwidth`];
+  if (!bandwidth) return [];
+  const burst = qos[`${direction}Burst`] ?? 0;
+  const peak = qos[`${direction}Peakrate`];
+  const change: LinkChange = {
+    kind: 'shapeLink',
+    index,
+    bytesPerSecond: bandwidth / BITS,
+    burstBytes: Math.max(burst / BITS, mtu),
+    peak: peak
+      ? { bytesPerSecond: peak / BITS, burstBytes: qos[`${direction}Minburst`] ?? mtu }
+      : undefined,
+  };
+  return [change];
+}
 
 /** What a pod is led to. */
 export interface PodRouting {

@@ -151,8 +151,18 @@ export type LinkChange =
       readonly mtu: number;
       readonly vxlan: VxlanSettings;
     }
+  /** What goes out by the link keeps to a rate (sch_tbf as its root qdisc, in place of another). */
+  | ({ readonly kind: 'shapeLink'; readonly index: number } & LinkRate)
   /** Sysctl `ipv4/neigh/<link>/proxy_delay`: the longest random wait before a proxy's ARP answer. */
   | { readonly kind: 'setProxyDelay'; readonly linkIndex: number; readonly milliseconds: number };
+
+/** A token bucket, as tc-tbf(8) has it. */
+export interface LinkRate {
+  readonly bytesPerSecond: number;
+  readonly burstBytes: number;
+  /** How fast a burst may go; absent: as the link can. */
+  readonly peak?: { readonly bytesPerSecond: number; readonly burstBytes: number } | undefined;
+}
 
 /** A change of a batch that the kernel refused. */
 export interface Refusal {

@@ -203,10 +203,11 @@ class Memory implements MemoryKernel {
         if (change.kind === 'addVxlan') this.linkAt(change.vxlan.parentIndex);
         putLink(namespace, { ...newTunnel(namespace, change), index: this.machine.nextIndex++ });
         return;
-      case 'setProxyDelay': {
-        const key = `ipv4/neigh/${this.linkAt(change.linkIndex).name}/proxy_delay`;
-        namespace.sysctls.set(key, String(change.milliseconds / 10));
-      }
+      case 'shapeLink':
+        this.linkAt(change.index); // it has no traffic
+        return;
+      case 'setProxyDelay':
+        namespace.sysctls.set(...proxyDelay(this.linkAt(change.linkIndex), change.milliseconds));
     }
   }
 
@@ -285,3 +286,8 @@ class Memory implements MemoryKernel {
     return namespace;
   }
 }
+
+const proxyDelay = ({ name }: Link, milliseconds: number): [string, string] => [
+  `ipv4/neigh/${name}/proxy_delay`,
+  String(milliseconds / 10),
+];

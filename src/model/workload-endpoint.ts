@@ -9,6 +9,18 @@ export interface WorkloadEndpointPort {
   readonly hostIP?: string;
 }
 
+/** Limits of a pod's traffic: bits, bits a second (minburst: bytes), packets a second, connections. */
+export type QosControls = {
+  readonly [K in `${'ingress' | 'egress'}${
+    | 'Bandwidth'
+    | 'Burst'
+    | 'Peakrate'
+    | 'Minburst'
+    | 'PacketRate'
+    | 'PacketBurst'
+    | 'MaxConnections'}`]?: number;
+} & { readonly dscp?: number | string };
+
 export interface WorkloadEndpointSpec {
   readonly orchestrator: string;
   readonly workload?: string;
@@ -27,6 +39,7 @@ export interface WorkloadEndpointSpec {
   readonly ipNATs?: readonly { readonly internalIP: string; readonly externalIP: string }[];
   /** Source addresses beside its own that the pod may send from. */
   readonly allowSpoofedSourcePrefixes?: readonly string[];
+  readonly qosControls?: QosControls;
 }
 
 export type WorkloadEndpoint = Resource<'WorkloadEndpoint', WorkloadEndpointSpec>;

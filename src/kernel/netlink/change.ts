@@ -10,6 +10,7 @@ import {
   encodeSetNeighbour,
   encodeSetProxyDelay,
 } from './neighbour.ts';
+import { encodeShapeLink } from './qdisc.ts';
 import { encodeAddRoute, encodeDeleteRoute, encodeReplaceRoute } from './route.ts';
 import { encodeVxlan } from './vxlan.ts';
 
@@ -39,6 +40,8 @@ export function encodeChange(change: LinkChange): Encoded {
       return encodeVxlan(change);
     case 'addIpip':
       return encodeIpip(change.name);
+    case 'shapeLink':
+      return encodeShapeLink(change);
     case 'setProxyDelay':
       return encodeSetProxyDelay(change);
     default:
@@ -68,6 +71,8 @@ export function describeChange(change: LinkChange): string {
       return `add VXLAN device ${change.name}`;
     case 'addIpip':
       return `add IP-in-IP device ${change.name}`;
+    case 'shapeLink':
+      return `limit the rate of link ${change.index}`;
     case 'setProxyDelay':
       return `set proxy_delay of link ${change.linkIndex}`;
     default:

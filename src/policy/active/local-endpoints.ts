@@ -1,6 +1,6 @@
 // This node's workload endpoints and what applies to each.
 import type { Cidr } from '../../net/cidr.ts';
-import type { AddressPair, Endpoint } from '../read/endpoints.ts';
+import { type AddressPair, type Endpoint, type Limits, sameLimits } from '../read/endpoints.ts';
 import type { Policy } from '../read/resources.ts';
 import type { World } from '../world.ts';
 import { type Applied, AppliedPolicies } from './applied-policies.ts';
@@ -11,6 +11,7 @@ export interface ActiveEndpoint extends Applied {
   readonly hasIpv6: boolean;
   readonly sources: readonly Cidr[];
   readonly nats: readonly AddressPair[];
+  readonly limits: Limits;
 }
 
 type Made = Omit<ActiveEndpoint, 'interfaceName'> & Pick<Endpoint, 'interfaceName'>;
@@ -27,11 +28,12 @@ export class LocalEndpoints {
   constructor(world: World) {
     this.applied = new AppliedPolicies(world, {
       takes: ({ use }) => use === 'normal',
-      make: ({ interfaceName, hasIpv6, sources, nats }, { policies, profiles }) => ({
+      make: ({ interfaceName, hasIpv6, sources, nats, limits }, { policies, profiles }) => ({
         interfaceName,
         hasIpv6,
         sources,
         nats,
+        limits,
         policies,
         profiles,
       }),
@@ -106,4 +108,5 @@ const alike = (before: Endpoint, now: Endpoint): boolean =>
   before.interfaceName === now.interfaceName &&
   before.hasIpv6 === now.hasIpv6 &&
   extrasOf(before) === extrasOf(now) &&
+  sameLimits(before.limits, now.limits) &&
   before.profiles.join(' ') === now.profiles.join(' ');

@@ -21,6 +21,19 @@ export interface Endpoint extends Item {
   readonly sources: readonly Cidr[];
   /** Addresses under which it is reached besides (floating IPs), and its own behind each. */
   readonly nats: readonly AddressPair[];
+  /** Of its traffic, kept by rules. */
+  readonly limits: Limits;
+}
+
+/** What rules can limit: packets a second with a burst, and TCP connections. */
+export interface Limits {
+  readonly ingress: Limit;
+  readonly egress: Limit;
+}
+
+export interface Limit {
+  readonly packets?: { readonly rate: number; readonly burst: number } | undefined;
+  readonly connections?: number | undefined;
 }
 
 export interface AddressPair {
@@ -49,10 +62,37 @@ export function endpointOf({ metadata, spec }: Resource<string, WorkloadEndpoint
     hasIpv6: nets.some((net) => cidrFamily(net) === 6),
     sources: netsOf(spec.allowSpoofedSourcePrefixes),
     nats: (spec.ipNATs ?? []).flatMap(pairOf),
+    limits: { ingress: limitOf(spec, 'ingress'), egress: limitOf(spec, 'egress') },
     labels: stringLabels(metadata.labels),
     profiles: spec.profiles ?? [],
     members: nets.flatMap(netMembers),
     ports: portsOf(nets, spec.ports),
+  };
+}
+
+export const sameLimits = (a: Limits, b: Limits): boolean =>
+  (['ingress', 'egress'] as const).every(
+    (direction) =>
+      a[direction].packets?.rate === b[direction].packets?.rate &&
+      a[direction].packets?.burst === b[direction].packets?.burst &&
+      a[direction].connections === b[direction].connections,
+  );
+
+/** Bounds of xt_limit and xt_connlimit; what is beyond limits nothing. */
+const LIMITS = { packets: 10_000, connections: 0xffff_ffff };
+const DEFAULT_BURST = 5;
+
+function limitOf({ qosControls = {} }: WorkloadEndpointSpec, direction: keyof Limits): Limit {
+  const within = (value: unknown, most: number): number | undefined =>
+    Number.isInteger(value) && Number(value) >= 1 && Number(value) <= most
+      ? Number(value)
+      : undefined;
+  const rate = within(qosControls[`${direction}PacketRate`], LIMITS.packets);
+  const burst = within(qosControls[`${direction}PacketBurst`], LIMITS.packets) ?? DEFAULT_BURST;
+  const connections = within(qosControls[`${direction}MaxConnections`], LIMITS.connections);
+  return {
+    ...(rate === undefined ? {} : { packets: { rate, burst } }),
+    ...(connections === undefined ? {} : { connections }),
   };
 }
 

@@ -3,17 +3,21 @@
 // (filter-chains.ts), a host's interface several kinds (host-chains.ts).
 
 import { MARK } from '../mark-bits.ts';
+import type { Limit } from '../read/endpoints.ts';
 import {
   anyMarked,
   clearMark,
   connection,
+  DROP,
   FILTER_DEFAULTS,
   jump,
   marked,
   NOTRACK,
   nflog,
+  notMarked,
   RETURN,
   setMark,
+  TCP_RESET,
   unmarked,
   type Verdicts,
 } from './fragments.ts';
@@ -63,6 +67,8 @@ export interface EndpointChain {
   readonly forbidden: { readonly vxlanPort?: number; readonly ipip?: boolean };
   readonly tiers: readonly EndpointTier[];
   readonly profiles: readonly string[];
+  /** Of a workload's traffic. */
+  readonly limit?: Limit;
   /** What nobody allowed is told (NFLOG) before it is dropped. */
   readonly logDenied?: boolean;
 }
@@ -77,7 +83,9 @@ export function endpointChains(endpoint: EndpointChain): readonly Chain[] {
     endpoint.logDenied ? nflog(prefix) : undefined;
   const groups = tiers.map((tier) => ({ tier, jumps: jumpsOf(direction, tier) }));
   const rules = [
+    ...packetLimit(direction, endpoint.limit?.packets),
     ...(kind === 'untracked' ? [] : established(verdicts, endpoint.ignoresInvalid ?? false)),
+    ...connectionLimit(direction, endpoint.limit?.connections),
     ...(failsafeChain ? [{ match: '', action: jump(failsafeChain) }] : []),
     { match: '', action: clearMark(VERDICT) },
     ...noEncapsulation(endpoint.forbidden, verdicts),
@@ -93,6 +101,36 @@ export function endpointChains(endpoint: EndpointChain): readonly Chain[] {
   const members = groups.flatMap(({ jumps }) => jumps.filter((chain) => chain.rules.length > 0));
   return [{ name, rules }, ...members];
 }
+
+// Packets beyond the rate go before anything is known of them, those of established flows too.
+function packetLimit(direction: Direction, packets: Limit['packets']): readonly Rule[] {
+  if (!packets) return [];
+  const mark = MARK.scratch0;
+  const what = `${direction} packet rate limit`;
+  const clear = { match: '', action: clearMark(mark), comments: [`Clear ${what} mark`] };
+  return [
+    clear,
+    {
+      match: `-m limit --limit ${packets.rate}/sec --limit-burst ${packets.burst}`,
+      action: setMark(mark),
+      comments: [`Mark packets within ${what}`],
+    },
+    { match: notMarked(mark), action: DROP, comments: [`Drop packets over ${what}`] },
+    clear,
+  ];
+}
+
+// All of the chain's connections are counted together, whoever they are with.
+const connectionLimit = (direction: Direction, most: number | undefined): readonly Rule[] =>
+  most === undefined
+    ? []
+    : [
+        {
+          match: `-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m connlimit --connlimit-above ${most} --connlimit-mask 0`,
+          action: TCP_RESET,
+          comments: [`Reject connections over ${direction} connection limit`],
+        },
+      ];
 
 // Where allowed packets go on to others' rules, those of established flows carry the accept mark.
 function established({ allow, deny }: Verdicts, ignoresInvalid: boolean): readonly Rule[] {

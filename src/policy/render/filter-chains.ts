@@ -7,6 +7,7 @@ import type { Family } from '../../net/ip.ts';
 import { type Owner, OwnersInUse } from '../active/in-use.ts';
 import type { ActiveEndpoint } from '../active/local-endpoints.ts';
 import { type MarkBits, markBits } from '../mark-bits.ts';
+import { sameLimits } from '../read/endpoints.ts';
 import type { Policy, Profile } from '../read/resources.ts';
 import type { RuleSettings } from '../read/rule-settings.ts';
 import { dispatchChains } from './dispatch-chains.ts';
@@ -191,6 +192,7 @@ export class FilterRenderer {
       forbidden: direction === 'egress' ? forbiddenTunnels(rules) : {},
       tiers: tiersOf(endpoint.policies, direction, defaultAction),
       profiles: endpoint.profiles.map(({ name }) => name),
+      limit: endpoint.limits[direction],
       logDenied,
     });
   }
@@ -259,6 +261,7 @@ const forbiddenTunnels = ({ vxlanPort, allowsVxlan, allowsIpip }: RuleSettings) 
 /** Whether the endpoints' own chains, which name policies and profiles, are the same. */
 function isAlike(a: ActiveEndpoint, b: ActiveEndpoint): boolean {
   return (
+    sameLimits(a.limits, b.limits) &&
     a.policies.length === b.policies.length &&
     a.profiles.length === b.profiles.length &&
     a.policies.every((policy, i) => isNamedAlike(policy, b.policies[i]!)) &&

@@ -12,6 +12,7 @@ export const DROP = '--jump DROP';
 export const NOTRACK = '--jump NOTRACK';
 export const RETURN = '--jump RETURN';
 export const REJECT = '--jump REJECT';
+export const TCP_RESET = '--jump REJECT --reject-with tcp-reset';
 /** `ports`: `first-last`. */
 export const masquerade = (ports?: string): string =>
   `--jump MASQUERADE${ports === undefined ? '' : ` --to-ports ${ports}`} --random-fully`;
@@ -27,6 +28,7 @@ export const setMaskedMark = (mark: number, mask: number): string =>
   `--jump MARK --set-mark ${hex(mark)}/${hex(mask)}`;
 
 export const marked = (mark: number): string => `-m mark --mark ${hex(mark)}/${hex(mark)}`;
+export const notMarked = (mark: number): string => `-m mark ! --mark ${hex(mark)}/${hex(mark)}`;
 export const unmarked = (mark: number): string => `-m mark --mark 0/${hex(mark)}`;
 export const anyMarked = (mark: number): string => `-m mark ! --mark 0/${hex(mark)}`;
 export const inInterface = (name: string): string => `--in-interface ${name}`;

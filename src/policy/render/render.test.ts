@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { base64url } from '../../base/hash.ts';
+import type { Limit } from '../read/endpoints.ts';
 import { parseRules } from '../read/parsed-rule.ts';
 import { RULE_DEFAULTS } from '../read/rule-settings.ts';
 import { dispatchChains } from './dispatch-chains.ts';
@@ -211,6 +212,33 @@ test('policies of one selector share a chain with a return every fifth jump', ()
       '-m mark ! --mark 0/0x30000 --jump RETURN',
       '--jump cali-pi-gnp/p5',
     ],
+  );
+});
+
+test('limits of a pod’s traffic, as Felix writes them: packets first, new connections before any policy', () => {
+  const chain = (direction: 'ingress' | 'egress', limit: Limit) =>
+    endpointChains({
+      ...{ name: 'cali-tw-cali1', direction, kind: 'normal', forbidden: {}, limit },
+      ...{ tiers: [], profiles: [] },
+    })[0]!.rules.map(({ match, action, comments }) => [`${match} ${action}`.trim(), comments?.[0]]);
+  const both = chain('ingress', { packets: { rate: 100, burst: 7 }, connections: 9 });
+  assert.deepEqual(both.slice(0, 4), [
+    ['--jump MARK --set-mark 0/0x80000', 'Clear ingress packet rate limit mark'],
+    [
+      '-m limit --limit 100/sec --limit-burst 7 --jump MARK --set-mark 0x80000/0x80000',
+      'Mark packets within ingress packet rate limit',
+    ],
+    ['-m mark ! --mark 0x80000/0x80000 --jump DROP', 'Drop packets over ingress packet rate limit'],
+    ['--jump MARK --set-mark 0/0x80000', 'Clear ingress packet rate limit mark'],
+  ]);
+  assert.match(both[4]![0]!, /ESTABLISHED/);
+  assert.deepEqual(both[6], [
+    '-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m connlimit --connlimit-above 9 --connlimit-mask 0 --jump REJECT --reject-with tcp-reset',
+    'Reject connections over ingress connection limit',
+  ]);
+  assert.deepEqual(
+    chain('egress', {}),
+    chain('egress', {}).filter(([text]) => !/limit/.test(text!)),
   );
 });
 

@@ -55,7 +55,7 @@ export function endpointOf(
   stored?: StoredEndpoint,
 ): WorkloadEndpoint {
   const { context, request, identity, owner, outside } = call;
-  const { floatingIps, sourcePrefixes } = owner.wishes;
+  const { floatingIps, sourcePrefixes, qos } = owner.wishes;
   return buildEndpoint({
     node: context.node,
     request,
@@ -68,6 +68,7 @@ export function endpointOf(
     stored: stored?.endpoint,
     floatingIps,
     sourcePrefixes,
+    qos,
     namesNetwork: outside !== undefined || stableFor(call) !== undefined,
   });
 }

@@ -39,6 +39,7 @@ export async function makeVeth(call: Call): Promise<Result<Veth, CniError>> {
   setSysctls(kernel, plan.hostSysctls(link.name, hasV6), hasV6);
   const maySpoof = owner.wishes.sourcePrefixes.length > 0;
   const podIndex = preparePod(call, link, hasV6);
+  limitBandwidth(call, link, podIndex);
   await Promise.all([
     change(call, kernel, plan.hostLinkChanges(link.index, maySpoof)),
     change(call, call.inside, plan.podLinkUp(podIndex)),
@@ -82,6 +83,20 @@ async function addPair(call: Call): Promise<Link | undefined> {
     if (cause instanceof OpError && cause.errno === EEXIST) return undefined;
     throw cause;
   }
+}
+
+// Where the kernel has no token bucket the pod does not get to run without its limit.
+function limitBandwidth({ context, inside, owner, mtu }: Call, { index }: Link, podIndex: number) {
+  const { qos } = owner.wishes;
+  if (qos?.dscp !== undefined)
+    context.log.warn({ dscp: qos.dscp }, 'annotation qos.projectcalico.org/dscp has no effect');
+  const [refused] = [
+    ...context.kernel.applyEach(plan.shaping(index, 'ingress', qos, mtu)),
+    ...inside.applyEach(plan.shaping(podIndex, 'egress', qos, mtu)),
+  ];
+  if (!refused) return;
+  // Not with its errno: ENOENT would say that the container is gone.
+  throw new OpError('limit bandwidth', `sch_tbf cannot be used: ${refused.error.message}`);
 }
 
 // What has to be so before the pod's link comes up; answers the link's index.
