@@ -23,7 +23,8 @@ echo "node starts $slowness times slower than on a machine" > /dev/ttyS1
 [ "$slowness" -ge 6 ] || slowness=6
 [ "$slowness" -le 20 ] || slowness=20
 export CALICO_KIT_SLOWNESS=$slowness
-node /opt/test/inside.mjs > /dev/ttyS1 2>&1
+# This form tells why a test failed at once, not in the end.
+node --test-reporter=tap /opt/test/inside.mjs > /dev/ttyS1 2>&1
 echo "guest: exit $?" > /dev/ttyS1
 sync
 echo o > /proc/sysrq-trigger

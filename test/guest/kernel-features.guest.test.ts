@@ -9,8 +9,14 @@ import { guestImage } from './image.ts';
 
 const MINUTE_MS = 60_000;
 const CONSOLE_LINES = 50;
-/** Of what the test inside said in the end: its failures, with their reasons. */
-const LAST_LINES = 60;
+/** What a failure says of itself. */
+const FAILURE_LINES = 25;
+
+/** The failures among what the tests inside said, with their reasons. */
+function failuresOf(said: readonly string[]): string {
+  const failed = said.flatMap((line, i) => (/^ +not ok/.test(line) ? [i] : []));
+  return failed.map((i) => said.slice(i, i + FAILURE_LINES).join('\n')).join('\n');
+}
 
 test('the tests inside the guest pass', { timeout: 28 * MINUTE_MS }, async () => {
   const image = await guestImage();
@@ -26,7 +32,7 @@ test('the tests inside the guest pass', { timeout: 28 * MINUTE_MS }, async () =>
     if (exit === undefined)
       console.log(readFileSync(consoleLog, 'utf8').split('\n').slice(-CONSOLE_LINES).join('\n'));
     const ended = exit === undefined ? 'did not come to an end' : `ended with ${exit}`;
-    assert.ok(exit === 0, `the tests inside ${ended}:\n${said.slice(-LAST_LINES).join('\n')}`);
+    assert.ok(exit === 0, `the tests inside ${ended}:\n${failuresOf(said)}`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
