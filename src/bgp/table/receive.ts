@@ -3,7 +3,7 @@
 import type { Family } from '../../net/ip.ts';
 import { bitsOf } from '../../net/ip.ts';
 import { refusedWithoutPrefixes } from '../codec/decode-attributes.ts';
-import { areWholePrefixes, isEmpty, octetsOfBits, type Span } from '../codec/nlri.ts';
+import { areWholePrefixes, isEmpty, type Span } from '../codec/nlri.ts';
 import { ERROR, type Notification, notification, UPDATE_ERROR } from '../codec/notification.ts';
 import { splitUpdate, textOf, type UpdateParts } from '../codec/update-parts.ts';
 import type { Peer } from './peer.ts';
@@ -124,27 +124,20 @@ function announce(
   const verdict = distrusted ? 'distrusted' : importSet(sets, policy, set);
   const filters = hasImportFilters(peer, family);
   const used = typeof verdict === 'string' ? NONE : verdict.id;
-  if ((!filters || used === NONE) && prefixes.readsMany(addPath)) {
-    for (let at = start; at < end; ) {
-      at = prefixes.internSome(body, at, end);
-      const { ids, count } = prefixes.batch;
-      rib.learnMany(ids, count, peer.index, set.id, used);
-    }
-    return;
-  }
-  for (let at = start, seen = start; at < end; ) {
-    if (at === seen) seen = prefixes.lookAhead(body, at, end, addPath);
-    const pathId = addPath ? body.readUInt32BE(at) : 0;
-    if (addPath) at += 4;
-    const bits = body[at]!;
-    const prefix = prefixes.intern(body, at + 1, bits);
-    at += 1 + octetsOfBits(bits);
-    if (!filters || typeof verdict === 'string') {
-      rib.learn(prefix, peer.index, pathId, set.id, used);
-      continue;
-    }
-    const own = importPrefix(sets, policy, verdict, prefixes, prefix);
-    rib.learn(prefix, peer.index, pathId, set.id, typeof own === 'string' ? NONE : own.id);
+  const { ids, pathIds } = prefixes.upcoming;
+  for (let at = start; at < end; ) {
+    at = prefixes.lookAhead(body, at, end, addPath);
+    prefixes.internUpcoming();
+    const { count } = prefixes.upcoming;
+    if (filters && typeof verdict !== 'string')
+      for (let i = 0; i < count; i++) {
+        const own = importPrefix(sets, policy, verdict, prefixes, ids[i]!);
+        const accepted = typeof own === 'string' ? NONE : own.id;
+        rib.learn(ids[i]!, peer.index, addPath ? pathIds[i]! : 0, set.id, accepted);
+      }
+    else if (addPath)
+      for (let i = 0; i < count; i++) rib.learn(ids[i]!, peer.index, pathIds[i]!, set.id, used);
+    else rib.learnMany(ids, count, peer.index, set.id, used);
   }
 }
 
@@ -154,14 +147,13 @@ function withdraw(
   { family, prefixes: { start, end } }: Part,
 ): void {
   const rib = ribOf(family);
+  const { prefixes } = rib;
   const addPath = peer.agreed.addPathReceive.includes(family);
-  for (let at = start, seen = start; at < end; ) {
-    if (at === seen) seen = rib.prefixes.lookAhead(body, at, end, addPath);
-    const pathId = addPath ? body.readUInt32BE(at) : 0;
-    if (addPath) at += 4;
-    const bits = body[at]!;
-    const prefix = rib.prefixes.find(body, at + 1, bits);
-    at += 1 + octetsOfBits(bits);
-    if (prefix >= 0) rib.unlearn(prefix, peer.index, pathId);
+  const { ids, pathIds } = prefixes.upcoming;
+  for (let at = start; at < end; ) {
+    at = prefixes.lookAhead(body, at, end, addPath);
+    prefixes.findUpcoming();
+    for (let i = 0; i < prefixes.upcoming.count; i++)
+      if (ids[i]! >= 0) rib.unlearn(ids[i]!, peer.index, addPath ? pathIds[i]! : 0);
   }
 }

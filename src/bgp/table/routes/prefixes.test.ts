@@ -62,8 +62,9 @@ test('what a message holds gets the same numbers together as one by one, while s
     const expected = pieces.map((octets) => one.intern(octets, 1, octets[0]!));
     const found: number[] = [];
     for (let at = 0; at < message.length; ) {
-      at = many.internSome(message, at, message.length);
-      found.push(...many.batch.ids.subarray(0, many.batch.count));
+      at = many.lookAhead(message, at, message.length, false);
+      many.internUpcoming();
+      found.push(...many.upcoming.ids.subarray(0, many.upcoming.count));
     }
     if (found.join() !== expected.join()) different += 1;
     many.prepareSome();

@@ -5,11 +5,10 @@ import { bitsOf, bytesOfIp, type Family, ipFromBytes } from '../../../net/ip.ts'
 import { octetsOfBits } from '../../codec/nlri.ts';
 import { grown, roomAbove } from './columns.ts';
 import { AHEAD, type Numbered, Slots } from './slots.ts';
+import { Upcoming } from './upcoming.ts';
 import { hashOfWord, maskOf, type Range } from './words.ts';
 
 const CAPACITY_MIN = 4096;
-const AHEAD_WORDS = new Int32Array(AHEAD);
-const AHEAD_BITS = new Uint8Array(AHEAD);
 
 export class Prefixes implements Numbered {
   readonly family: Family;
@@ -22,8 +21,8 @@ export class Prefixes implements Numbered {
   /** 1: forgotten. What it stood for can be read until it stands for another. */
   private forgotten = new Uint8Array(CAPACITY_MIN);
   private readonly slots = new Slots(this);
-  /** What `internSome` has found. */
-  readonly batch = { ids: new Int32Array(AHEAD), count: 0 };
+  /** What `lookAhead` has read of a message. */
+  readonly upcoming: Upcoming;
   private readonly free: number[] = [];
 
   constructor(family: Family) {
@@ -32,6 +31,7 @@ export class Prefixes implements Numbered {
     this.scratch = new Int32Array(this.width);
     this.words = new Int32Array(CAPACITY_MIN * this.width);
     this.lengths = new Uint8Array(CAPACITY_MIN);
+    this.upcoming = new Upcoming(family);
   }
 
   get size(): number {
@@ -46,43 +46,42 @@ export class Prefixes implements Numbered {
     return found >= 0 ? found : this.add(slot, bits);
   }
 
-  /** Whether `internSome` reads what a message of this kind holds. */
-  readsMany(addPath: boolean): boolean {
-    return this.width === 1 && !addPath;
+  /**
+   * Reads the next prefixes of a message into `upcoming`, and fetches the places at which they would
+   * stand; answers where the one behind them begins.
+   */
+  lookAhead(bytes: Uint8Array, from: number, end: number, addPath: boolean): number {
+    const { upcoming, width } = this;
+    const next = upcoming.read(bytes, from, end, addPath);
+    this.slots.makeRoom(upcoming.count);
+    const { table, ahead } = this.slots;
+    const { words, bits, count } = upcoming;
+    const mask = table.length - 1;
+    if (width === 1)
+      for (let i = 0; i < count; i++) ahead[i] = hashOfWord(words[i]!, bits[i]!) & mask;
+    else for (let i = 0; i < count; i++) ahead[i] = this.hash(words, i * width, bits[i]!) & mask;
+    this.slots.fetch(count);
+    return next;
   }
 
-  /**
-   * Numbers for the next prefixes of a message (IPv4, without path identifiers), in `batch`; answers
-   * where the one behind them begins. All are looked for in memory before the first is needed: by
-   * itself each would be waited for.
-   */
-  internSome(bytes: Uint8Array, from: number, end: number): number {
+  /** Numbers for those that `lookAhead` has read, given where there were none. */
+  internUpcoming(): void {
     if (this.end + AHEAD > this.lengths.length) this.growColumns();
-    this.slots.makeRoom(AHEAD);
-    const { words, lengths, forgotten, free, batch } = this;
+    const { words, lengths, forgotten, free, width, upcoming } = this;
+    const { words: wanted, bits: wantedBits, ids, count } = upcoming;
     const { table, ahead, placed } = this.slots;
     const mask = table.length - 1;
-    let [at, count] = [from, 0];
-    for (; count < AHEAD && at < end; count++) {
-      const bits = bytes[at]!;
-      const upper = (bytes[at + 1]! << 24) | (bytes[at + 2]! << 16);
-      // What stands behind a short prefix is masked away.
-      const word = (upper | (bytes[at + 3]! << 8) | bytes[at + 4]!) & maskOf(bits);
-      AHEAD_WORDS[count] = word;
-      AHEAD_BITS[count] = bits;
-      ahead[count] = hashOfWord(word, bits) & mask;
-      at += 1 + octetsOfBits(bits);
-    }
-    this.slots.fetch(count);
-    batch.count = count;
     let { end: next } = this;
     let { held } = this.slots;
     for (let i = 0; i < count; i++) {
-      const word = AHEAD_WORDS[i]!;
-      const bits = AHEAD_BITS[i]!;
+      const word = wanted[i * width]!;
+      const bits = wantedBits[i]!;
       let slot = ahead[i]!;
       let id = table[slot]! - 1;
-      while (id >= 0 && (words[id] !== word || lengths[id] !== bits)) {
+      while (
+        id >= 0 &&
+        (words[id * width] !== word || lengths[id] !== bits || !this.isTail(id, i))
+      ) {
         slot = (slot + 1) & mask;
         id = table[slot]! - 1;
       }
@@ -91,43 +90,52 @@ export class Prefixes implements Numbered {
           id = free.pop()!;
           forgotten[id] = 0;
         } else id = next++;
-        words[id] = word;
+        for (let k = 0; k < width; k++) words[id * width + k] = wanted[i * width + k]!;
         lengths[id] = bits;
         table[slot] = id + 1;
         held += 1;
         if (id < placed) this.slots.place(id);
       }
-      batch.ids[i] = id;
+      ids[i] = id;
     }
     this.end = next;
     this.slots.held = held;
-    return at;
+  }
+
+  /** Looks for those that `lookAhead` has read. The same search, written out twice: it is hot. */
+  findUpcoming(): void {
+    const { words, lengths, width, upcoming } = this;
+    const { words: wanted, bits: wantedBits, ids, count } = upcoming;
+    const { table, ahead } = this.slots;
+    const mask = table.length - 1;
+    for (let i = 0; i < count; i++) {
+      const word = wanted[i * width]!;
+      const bits = wantedBits[i]!;
+      let slot = ahead[i]!;
+      let id = table[slot]! - 1;
+      while (
+        id >= 0 &&
+        (words[id * width] !== word || lengths[id] !== bits || !this.isTail(id, i))
+      ) {
+        slot = (slot + 1) & mask;
+        id = table[slot]! - 1;
+      }
+      ids[i] = id;
+    }
+  }
+
+  // IPv6: whether the rest is the same too.
+  private isTail(id: number, i: number): boolean {
+    const { words, width, upcoming } = this;
+    for (let k = 1; k < width; k++)
+      if (words[id * width + k] !== upcoming.words[i * width + k]) return false;
+    return true;
   }
 
   /** -1: not here. */
   find(bytes: Uint8Array, at: number, bits: number): number {
     this.read(bytes, at, bits);
     return this.slots.table[this.slotOf(bits)]! - 1;
-  }
-
-  /**
-   * Looks where the next prefixes of a message would stand, and answers where the one behind them
-   * begins. Their places come from memory side by side then; each by itself would be waited for.
-   */
-  lookAhead(bytes: Uint8Array, from: number, end: number, addPath: boolean): number {
-    const { table, ahead, isNear } = this.slots;
-    if (isNear) return end;
-    const mask = table.length - 1;
-    let [at, count] = [from, 0];
-    for (; count < AHEAD && at < end; count++) {
-      if (addPath) at += 4;
-      const bits = bytes[at]!;
-      this.read(bytes, at + 1, bits);
-      ahead[count] = this.hash(this.scratch, 0, bits) & mask;
-      at += 1 + octetsOfBits(bits);
-    }
-    this.slots.fetch(count);
-    return at;
   }
 
   /** Makes ready for more prefixes, a portion at a time; answers whether there was anything to do. */
