@@ -88,7 +88,8 @@ async function addPair(call: Call): Promise<Link | undefined> {
 // Where the kernel has no token bucket the pod does not get to run without its limit.
 function limitBandwidth({ context, inside, owner, mtu }: Call, { index }: Link, podIndex: number) {
   const { qos } = owner.wishes;
-  if (qos?.dscp !== undefined)
+  if (!qos) return;
+  if (qos.dscp !== undefined)
     context.log.warn({ dscp: qos.dscp }, 'annotation qos.projectcalico.org/dscp has no effect');
   const [refused] = [
     ...context.kernel.applyEach(plan.shaping(index, 'ingress', qos, mtu)),
