@@ -101,6 +101,22 @@ const SPECS: Readonly<Record<string, Type>> = {
       struct({ name: string, 'protocol!': port, 'port!': int, hostPort: int, hostIP: string }),
     ),
     allowSpoofedSourcePrefixes: list(net),
+    qosControls: struct({
+      ...Object.fromEntries(
+        [
+          'Bandwidth',
+          'Burst',
+          'Peakrate',
+          'Minburst',
+          'PacketRate',
+          'PacketBurst',
+          'MaxConnections',
+        ]
+          .flatMap((limit) => [`ingress${limit}`, `egress${limit}`])
+          .map((field) => [field, int]),
+      ),
+      dscp: either(int, string),
+    }),
   }),
   nodes: struct({
     addresses: list(struct({ 'address!': string, type: string })),

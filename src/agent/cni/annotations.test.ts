@@ -4,9 +4,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { strictProblems } from '../../../test/golden/strict-types.ts';
+import { OpError } from '../../base/op-error.ts';
 import { stableHandleOf } from '../../cni/request.ts';
 import { addPool } from '../../ipam/allocator.cases.ts';
 import { openAllocator } from '../../ipam/allocator.io.ts';
+import type { Kernel, LinkChange } from '../../kernel/kernel.ts';
 import type { Pod } from '../../kubernetes/api.ts';
 import { memoryKubernetes } from '../../kubernetes/memory.ts';
 import { namespacedKey, resourceKey, resourcePrefix } from '../../model/keys.ts';
@@ -153,6 +155,45 @@ test('allowedSourcePrefixes: only where FelixConfiguration lets pods ask for it'
   assert.ok((await addPod(n.context, request('ADD', 'c2'))).ok);
   assert.deepEqual((await specOf(n)).allowSpoofedSourcePrefixes, ['10.9.0.0/16']);
   assert.equal(strict(), '0', 'the kernel’s own check knows of no prefixes');
+  n.done();
+});
+
+const QOS = 'qos.projectcalico.org/';
+
+test('qos: limits stand in the endpoint as Calico writes them; a bad one fails ADD by name', async () => {
+  const pod = {
+    [`${QOS}ingressBandwidth`]: '10M',
+    [`${QOS}egressPacketRate`]: '100',
+    [`${QOS}dscp`]: 'AF21',
+  };
+  assert.deepEqual((await added({ pod })).qosControls, {
+    ingressBandwidth: 10_000_000,
+    ingressBurst: 4_294_967_296,
+    egressPacketRate: 100,
+    egressPacketBurst: 5,
+    dscp: 'AF21',
+  });
+  assert.equal((await added({})).qosControls, undefined);
+  const n = await given({ pod: { [`${QOS}ingressBandwidth`]: 'much' } });
+  const refused = await addPod(n.context, request('ADD', 'c1'));
+  assert.equal(refused.ok ? 0 : refused.error.code, 7);
+  assert.match(refused.ok ? '' : refused.error.msg, /qos\.projectcalico\.org\/ingressBandwidth/);
+  assert.deepEqual([n.veths().length, await n.endpoints(), n.allocator.handles().size], [0, 0, 0]);
+  n.done();
+});
+
+test('qos: a kernel without token buckets: the pod does not run without its limit, nothing is left', async () => {
+  const n = await given({ pod: { [`${QOS}egressBandwidth`]: '10M' } });
+  const error = new OpError('limit the rate of link 2', 'no such file (errno 2)', 2);
+  const enter = (path: string) =>
+    Object.assign(Object.create(n.kernel.enter(path)) as Kernel, {
+      applyEach: (changes: readonly LinkChange[]) => changes.map((_, index) => ({ index, error })),
+    });
+  const kernel = Object.assign(Object.create(n.kernel) as Kernel, { enter });
+  const outcome = await addPod({ ...n.context, kernel }, request('ADD', 'c1'));
+  assert.equal(outcome.ok ? 0 : outcome.error.code, 11);
+  assert.match(outcome.ok ? '' : outcome.error.msg, /limit bandwidth: sch_tbf cannot be used/);
+  assert.deepEqual([n.veths().length, await n.endpoints(), n.allocator.handles().size], [0, 0, 0]);
   n.done();
 });
 
