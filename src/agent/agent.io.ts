@@ -13,9 +13,11 @@ import type { CniRequest } from '../cni/request.ts';
 import type { Store } from '../datastore/store.ts';
 import { openAllocator } from '../ipam/allocator.io.ts';
 import { deleteFlows } from '../kernel/conntrack/conntrack.io.ts';
+import type { Guard } from '../kernel/iptables/guard.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
+import type { Family } from '../net/ip.ts';
 import { carryOut, notYet } from './cni/commands.io.ts';
 import type { CniContext } from './cni/context.ts';
 import { forgetFormerFlows, openFlowRemoval } from './cni/del/flow-removal.io.ts';
@@ -52,6 +54,7 @@ export interface AgentParts {
   /** Absent on a machine without IPv6. */
   readonly ipv6Tables: Tables | undefined;
   readonly ipSets: IpSets;
+  readonly guards?: Readonly<Record<Family, Guard>>;
   readonly kubernetes: KubernetesApi | undefined;
   /** Absent: somebody else serves services. */
   readonly services?: NodeServices | undefined;

@@ -3,10 +3,12 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../base/log.io.ts';
+import type { Guard } from '../kernel/iptables/guard.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import { TUNNEL_DEVICES } from '../model/tunnel.ts';
+import type { Family } from '../net/ip.ts';
 import { releaseServices } from '../services/write/release.io.ts';
 import { cleanUp as cleanUpPolicy } from './policy-engine.io.ts';
 
@@ -16,6 +18,7 @@ export interface CleanUp {
   /** Absent on a machine without IPv6. */
   readonly ipv6Tables: Tables | undefined;
   readonly ipSets: IpSets;
+  readonly guards?: Readonly<Record<Family, Guard>>;
   /** State directory and socket, e.g. `/var/lib/calico`. */
   readonly paths: readonly string[];
   readonly removeCni: () => void;
@@ -30,6 +33,7 @@ export async function cleanUpNode({
   tables,
   ipv6Tables,
   ipSets,
+  guards,
   paths,
   removeCni,
   releasesServices,
@@ -45,6 +49,8 @@ export async function cleanUpNode({
     kernel.routes({ protocol }),
   );
   kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
+  // Before the rules, without which it would let nothing through. Some kernels have no place for one.
+  for (const guard of Object.values(guards ?? {})) await guard.remove().catch(() => undefined);
   await cleanUpPolicy(tables, ipSets, 4);
   if (ipv6Tables) await cleanUpPolicy(ipv6Tables, ipSets, 6);
   if (releasesServices) await releaseServices(kernel, tables, ipv6Tables);

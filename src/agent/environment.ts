@@ -26,6 +26,8 @@ export interface AgentSettings {
   readonly logDeniedFlows: boolean;
   /** Live connections that policy denies from now on are cut. */
   readonly cutDeniedFlows: boolean;
+  /** What policy has not accepted is dropped even where its rules are gone. */
+  readonly guarded: boolean;
   readonly socketPath: string;
   /** Where releases wait that the datastore could not take. */
   readonly journalFolder: string;
@@ -96,6 +98,7 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     metricsPort: port('FELIX_PROMETHEUSMETRICSPORT', 9091),
     logDeniedFlows: truth('FELIX_LOGDENIEDFLOWS', false),
     cutDeniedFlows: truth('FELIX_CUTDENIEDFLOWS', true),
+    guarded: truth('FELIX_DEFAULTDENYGUARD', false),
     socketPath: env['CALICO_CNI_SOCKET'] || '/var/run/calico/cni.sock',
     journalFolder: env['CALICO_JOURNAL_FOLDER'] || '/var/lib/calico/releases',
     mtu: mtu.ok ? mtu.value : { asked: undefined, tunnels: {}, pattern: undefined },

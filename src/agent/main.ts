@@ -8,6 +8,7 @@ import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import { openStore } from '../datastore/settings.io.ts';
 import { openIpSets } from '../kernel/ipset/ipsets.io.ts';
+import { openGuard } from '../kernel/iptables/guard.io.ts';
 import { openTables } from '../kernel/iptables/tables.io.ts';
 import { openKernel } from '../kernel/netns.io.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
@@ -41,6 +42,7 @@ async function agent(log: Log): Promise<void> {
     tables: await openTables({}),
     ipv6Tables: await openIpv6Tables(),
     ipSets: await openIpSets({}),
+    guards: openGuards(),
     kubernetes,
     services: await openServices(settings.value, { kubernetes, kernel, log, registry }),
     clock: systemClock,
@@ -63,6 +65,8 @@ const openServices = async (
 const openIpv6Tables = async () =>
   existsSync('/proc/net/if_inet6') ? openTables({ family: 6 }) : undefined;
 
+const openGuards = () => ({ 4: openGuard(4), 6: openGuard(6) });
+
 async function cleanup(log: Log): Promise<void> {
   const tables = await openTables({});
   const ipv6Tables = await openIpv6Tables();
@@ -72,6 +76,7 @@ async function cleanup(log: Log): Promise<void> {
     tables,
     ipv6Tables,
     ipSets,
+    guards: openGuards(),
     paths: STATE_PATHS,
     removeCni: () => uninstallCni(process.env),
     releasesServices: process.env['CALICO_SERVICE_PROXY'] === 'true' && !(await kubeProxyAnswers()),

@@ -75,7 +75,7 @@ test('between settlings every chain and set that a fresh start writes is there, 
       await engine.inSync();
       for (const [at, batch] of changes.entries()) {
         engine.changes(batch.map(asChange));
-        for (let turn = 0; turn < 20; turn++) await setImmediate();
+        for (let turn = 0; turn < 200; turn++) await setImmediate();
         const expected = await fresh(changes.slice(0, at + 1).flat());
         for (const family of ['chains', 'ipv6Chains'] as const)
           for (const [name, rules] of expected[family].get('filter')!)

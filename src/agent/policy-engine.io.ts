@@ -6,6 +6,7 @@ import type { Log } from '../base/log.io.ts';
 import { OpError } from '../base/op-error.ts';
 import { inSlices } from '../base/pause.io.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
+import type { Guard } from '../kernel/iptables/guard.io.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import type { InterfaceAddresses } from '../policy/active/host-endpoints.ts';
@@ -14,6 +15,7 @@ import { PolicyFeed } from '../policy/feed.ts';
 import type { PolicySettings } from '../policy/render/static-chains.ts';
 import type { TableSize } from '../policy/write/writer.io.ts';
 import { FamilyLoop } from './policy-engine/family-loop.io.ts';
+import { Guarding } from './policy-engine/guarding.io.ts';
 import type { RoundObserver } from './policy-engine/round-observer.ts';
 
 export { cleanUp } from '../policy/write/writer.io.ts';
@@ -62,6 +64,10 @@ export interface PolicyEngineOptions {
   readonly ipSets: IpSets;
   readonly settings: PolicySettings;
   readonly nodeAddress: () => Ip | undefined;
+  /** Absent: none, and none is removed. */
+  readonly guards?: Readonly<Record<Family, Guard>> | undefined;
+  /** Whether they stand. */
+  readonly guarded?: boolean;
   readonly log: Log;
   readonly clock: Clock;
   readonly observer?: RoundObserver;
@@ -107,6 +113,7 @@ class Engine implements PolicyEngine {
 
   private loop(family: Family, tables: Tables): FamilyLoop {
     const { options } = this;
+    const { guards, guarded = false } = options;
     return new FamilyLoop({
       family,
       calculator: this.calculator.of(family),
@@ -117,6 +124,7 @@ class Engine implements PolicyEngine {
       settleMilliseconds: options.settleMilliseconds ?? 0,
       patienceMilliseconds: options.patienceMilliseconds ?? PATIENCE_MILLISECONDS,
       onWritten: () => this.report(),
+      guarding: guards && new Guarding(guards[family], guarded, options.log),
       observer: options.observer,
     });
   }

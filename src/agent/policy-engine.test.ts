@@ -42,6 +42,19 @@ const endpoint = (pod: string, ...more: readonly string[]): string =>
     spec: { node: 'node1', interfaceName: `cali${pod}`, ipNetworks: ['10.1.0.1/32', ...more] },
   });
 
+/** Long work takes several turns, the more the busier the machine is. */
+const QUIET_TURNS = 200;
+
+/** Resolves when nothing is written any more. */
+async function quiet(kernel: StrictKernel): Promise<void> {
+  let { commits } = kernel;
+  for (let turns = 0; turns < QUIET_TURNS; turns++) {
+    await setImmediate();
+    if (kernel.commits !== commits) turns = 0;
+    commits = kernel.commits;
+  }
+}
+
 test('the kernel after any changes is that of a fresh start, and never without our hooks', async () => {
   const batches = fc.array(fc.array(operation, { maxLength: 4 }), { maxLength: 6 });
   await fc.assert(
@@ -61,7 +74,7 @@ test('the kernel after any changes is that of a fresh start, and never without o
         await setImmediate();
       }
       await engine.inSync();
-      await setImmediate();
+      await quiet(kernel);
       await engine.close();
       const fresh = new StrictKernel();
       const other = open(fresh);
@@ -112,7 +125,7 @@ test('nothing is written before the first snapshot; a restart writes nothing', a
   await restarted.inSync();
   assert.equal(kernel.commits, commits);
   restarted.removeEndpoint(endpointKey('a'));
-  await setImmediate();
+  await quiet(kernel);
   assert.ok(!kernel.chains.get('filter')!.has('cali-tw-calia'));
   assert.equal(kernel.commits, commits + 1, 'only the filter table');
   await restarted.close();
@@ -144,8 +157,7 @@ test('a refusal is told, read back and tried again', async () => {
   await engine.inSync();
   kernel.refuse = 1;
   const put = engine.putEndpoint(endpointKey('a'), endpoint('a'));
-  await setImmediate();
-  assert.deepEqual(engine.state().ready, false);
+  while (engine.state().ready) await setImmediate();
   assert.match(engine.state().problem ?? '', /line 1 failed/);
   kernel.chains.get('filter')!.set('FORWARD', []);
   await put;

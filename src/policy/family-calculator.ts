@@ -58,7 +58,7 @@ export class FamilyCalculator {
   private readonly sets: FamilySets;
   /** What does not depend on any endpoint. */
   private fixed: ReadonlyMap<TableName, DesiredTable>;
-  private facts: FixedFacts;
+  facts: FixedFacts;
   /** Keys of local endpoints that are new or made of something else since the last answer. */
   readonly fresh = new Set<string>();
   private onlyFresh = false;

@@ -1,5 +1,6 @@
 // The bits of the packet mark. Rules are made with those of the default mask; under another one
 // (FelixConfiguration iptablesMarkMask) each is moved to its place, the lowest first.
+import type { RuleSettings } from './read/rule-settings.ts';
 import type { Rule } from './render/rule.ts';
 
 export const DEFAULT_MARK_MASK = 0xffff0000;
@@ -29,6 +30,22 @@ const bitsOf = (mask: number): readonly number[] =>
 /** Whether the mask has a place for every bit. */
 export const isMarkMask = (mask: number): boolean =>
   Number.isInteger(mask) && mask > 0 && mask <= 0xffffffff && bitsOf(mask).length >= BITS.length;
+
+/** How packets that policy accepted are known behind our rules, and whom it is asked about. */
+export interface Acceptance {
+  readonly acceptMark: number;
+  readonly interfacePrefixes: readonly string[];
+}
+
+/** Undefined: others' rules may accept packets before ours. */
+export function acceptanceOf({
+  markMask,
+  interfacePrefixes,
+  insertMode,
+}: RuleSettings): Acceptance | undefined {
+  if (insertMode === 'append') return undefined;
+  return { acceptMark: bitsOf(markMask)[0]!, interfacePrefixes };
+}
 
 export interface MarkBits {
   move(rule: Rule): Rule;

@@ -10,6 +10,7 @@ import type { Family } from '../../net/ip.ts';
 import type { FamilyCalculator } from '../../policy/family-calculator.ts';
 import { PolicyWriter, type TableSize } from '../../policy/write/writer.io.ts';
 import { CheckRotation } from './check-rotation.ts';
+import type { Guarding } from './guarding.io.ts';
 import { withPatience } from './patience.io.ts';
 import type { RoundObserver } from './round-observer.ts';
 
@@ -21,12 +22,11 @@ export interface FamilyLoopOptions {
   readonly ipSets: IpSets;
   readonly log: Log;
   readonly checkMilliseconds: number;
-  /** See PolicyEngineOptions. */
   readonly settleMilliseconds: number;
   /** A round that takes longer is told as a problem while it goes on. */
   readonly patienceMilliseconds: number;
-  /** After each round that succeeded. */
   readonly onWritten: () => void;
+  readonly guarding?: Guarding | undefined;
   readonly observer?: RoundObserver | undefined;
 }
 
@@ -60,7 +60,6 @@ export class FamilyLoop {
   private dirty = false;
   /** When the oldest change came that is not written yet. */
   private changedAt: number | undefined;
-  /** What the next round is for. */
   private next: Reason = 'change';
   private running: Promise<void> | undefined;
   private settling: NodeJS.Timeout | undefined;
@@ -116,7 +115,6 @@ export class FamilyLoop {
     return promise.finally(() => clearTimeout(timer));
   }
 
-  /** Stops writing; what is in the kernel stays. */
   async close(): Promise<void> {
     clearInterval(this.checks);
     clearTimeout(this.settling);
@@ -223,7 +221,6 @@ export class FamilyLoop {
     }
   }
 
-  /** By table, what the kernel holds of ours. */
   sizes(): readonly TableSize[] {
     return this.writer.sizes();
   }
@@ -241,7 +238,7 @@ export class FamilyLoop {
     const quick = why === 'change' && this.written && settleMilliseconds > 0;
     const commits = await this.watched(async () => {
       const added = quick ? await this.add() : undefined;
-      return added ?? (await this.whole());
+      return added ?? (await this.whole(why));
     });
     if (quick) this.settleAfter(settleMilliseconds);
     this.problem = undefined;
@@ -269,13 +266,16 @@ export class FamilyLoop {
     return additions && (await this.writer.add(additions));
   }
 
-  private async whole(): Promise<number> {
-    await inSlices(this.options.calculator.prepare());
+  private async whole(why: Reason): Promise<number> {
+    const { calculator, guarding } = this.options;
+    await inSlices(calculator.prepare());
     await afterSlice();
     await this.held?.promise;
-    const desired = this.options.calculator.desired();
+    const desired = calculator.desired();
     await afterSlice();
-    const commits = await this.writer.apply(desired);
+    const write = () => this.writer.apply(desired);
+    const around = guarding?.around(calculator.facts.rules, why === 'check', write);
+    const commits = await (around ?? write());
     this.counts = { chains: this.writer.chainCount(), ipSets: desired.ipSets.size };
     return commits;
   }

@@ -31,7 +31,7 @@ test('figures of an engine by Felix’s names; latency of each change', async ()
   const log = pino({ level: 'silent' });
   const engine = openNodePolicy(
     {
-      settings: { endpointToHostAction: 'RETURN', logDeniedFlows: false },
+      settings: { endpointToHostAction: 'RETURN', logDeniedFlows: false, guarded: false },
       tables: kernel.tables,
       ipv6Tables: kernel.ipv6Tables,
       ipSets: kernel.ipSets,

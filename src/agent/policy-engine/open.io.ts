@@ -1,8 +1,9 @@
 // The policy engine of this node as the agent runs it.
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.io.ts';
+import type { Guard } from '../../kernel/iptables/guard.io.ts';
 import type { IpSets, Tables } from '../../kernel/tables.ts';
-import type { Ip } from '../../net/ip.ts';
+import type { Family, Ip } from '../../net/ip.ts';
 import type { AgentSettings } from '../environment.ts';
 import { openPolicyEngine, type PolicyEngine } from '../policy-engine.io.ts';
 import type { PolicyMetrics } from './metrics.io.ts';
@@ -11,16 +12,20 @@ import type { PolicyMetrics } from './metrics.io.ts';
 const SETTLE_MILLISECONDS = 500;
 
 export interface NodePolicyParts {
-  readonly settings: Pick<AgentSettings, 'endpointToHostAction' | 'logDeniedFlows' | 'felix'>;
+  readonly settings: Pick<
+    AgentSettings,
+    'endpointToHostAction' | 'logDeniedFlows' | 'felix' | 'guarded'
+  >;
   readonly tables: Tables;
   readonly ipv6Tables: Tables | undefined;
   readonly ipSets: IpSets;
+  readonly guards?: Readonly<Record<Family, Guard>> | undefined;
   readonly log: Log;
   readonly clock: Clock;
 }
 
 export const openNodePolicy = (
-  { settings, tables, ipv6Tables, ipSets, log, clock }: NodePolicyParts,
+  { settings, tables, ipv6Tables, ipSets, guards, log, clock }: NodePolicyParts,
   { node, nodeAddress }: { readonly node: string; readonly nodeAddress: () => Ip | undefined },
   metrics: PolicyMetrics,
 ): PolicyEngine =>
@@ -28,6 +33,8 @@ export const openNodePolicy = (
     node,
     ...metrics.countTables(tables, ipv6Tables),
     ipSets: metrics.countIpSets(ipSets),
+    guards,
+    guarded: settings.guarded,
     observer: metrics.observer,
     settings: {
       endpointToHostAction: settings.endpointToHostAction,
