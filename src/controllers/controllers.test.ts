@@ -485,6 +485,15 @@ test('environment: old controller names, bad values by name', () => {
     ENABLED_CONTROLLERS: 'policy,magic',
   });
   assert.match(bad.ok ? '' : bad.error, /'magic' is unknown; use policy, namespace/);
+  const wrong = controllersSettings({
+    ETCD_ENDPOINTS: 'http://x:1',
+    CALICO_ROUTE_REFLECTORS_NODE_SELECTOR: 'has(edge',
+  });
+  assert.ok(wrong.ok && !wrong.value.reflectorNodes.ok, 'the others go on');
+  assert.match(
+    wrong.value.reflectorNodes.error,
+    /CALICO_ROUTE_REFLECTORS_NODE_SELECTOR: .*has\(edge/,
+  );
   const asn = clusterSettings({ CALICO_SETTINGS_ASNUMBER: '0' });
   assert.match(asn.ok ? '' : asn.error, /CALICO_SETTINGS_ASNUMBER: '0' is no AS number/);
 });

@@ -1,6 +1,9 @@
 // Settings of kube-controllers from its environment.
 import { fail, ok, type Result } from '../base/result.ts';
 import { type EtcdSettings, etcdSettings } from '../datastore/settings.ts';
+import { parseSelector } from '../model/selector/parse.ts';
+import { ALL, describeSelectorError, type Selector } from '../model/selector/selector.ts';
+import { EVERY_NODE } from './route-reflectors/decide.ts';
 
 export const CONTROLLERS = [
   'policy',
@@ -23,9 +26,13 @@ export interface ControllersSettings {
   readonly metricsPort: number;
   /** Automatic route reflectors in each zone; 0: none. */
   readonly reflectorsPerZone: number;
+  /** Nodes that may become route reflectors, by their labels in Kubernetes; or what is wrong with it. */
+  readonly reflectorNodes: Result<Selector>;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
+
+const REFLECTOR_NODES = 'CALICO_ROUTE_REFLECTORS_NODE_SELECTOR';
 
 /** Names of 2018: `profile` is today's `namespace`. */
 const OLD_NAMES: Readonly<Record<string, ControllerName>> = { profile: 'namespace' };
@@ -51,13 +58,10 @@ export function controllersSettings(env: Environment): Result<ControllersSetting
   const metricsPort = Number(env['METRICS_PORT'] || 0);
   if (!Number.isInteger(metricsPort) || metricsPort < 0 || metricsPort > 65535)
     return fail(`METRICS_PORT: '${env['METRICS_PORT']}' is no port (0 to 65535)`);
-  const reflectorsPerZone = Number(env['CALICO_ROUTE_REFLECTORS_PER_ZONE'] || 0);
-  if (!Number.isInteger(reflectorsPerZone) || reflectorsPerZone < 0 || reflectorsPerZone > 16)
-    return fail(
-      `CALICO_ROUTE_REFLECTORS_PER_ZONE: '${env['CALICO_ROUTE_REFLECTORS_PER_ZONE']}' must be 0 to 16`,
-    );
+  const reflectors = reflectorSettings(env);
+  if (!reflectors.ok) return reflectors;
   return ok({
-    reflectorsPerZone,
+    ...reflectors.value,
     etcd: etcd.value,
     enabled,
     logLevel: env['LOG_LEVEL'] || 'info',
@@ -65,4 +69,22 @@ export function controllersSettings(env: Environment): Result<ControllersSetting
     healthPort: port,
     metricsPort,
   });
+}
+
+type Reflectors = Pick<ControllersSettings, 'reflectorsPerZone' | 'reflectorNodes'>;
+
+// Nodes that are named by labels alone all become reflectors.
+function reflectorSettings(env: Environment): Result<Reflectors> {
+  const number = env['CALICO_ROUTE_REFLECTORS_PER_ZONE'];
+  const perZone = Number(number || 0);
+  if (!Number.isInteger(perZone) || perZone < 0 || perZone > 16)
+    return fail(`CALICO_ROUTE_REFLECTORS_PER_ZONE: '${number}' must be 0 to 16`);
+  const text = env[REFLECTOR_NODES] ?? '';
+  if (text === '') return ok({ reflectorsPerZone: perZone, reflectorNodes: ok(ALL) });
+  const selector = parseSelector(text);
+  // It stops nothing but reflectors from being chosen.
+  const reflectorNodes = selector.ok
+    ? selector
+    : fail(`${REFLECTOR_NODES}: ${describeSelectorError(text, selector.error)}`);
+  return ok({ reflectorsPerZone: perZone || EVERY_NODE, reflectorNodes });
 }

@@ -8,11 +8,16 @@ import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import { ok } from '../base/result.ts';
 import { openStore } from '../datastore/settings.io.ts';
+import type { KubernetesApi } from '../kubernetes/api.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
 import { parseCidr } from '../net/cidr.ts';
 import { type Controller, problemsOf, together } from './controller.ts';
 import { DatastoreMirror } from './datastore-mirror.io.ts';
-import { type ControllerName, controllersSettings } from './environment.ts';
+import {
+  type ControllerName,
+  type ControllersSettings,
+  controllersSettings,
+} from './environment.ts';
 import { ipamCollector } from './ipam-gc/collector.io.ts';
 import { environmentGrace } from './ipam-gc/settings.ts';
 import { nodeController } from './nodes.io.ts';
@@ -21,6 +26,7 @@ import {
   policyController,
   serviceAccountController,
 } from './profiles-and-policies.io.ts';
+import type { ControllerParts } from './reconcile.io.ts';
 import { reflectorController } from './route-reflectors/controller.io.ts';
 import { serviceEndpointsController } from './service-endpoints.io.ts';
 import { documentController } from './settings/documents.io.ts';
@@ -79,7 +85,7 @@ async function main(log: Log): Promise<void> {
         settingsController(parts, { ...cluster.value, ...document, reflectorsPerZone }),
         documentController(parts, document),
       ),
-    routereflector: () => reflectorController({ ...parts, perZone: reflectorsPerZone }),
+    routereflector: () => reflectors(parts, settings.value),
   };
   for (const name of settings.value.enabled) running.set(name, controllers[name]());
   mirror.follow(store, log, stop.signal);
@@ -92,6 +98,15 @@ async function main(log: Log): Promise<void> {
   store.close();
   log.info('stopped');
 }
+
+/** Labels that cannot be read stop nothing but this. */
+const reflectors = (
+  parts: ControllerParts & { readonly kubernetes: KubernetesApi },
+  { reflectorsPerZone: perZone, reflectorNodes: wanted }: ControllersSettings,
+): Controller =>
+  wanted.ok
+    ? reflectorController({ ...parts, perZone, wanted: wanted.value })
+    : { problem: wanted.error, failing: [] };
 
 function readDocument(
   file: string | undefined,

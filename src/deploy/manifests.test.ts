@@ -294,22 +294,6 @@ test('no container is privileged, and probes stay on loopback', () => {
   }
 });
 
-test('every container has the least rights: no root file system of its own, seccomp, capabilities by name', () => {
-  for (const object of allManifests(defaults())) {
-    const pod = podSpecOf(object);
-    if (!pod) continue;
-    assert.deepEqual(pod.securityContext?.seccompProfile, { type: 'RuntimeDefault' });
-    for (const one of [...(pod.initContainers ?? []), ...pod.containers]) {
-      const { securityContext: own } = one;
-      assert.equal(own.readOnlyRootFilesystem, true, one.name);
-      assert.equal(own.allowPrivilegeEscalation, false, one.name);
-      assert.deepEqual(own.capabilities.drop, ['ALL'], one.name);
-      const most = ['NET_ADMIN', 'NET_RAW', 'SYS_ADMIN', 'NET_BIND_SERVICE'];
-      assert.ok((own.capabilities.add ?? []).every((capability) => most.includes(capability)));
-    }
-  }
-});
-
 test('kube-controllers is not root, and may leave the network of the node', () => {
   const deployment = (user: Json) =>
     podSpecOf(find(manifests(settingsOf(user)), 'Deployment', 'calico-kube-controllers'))!;

@@ -2,15 +2,22 @@
 // `cdk8s synth` and by the chart's NOTES.txt.
 import type { Settings } from './constructs/settings.ts';
 import type { Of } from './helm/expr.ts';
-import { and, entryOf, eq, isOn, not, str } from './helm/functions.ts';
+import { and, entryOf, eq, isOn, not, or, str } from './helm/functions.ts';
 
 export interface Risk {
   readonly present: Of<boolean>;
   readonly text: string;
 }
 
+/** Neither mesh nor reflectors. */
+function isAlone({ settings, bgp }: Settings['networking']): Of<boolean> {
+  const { per_zone, node_selector } = bgp.route_reflectors;
+  const hasReflectors = or(not(eq(str(per_zone), '0')), not(eq(node_selector, '')));
+  return and(not(isOn(settings.mesh)), not(hasReflectors));
+}
+
 export function risksOf({ networking, etcd, conf }: Settings): readonly Risk[] {
-  const { mesh, ippool } = networking.settings;
+  const { ippool } = networking.settings;
   const hasSpeaker = eq(entryOf(conf.node, 'CALICO_NETWORKING_BACKEND', 'bird'), 'bird');
   const legacyMethod = entryOf(conf.node, 'IPV6_AUTODETECTION_METHOD', '');
   return [
@@ -28,10 +35,7 @@ export function risksOf({ networking, etcd, conf }: Settings): readonly Risk[] {
         'networking.podSubnet are not in VXLAN: they reach only pods of their own node.',
     },
     {
-      present: and(
-        and(hasSpeaker, eq(ippool.vxlan.mode, 'Never')),
-        and(not(isOn(mesh)), eq(str(networking.bgp.route_reflectors.per_zone), '0')),
-      ),
+      present: and(and(hasSpeaker, eq(ippool.vxlan.mode, 'Never')), isAlone(networking)),
       text:
         'networking.settings.mesh is off: nodes exchange no routes, so pods reach only pods ' +
         'of their own node until BGP peers are configured.',

@@ -115,17 +115,30 @@ const free = fc.dictionary(
   fc.oneof(text, fc.boolean(), fc.integer(), fc.array(text, { maxLength: 2 }), fc.constant({})),
   { maxKeys: 3, noNullPrototype: true },
 );
-const freeList = fc.array(free, { maxLength: 2 });
+const variables = fc.uniqueArray(
+  fc.oneof(
+    fc.record({ name: fc.stringMatching(/^X_[A-Z]{1,6}$/), value: text }),
+    fc.record({ name: fc.stringMatching(/^X_[A-Z]{1,6}$/), valueFrom: free }),
+  ),
+  { maxLength: 2, selector: (variable) => variable.name },
+);
+const tolerations = fc.array(
+  optional({
+    key: text,
+    operator: fc.constantFrom('Exists', 'Equal'),
+    value: text,
+    effect: fc.constantFrom('NoSchedule', 'NoExecute'),
+    tolerationSeconds: fc.nat(),
+  }),
+  { maxLength: 2 },
+);
 const labels = fc.dictionary(name, text, { maxKeys: 3, noNullPrototype: true });
 const podSettings = {
   resources: free,
   labels,
   annotations: labels,
-  extra_env: fc.uniqueArray(fc.record({ name: fc.stringMatching(/^X_[A-Z]{1,6}$/), value: text }), {
-    maxLength: 2,
-    selector: (variable) => variable.name,
-  }),
-  tolerations: freeList,
+  extra_env: variables,
+  tolerations,
   priority_class: name,
   node_selector: labels,
   app_armor: fc.constantFrom('', 'RuntimeDefault', 'Unconfined'),
@@ -252,7 +265,10 @@ export const goodValues = optional({
     bgp: optional({
       asnumber: asNumber,
       bfd: fc.constantFrom('', 'on', 'off', 'transmit=50ms,multiplier=4'),
-      route_reflectors: optional({ per_zone: fc.integer({ min: 0, max: 16 }) }),
+      route_reflectors: optional({
+        per_zone: fc.integer({ min: 0, max: 16 }),
+        node_selector: text,
+      }),
       ipv4: fc.oneof(fc.constantFrom(null, {}), addressFamily),
       ipv6: fc.constantFrom(null, {}),
     }),
@@ -316,7 +332,7 @@ export const goodValues = optional({
       host_network: fc.boolean(),
       min_available: fc.constantFrom(0, 1),
     }),
-    etcd: optional(podSettings),
+    etcd: optional({ ...podSettings, affinity: free }),
   }),
   manifests: optional({
     connectivity_test: fc.boolean(),

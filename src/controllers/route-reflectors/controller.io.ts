@@ -8,6 +8,7 @@ import type { BgpConfigurationSpec } from '../../model/bgp-configuration.ts';
 import { parseKey, resourceKey } from '../../model/keys.ts';
 import type { Node, NodeSpec } from '../../model/node.ts';
 import { API_VERSION, parseResource, printResource, type Resource } from '../../model/resource.ts';
+import { ALL, type Selector } from '../../model/selector/selector.ts';
 import type { Controller } from '../controller.ts';
 import { watchKind } from '../kind-watch.io.ts';
 import type { ControllerParts } from '../reconcile.io.ts';
@@ -18,6 +19,8 @@ export type ReflectorParts = ControllerParts & {
   readonly kubernetes: KubernetesApi;
   /** In each zone; 0 takes away what an earlier run made. */
   readonly perZone: number;
+  /** Nodes that may become reflectors, by their labels in Kubernetes; absent: any. */
+  readonly wanted?: Selector;
   /** What sessions and routes get to settle after a step. */
   readonly settleMilliseconds?: number;
 };
@@ -64,7 +67,8 @@ class RouteReflectors {
     this.settle = parts.settleMilliseconds ?? SETTLE_MILLISECONDS;
     const note = (node: KubernetesNode): void => {
       const { name } = node.metadata;
-      this.seen.set(name, seenOf(node, this.seen.get(name), parts.clock.now()));
+      const { wanted = ALL, clock } = parts;
+      this.seen.set(name, seenOf(node, wanted, this.seen.get(name), clock.now()));
     };
     this.watch = watchKind(parts, 'nodes', {
       snapshot: (nodes) => {

@@ -8,8 +8,10 @@ import { memoryStore } from '../../datastore/memory.ts';
 import { memoryKubernetes } from '../../kubernetes/memory.ts';
 import { resourceKey } from '../../model/keys.ts';
 import { API_VERSION, printResource } from '../../model/resource.ts';
+import { parseSelector } from '../../model/selector/parse.ts';
 import { DatastoreMirror } from '../datastore-mirror.io.ts';
 import { reflectorController } from './controller.io.ts';
+import { EVERY_NODE } from './decide.ts';
 import { REFLECTOR_LABEL } from './gather.ts';
 
 const PEER = resourceKey('bgppeers', 'calico-kit-route-reflectors');
@@ -37,20 +39,29 @@ function world() {
       store.put(resourceKey('nodes', name), printResource(node));
       this.setNode(name, {});
     },
-    setNode(name: string, { unschedulable = false, ready = true }) {
+    setNode(
+      name: string,
+      { unschedulable = false, ready = true, labels = {} as Record<string, string> },
+    ) {
       kubernetes.put('nodes', {
-        metadata: { name },
+        metadata: { name, labels },
         spec: { unschedulable },
         status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
       });
     },
-    start(perZone: number, { clock = systemClock, settleMilliseconds = 0 } = {}) {
+    start(
+      perZone: number,
+      { clock = systemClock, settleMilliseconds = 0, selector = 'all()' } = {},
+    ) {
       stop.abort();
       stop = new AbortController();
       const { signal } = stop;
       const mirror = new DatastoreMirror();
       const parts = { store, mirror, clock, log, signal, kubernetes };
-      const controller = reflectorController({ ...parts, perZone, settleMilliseconds });
+      const parsed = parseSelector(selector);
+      assert.ok(parsed.ok);
+      const more = { perZone, settleMilliseconds, wanted: parsed.value };
+      const controller = reflectorController({ ...parts, ...more });
       mirror.follow(store, log, signal);
       return controller;
     },
@@ -165,4 +176,39 @@ test('a look just before the settle time is over is followed by another', async 
     await w.until(async () => (await w.spec(BGP))?.['nodeToNodeMeshEnabled'] === false);
     w.stop();
   }
+});
+
+test('the nodes with a label reflect, all of them, and follow the label', async () => {
+  const w = world();
+  for (const [i, name] of ['n1', 'n2', 'n3', 'n4'].entries()) w.addNode(name, `10.0.0.${i + 1}`);
+  const labels = { 'example.com/reflector': '' };
+  const names = async () => (await w.reflectors()).map((one) => one.split(' ')[0]).toSorted();
+  const isMeshOff = async () => (await w.spec(BGP))?.['nodeToNodeMeshEnabled'] === false;
+  w.setNode('n2', { labels });
+  w.setNode('n4', { labels });
+  w.start(EVERY_NODE, { selector: 'has(example.com/reflector)' });
+  await w.until(isMeshOff);
+  assert.deepEqual(await w.reflectors(), ['n2 true 10.0.0.2', 'n4 true 10.0.0.4']);
+
+  w.setNode('n1', { labels });
+  w.setNode('n2', {});
+  await w.until(async () => (await names()).join() === 'n1,n4');
+  // Without any that could take their place they stay, and so do routes.
+  w.setNode('n1', {});
+  await w.until(async () => (await names()).join() === 'n4');
+  w.setNode('n4', {});
+  await setImmediate();
+  assert.deepEqual(await names(), ['n4']);
+  assert.ok(await isMeshOff());
+  w.stop();
+});
+
+test('no node with the label: nothing is written', async () => {
+  const w = world();
+  w.addNode('n1', '10.0.0.1');
+  const before = w.store.calls.transaction;
+  const controller = w.start(EVERY_NODE, { selector: 'has(example.com/reflector)' });
+  await w.until(async () => controller.problem === undefined);
+  assert.equal(w.store.calls.transaction, before);
+  w.stop();
 });

@@ -7,6 +7,7 @@ const node = (name: string, over: Partial<Candidate> = {}): Candidate => ({
   name,
   zone: '',
   eligible: true,
+  wanted: true,
   alive: true,
   labelled: false,
   reflecting: false,
@@ -131,16 +132,18 @@ test('when no node can reflect, nothing is taken away', () => {
 test('property: whatever changes between, all stay connected and it comes to rest', () => {
   const change = fc.record({
     eligible: fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }),
+    wanted: fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }),
     perZone: fc.integer({ min: 0, max: 3 }),
   });
   fc.assert(
     fc.property(fc.array(change, { minLength: 1, maxLength: 6 }), (changes) => {
       let now = facts({ nodes: ['a', 'b', 'c', 'd', 'e'].map((name) => node(name)) });
-      for (const { eligible, perZone } of changes) {
+      for (const { eligible, wanted, perZone } of changes) {
         const nodes = now.nodes.map((one, i) => ({
           ...one,
           eligible: eligible[i]!,
           alive: eligible[i]!,
+          wanted: wanted[i]!,
         }));
         now = run({ ...now, nodes, perZone }).end;
       }

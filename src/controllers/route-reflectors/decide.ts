@@ -13,6 +13,8 @@ export interface Candidate {
   readonly zone: string;
   /** Ready, not cordoned, with a BGP address, and no reflector of somebody else: may be chosen. */
   readonly eligible: boolean;
+  /** Its labels are those that reflectors are to have. */
+  readonly wanted: boolean;
   /** Not cordoned, and not unready for longer than the grace period: a chosen one goes on. */
   readonly alive: boolean;
   /** Carries our label. */
@@ -42,6 +44,9 @@ export type Step =
   | { readonly kind: 'unlabel'; readonly nodes: readonly string[] }
   | { readonly kind: 'removePeer' };
 
+/** As many reflectors as there are nodes that may be. */
+export const EVERY_NODE = Number.MAX_SAFE_INTEGER;
+
 /** The nodes that shall reflect: those that do keep it; the others in an order of their own. */
 export function chooseReflectors(
   { nodes, perZone }: Pick<Facts, 'nodes' | 'perZone'>,
@@ -49,7 +54,7 @@ export function chooseReflectors(
 ): readonly string[] {
   const zones = new Map<string, Candidate[]>();
   for (const node of nodes) {
-    if (!(node.labelled ? node.alive : node.eligible)) continue;
+    if (!node.wanted || !(node.labelled ? node.alive : node.eligible)) continue;
     zones.set(node.zone, [...(zones.get(node.zone) ?? []), node]);
   }
   const order = (node: Candidate): string =>

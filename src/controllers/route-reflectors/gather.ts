@@ -1,6 +1,8 @@
 // What the decision needs, out of Calico's Nodes and Kubernetes' nodes.
 import type { Node as KubernetesNode } from '../../kubernetes/api.ts';
 import type { Node } from '../../model/node.ts';
+import { matches } from '../../model/selector/match.ts';
+import type { Selector } from '../../model/selector/selector.ts';
 import type { Candidate } from './decide.ts';
 
 /** On a Calico Node: chosen by this controller. */
@@ -12,20 +14,25 @@ const GRACE_MILLISECONDS = 30_000;
 /** What Kubernetes says of one node. */
 export interface Seen {
   readonly zone: string;
+  /** Its labels are those that reflectors are to have. */
+  readonly wanted: boolean;
   readonly ready: boolean;
   readonly cordoned: boolean;
   /** Monotonic; undefined: it is ready. */
   readonly unreadySince: number | undefined;
 }
 
+/** `wanted`: which nodes may be reflectors, by their labels in Kubernetes. */
 export function seenOf(
   { metadata, spec, status }: KubernetesNode,
+  wanted: Selector,
   before: Seen | undefined,
   now: number,
 ): Seen {
   const ready = status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
   return {
     zone: metadata.labels?.[ZONE_LABEL] ?? '',
+    wanted: matches(wanted, (name) => metadata.labels?.[name]),
     ready,
     cordoned: spec?.unschedulable ?? false,
     unreadySince: ready ? undefined : (before?.unreadySince ?? now),
@@ -52,6 +59,7 @@ export function candidateOf(
   return {
     name: metadata.name,
     zone: kubernetes?.zone ?? '',
+    wanted: kubernetes?.wanted ?? false,
     eligible:
       (kubernetes?.ready ?? false) &&
       !cordoned &&

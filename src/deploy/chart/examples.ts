@@ -75,6 +75,13 @@ etcd:
   defragmentation:
     schedule: 30 3 * * 0
 `,
+  'route-reflectors': `# The nodes with this label reflect routes for all others, and the mesh goes once they do.
+# kubectl label node NAME example.com/reflector=; per_zone: 2 takes two of them in each zone.
+networking:
+  bgp:
+    route_reflectors:
+      node_selector: has(example.com/reflector)
+`,
   'top-of-rack': `# Every node peers with the switch of its rack; the mesh is off.
 networking:
   settings:

@@ -6,7 +6,7 @@ import { ApiObject, Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { join } from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
-import { dropAll, labelsOf, metadataOf, NAMESPACE, type PodSpec, placed } from './manifest.ts';
+import { dropAll, metadataOf, NAMESPACE, type PodSpec, placed, podMetadata } from './manifest.ts';
 import { apiServer, contextOf, imagesOf, isGenerated, type Settings } from './settings.ts';
 
 const NAME = 'calico-etcd-certificates';
@@ -81,7 +81,10 @@ function addJob(scope: Construct, settings: Settings): void {
     spec: {
       activeDeadlineSeconds: SECONDS_MAX,
       backoffLimit: 6,
-      template: { metadata: { labels: labelsOf(NAME) }, spec: podSpec(settings) },
+      template: {
+        metadata: podMetadata(NAME, settings.pod.kube_controllers, {}),
+        spec: podSpec(settings),
+      },
     },
   });
 }
@@ -94,6 +97,7 @@ const podSpec = (settings: Settings): PodSpec => ({
       name: 'certificates',
       image: imagesOf(settings).kube_controllers,
       imagePullPolicy: settings.images.pull_policy,
+      resources: settings.pod.kube_controllers.resources,
       command: [
         ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'etcd', 'certificates'],
         ...['--namespace', NAMESPACE, '--address', settings.etcd.clusterIP, '--control-plane'],

@@ -20,9 +20,18 @@ import {
   metadataOf,
   NAMESPACE,
   type PodSpec,
+  placed,
+  podMetadata,
   type Volume,
 } from './manifest.ts';
-import { apiServer, imagesOf, PROC_SYS_NET, type Settings, servesServices } from './settings.ts';
+import {
+  apiServer,
+  contextOf,
+  imagesOf,
+  PROC_SYS_NET,
+  type Settings,
+  servesServices,
+} from './settings.ts';
 
 const NAME = 'calico-node-cleanup';
 const WAIT_SECONDS_MAX = 240;
@@ -101,7 +110,10 @@ function addDaemonSet(scope: Construct, settings: Settings): void {
     metadata: hookOf(1),
     spec: {
       selector: { matchLabels: labelsOf(NAME) },
-      template: { metadata: { labels: labelsOf(NAME) }, spec: cleanupPod(settings) },
+      template: {
+        metadata: podMetadata(NAME, settings.pod.calico_node, {}),
+        spec: cleanupPod(settings),
+      },
     },
   });
 }
@@ -115,12 +127,19 @@ function addJob(scope: Construct, settings: Settings): void {
       activeDeadlineSeconds: WAIT_SECONDS_MAX,
       backoffLimit: 0,
       template: {
-        metadata: { labels: labelsOf(`${NAME}-wait`) },
+        metadata: podMetadata(`${NAME}-wait`, settings.pod.calico_node, {}),
         spec: waitingPod(settings),
       },
     },
   });
 }
+
+// As calico-node's pods are, but on every node: one may have carried such a pod under other settings.
+const anywhere = (settings: Settings) => ({
+  ...placed(settings.pod.calico_node, settings.images, contextOf(settings)),
+  nodeSelector: everywhere.nodeSelector,
+  tolerations: everywhere.tolerations,
+});
 
 // The pod is ready once its init containers have cleaned the node; after that it only idles.
 function cleanupPod(settings: Settings): PodSpec {
@@ -130,7 +149,7 @@ function cleanupPod(settings: Settings): PodSpec {
     topologyKey: 'kubernetes.io/hostname',
   });
   return {
-    ...everywhere,
+    ...anywhere(settings),
     // Never beside a running agent, which would repair what is taken away, nor beside a datastore.
     affinity: {
       podAntiAffinity: {
@@ -155,14 +174,13 @@ function cleanupPod(settings: Settings): PodSpec {
       container,
     ),
     containers: [{ name: 'done', ...imageOf(settings), ...script(IDLE, settings) }],
-    priorityClassName: 'system-node-critical',
     terminationGracePeriodSeconds: 5,
     volumes: list<Of<Volume>>(nodeVolumes, volume),
   };
 }
 
 const waitingPod = (settings: Settings): PodSpec => ({
-  ...everywhere,
+  ...anywhere(settings),
   containers: [
     {
       name: 'wait',
@@ -170,7 +188,6 @@ const waitingPod = (settings: Settings): PodSpec => ({
       ...script(WAIT, settings, when(settings.uninstall.removeDatastore, ERASED)),
     },
   ],
-  priorityClassName: 'system-cluster-critical',
   restartPolicy: 'Never',
   serviceAccountName: NAME,
   terminationGracePeriodSeconds: 5,
@@ -179,6 +196,7 @@ const waitingPod = (settings: Settings): PodSpec => ({
 const imageOf = (settings: Settings) => ({
   image: imagesOf(settings).node,
   imagePullPolicy: settings.images.pull_policy,
+  resources: settings.pod.calico_node.resources,
 });
 
 // The image holds Node but neither a shell nor kubectl.

@@ -12,10 +12,10 @@ import {
   dropAll,
   type EnvironmentVariable,
   ETCD_CONFIG,
-  labelsOf,
   metadataOf,
   type PodSpec,
   placed,
+  podMetadata,
 } from './manifest.ts';
 import { certificates, contextOf, imagesOf, type Settings } from './settings.ts';
 
@@ -35,7 +35,10 @@ export class CalicoPoolsCheck extends Chart {
           activeDeadlineSeconds: SECONDS_MAX,
           // It looks again by itself; an answer is an answer.
           backoffLimit: 0,
-          template: { metadata: { labels: labelsOf(NAME) }, spec: podSpec(settings) },
+          template: {
+            metadata: podMetadata(NAME, settings.pod.kube_controllers, {}),
+            spec: podSpec(settings),
+          },
         },
       });
     });
@@ -81,6 +84,7 @@ const podSpec = (settings: Settings): PodSpec => {
         name: 'check',
         image: imagesOf(settings).kube_controllers,
         imagePullPolicy: settings.images.pull_policy,
+        resources: settings.pod.kube_controllers.resources,
         command: ['/usr/local/bin/node', '/opt/calico/cli.mjs', 'settings', 'check'],
         env: list<Of<EnvironmentVariable>>(
           endpoints(settings),

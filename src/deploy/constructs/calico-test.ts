@@ -1,11 +1,19 @@
 // `helm test`: a pod that runs calico-kit's connectivity test in a namespace of its own. Its rights end
 // there, but for the list of nodes and of calico-node's pods; pods in it are as restricted as can be.
-import { ApiObject, Chart } from 'cdk8s';
+import { ApiObject, Chart, JsonPatch } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
 import { and } from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
-import { dropAll, labelsOf, metadataOf, NAMESPACE, type PodSpec, placed } from './manifest.ts';
+import {
+  dropAll,
+  labelsOf,
+  metadataOf,
+  NAMESPACE,
+  type PodSpec,
+  placed,
+  podMetadata,
+} from './manifest.ts';
 import { contextOf, imagesOf, type Settings } from './settings.ts';
 
 const NAME = 'calico-connectivity-test';
@@ -54,6 +62,12 @@ export class ConnectivityRights extends Construct {
   }
 }
 
+const HOOK = {
+  'helm.sh/hook': 'test',
+  // Its log stays to be read until the next test.
+  'helm.sh/hook-delete-policy': 'before-hook-creation',
+};
+
 /** Without the right to give rights there is no test. */
 export const isTested = ({ manifests, rbac }: Settings): Of<boolean> =>
   and(manifests.connectivity_test, rbac.create);
@@ -63,19 +77,16 @@ export class CalicoTest extends Chart {
   constructor(scope: Construct, id: string, settings: Settings) {
     super(scope, id, { disableResourceNameHashes: true });
     only(this, 'connectivity', isTested(settings), (at) => {
-      new ApiObject(at, 'pod', {
+      const pod = new ApiObject(at, 'pod', {
         apiVersion: 'v1',
         kind: 'Pod',
-        metadata: {
-          ...metadataOf(NAME),
-          annotations: {
-            'helm.sh/hook': 'test',
-            // Its log stays to be read until the next test.
-            'helm.sh/hook-delete-policy': 'before-hook-creation',
-          },
-        },
+        metadata: metadataOf(NAME),
         spec: podSpec(settings),
       });
+      const { labels, annotations } = podMetadata(NAME, settings.pod.kube_controllers, HOOK);
+      // Metadata of an object are a map for cdk8s; here each may be a single mark.
+      for (const [field, value] of Object.entries({ labels, annotations }))
+        pod.addJsonPatch(JsonPatch.add(`/metadata/${field}`, JSON.parse(JSON.stringify(value))));
     });
   }
 }
@@ -108,6 +119,7 @@ const podSpec = (settings: Settings): PodSpec => {
         name: 'test',
         image: images.kube_controllers,
         imagePullPolicy: images.pull_policy,
+        resources: pod.kube_controllers.resources,
         command: [
           ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'connectivity', 'test'],
           ...['--namespace', TEST_NAMESPACE, '--image', images.kube_controllers],

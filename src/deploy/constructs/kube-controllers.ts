@@ -182,6 +182,10 @@ function environment(settings: Settings): Of<EnvironmentVariable>[] {
       name: 'CALICO_ROUTE_REFLECTORS_PER_ZONE',
       value: str(networking.bgp.route_reflectors.per_zone),
     },
+    {
+      name: 'CALICO_ROUTE_REFLECTORS_NODE_SELECTOR',
+      value: networking.bgp.route_reflectors.node_selector,
+    },
     { name: 'CALICO_SETTINGS_FILE', value: `${SETTINGS_FOLDER}/${SETTINGS_KEY}` },
     { name: 'CALICO_SETTINGS_BFD', value: networking.bgp.bfd },
     { name: 'CALICO_SETTINGS_MTU', value: str(effectiveMtu(settings)) },

@@ -82,12 +82,14 @@ const SETTINGS: readonly SettingEffect[] = [
     kind: 'live',
     words: 'for pods that are made once their node pod has restarted; those that run stay',
   },
-  {
-    path: 'networking.bgp.route_reflectors.per_zone',
-    kind: 'live',
-    words:
-      'reflectors are made before the mesh goes, and the mesh before reflectors go; no route is lost',
-  },
+  ...['per_zone', 'node_selector'].map(
+    (setting): SettingEffect => ({
+      path: `networking.bgp.route_reflectors.${setting}`,
+      kind: 'live',
+      words:
+        'reflectors are made before the mesh goes, and the mesh before reflectors go; no route is lost',
+    }),
+  ),
   {
     path: 'networking.settings.ippool.ipip.mode',
     kind: 'disrupts',

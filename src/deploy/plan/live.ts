@@ -133,6 +133,8 @@ export function liveValues(live: readonly Manifest[], wanted: Values): Values {
           per_zone: Number(
             variable('CALICO_ROUTE_REFLECTORS_PER_ZONE') ?? bgp.route_reflectors.per_zone,
           ),
+          node_selector:
+            variable('CALICO_ROUTE_REFLECTORS_NODE_SELECTOR') ?? bgp.route_reflectors.node_selector,
         },
         ...(bfd === undefined ? {} : { bfd }),
         ...(lists.ipv4 === undefined ? {} : { ipv4: lists.ipv4 }),

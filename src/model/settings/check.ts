@@ -119,12 +119,15 @@ const remedyOfMissing = (path: string): string =>
   /\.\d+(\.|$)/.test(path) ? 'add it' : 'leave it out to get the default';
 
 // What is quoted in YAML is a text.
-function unquoted({ data, params }: ErrorObject): string {
+function unquoted({ data, params, parentSchema }: ErrorObject): string {
   const wanted = [(params as Record<string, unknown>)['type']].flat();
   const isMeant =
     (wanted.includes('integer') && /^-?\d+$/.test(String(data))) ||
     (wanted.includes('boolean') && /^(true|false)$/.test(String(data)));
-  return typeof data === 'string' && isMeant ? `; write ${data} without quotes` : '';
+  if (typeof data === 'string' && isMeant) return `; write ${data} without quotes`;
+  if (wanted.join() === 'boolean') return '; write true or false';
+  const { default: example = '' } = (parentSchema ?? {}) as SchemaPart;
+  return typeof example === 'object' || example === '' ? '' : `, for example ${example}`;
 }
 
 function hint(error: ErrorObject): string {

@@ -28,7 +28,12 @@ export const bgpConfiguration = fields(
     nodeMeshMaxRestartTime: optional.text('Time that routes outlive a restarting node, as 120s'),
     nodeMeshPassword: Type.Optional(
       map(
-        { secretKeyRef: map({ name: Type.String(), key: Type.String() }) },
+        {
+          secretKeyRef: map({
+            name: Type.String({ description: 'Secret with the TCP MD5 key of the mesh' }),
+            key: Type.String({ description: 'Its key there' }),
+          }),
+        },
         'TCP MD5 key of the mesh',
       ),
     ),

@@ -2,13 +2,11 @@
 // turn them into Calico resources (controllers/settings); the structure of each is checked here.
 import Type from 'typebox';
 import type { Json } from '../../base/json.ts';
-import { closed, map, optional, orNull } from './parts.ts';
+import { closed, integer, map, optional, orNull, text } from './parts.ts';
 
 const ASN_MAX = 4294967295;
 const asn = (description: string) => optional.whole(1, ASN_MAX, description);
-/** Names of objects in the datastore. */
-const NAME = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$';
-const name = Type.String({ pattern: NAME, maxLength: 253, description: 'Name of the object' });
+const name = Type.String({ maxLength: 253, description: 'Name of the object' });
 const texts = Type.Optional(
   Type.Unsafe<Readonly<Record<string, string>>>({
     type: 'object',
@@ -96,6 +94,19 @@ const Family = map({
   ),
 });
 export type FamilySetting = Type.Static<typeof Family>;
+
+export const routeReflectors = map({
+  per_zone: integer(
+    0,
+    0,
+    16,
+    'Nodes of each zone that become route reflectors by themselves and replace the mesh; 0: none, or all that node_selector names',
+  ),
+  node_selector: text(
+    '',
+    'Nodes that may become route reflectors, by their labels: has(edge), role == "spine"; empty: any',
+  ),
+});
 
 /** What openstack-helm has for each address family. */
 export const addressFamily = (family: 'IPv4' | 'IPv6') =>

@@ -1,5 +1,5 @@
-// The commonest rule: a text must match a pattern.
-import type { PatternRule } from './rules.ts';
+// The commonest rules: a text must match a pattern, and names.
+import type { EachRule, PatternRule } from './rules.ts';
 
 /** `wanted`: what a good value is, after "is not". */
 export const pattern = (
@@ -12,5 +12,15 @@ export const pattern = (
   path: path.split('.'),
   pattern: expression,
   wanted,
+  example,
+});
+
+/** Names of objects in the datastore, in a field of every object of a list. */
+export const names = (path: string, field: string, example: string): EachRule => ({
+  kind: 'each',
+  path: path.split('.'),
+  field: field.split('.'),
+  pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+  wanted: 'a name (lower-case letters, digits, - and .)',
   example,
 });

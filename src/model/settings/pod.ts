@@ -1,19 +1,26 @@
 // Settings of the pods: openstack-helm's `pod` section, one part for each of our pods.
 import Type from 'typebox';
 import type { Json } from '../../base/json.ts';
-import { enumOf, integer, map, text, texts } from './parts.ts';
+import { closed, enumOf, integer, map, text, texts } from './parts.ts';
 
 /** What Kubernetes takes as it is. */
 const free = (value: Json, description: string) =>
   Type.Unsafe<Readonly<Record<string, Json>>>({ type: 'object', default: value, description });
 
-const freeList = (value: readonly object[], description: string) =>
+const objects = (
+  value: readonly object[],
+  required: readonly string[],
+  properties: Readonly<Record<string, object>>,
+  description: string,
+) =>
   Type.Unsafe<readonly object[]>({
     type: 'array',
-    items: { type: 'object' },
+    items: { type: 'object', required, properties, ...closed },
     default: value,
     description,
   });
+
+const TEXT = { type: 'string' };
 
 const NODE_CRITICAL = 'system-node-critical';
 const CLUSTER_CRITICAL = 'system-cluster-critical';
@@ -22,8 +29,24 @@ const podSettings = (priorityClass: string) => ({
   resources: free({}, 'Requests and limits of each container'),
   labels: texts('Further labels of the pods'),
   annotations: texts('Further annotations of the pods'),
-  extra_env: freeList([], 'Further environment variables, as Kubernetes writes them'),
-  tolerations: freeList([{ operator: 'Exists' }], 'Taints that are tolerated'),
+  extra_env: objects(
+    [],
+    ['name'],
+    { name: TEXT, value: TEXT, valueFrom: { type: 'object' } },
+    'Further environment variables, as Kubernetes writes them: name, and value or valueFrom',
+  ),
+  tolerations: objects(
+    [{ operator: 'Exists' }],
+    [],
+    {
+      key: TEXT,
+      operator: { type: 'string', enum: ['Exists', 'Equal', 'Lt', 'Gt'] },
+      value: TEXT,
+      effect: { type: 'string', enum: ['NoSchedule', 'PreferNoSchedule', 'NoExecute'] },
+      tolerationSeconds: { type: 'integer' },
+    },
+    'Taints that are tolerated, as Kubernetes writes them',
+  ),
   priority_class: text(priorityClass, 'PriorityClass of the pods'),
   node_selector: texts('Further labels that their nodes must have'),
   app_armor: enumOf(
@@ -65,5 +88,8 @@ export const pod = map({
       'PodDisruptionBudget: 1 lets nobody evict the pod; 0: there is none',
     ),
   }),
-  etcd: map(podSettings(CLUSTER_CRITICAL)),
+  etcd: map({
+    ...podSettings(CLUSTER_CRITICAL),
+    affinity: free({}, 'Where the pods may run; empty: on nodes of the control plane'),
+  }),
 });

@@ -2,7 +2,7 @@
 // the very same list in a template. Regular expressions mean the same in RE2 and JavaScript.
 
 import { etcdRules } from './etcd-rules.ts';
-import { pattern } from './pattern.ts';
+import { names, pattern } from './pattern.ts';
 
 /** A value at `path` must match; otherwise the message says what it is not, and an example. */
 export interface PatternRule {
@@ -193,6 +193,12 @@ export const rules: readonly Rule[] = [
     other: ['conf', 'node', 'IP6_AUTODETECTION_METHOD'],
     message: 'is an older spelling of IP6_AUTODETECTION_METHOD and differs from it; keep one',
   },
+  pattern(
+    'pod.calico_node.max_unavailable',
+    '^([1-9][0-9]{0,4}|[1-9][0-9]?%|100%)$',
+    'a number of nodes, or a percentage',
+    '10%',
+  ),
   image('images.node', 'docker.io/calico-kit/calico-node:0.1.0'),
   image('images.kube_controllers', 'docker.io/calico-kit/kube-controllers:0.1.0'),
   image('images.etcd', 'docker.io/calico-kit/etcd:0.1.0'),
@@ -257,6 +263,7 @@ export const rules: readonly Rule[] = [
     wanted: 'a CIDR (IPv4 with prefix 8 to 32, or IPv6)',
     example: '10.20.0.0/16',
   },
+  names('networking.pools', 'name', 'edge'),
   { kind: 'unique', path: ['networking', 'pools'], field: ['name'] },
   ...['ipv4', 'ipv6'].flatMap((family): readonly Rule[] => [
     {
@@ -267,6 +274,7 @@ export const rules: readonly Rule[] = [
       wanted: 'an address, with a port where it is not 179',
       example: '10.0.0.1',
     },
+    names(`networking.bgp.${family}.peers`, 'metadata.name', 'rack-1'),
     { kind: 'unique', path: ['networking', 'bgp', family, 'peers'], field: ['metadata', 'name'] },
   ]),
   {

@@ -7,7 +7,7 @@ import type { Json } from '../../base/json.ts';
 import type { SchemaPart } from '../../base/json-schema.ts';
 import { bgpConfiguration, controllers, felixConfiguration } from './configurations.ts';
 import { etcd } from './etcd.ts';
-import { addressFamily, policies, pools } from './lists.ts';
+import { addressFamily, policies, pools, routeReflectors } from './lists.ts';
 import { monitoring } from './monitoring.ts';
 import { closed, enumOf, integer, map, orNull, switchOf, text } from './parts.ts';
 import { pod } from './pod.ts';
@@ -80,17 +80,7 @@ const Networking = Type.Object(
           default: 64512,
           description: 'AS number of the nodes, 1 to 4294967295',
         }),
-        route_reflectors: Type.Object(
-          {
-            per_zone: integer(
-              0,
-              0,
-              16,
-              'Nodes of each zone that become route reflectors by themselves and replace the mesh; 0: none',
-            ),
-          },
-          closed,
-        ),
+        route_reflectors: routeReflectors,
         bfd: Type.String({
           default: '',
           description:

@@ -38,6 +38,41 @@ const podSubnet = (text: string): BadSettings => ({
 
 export const badSettings: readonly BadSettings[] = [
   {
+    values: { pod: { calico_node: { max_unavailable: 'some' } } },
+    faults: [
+      'pod.calico_node.max_unavailable: "some" is not a number of nodes, or a percentage, for example 10%',
+    ],
+  },
+  {
+    values: { pod: { calico_node: { max_unavailable: 0 } } },
+    faults: [
+      'pod.calico_node.max_unavailable: 0 is not a number of nodes, or a percentage, for example 10%',
+    ],
+  },
+  {
+    values: { pod: { etcd: { extra_env: [{ name: 'GOMAXPROCS', value: 2 }] } } },
+    faults: ['pod.etcd.extra_env.0.value: 2 is not of type string'],
+    helm: /'\/pod\/etcd\/extra_env\/0\/value': got number, want string/,
+  },
+  {
+    values: { pod: { etcd: { tolerations: [{ operater: 'Exists' }] } } },
+    faults: [
+      'pod.etcd.tolerations.0: "operater" is not a setting; known here: key, operator, value, effect, tolerationSeconds',
+    ],
+    helm: /'\/pod\/etcd\/tolerations\/0\/operater': value must be 'left out: .*known here: key, operator/,
+  },
+  {
+    values: { networking: { pools: [{ name: 'Edge_1', cidr: '10.9.0.0/16' }] } },
+    faults: [
+      'networking.pools.0.name: "Edge_1" is not a name (lower-case letters, digits, - and .), for example edge',
+    ],
+  },
+  {
+    values: { networking: { mtu: 'jumbo' } },
+    faults: ['networking.mtu: "jumbo" is not of type integer, for example 1500'],
+    helm: /'\/networking\/mtu': got string, want integer/,
+  },
+  {
     values: { etcd: { members: 2 } },
     faults: ['etcd.members: 2 is none of 1, 3, 5'],
     helm: /'\/etcd\/members': value must be one of 1, 3, 5/,
@@ -248,7 +283,7 @@ export const badSettings: readonly BadSettings[] = [
   {
     values: { etcd: { enabled: 'yes', port: 0 } },
     faults: [
-      'etcd.enabled: "yes" is not of type boolean',
+      'etcd.enabled: "yes" is not of type boolean; write true or false',
       'etcd.port: 0 is out of range (1 to 65535)',
     ],
     helm: /'\/etcd\/enabled': got string, want boolean/,

@@ -158,6 +158,8 @@ test('no setting takes a secret: only names of Secrets, and of keys in them', ()
     ...reference('bgpConfiguration.nodeMeshPassword'),
     'images.pull_secrets',
     'etcd.tls.secret',
+    // Of taints.
+    ...['calico_node', 'kube_controllers', 'etcd'].map((part) => `pod.${part}.tolerations[].key`),
   ]);
 });
 

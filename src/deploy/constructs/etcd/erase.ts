@@ -12,7 +12,7 @@ const RECORD = 'calico-etcd-members';
 /** The init container that erases a node's data; with it its volume. */
 export const erasing = (
   settings: Settings,
-  image: Pick<Container, 'image' | 'imagePullPolicy'>,
+  image: Pick<Container, 'image' | 'imagePullPolicy' | 'resources'>,
 ): { readonly container: Of<Container> | undefined; readonly volume: Of<Volume> | undefined } => ({
   container: when<Container>(settings.uninstall.removeDatastore, {
     name: 'erase-datastore',

@@ -3,7 +3,7 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import type { Of } from '../../helm/expr.ts';
-import { and, eq, join, list, not, str, when } from '../../helm/functions.ts';
+import { and, eq, isEmpty, join, list, not, str, when } from '../../helm/functions.ts';
 import { only } from '../../helm/reading.ts';
 import {
   type Container,
@@ -42,10 +42,10 @@ const controlPlane = {
   },
 };
 
-/** On nodes that may carry a member. */
+/** On nodes that may carry a member: those of the control plane, where the settings say nothing else. */
 export const onEtcdNodes = (settings: Settings) => ({
   ...placed(settings.pod.etcd, settings.images, contextOf(settings)),
-  affinity: controlPlane,
+  affinity: when(isEmpty(settings.pod.etcd.affinity), controlPlane, settings.pod.etcd.affinity),
 });
 
 export const memberEnvironment: readonly EnvironmentVariable[] = [
@@ -55,12 +55,13 @@ export const memberEnvironment: readonly EnvironmentVariable[] = [
 
 /** It gets the very command of etcd. */
 export function joining(settings: Settings, etcdCommand: readonly Of<string>[]): Container {
-  const { etcd, images } = settings;
+  const { etcd, images, pod } = settings;
   const { env, mounts } = certificates(settings, 'server');
   return {
     name: 'join',
     image: imagesOf(settings).kube_controllers,
     imagePullPolicy: images.pull_policy,
+    resources: pod.etcd.resources,
     command: [
       ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'etcd', 'join'],
       ...['--namespace', NAMESPACE],

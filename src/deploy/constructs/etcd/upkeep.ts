@@ -86,12 +86,13 @@ function addCronJob(scope: Construct, settings: Settings, work: Work): void {
 }
 
 function containerOf(settings: Settings, { words, mounts }: Work): Container {
-  const { images } = settings;
+  const { images, pod } = settings;
   const secured = certificates(settings);
   return {
     name: 'calico-kit',
     image: imagesOf(settings).kube_controllers,
     imagePullPolicy: images.pull_policy,
+    resources: pod.etcd.resources,
     command: ['/usr/local/bin/node', '/opt/calico/cli.mjs', 'etcd', ...words],
     env: [fromConfig('ETCD_ENDPOINTS', 'etcd_endpoints'), ...secured.env],
     // The folder is root's.
