@@ -2,6 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { schemaPart } from '../../src/model/settings/schema.ts';
+import { valuesTypes } from './values-types.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const PACKAGE = join(ROOT, 'build/npm');
@@ -19,6 +21,7 @@ export function buildPackage(): void {
     '-p',
     join(import.meta.dirname, 'tsconfig.json'),
   ]);
+  documentValues(join(PACKAGE, 'lib/model/settings'));
   const own = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest;
   const { name, version, description, license, type, dependencies } = own;
   const entry = './lib/deploy/index';
@@ -41,6 +44,19 @@ export function buildPackage(): void {
   writeFileSync(join(PACKAGE, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
   copyFileSync(join(import.meta.dirname, 'README.md'), join(PACKAGE, 'README.md'));
   copyFileSync(join(ROOT, 'LICENSE'), join(PACKAGE, 'LICENSE'));
+}
+
+const BARE = 'export type Values = Type.Static<typeof schema>;';
+
+// Editors show comments of the type's fields; a type that is inferred has none.
+function documentValues(folder: string): void {
+  const file = join(folder, 'schema.d.ts');
+  const text = readFileSync(file, 'utf8');
+  if (!text.includes(BARE)) throw new Error(`${file} has no line "${BARE}"`);
+  const documented = `export type Inferred = Type.Static<typeof schema>;
+export type { Values } from './values.js';`;
+  writeFileSync(file, text.replace(BARE, documented));
+  writeFileSync(join(folder, 'values.d.ts'), valuesTypes(schemaPart));
 }
 
 const only = (

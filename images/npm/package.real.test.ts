@@ -1,11 +1,13 @@
 // The package in an app of a stranger: nothing of this repository but the packed files.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
+import { leavesOf } from '../../src/base/json-schema.ts';
+import { schemaPart } from '../../src/model/settings/schema.ts';
 import { buildPackage, packPackage } from './build.ts';
 
 const MODULES = join(import.meta.dirname, '../../node_modules');
@@ -36,10 +38,10 @@ function program(): string {
   assert.equal(examples.length, 5);
   const [first, several, patch] = examples as [string, string, string];
   // The first one ends its app; here the others follow.
-  const begun = first.replace("new Calico(app, 'calico', settings.value);\napp.synth();\n", '');
+  const begun = first.replace("new Calico(app, 'calico', settings);\napp.synth();\n", '');
   const imports = [
     "import { App, JsonPatch } from 'cdk8s';",
-    "import { Calico, objectOf, settingsFrom } from 'calico-kit';",
+    "import { Calico, objectOf, settingsOf } from 'calico-kit';",
   ];
   const bodies = [begun, several, patch].join('\n').replace(/^import .*\n/gm, '');
   return [...imports, bodies, 'app.synth();'].join('\n');
@@ -104,18 +106,51 @@ test('the token layer makes charts for an app that has nothing to do with Calico
   assert.match(said, /values\.schema\.json,templates\/configmap-router\.yaml/);
 });
 
-test('a misspelt setting does not compile', () => {
-  writeFileSync(
-    join(app, 'wrong.ts'),
-    "import { defaults } from 'calico-kit';\nconsole.log(defaults().networking.mtuu);\n",
-  );
-  const types = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024'];
-  assert.throws(
-    () =>
-      execFileSync(join(MODULES, '.bin/tsc'), [...types, '--skipLibCheck', 'wrong.ts'], {
-        cwd: app,
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }),
-    (error: { stdout: Buffer }) => /Property 'mtuu' does not exist/.test(String(error.stdout)),
-  );
+/** Compiles a program beside the package; what the compiler says where it refuses. */
+function refusal(name: string, text: string): string | undefined {
+  writeFileSync(join(app, name), text);
+  const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024'];
+  const argv = [...flags, '--skipLibCheck', '--allowImportingTsExtensions', name];
+  const { status, stdout } = spawnSync(join(MODULES, '.bin/tsc'), argv, {
+    cwd: app,
+    encoding: 'utf8',
+  });
+  return status === 0 ? undefined : stdout;
+}
+
+test('misspelt settings and values of another kind do not compile', () => {
+  const good = `import { defaults, settingsOf } from 'calico-kit';
+settingsOf({ networking: { mtu: 9000, settings: { mesh: 'off' } } });
+settingsOf({ conf: { node: { LOG_LEVEL: 'debug', FELIX_X: 1 } } });
+`;
+  assert.equal(refusal('right.ts', good), undefined);
+  const bad = `${good}settingsOf({ networking: { mtuu: 9000 } });
+settingsOf({ networking: { mtu: '9000' } });
+settingsOf({ etcd: { tls: { mode: 'none' } } });
+console.log(defaults().networking.mtuu);
+`;
+  const said = refusal('wrong.ts', bad) ?? '';
+  assert.match(said, /wrong\.ts\(4,.*'mtuu' does not exist/);
+  assert.match(said, /wrong\.ts\(5,.*Type 'string' is not assignable to type 'number/);
+  assert.match(said, /wrong\.ts\(6,.*"generate" \| "secret"/);
+  assert.match(said, /wrong\.ts\(7,.*Property 'mtuu' does not exist/);
+});
+
+test('the type of the settings tells what each means, its bounds and its default', () => {
+  const folder = join(app, 'node_modules/calico-kit/lib/model/settings');
+  const types = readFileSync(join(folder, 'values.d.ts'), 'utf8');
+  for (const { path, part } of leavesOf(schemaPart)) {
+    assert.ok(part.description && types.includes(part.description), path.join('.'));
+    if (part.default !== undefined)
+      assert.ok(types.includes(`@default ${JSON.stringify(part.default)} */`), path.join('.'));
+  }
+  assert.match(types, /576 to 65535\. @default 1500 \*\/\n +readonly mtu: number;/);
+  // It is the type that follows from the schema.
+  const same = `import type { Inferred, Values } from '${folder}/schema.d.ts';
+type Fixed<T> = T extends readonly (infer Item)[]
+  ? readonly Fixed<Item>[]
+  : T extends object ? { readonly [K in keyof T]: Fixed<T[K]> | null } : T;
+export const asInferred = (values: Values): Fixed<Inferred> => values;
+`;
+  assert.equal(refusal('same.ts', same), undefined);
 });

@@ -2,7 +2,13 @@
 // construct of one's own can be read both ways; and policies as a user's own tests ask them.
 
 export type { Values } from '../model/settings/schema.ts';
-export { defaults, isOn, settingsFrom } from '../model/settings/settings.ts';
+export {
+  defaults,
+  type Given,
+  isOn,
+  settingsFrom,
+  settingsOf,
+} from '../model/settings/settings.ts';
 export {
   type ClusterDescription,
   cluster,
@@ -16,8 +22,10 @@ export { CalicoCleanup } from './constructs/calico-cleanup.ts';
 export { CalicoEtc } from './constructs/calico-etc.ts';
 export { CalicoEtcd } from './constructs/calico-etcd.ts';
 export { CalicoNode } from './constructs/calico-node.ts';
+export { CalicoPoolsCheck } from './constructs/calico-pools-check.ts';
 export { CalicoTest } from './constructs/calico-test.ts';
 export { KubeControllers } from './constructs/kube-controllers.ts';
+export { Monitoring } from './constructs/monitoring.ts';
 export { objectOf } from './constructs/objects.ts';
 export { Rbac } from './constructs/rbac.ts';
 export type { Settings } from './constructs/settings.ts';

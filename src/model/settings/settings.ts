@@ -19,6 +19,20 @@ export function settingsFrom(user: Json): Result<Values, readonly string[]> {
   return checkValues(mergeOver(defaults() as unknown as Json, user ?? {}));
 }
 
+/** Any part of the settings, as a program writes it. */
+export type Given<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]?: Given<T[K]> }
+    : T;
+
+/** The settings that a program writes, over the defaults. Throws an Error with a line per fault. */
+export function settingsOf(given: Given<Values> = {}): Values {
+  const settings = settingsFrom(given as Json);
+  if (!settings.ok) throw new Error(settings.error.join('\n'));
+  return settings.value;
+}
+
 // Through a Map, so that a key such as `__proto__` stays data and is refused as unknown.
 function mergeOver(base: Json, over: Json): Json {
   if (!isObject(base) || !isObject(over)) return over;
