@@ -9,6 +9,10 @@ import { refusalText, refusedIndex } from './refusal.ts';
 /** A lock held by others or a hung command must not hold us for ever. */
 const COMMIT_MILLISECONDS_MAX = 30_000;
 const ERROR_BYTES_MAX = 4096;
+/** A child that had so many lines in one transaction keeps the memory that these took, up to 20 MiB:
+ *  it is let go when it has rested for a while. */
+const LONG_LINES = 1000;
+const REST_MILLISECONDS = 2000;
 
 export interface RestoreCommand {
   readonly argv: readonly string[];
@@ -38,6 +42,8 @@ export class RestoreChild {
   private queue: Promise<void> = Promise.resolve();
   private nextId = 1;
   private linesSent = 0;
+  private hasGrown = false;
+  private rest: NodeJS.Timeout | undefined;
   private closed = false;
   private output = '';
   private errors = '';
@@ -58,6 +64,7 @@ export class RestoreChild {
   async close(): Promise<void> {
     this.closed = true;
     await this.queue;
+    clearTimeout(this.rest);
     const { child } = this;
     if (!child) return;
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
@@ -65,13 +72,25 @@ export class RestoreChild {
     await ended;
   }
 
+  private letGoWhenAtRest(): void {
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => {
+      const { child } = this;
+      this.child = undefined;
+      child?.stdin.end();
+    }, REST_MILLISECONDS);
+    this.rest.unref();
+  }
+
   private async send(what: string, lines: readonly string[]): Promise<void> {
+    clearTimeout(this.rest);
     if (!this.child) await this.command.prepare?.();
     const child = this.child ?? this.start();
     const id = this.nextId++;
     const linesBefore = this.linesSent;
     const sent = [...lines, ...this.command.ack(id)];
     this.linesSent += sent.length;
+    this.hasGrown ||= lines.length > LONG_LINES;
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.errors += `\nno answer within ${COMMIT_MILLISECONDS_MAX} ms`;
@@ -81,12 +100,14 @@ export class RestoreChild {
       // Without descriptors a child does not start and has no pipes; its error ends what is running.
       if (child.pid !== undefined) child.stdin.write(`${sent.join('\n')}\n`);
     });
+    if (this.hasGrown) this.letGoWhenAtRest();
   }
 
   private start(): ChildProcessWithoutNullStreams {
     const [file, ...args] = this.command.argv;
     const child = spawn(file!, args);
     this.child = child;
+    this.hasGrown = false;
     this.output = '';
     this.errors = '';
     this.linesSent = 0;

@@ -1,5 +1,6 @@
 // The real packet filter commands, in a namespace of their own, for both backends.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { run } from '../../test/lab/command.ts';
 import { inFreshNetns, netnsPath, withNetns } from '../../test/lab/netns.ts';
@@ -51,6 +52,26 @@ test('nft: 200 commits through one child', () =>
     assert.deepEqual((await tables.read('filter')).get('cali-A'), ['-s 10.0.0.199/32 -j DROP']);
     await tables.close();
     await assert.rejects(tables.commit({ table: 'filter', lines: [] }), /it is closed/);
+  }));
+
+test('nft: a child that had a long transaction is let go at rest; the next one has another', () =>
+  inFreshNetns(prefix(), 1, async (_names, [path]) => {
+    const children = (): string =>
+      readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
+    const tables = await openTables({ netnsPath: path!, backend: 'nft' });
+    const rules = Array.from({ length: 1500 }, (_, i) => `-A cali-A -s 10.0.${i >> 8}.${i & 255}`);
+    const before = children();
+    await tables.commit({ table: 'filter', lines: [':cali-A - [0:0]', ...rules] });
+    assert.notEqual(children(), before);
+    const startedAt = performance.now();
+    while (children() !== before) {
+      assert.ok(performance.now() - startedAt < 10_000, 'the child stays');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await tables.commit({ table: 'filter', lines: [':cali-A - [0:0]', '-A cali-A -j DROP'] });
+    assert.deepEqual((await tables.read('filter')).get('cali-A'), ['-j DROP']);
+    await tables.close();
+    assert.equal(children(), before);
   }));
 
 test('ipset: 200 commits through one child, with 500 other sets', () =>
