@@ -173,7 +173,7 @@ test('what can be served ahead: what changed since the rules were asked for, unl
     ['default/web', 0],
   ]);
   model.wanted(4);
-  for (let i = 0; i <= 20; i++) {
+  for (let i = 0; i <= 4; i++) {
     assert.equal(ahead().length, i);
     model.putService(service(`s${i}`, i));
   }

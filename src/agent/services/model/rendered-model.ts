@@ -39,7 +39,7 @@ interface Rendering {
 }
 
 /** Of more changes at a time none is served ahead. */
-const AHEAD_MAX = 20;
+const AHEAD_MAX = 4;
 /** kube-proxy's largeClusterEndpointsThreshold. */
 export const LARGE_ENDPOINTS = 1000;
 
