@@ -55,12 +55,12 @@ export interface ServiceEngineOptions {
 /** A Service and its EndpointSlice come by two watches: what comes so soon after the first is written
  *  with it. */
 const GATHER_MILLISECONDS = 1;
-/** A round with more changes than this is a storm's. */
+/** A round with more changes than this is a storm's, and so is one after which so many wait. */
 const STORM_CHANGES = 10;
 /** Changes of a storm that come within this time after a round's beginning are written together: as
  *  long as kube-proxy waits after each round (minSyncPeriod). */
 const GROUP_MILLISECONDS = 1000;
-/** A round that is no storm's is followed by twice its own time of quiet. */
+/** Any round is followed by twice its own time of quiet. */
 const QUIET_SHARE = 2;
 /** Between two looks whether others have changed tables. */
 const CHECK_MILLISECONDS = 250;
@@ -73,6 +73,12 @@ const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 const WAIT_FOR_PROXY_MILLISECONDS = 5_000;
 const KUBE_PROXY_RUNS =
   'a kube-proxy runs on this node; remove it, or set serviceProxy.takeOver to write beside it until it is gone';
+
+type Count = Pick<Changes, 'services' | 'endpoints'>;
+
+const NO_CHANGES: Count = { services: 0, endpoints: 0 };
+
+const isStorm = ({ services, endpoints }: Count): boolean => services + endpoints > STORM_CHANGES;
 
 interface Round {
   readonly startedAt: number;
@@ -190,7 +196,7 @@ export class ServiceEngine {
       try {
         await this.round(startedAt, changes);
         retry = RETRY_MILLISECONDS.first;
-        await pause(this.quietAfter(startedAt, changes, isFirst), signal);
+        await this.quiet(startedAt, isFirst ? NO_CHANGES : changes);
         await this.wakeUp.promise;
       } catch (cause) {
         this.changes.putBack(changes);
@@ -201,15 +207,13 @@ export class ServiceEngine {
     }
   }
 
-  private quietAfter(
-    startedAt: number,
-    { services, endpoints }: Changes,
-    isFirst: boolean,
-  ): number {
-    const group = this.options.groupMilliseconds ?? GROUP_MILLISECONDS;
-    const took = performance.now() - startedAt;
-    const isStorm = !isFirst && services + endpoints > STORM_CHANGES;
-    return isStorm ? Math.max(group - took, 0) : Math.min(QUIET_SHARE * took, group);
+  private async quiet(startedAt: number, changes: Count): Promise<void> {
+    const { groupMilliseconds: group = GROUP_MILLISECONDS } = this.options;
+    const { signal } = this.stop;
+    const sinceThen = (): number => performance.now() - startedAt;
+    await pause(Math.min(QUIET_SHARE * sinceThen(), group), signal);
+    if (isStorm(changes) || isStorm(this.changes.pending))
+      await pause(Math.max(group - sinceThen(), 0), signal);
   }
 
   private async waitForKubeProxy(): Promise<void> {
