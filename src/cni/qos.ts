@@ -35,6 +35,7 @@ const DSCP_MAX = 63;
 
 /** Undefined without any of the annotations; an error says which one is wrong and why. */
 export function qosIn(annotations: Annotations): Result<QosControls | undefined, string> {
+  if (!Object.keys(annotations).some((key) => key.startsWith(PREFIX))) return ok(undefined);
   const found: { -readonly [K in keyof QosControls]: QosControls[K] } = {};
   for (const direction of DIRECTIONS) {
     for (const [limit, bounds] of Object.entries(BOUNDS)) {

@@ -19,24 +19,22 @@ export interface User extends Applied {
 
 /**
  * Policies and profiles, each by its object: another one of the same name is another. Users differ
- * by their interfaces.
+ * by their interfaces and keep their order: where few are different, the others cost a look.
  */
 export class OwnersInUse {
-  private former = new Map<string, User>();
+  private former: readonly User[] = [];
   private readonly counts = new Map<Owner, number>();
 
   take(users: readonly User[]): ComeAndGone<Owner> {
     const touched = new Map<Owner, boolean>();
-    const now = new Map<string, User>();
-    for (const user of users) {
-      const name = user.interfaceName;
-      now.set(name, user);
-      const before = this.former.get(name);
-      if (before !== user) this.change(before, user, touched);
+    const parts = difference(this.former, users);
+    const former = new Map(parts.gone.map((user) => [user.interfaceName, user]));
+    for (const user of parts.come) {
+      this.change(former.get(user.interfaceName), user, touched);
+      former.delete(user.interfaceName);
     }
-    for (const [name, before] of this.former)
-      if (!now.has(name)) this.change(before, undefined, touched);
-    this.former = now;
+    for (const before of former.values()) this.change(before, undefined, touched);
+    this.former = users;
     const come: Owner[] = [];
     const gone: Owner[] = [];
     for (const [owner, wasThere] of touched) {
@@ -73,7 +71,8 @@ function difference<T>(before: readonly T[], now: readonly T[]): ComeAndGone<T> 
   while (first < before.length && first < now.length && before[first] === now[first]) first++;
   let same = 0;
   const rest = Math.min(before.length, now.length) - first;
-  while (same < rest && before.at(-1 - same) === now.at(-1 - same)) same++;
+  const [end, endNow] = [before.length - 1, now.length - 1];
+  while (same < rest && before[end - same] === now[endNow - same]) same++;
   return {
     come: now.slice(first, now.length - same),
     gone: before.slice(first, before.length - same),
