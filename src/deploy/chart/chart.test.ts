@@ -29,10 +29,16 @@ test('every default has its description above it', () => {
   }
 });
 
-test('the README lists every setting', () => {
+test('the README lists every setting, and every field of objects in lists', () => {
+  const readme = files.get('README.md') ?? '';
   for (const { path } of leavesOf(schemaPart)) {
-    assert.ok(files.get('README.md')?.includes(`| \`${path.join('.')}\` |`), path.join('.'));
+    assert.ok(readme.includes(`| \`${path.join('.')}\` |`), path.join('.'));
   }
+  assert.match(readme, /^\| `networking\.pools\[\]\.blockSize` \| integer \| {2}\| Prefix length/m);
+  assert.match(
+    readme,
+    /^\| `networking\.bgp\.ipv4\.peers\[\]\.spec\.password\.secretKeyRef\.name` /m,
+  );
 });
 
 /** Read whole. */

@@ -7,6 +7,8 @@ import { closed, map, optional, orNull, text } from './parts.ts';
 const port = (description: string) => optional.whole(1, 65535, description);
 const PRIORITY_MAX = 2147483646;
 
+const described = (description: string) => Type.String({ description });
+
 const cidrs = (description: string) =>
   Type.Optional(
     Type.Array(map({ cidr: Type.String({ description: 'A prefix' }) }), { description }),
@@ -50,14 +52,18 @@ export const bgpConfiguration = fields(
     localWorkloadPeeringIPV4: optional.text('The address of nodes that pods peer with'),
     localWorkloadPeeringIPV6: optional.text('The same, IPv6'),
     communities: Type.Optional(
-      Type.Array(map({ name: Type.String(), value: Type.String() }), {
+      Type.Array(map({ name: described('Its name'), value: described('Such as 64512:100') }), {
         description: 'Communities by name, beside community_cidr_ref',
       }),
     ),
     prefixAdvertisements: Type.Optional(
-      Type.Array(map({ cidr: Type.String(), communities: Type.Array(Type.String()) }), {
-        description: 'Communities of own routes, beside community_cidr_ref',
-      }),
+      Type.Array(
+        map({
+          cidr: described('Routes within it'),
+          communities: Type.Array(Type.String(), { description: 'Names or values' }),
+        }),
+        { description: 'Communities of own routes, beside community_cidr_ref' },
+      ),
     ),
   },
   'Further fields of BGPConfiguration default, by Calico’s names',
@@ -67,8 +73,12 @@ const failsafes = (description: string) =>
   Type.Optional(
     Type.Array(
       map({
-        protocol: Type.Unsafe<string>({ type: 'string', enum: ['TCP', 'UDP', 'tcp', 'udp'] }),
-        port: Type.Integer({ minimum: 1, maximum: 65535 }),
+        protocol: Type.Unsafe<string>({
+          type: 'string',
+          enum: ['TCP', 'UDP', 'tcp', 'udp'],
+          description: 'Protocol',
+        }),
+        port: Type.Integer({ minimum: 1, maximum: 65535, description: 'Port' }),
         net: optional.text('Whose; absent: everybody’s'),
       }),
       { description },

@@ -30,6 +30,7 @@ const Pool = map({
   allowedUses: Type.Optional(
     Type.Array(
       Type.Unsafe<string>({ type: 'string', enum: ['Workload', 'Tunnel', 'LoadBalancer'] }),
+      { description: 'What addresses are for: Workload, Tunnel, LoadBalancer' },
     ),
   ),
   assignmentMode: optional.word(['Automatic', 'Manual'], 'Manual: only pods that ask for the pool'),
@@ -56,7 +57,15 @@ const Peer = map({
     keepOriginalNextHop: optional.flag('Next hops are told as they were learned'),
     nextHopMode: optional.word(['Auto', 'Self', 'Keep'], 'Next hop of what the peer is told'),
     password: Type.Optional(
-      map({ secretKeyRef: map({ name: Type.String(), key: Type.String() }) }, 'TCP MD5 key'),
+      map(
+        {
+          secretKeyRef: map({
+            name: Type.String({ description: 'Secret with the TCP MD5 key of the session' }),
+            key: Type.String({ description: 'Its key there' }),
+          }),
+        },
+        'TCP MD5 key',
+      ),
     ),
     sourceAddress: optional.word(['UseNodeIP', 'None'], 'Our address of the session'),
     maxRestartTime: optional.text('Time that routes outlive a restarting peer, such as 120s'),

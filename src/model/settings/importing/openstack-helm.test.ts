@@ -157,6 +157,32 @@ test('resources that are switched off stay behind', () => {
   assert.equal(lines.at(-1), 'left out: pod.resources.etcd: pod.resources.enabled is off');
 });
 
+test('scraping that is switched off stays off', () => {
+  const prometheus = (enabled: boolean) => ({ enabled, calico_node: { scrape: true, port: 9091 } });
+  const given = (enabled: boolean) => imported({ monitoring: { prometheus: prometheus(enabled) } });
+  const port = { conf: { node: { FELIX_PROMETHEUSMETRICSPORT: 9091 } } };
+  assert.deepEqual(given(true).values, { monitoring: { scrape: true }, ...port });
+  const { values, lines } = given(false);
+  assert.deepEqual(values, port);
+  assert.ok(
+    lines.includes(
+      'left out: monitoring.prometheus.calico_node.scrape: monitoring.prometheus.enabled is off',
+    ),
+    lines.join(),
+  );
+});
+
+test('the reason is the one of the key itself, not of its section', () => {
+  const { lines } = imported({
+    conf: { controllers: { K8S_API: 'https://kubernetes.default:443' } },
+    endpoints: { etcd: { auth: { client: { tls: { crt: 'c' } } } } },
+  });
+  assert.deepEqual(lines, [
+    'left out: conf.controllers.K8S_API: the API server is found as every pod finds it',
+    'left out: endpoints.etcd.auth: put certificates of your own into a Secret and name it in etcd.tls.secret; etcd.tls.mode: generate makes them',
+  ]);
+});
+
 test('a section without anything in it is no unknown key', () => {
   const { values, lines } = imported({ networking: { bgp: { asnumber: 64512, ipv4: null } } });
   assert.deepEqual(values, { networking: { bgp: { asnumber: 64512 } } });

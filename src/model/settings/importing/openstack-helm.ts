@@ -12,11 +12,16 @@ export function importOpenstackHelm(files: readonly Json[]): ImportReport {
   const values: Tree = {};
   // The environment of the node wins over the settings of the network, as it does there.
   const leaves = leavesOf(source, []).toSorted((a, b) => Number(isNode(a)) - Number(isNode(b)));
-  const limited = isOn((at(source, 'pod.resources.enabled') ?? false) as boolean | string);
+  const isSwitched = (name: string, otherwise: boolean) =>
+    isOn((at(source, name) ?? otherwise) as boolean | string);
+  const limited = isSwitched('pod.resources.enabled', false);
+  const measured = isSwitched('monitoring.prometheus.enabled', true);
   const lines = leaves.map(({ path, value }): ReportLine => {
     const key = path.join('.');
     const isOff = !limited && /^pod\.resources\.(?!enabled$)/.test(key);
     if (isOff) return { key, outcome: 'left out', words: 'pod.resources.enabled is off' };
+    if (!measured && key === 'monitoring.prometheus.calico_node.scrape')
+      return { key, outcome: 'left out', words: 'monitoring.prometheus.enabled is off' };
     return take(path, value, values);
   });
   const all = [...lines, ...contradictions(source)];
@@ -49,10 +54,11 @@ function leavesOf(value: Json, path: readonly string[]): readonly Leaf[] {
 
 const destinationOf = (path: readonly string[]): Destination | undefined => TAKEN[path.join('.')];
 
+/** The nearest one. */
 const reasonOf = (path: readonly string[]): string | undefined =>
   path
     .map((_, i) => IGNORED[path.slice(0, i + 1).join('.')])
-    .find((reason) => reason !== undefined);
+    .findLast((reason) => reason !== undefined);
 
 function take(path: readonly string[], value: Json, values: Tree): ReportLine {
   const key = path.join('.');
