@@ -122,6 +122,33 @@ test('a storm of changes is some rounds, each with the chains that changed', asy
   await engine.close();
 });
 
+test('many changes that come while a few are written wait for the second to end', async () => {
+  const groupMilliseconds = 300;
+  const tables = memoryTables();
+  const commit = tables.commit.bind(tables);
+  let gate = Promise.resolve();
+  let begun = Promise.withResolvers<void>();
+  tables.commit = async (transaction) => {
+    begun.resolve();
+    await gate;
+    return commit(transaction);
+  };
+  const { engine, kubernetes, rounds, until } = await fixture({ groupMilliseconds }, tables);
+  kubernetes.put('wholeservices', service('a'));
+  await engine.inSync();
+  const held = Promise.withResolvers<void>();
+  [gate, begun] = [held.promise, Promise.withResolvers()];
+  const startedAt = performance.now();
+  kubernetes.put('wholeendpointslices', slice('first', 'a'));
+  await begun.promise;
+  for (let i = 0; i < 50; i++) kubernetes.put('wholeendpointslices', slice(`a-${i}`, 'a'));
+  held.resolve();
+  await until(() => rounds.at(-1)!.changes.endpoints === 50);
+  assert.ok(performance.now() - startedAt >= groupMilliseconds);
+  assert.equal(rounds.at(-2)!.changes.endpoints, 1);
+  await engine.close();
+});
+
 test('what others flush is written again; a refusal is tried again', async () => {
   const { engine, kubernetes, tables, rounds, until, chains } = await fixture({
     checkMilliseconds: 5,
