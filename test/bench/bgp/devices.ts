@@ -39,7 +39,7 @@ const bird: Device = {
       ({ address, asn }, i) => `protocol bgp p${i} {
   local ${device} as ${deviceAsn};
   neighbor ${address} as ${asn};
-  passive on; hold time ${holdTimeSeconds};
+  passive on; hold time ${holdTimeSeconds}; error wait time 1, 2;
   ${reflector ? 'rr client; rr cluster id 1.0.0.1;' : ''}
   ipv4 { import all; export all; };
 }`,

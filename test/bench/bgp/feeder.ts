@@ -45,6 +45,8 @@ const KEEPALIVE = Buffer.from(encodeMessage({ kind: 'keepalive' }, { fourOctetAs
 const plan = JSON.parse(process.argv[2]!) as FeederPlan;
 /** One more than the highest number of a prefix. */
 const PREFIXES = Math.max(...plan.peers.map(({ first, count }) => first + count));
+/** Who hears nothing at all for so long dials anew. */
+const PATIENCE_MS = 5000;
 let [established, complete, startedAt] = [0, 0, 0];
 
 class Feeder {
@@ -92,7 +94,14 @@ class Feeder {
       why = this.take(chunk) ?? why;
     });
     socket.on('error', () => undefined);
-    socket.on('close', () => this.lost(why));
+    // A listener whose queue was full may know nothing of a connection that looks whole from here.
+    const patience = setTimeout(() => {
+      if (socket.bytesRead === 0) socket.destroy();
+    }, PATIENCE_MS);
+    socket.on('close', () => {
+      clearTimeout(patience);
+      this.lost(why);
+    });
     return socket;
   }
 
