@@ -82,6 +82,30 @@ test('both checks agree on random texts', () => {
   );
 });
 
+const put = (object: Json, [name, ...rest]: readonly string[], value: Json): Json => {
+  if (name === undefined) return value;
+  const map = (object ?? {}) as Record<string, Json>;
+  return { ...map, [name]: put(map[name] ?? null, rest, value) };
+};
+
+test('and on random texts in objects of lists', () => {
+  const lists = rules.flatMap((rule) => (rule.kind === 'each' ? [rule] : []));
+  assert.ok(lists.length >= 6);
+  fc.assert(
+    fc.property(fc.constantFrom(...lists), nearText, ({ path, field }, text) => {
+      const item: Json = path.includes('pools')
+        ? { name: 'a', cidr: '172.30.0.0/16' }
+        : { metadata: { name: 'a' }, spec: {} };
+      const values = put({}, path, [put(item, field, text)]);
+      const ours = settingsFrom(values);
+      const refusal = helm.refusal(values);
+      if (ours.ok) assert.equal(refusal, undefined);
+      else for (const fault of ours.error) assert.ok(refusal?.includes(fault), refusal);
+    }),
+    { numRuns: RUNS },
+  );
+});
+
 test('the notes name the risks of the values', () => {
   const values: Json = { networking: { settings: { mesh: 'off', ippool: { disabled: 'yes' } } } };
   const notes = helm.notes(values);
