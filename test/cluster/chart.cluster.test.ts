@@ -252,19 +252,14 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     await calicoReady(cluster);
   });
 
-  /** Those of Kubernetes' own suite that its list marks `ci`. */
-  async function passSpecs(list: string): Promise<void> {
-    const results = await runSubset(cluster, progress, [list]);
+  test('NetworkPolicy specs of Kubernetes’ own suite', { timeout: 900_000 }, async () => {
+    const results = await runSubset(cluster, progress, ['netpol']);
     assert.ok(results.length > 0);
     assert.deepEqual(
       results.filter(({ state }) => state !== 'passed'),
       [],
     );
-  }
-
-  test('NetworkPolicy specs of Kubernetes’ own suite', { timeout: 900_000 }, () =>
-    passSpecs('netpol'),
-  );
+  });
 
   test('a restart of the agent loses no packet', async () => {
     const file = '/tmp/ping';
@@ -367,7 +362,6 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
       /\| default\/kubernetes:https +\| tcp +\| cluster IP +\| 10\.96\.0\.1:443 /,
     );
     assert.match(await helmTest(cluster), /all 6 checks passed/);
-    await passSpecs('services');
     await handServicesBack(cluster);
     const { asked, failures, late } = await requests.stop();
     t.diagnostic(`${asked} requests, ${late} of them slower than 0.9 s`);
