@@ -259,7 +259,8 @@ export class Rtnetlink {
   }
 }
 
-const sendAsync = promisify(libc.send.async) as (
+/** `send` on a thread of the pool: the kernel may take its time. */
+export const sendAsync = promisify(libc.send.async) as (
   fd: number,
   bytes: Buffer,
   length: number,

@@ -1,11 +1,10 @@
 // The table behind iptables' tables, in the kernel (see guard.ts).
-import { promisify } from 'node:util';
 import { OpError } from '../../base/op-error.ts';
 import type { Family } from '../../net/ip.ts';
 import { check, errnoText, libc } from '../libc.io.ts';
 import { inNetnsAt } from '../namespaces.io.ts';
 import { ackOf, type Message, MessageWriter, messagesIn, NLMSG } from '../netlink/message.ts';
-import { closeNetfilter, NETLINK, openNetlink } from '../rtnetlink.io.ts';
+import { closeNetfilter, NETLINK, openNetlink, sendAsync } from '../rtnetlink.io.ts';
 import { ownCommits } from './generation.io.ts';
 import { encodeGetGuard, encodeGuard, type GuardRules } from './guard.ts';
 
@@ -69,10 +68,3 @@ function receive(fd: number): readonly Message[] {
   const length = check('guard', Number(libc.recv(fd, answer, answer.length, 0)));
   return [...messagesIn(answer.subarray(0, length))];
 }
-
-const sendAsync = promisify(libc.send.async) as (
-  fd: number,
-  bytes: Buffer,
-  length: number,
-  flags: number,
-) => Promise<bigint>;
