@@ -13,8 +13,8 @@ import type { CniRequest } from '../cni/request.ts';
 import type { Store } from '../datastore/store.ts';
 import { openAllocator } from '../ipam/allocator.io.ts';
 import { deleteFlows } from '../kernel/conntrack/conntrack.io.ts';
-import type { Guard } from '../kernel/iptables/guard.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import type { Guard } from '../kernel/nftables/guard.io.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
 import type { Family } from '../net/ip.ts';
@@ -244,6 +244,7 @@ const readinessFacts = (
     host?.ipv6Address.warning,
     host?.mtu.state?.problem,
     host?.probe?.problem,
+    policy?.state().warning,
   ],
   servicesProblem,
   datastoreLocked: context ? !context.view.datastoreReady : false,

@@ -3,9 +3,9 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../base/log.io.ts';
-import type { Guard } from '../kernel/iptables/guard.io.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { ROUTE_PROTOCOL } from '../kernel/kernel.ts';
+import type { Guard } from '../kernel/nftables/guard.io.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import { TUNNEL_DEVICES } from '../model/tunnel.ts';
 import type { Family } from '../net/ip.ts';
@@ -49,8 +49,8 @@ export async function cleanUpNode({
     kernel.routes({ protocol }),
   );
   kernel.apply(routes.map((route) => ({ kind: 'deleteRoute', route })));
-  // Before the rules, without which it would let nothing through. Some kernels have no place for one.
-  for (const guard of Object.values(guards ?? {})) await guard.remove().catch(() => undefined);
+  // Before the rules, without which it would let nothing through.
+  for (const guard of Object.values(guards ?? {})) await guard.remove();
   await cleanUpPolicy(tables, ipSets, 4);
   if (ipv6Tables) await cleanUpPolicy(ipv6Tables, ipSets, 6);
   if (releasesServices) await releaseServices(kernel, tables, ipv6Tables);

@@ -6,11 +6,12 @@ import type { Log } from '../base/log.io.ts';
 import { OpError } from '../base/op-error.ts';
 import { inSlices } from '../base/pause.io.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
-import type { Guard } from '../kernel/iptables/guard.io.ts';
+import type { Guard } from '../kernel/nftables/guard.io.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import type { InterfaceAddresses } from '../policy/active/host-endpoints.ts';
 import { PolicyCalculator, type PolicyFacts } from '../policy/calculate.ts';
+import type { GuardReport } from '../policy/counters/guard-report.ts';
 import { PolicyFeed } from '../policy/feed.ts';
 import type { PolicySettings } from '../policy/render/static-chains.ts';
 import type { TableSize } from '../policy/write/writer.io.ts';
@@ -40,6 +41,8 @@ export interface PolicyEngine {
   /** Resolves once everything has been written for the first time. */
   inSync(): Promise<void>;
   state(): PolicyState;
+  /** The guard behind the rules; nothing where there is no place for one. */
+  guards(): readonly GuardReport[];
   /** What policy is calculated from. */
   readonly facts: PolicyFacts;
   /** What the kernel holds of ours, by family and table. */
@@ -52,6 +55,8 @@ export interface PolicyState {
   readonly ready: boolean;
   /** Why the kernel does not hold what it should. */
   readonly problem?: string;
+  /** What is wrong and stops nothing: no guard where one is asked for. */
+  readonly warning?: string;
   readonly chains: number;
   readonly ipSets: number;
 }
@@ -98,6 +103,7 @@ class Engine implements PolicyEngine {
   private readonly feed: PolicyFeed;
   private readonly ipv4: FamilyLoop;
   private readonly ipv6: FamilyLoop | undefined;
+  private readonly guardings: Guarding[] = [];
   private reported = '';
   /** What is taken in from the datastore, as long as that lasts. */
   private taking: Promise<void> | undefined;
@@ -114,6 +120,8 @@ class Engine implements PolicyEngine {
   private loop(family: Family, tables: Tables): FamilyLoop {
     const { options } = this;
     const { guards, guarded = false } = options;
+    const guarding = guards && new Guarding(family, guards[family], guarded, options.log);
+    if (guarding) this.guardings.push(guarding);
     return new FamilyLoop({
       family,
       calculator: this.calculator.of(family),
@@ -124,7 +132,7 @@ class Engine implements PolicyEngine {
       settleMilliseconds: options.settleMilliseconds ?? 0,
       patienceMilliseconds: options.patienceMilliseconds ?? PATIENCE_MILLISECONDS,
       onWritten: () => this.report(),
-      guarding: guards && new Guarding(guards[family], guarded, options.log),
+      guarding,
       observer: options.observer,
     });
   }
@@ -215,13 +223,19 @@ class Engine implements PolicyEngine {
     const { ipv4, ipv6 } = this;
     const loops = ipv6 && (ipv6.written || this.calculator.needsIpv6) ? [ipv4, ipv6] : [ipv4];
     const problem = loops.map((loop) => loop.problem).find((text) => text !== undefined);
+    const warning = this.guardings.map((one) => one.warning).find((text) => text !== undefined);
     const sum = (of: 'chains' | 'ipSets') => ipv4.counts[of] + (ipv6?.counts[of] ?? 0);
     return {
       ready: loops.every(({ written }) => written) && problem === undefined,
       ...(problem === undefined ? {} : { problem }),
+      ...(warning === undefined ? {} : { warning }),
       chains: sum('chains'),
       ipSets: sum('ipSets'),
     };
+  }
+
+  guards(): readonly GuardReport[] {
+    return this.guardings.map((one) => one.report());
   }
 
   sizes(): readonly (TableSize & { readonly family: Family })[] {

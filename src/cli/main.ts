@@ -20,6 +20,7 @@ import { addIpamCommands, read } from './ipam/commands.ts';
 import { addNodeCommands } from './node/commands.ts';
 import { clusterStatus } from './nodes/status.ts';
 import { type Output, textOf } from './output.ts';
+import { AGENT_URL, guardNotes } from './policy/agent.io.ts';
 import { addPolicyCommands } from './policy/commands.ts';
 import { addSeenCommands } from './policy/seen.ts';
 import { addServiceCommands } from './services/commands.ts';
@@ -98,6 +99,7 @@ addPolicyCommands(program, {
   readFile: (path) => readFileSync(path, 'utf8'),
   // Away from a node there are no rules to read.
   served: () => readServiceTables().then(servedAddresses, () => []),
+  notes: () => guardNotes(AGENT_URL),
 });
 
 addSeenCommands(program, (output, format) => print(output, isJson(format)));

@@ -2,7 +2,7 @@
 // accepted. The engine is closed meanwhile, so that nothing is repaired.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openGuard } from '../../src/kernel/iptables/guard.io.ts';
+import { openGuard } from '../../src/kernel/nftables/guard.io.ts';
 import { attempt, eventually, runAsync } from '../lab/command.ts';
 import { netnsPath } from '../lab/netns.ts';
 import {
@@ -32,7 +32,9 @@ test('after a flush nothing new passes until the rules are back, and nothing tha
   withPods(['a', 'b'], async ({ node, pods, kernel, start }) => {
     const [a, b] = pods as [Pod, Pod];
     const place = netnsPath(node.name);
-    const guards = { 4: openGuard(4, place), 6: openGuard(6, place) };
+    const guards = { 4: openGuard(4, place, 'anybody'), 6: openGuard(6, place) };
+    const stands = (family: 4 | 6): boolean => guards[family].look()?.isWhole === true;
+    const isGone = (family: 4 | 6): boolean => guards[family].look() === undefined;
     const client = endpoint(a, 'client', [`${a.ipv6}/128`]);
     const server = endpoint(b, 'server', [`${b.ipv6}/128`]);
     const all = [PROFILE, client, server, DENY, ALLOW, PING];
@@ -45,7 +47,7 @@ test('after a flush nothing new passes until the rules are back, and nothing tha
 
     const engine = start(all, { guards, guarded: true });
     await engine.inSync();
-    await eventually('both guards stand', () => guards[4].isThere() && guards[6].isThere());
+    await eventually('both guards stand', () => stands(4) && stands(6));
     accepts('with the guard');
     const flow = runAsync([...inPod(a), 'ping', '-i', '0.2', '-w', '8', b.address]);
     for (const pod of pods) assert.match(askForGateway(pod), /lladdr ee:ee/);
@@ -67,15 +69,15 @@ test('after a flush nothing new passes until the rules are back, and nothing tha
     await eventually('the guard knows the other mark', () => reaches(a, b.address, 80));
     accepts('with another mark');
     exec(node, 'nft', 'delete', 'table', 'ip', 'calico-kit-guard');
-    await eventually('a guard that others removed is back', () => guards[4].isThere());
+    await eventually('a guard that others removed is back', () => stands(4));
     accepts('with a new guard');
     again.changes([{ kind: 'put', item: felix({ chainInsertMode: 'Append' }) }]);
-    await eventually('where others may accept first there is none', () => !guards[4].isThere());
+    await eventually('where others may accept first there is none', () => isGone(4));
     await again.close();
 
     const without = start(all, { guards, guarded: false });
     await without.inSync();
-    assert.ok(!guards[4].isThere() && !guards[6].isThere(), 'switched off it goes');
+    assert.ok(isGone(4) && isGone(6), 'switched off it goes');
     await without.close();
     assert.ok(kernel.commits > 0);
   }));

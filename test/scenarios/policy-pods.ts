@@ -197,6 +197,8 @@ export interface Bench {
   readonly kernel: Counted;
   /** An engine on the node's packet filter, with the datastore's first snapshot. */
   readonly start: (items: readonly KeyValue[], extra?: Extra) => PolicyEngine;
+  /** No engine runs any more; what they wrote stays. */
+  readonly stop: () => Promise<void>;
 }
 
 /** A node that forwards, and pods `a`, `b` and so on wired to it. */
@@ -219,7 +221,10 @@ export async function withPods(
       engines.push(engine);
       return engine;
     };
-    await work({ node, pods, kernel, start: begin });
+    const stop = async () => {
+      for (const engine of engines.splice(0)) await engine.close();
+    };
+    await work({ node, pods, kernel, start: begin, stop });
   } finally {
     for (const engine of engines) await engine.close();
     await kernel?.close();

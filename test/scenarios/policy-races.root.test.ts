@@ -1,21 +1,16 @@
 // No gap: forbidden datagrams are sent without a pause while pods come and go, policies change and the
 // engine restarts, and none may pass. RACES=1000 for as many of these races; what is allowed must pass,
 // which shows that the forbidden ones could.
-import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import type { PolicyEngine } from '../../src/agent/policy-engine.io.ts';
 import type { KeyValue } from '../../src/datastore/store.ts';
-import { eventually, run } from '../lab/command.ts';
+import { run } from '../lab/command.ts';
 import type { TestNetns } from '../lab/netns.ts';
+import { ALLOWED, Flood } from './flooding.ts';
 import { type Bench, endpoint, type Pod, PROFILE, stored, withPods } from './policy-pods.ts';
 
 const RACES = Number(process.env['RACES'] || 60);
-const FLOOD = join(import.meta.dirname, 'flood.ts');
-const [FORBIDDEN, ALLOWED] = [9000, 9001];
 /** A slow agent is slow for so long at most, and once for SLOWEST_MILLISECONDS. */
 const SLOW_MILLISECONDS = 40;
 const SLOWEST_MILLISECONDS = 5_000;
@@ -30,41 +25,6 @@ const shut = (name: string, more: object = {}): KeyValue =>
     ingress: [{ action: 'Allow', protocol: 'UDP', destination: { ports: [ALLOWED] } }],
     ...more,
   });
-
-class Flood {
-  readonly arrived = new Map<number, number>([
-    [FORBIDDEN!, 0],
-    [ALLOWED!, 0],
-  ]);
-  private readonly children: readonly ChildProcess[];
-
-  constructor(from: Pod, to: Pod) {
-    const start = (netns: TestNetns, ...args: string[]): ChildProcess =>
-      spawn('ip', ['netns', 'exec', netns.name, process.execPath, FLOOD, ...args], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-    const ports = [FORBIDDEN, ALLOWED].map(String);
-    const receiver = start(to.netns, 'receive', ...ports);
-    createInterface({ input: receiver.stdout! }).on('line', (line) => {
-      const port = Number(line);
-      this.arrived.set(port, (this.arrived.get(port) ?? 0) + 1);
-    });
-    this.children = [receiver, start(from.netns, 'send', to.address, ...ports)];
-  }
-
-  async allowedPasses(): Promise<void> {
-    const before = this.arrived.get(ALLOWED!)!;
-    await eventually('what is allowed passes', () => this.arrived.get(ALLOWED!)! > before);
-  }
-
-  assertNoGap(when: string): void {
-    assert.equal(this.arrived.get(FORBIDDEN!), 0, `forbidden datagrams passed: ${when}`);
-  }
-
-  close(): void {
-    for (const child of this.children) child.kill('SIGKILL');
-  }
-}
 
 /** The victim's link anew, at once up and with its route: nothing waits for the engine. */
 function rewire(node: TestNetns, { name, address, netns }: Pod): void {

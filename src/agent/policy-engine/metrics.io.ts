@@ -129,6 +129,7 @@ export class PolicyMetrics {
       connected() ? IN_SYNC : WAITING,
     );
     this.measureSizes(engine);
+    this.measureGuards(engine);
     this.measureRules(counters);
     if (denied) this.measureDenied(denied);
     const help = 'Live connections that a change of policy denied';
@@ -158,6 +159,32 @@ export class PolicyMetrics {
             this.set({ ip_version: String(family), table }, figure);
         },
       });
+  }
+
+  private measureGuards(engine: PolicyEngine): void {
+    const registers = [this.registry];
+    const labelNames = ['ip_version'];
+    new Gauge({
+      name: 'calico_policy_guard',
+      help: '1: the guard stands behind the rules',
+      labelNames,
+      registers,
+      collect() {
+        for (const { family, stands } of engine.guards())
+          this.set({ ip_version: String(family) }, Number(stands));
+      },
+    });
+    new Counter({
+      name: 'calico_policy_guard_dropped_packets_total',
+      help: 'Packets that the guard stopped, because no rule had accepted them',
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const { family, dropped } of engine.guards())
+          this.inc({ ip_version: String(family) }, dropped);
+      },
+    });
   }
 
   private measureRules(counters: PolicyCounters): void {

@@ -1,7 +1,7 @@
 // The policy engine of this node as the agent runs it.
 import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.io.ts';
-import type { Guard } from '../../kernel/iptables/guard.io.ts';
+import type { Guard } from '../../kernel/nftables/guard.io.ts';
 import type { IpSets, Tables } from '../../kernel/tables.ts';
 import type { Family, Ip } from '../../net/ip.ts';
 import type { AgentSettings } from '../environment.ts';

@@ -44,7 +44,11 @@ const cutterOf = ({ engine, kernel, log, signal, within }: ViewsOptions): FlowCu
 
 export class PolicyViews {
   private opened:
-    | { readonly counters: PolicyCounters; readonly denied: DeniedLog | undefined }
+    | {
+        readonly engine: PolicyEngine;
+        readonly counters: PolicyCounters;
+        readonly denied: DeniedLog | undefined;
+      }
     | undefined;
 
   /** From now on there is something to see. */
@@ -59,12 +63,13 @@ export class PolicyViews {
     const cutter = cutDeniedFlows ? cutterOf(options) : undefined;
     metrics.onApplied = (commits) => commits > 0 && cutter?.written();
     metrics.measure({ engine, counters, denied, cutter, connected });
-    this.opened = { counters, denied };
+    this.opened = { engine, counters, denied };
   }
 
   readonly pages: Pages = {
     '/policy/counters': async () =>
       this.opened && JSON.stringify(await this.opened.counters.report(COUNTERS_MILLISECONDS)),
+    '/policy/guard': async () => this.opened && JSON.stringify(this.opened.engine.guards()),
     '/policy/denied': async () =>
       this.opened && JSON.stringify(this.opened.denied?.report ?? NO_LOG),
   };

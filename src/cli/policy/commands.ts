@@ -20,6 +20,8 @@ export interface Running {
   readFile(path: string): string;
   /** What this node's rules do for services; nothing where they cannot be read. */
   served(): Promise<readonly ServedAddress[]>;
+  /** What there is to tell of this node beside policy. */
+  notes(): Promise<readonly string[]>;
 }
 
 interface Options {
@@ -31,7 +33,10 @@ interface Options {
 }
 
 /** Adds `trace` and `reach`. */
-export function addPolicyCommands(program: Command, { run, readFile, served }: Running): void {
+export function addPolicyCommands(
+  program: Command,
+  { run, readFile, served, notes }: Running,
+): void {
   const about = (name: string, words: string): Command =>
     program
       .command(name)
@@ -59,7 +64,8 @@ export function addPolicyCommands(program: Command, { run, readFile, served }: R
             : traceCommand(models, source, destination, ports),
         );
         const { verdict } = output.data as { readonly verdict: string };
-        return { ...output, failed: expect !== undefined && expect !== verdict };
+        const lines = [...output.lines, ...(await notes()).map((note) => `note: ${note}`)];
+        return { ...output, lines, failed: expect !== undefined && expect !== verdict };
       }),
     );
   about('reach', 'which namespaces may talk to which: the matrix over all pairs of pods')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type CountedRule, policyCounters } from './counters.ts';
 import { policyDenied } from './denied.ts';
+import { guardNote, policyGuard } from './guard.ts';
 
 const rule: CountedRule = {
   tier: 'default',
@@ -56,4 +57,26 @@ test('denied: who, what and which rule; off is said', () => {
   assert.match(lines[3]!, /default NetworkPolicy shop\/web rule 2/);
   assert.match(lines.at(-1)!, /3 more/);
   assert.equal(policyDenied({ enabled: false, suppressed: 0, flows: [] }).failed, true);
+});
+
+test('the guard: what stands, what it stopped, and why there is none', () => {
+  const stands = { family: 4, enabled: true, stands: true, isKept: true, dropped: 3 } as const;
+  const why = 'guard: not supported (errno 95)';
+  const none = { ...stands, family: 6, stands: false, isKept: false, dropped: 0, why } as const;
+  assert.deepEqual(policyGuard([stands, none]), {
+    data: [stands, none],
+    lines: [
+      '+--------+--------+---------+---------------------------------+',
+      '| FAMILY | GUARD  | DROPPED | NOTE                            |',
+      '+--------+--------+---------+---------------------------------+',
+      '| IPv4   | stands |       3 |                                 |',
+      '| IPv6   | none   |       0 | guard: not supported (errno 95) |',
+      '+--------+--------+---------+---------------------------------+',
+    ],
+    failed: true,
+  });
+  assert.match(policyGuard([{ ...stands, isKept: false }]).lines[3]!, /nft flush ruleset/);
+  assert.equal(policyGuard([{ ...none, enabled: false }]).failed, false);
+  assert.match(guardNote([stands, none])!, /rules of IPv4 stands the guard.*stopped 3 packets/);
+  assert.equal(guardNote([none]), undefined);
 });

@@ -1,9 +1,12 @@
-// The commands that ask this node's agent what its policy has done: `policy counters`, `policy denied`.
+// The commands that ask this node's agent what its policy has done: `policy counters`, `policy denied`,
+// `policy guard`.
 import type { Command } from 'commander';
+import type { GuardReport } from '../../policy/counters/guard-report.ts';
 import type { Output } from '../output.ts';
 import { AGENT_URL, askAgent } from './agent.io.ts';
 import { type CounterReport, policyCounters } from './counters.ts';
 import { type DeniedReport, policyDenied } from './denied.ts';
+import { policyGuard } from './guard.ts';
 
 interface Options {
   readonly agent: string;
@@ -36,6 +39,9 @@ export function addSeenCommands(
   about('counters [policy]', 'packets and bytes that each rule has matched').action(
     (name: string | undefined, options: Options) =>
       ask<CounterReport>(options, '/policy/counters', (report) => policyCounters(report, name)),
+  );
+  about('guard', 'whether the guard stands behind the rules, and what it stopped').action(
+    (options: Options) => ask<readonly GuardReport[]>(options, '/policy/guard', policyGuard),
   );
   about('denied', 'the newest packets that were dropped, and by which rule').action(
     (options: Options) => ask<DeniedReport>(options, '/policy/denied', policyDenied),

@@ -146,6 +146,16 @@ export function attributesOf(
   return found;
 }
 
+/** What a list of attributes of one type holds. */
+export function* elementsOf(list: Buffer): Generator<Buffer> {
+  for (let at = 0; at + 4 <= list.length; ) {
+    const length = list.readUInt16LE(at);
+    if (length < 4 || at + length > list.length) return;
+    yield list.subarray(at + 4, at + length);
+    at += align(length);
+  }
+}
+
 /** Text of an attribute, without its trailing NUL. */
 export const textOf = (bytes: Buffer | undefined): string =>
   bytes === undefined ? '' : bytes.toString('latin1').replace(/\0.*$/s, '');

@@ -48,7 +48,7 @@ export function chainsOf(forwards: readonly Forward[]): readonly NftChain[] {
     { name: LIST, rules: places },
     ...Object.entries(HOOKS).map(([name, number]) => ({
       name,
-      hook: { number, priority: PRIORITY },
+      hook: { type: 'nat' as const, number, priority: PRIORITY },
       rules: [[leadTo('jump', LIST)]],
     })),
   ];
@@ -100,4 +100,4 @@ export const writeForwards = (
   sequence: number,
   family: Family,
   chains: readonly NftChain[],
-): number => writeTable(w, sequence, { family, name: FORWARDS_TABLE, chains });
+): number => writeTable(w, sequence, { family, name: FORWARDS_TABLE, ownership: 'own', chains });
