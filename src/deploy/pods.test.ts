@@ -7,13 +7,20 @@ import { allManifests, type Manifest } from './manifests.ts';
 
 interface Container {
   readonly name: string;
+  readonly command?: readonly string[];
   readonly resources?: Json;
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
   readonly securityContext: {
     readonly privileged?: boolean;
     readonly readOnlyRootFilesystem?: boolean;
     readonly allowPrivilegeEscalation: boolean;
     readonly capabilities: { readonly drop: readonly string[]; readonly add?: readonly string[] };
   };
+}
+interface SecretRule {
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
 }
 interface Pod {
   readonly metadata: { readonly labels: object; readonly annotations?: object };
@@ -81,6 +88,7 @@ test('what a user adds to pods reaches each of them, and each of their container
     labels: { team: 'net' },
     annotations: { 'example.com/cost': '7' },
     priority_class: 'ours',
+    extra_env: [{ name: 'HTTPS_PROXY', value: 'http://proxy.example:3128' }],
   };
   const user = {
     ...ON,
@@ -97,9 +105,36 @@ test('what a user adds to pods reaches each of them, and each of their container
     );
     assert.equal(spec.priorityClassName, 'ours', name);
     assert.deepEqual(spec.imagePullSecrets, [{ name: 'registry' }], name);
-    for (const one of [...(spec.initContainers ?? []), ...spec.containers])
+    for (const one of [...(spec.initContainers ?? []), ...spec.containers]) {
       assert.deepEqual(one.resources, more.resources, `${name} ${one.name}`);
+      assert.deepEqual(one.env?.at(-1), more.extra_env[0], `${name} ${one.name}`);
+    }
   }
+});
+
+test('the connectivity test is given pull secrets and the right to copy them; without any it has neither', () => {
+  const secretRules = (user: Json) => {
+    const settings = settingsFrom(user);
+    assert.ok(settings.ok);
+    return allManifests(settings.value)
+      .filter(({ kind, metadata }) => kind === 'Role' && /connectivity/.test(metadata.name))
+      .flatMap((role) => role['rules'] as unknown as readonly SecretRule[])
+      .filter(({ resources }) => resources.includes('secrets'))
+      .map(({ verbs, resourceNames }) => ({ verbs, resourceNames }));
+  };
+  const command = (user: Json) => {
+    const [, pod] = podsOf(user).find(([name]) => name === 'Pod calico-connectivity-test')!;
+    return pod.spec.containers[0]!.command;
+  };
+  const user = { images: { pull_secrets: ['one', 'two'] } };
+  assert.deepEqual(command(user)!.slice(-3), ['--pull-secret', 'one', 'two']);
+  const resourceNames = ['one', 'two'];
+  assert.deepEqual(secretRules(user), [
+    { verbs: ['delete', 'get'], resourceNames },
+    { verbs: ['create'], resourceNames: undefined },
+    { verbs: ['get'], resourceNames },
+  ]);
+  assert.deepEqual([command({})!.includes('--pull-secret'), secretRules({})], [false, []]);
 });
 
 test('every container has the least rights, those of hooks and of the clock too', () => {

@@ -37,7 +37,10 @@ export function addConnectivityCommands(program: Command, running: Running): voi
     .command('test')
     .description('pods on every node call each other and a service; a policy comes and goes')
     .option('--image <image>', 'what the pods run', IMAGE)
-    .option('--pull-secret <name...>', 'Secrets for the registry of the image')
+    .option(
+      '--pull-secret <name...>',
+      'Secrets of kube-system for the registry of the image; copied while the test runs',
+    )
     .option('--timeout <seconds>', 'how long pods may take to start', '120')
     .option('--namespace <name>', 'one that is there; else one is made and deleted')
     .option('--nodes <number>', 'at most so many nodes take part', '10')

@@ -17,6 +17,12 @@ interface Cluster {
 
 const NODES = ['n1', 'n2'];
 const ready = (status = 'True') => ({ conditions: [{ type: 'Ready', status }] });
+const REGISTRY = {
+  metadata: { name: 'registry' },
+  type: 'kubernetes.io/dockerconfigjson',
+  data: { '.dockerconfigjson': 'e30=' },
+};
+
 interface MadePod extends TestPod {
   readonly spec: {
     readonly nodeName: string;
@@ -27,6 +33,7 @@ interface MadePod extends TestPod {
 function cluster({ dead = [], narrow = false, lax = false, unready = [] }: Cluster = {}) {
   const pods: MadePod[] = [];
   const removed: string[] = [];
+  const secrets = new Map([['/api/v1/namespaces/kube-system/secrets/registry', REGISTRY]]);
   let isGuarded = false;
   const calicoNode = (nodeName: string): TestPod => ({
     metadata: { name: `calico-node-${nodeName}` },
@@ -50,6 +57,7 @@ function cluster({ dead = [], narrow = false, lax = false, unready = [] }: Clust
     if (path.includes('k8s-app%3Dcalico-node')) return { items: NODES.map(calicoNode) };
     if (path === '/api/v1/nodes')
       return { items: NODES.map((name) => ({ metadata: { name }, status: ready() })) };
+    if (path.includes('/secrets/')) return secrets.get(path);
     if (path.endsWith(`/services/${SERVICE}`)) return { spec: { clusterIPs: ['10.96.0.5'] } };
     return { items: pods.map(running) };
   };
@@ -58,6 +66,10 @@ function cluster({ dead = [], narrow = false, lax = false, unready = [] }: Clust
     text: async (path) => logs.get(path) ?? '',
     create: async (path, object) => {
       if (path.endsWith('/networkpolicies')) isGuarded = true;
+      if (path.endsWith('/secrets')) {
+        const secret = object as typeof REGISTRY;
+        secrets.set(`${path}/${secret.metadata.name}`, secret);
+      }
       if (!path.endsWith('/pods')) return;
       const pod = object as MadePod;
       pods.push(pod);
@@ -71,10 +83,11 @@ function cluster({ dead = [], narrow = false, lax = false, unready = [] }: Clust
       const name = path.split('/pods/')[1];
       if (name) pods.splice(pods.findIndex(({ metadata }) => metadata.name === name) >>> 0, 1);
       if (path.endsWith(`/networkpolicies/${POLICY}`)) isGuarded = false;
+      secrets.delete(path);
       removed.push(path);
     },
   };
-  return { api, removed };
+  return { api, removed, secrets, pods };
 }
 
 const RUN = {
@@ -179,4 +192,48 @@ test('in a namespace that is there already, only what was made is taken away', a
   assert.equal(removed.includes('/api/v1/namespaces/test-1'), false);
   const pods = removed.filter((path) => path.includes('/pods/'));
   assert.equal(pods.length, 3 + 3 * NODES.length);
+});
+
+test('pull secrets of kube-system are copied for the pods, and only copies go again', async () => {
+  const { api, removed, secrets } = cluster();
+  const made: { readonly type: string; readonly data: object; readonly metadata: object }[] = [];
+  const watched: KubernetesObjects = {
+    ...api,
+    create: async (path, object) => {
+      if (path.endsWith('/secrets')) made.push(object as (typeof made)[0]);
+      if (path.endsWith('/pods')) {
+        const { spec } = object as { spec: { imagePullSecrets: object } };
+        assert.deepEqual(spec.imagePullSecrets, [{ name: 'registry' }, { name: 'own' }]);
+      }
+      await api.create(path, object);
+    },
+  };
+  const own = '/api/v1/namespaces/test-1/secrets/own';
+  secrets.set(own, { ...REGISTRY, metadata: { name: 'own' } });
+  const run = { ...RUN, keepNamespace: true, pullSecrets: ['registry', 'own'] };
+  const { failed, lines } = await runTest(watched, run);
+  assert.equal(failed, false, lines.join('\n'));
+  assert.deepEqual(
+    made.map(({ type, data, metadata }) => ({ type, data, metadata })),
+    [
+      {
+        type: REGISTRY.type,
+        data: REGISTRY.data,
+        metadata: {
+          name: 'registry',
+          namespace: 'test-1',
+          labels: { 'calico-kit.io/connectivity': 'pull-secret' },
+        },
+      },
+    ],
+  );
+  assert.ok(removed.includes('/api/v1/namespaces/test-1/secrets/registry'));
+  assert.ok(secrets.has(own), 'what a user has put there stays');
+});
+
+test('a pull secret that nobody has is named', async () => {
+  const { api } = cluster();
+  const { lines, failed } = await runTest(api, { ...RUN, pullSecrets: ['nowhere'] });
+  assert.equal(failed, true);
+  assert.match(lines[1]!, /copy pull secret nowhere: there is none in kube-system/);
 });

@@ -8,6 +8,7 @@ const NOBODY = 65534;
 export interface TestOptions {
   readonly namespace: string;
   readonly image: string;
+  /** Names of Secrets in kube-system. */
   readonly pullSecrets: readonly string[];
 }
 
@@ -84,6 +85,25 @@ const RESTRICTED = {
   seccompProfile: { type: 'RuntimeDefault' },
 };
 
+/** What a registry asks for, as far as it is copied. */
+export interface PullSecret {
+  readonly metadata: { readonly labels?: Readonly<Record<string, string>> };
+  readonly type?: string;
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** The Secret for the pods of the test, which may use those of their own namespace only. */
+export const pullSecretOf = (
+  { namespace }: TestOptions,
+  name: string,
+  { type, data }: PullSecret,
+): object => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name, namespace, labels: { [ROLE]: 'pull-secret' } },
+  ...{ type, data },
+});
+
 const SERVERS = { [ROLE]: 'server' };
 export const SERVICE = 'connectivity-servers';
 export const POLICY = 'connectivity-guard';
@@ -126,7 +146,8 @@ export const isReady = ({ status }: Pick<TestPod, 'status'>): boolean =>
 export const addressesOf = ({ status }: TestPod): readonly string[] =>
   (status?.podIPs ?? []).map(({ ip }) => ip);
 
-export const roleOf = ({ metadata }: TestPod): string | undefined => metadata.labels?.[ROLE];
+export const roleOf = ({ metadata }: Pick<TestPod | PullSecret, 'metadata'>): string | undefined =>
+  metadata.labels?.[ROLE];
 
 /** Why a pod does not run yet, for a person. */
 export const stateOf = ({ metadata, spec, status }: TestPod): string => {

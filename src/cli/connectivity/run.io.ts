@@ -10,7 +10,9 @@ import {
   denyPolicy,
   isReady,
   POLICY,
+  type PullSecret,
   podOf,
+  pullSecretOf,
   roleOf,
   SERVICE,
   serviceOf,
@@ -43,6 +45,7 @@ export async function runTest(api: KubernetesObjects, run: Run): Promise<Output>
   try {
     if (run.keepNamespace) await removeFormer(api, run);
     else await api.create('/api/v1/namespaces', namespaceOf(run));
+    await copySecrets(api, run);
     outcomes.push(...(await new Test(api, run).checks()));
   } catch (cause) {
     outcomes.push({ check: 'test', passed: false, words: messageOf(cause) });
@@ -85,6 +88,19 @@ async function nodesReadyNow(api: KubernetesObjects): Promise<Outcome> {
   return { check, passed: true, words: `${pods.length} nodes` };
 }
 
+/** One of that name which is there already will do. */
+async function copySecrets(api: KubernetesObjects, run: Run): Promise<void> {
+  for (const name of run.pullSecrets) {
+    if (await api.get(secretPath(run.namespace, name))) continue;
+    const secret = await api.get<PullSecret>(secretPath('kube-system', name));
+    if (!secret) throw new OpError(`copy pull secret ${name}`, 'there is none in kube-system');
+    await api.create(secretPath(run.namespace), pullSecretOf(run, name, secret));
+  }
+}
+
+const secretPath = (namespace: string, name?: string): string =>
+  `/api/v1/namespaces/${namespace}/secrets${name === undefined ? '' : `/${name}`}`;
+
 async function clean(api: KubernetesObjects, run: Run): Promise<void> {
   const within = `namespaces/${run.namespace}`;
   if (!run.keepNamespace) return api.remove(`/api/v1/${within}`);
@@ -92,6 +108,10 @@ async function clean(api: KubernetesObjects, run: Run): Promise<void> {
   await api.remove(`/api/v1/${within}/services/${SERVICE}`);
   for (const { metadata } of await listPods(api, run))
     await api.remove(`/api/v1/${within}/pods/${metadata.name}`);
+  for (const name of run.pullSecrets) {
+    const copy = await api.get<PullSecret>(secretPath(run.namespace, name));
+    if (copy && roleOf(copy) !== undefined) await api.remove(secretPath(run.namespace, name));
+  }
 }
 
 /** What a run left that was cut short: names are given once. */

@@ -6,7 +6,15 @@ import { ApiObject, Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { join } from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
-import { dropAll, metadataOf, NAMESPACE, type PodSpec, placed, podMetadata } from './manifest.ts';
+import {
+  dropAll,
+  metadataOf,
+  NAMESPACE,
+  type PodSpec,
+  placed,
+  podMetadata,
+  withMore,
+} from './manifest.ts';
 import { apiServer, contextOf, imagesOf, isGenerated, type Settings } from './settings.ts';
 
 const NAME = 'calico-etcd-certificates';
@@ -104,7 +112,7 @@ const podSpec = (settings: Settings): PodSpec => ({
         join('--rotation=', settings.etcd.tls.rotate),
         join('--authority=', settings.etcd.tls.rotate_authority),
       ],
-      env: apiServer(settings),
+      env: withMore(apiServer(settings), settings.pod.kube_controllers),
       securityContext: {
         ...dropAll(),
         runAsNonRoot: true,

@@ -23,6 +23,7 @@ import {
   placed,
   podMetadata,
   type Volume,
+  withMore,
 } from './manifest.ts';
 import {
   apiServer,
@@ -162,11 +163,14 @@ function cleanupPod(settings: Settings): PodSpec {
         name: 'cleanup',
         ...imageOf(settings),
         command: [...AGENT_COMMAND, 'cleanup'],
-        env: list<Of<EnvironmentVariable>>(
-          { name: 'CNI_CONF_NAME', value: '10-calico.conflist' },
-          { name: 'CNI_NET_DIR', value: '/etc/cni/net.d' },
-          PROC_SYS_NET,
-          servesServices(settings),
+        env: withMore(
+          list<Of<EnvironmentVariable>>(
+            { name: 'CNI_CONF_NAME', value: '10-calico.conflist' },
+            { name: 'CNI_NET_DIR', value: '/etc/cni/net.d' },
+            PROC_SYS_NET,
+            servesServices(settings),
+          ),
+          settings.pod.calico_node,
         ),
         securityContext: dropAll(...AGENT_CAPABILITIES),
         volumeMounts: nodeMounts,
@@ -202,14 +206,17 @@ const imageOf = (settings: Settings) => ({
 // The image holds Node but neither a shell nor kubectl.
 const script = (text: string, settings: Settings, more?: Of<EnvironmentVariable>) => ({
   command: ['/usr/local/bin/node', '--input-type=module', '--eval', text],
-  env: list<Of<EnvironmentVariable>>(
-    {
-      name: 'NODE_EXTRA_CA_CERTS',
-      value: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
-    },
-    // Services may be no more.
-    apiServer(settings),
-    more,
+  env: withMore(
+    list<Of<EnvironmentVariable>>(
+      {
+        name: 'NODE_EXTRA_CA_CERTS',
+        value: '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt',
+      },
+      // Services may be no more.
+      apiServer(settings),
+      more,
+    ),
+    settings.pod.calico_node,
   ),
   securityContext: {
     ...dropAll(),

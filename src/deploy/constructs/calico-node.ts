@@ -188,13 +188,16 @@ const installCni = (settings: Settings): Container => ({
   name: 'install-cni',
   ...imageOf(settings),
   command: [...AGENT_COMMAND, 'install-cni'],
-  env: [
-    ...identity,
-    fromConfig('CNI_NETWORK_CONFIG', 'cni_network_config'),
-    fromConfig('CNI_MTU', 'cni_mtu'),
-    { name: 'CNI_CONF_NAME', value: '10-calico.conflist' },
-    { name: 'CNI_NET_DIR', value: '/etc/cni/net.d' },
-  ],
+  env: withMore(
+    [
+      ...identity,
+      fromConfig('CNI_NETWORK_CONFIG', 'cni_network_config'),
+      fromConfig('CNI_MTU', 'cni_mtu'),
+      { name: 'CNI_CONF_NAME', value: '10-calico.conflist' },
+      { name: 'CNI_NET_DIR', value: '/etc/cni/net.d' },
+    ],
+    settings.pod.calico_node,
+  ),
   securityContext: dropAll(),
   volumeMounts: CNI_MOUNTS,
 });

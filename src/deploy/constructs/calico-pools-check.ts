@@ -16,6 +16,7 @@ import {
   type PodSpec,
   placed,
   podMetadata,
+  withMore,
 } from './manifest.ts';
 import { certificates, contextOf, imagesOf, type Settings } from './settings.ts';
 
@@ -86,10 +87,13 @@ const podSpec = (settings: Settings): PodSpec => {
         imagePullPolicy: settings.images.pull_policy,
         resources: settings.pod.kube_controllers.resources,
         command: ['/usr/local/bin/node', '/opt/calico/cli.mjs', 'settings', 'check'],
-        env: list<Of<EnvironmentVariable>>(
-          endpoints(settings),
-          { name: 'CALICO_SETTINGS_POOLS', value: poolsOf(settings) },
-          secured.env,
+        env: withMore(
+          list<Of<EnvironmentVariable>>(
+            endpoints(settings),
+            { name: 'CALICO_SETTINGS_POOLS', value: poolsOf(settings) },
+            secured.env,
+          ),
+          settings.pod.kube_controllers,
         ),
         securityContext: {
           ...dropAll(),

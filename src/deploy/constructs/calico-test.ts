@@ -1,9 +1,9 @@
 // `helm test`: a pod that runs calico-kit's connectivity test in a namespace of its own. Its rights end
-// there, but for the list of nodes and of calico-node's pods; pods in it are as restricted as can be.
+// there, but for the list of nodes, of calico-node's pods, and the Secrets that its image is pulled with; pods in it are as restricted as can be.
 import { ApiObject, Chart, JsonPatch } from 'cdk8s';
 import { Construct } from 'constructs';
 import type { Of } from '../helm/expr.ts';
-import { and } from '../helm/functions.ts';
+import { and, eachOf, list, some, when } from '../helm/functions.ts';
 import { only } from '../helm/reading.ts';
 import {
   dropAll,
@@ -13,6 +13,7 @@ import {
   type PodSpec,
   placed,
   podMetadata,
+  withMore,
 } from './manifest.ts';
 import { contextOf, imagesOf, type Settings } from './settings.ts';
 
@@ -21,7 +22,7 @@ const TEST_NAMESPACE = 'calico-connectivity';
 const NOBODY = 65534;
 
 export class ConnectivityRights extends Construct {
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, { images }: Settings) {
     super(scope, id);
     new ApiObject(this, 'namespace', {
       apiVersion: 'v1',
@@ -36,8 +37,18 @@ export class ConnectivityRights extends Construct {
       kind: 'ServiceAccount',
       metadata: metadataOf(NAME),
     });
-    this.grant('Role', TEST_NAMESPACE, TEST_RULES);
-    this.grant('Role', NAMESPACE, [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }]);
+    const ofSecrets = (...verbs: string[]) =>
+      when(some(images.pull_secrets), {
+        ...{ apiGroups: [''], resources: ['secrets'], verbs },
+        resourceNames: images.pull_secrets,
+      });
+    const making = when(some(images.pull_secrets), {
+      ...{ apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
+    });
+    const inNamespace = list<Of<object>>(TEST_RULES, ofSecrets('delete', 'get'), making);
+    this.grant('Role', TEST_NAMESPACE, inNamespace);
+    const podList = { apiGroups: [''], resources: ['pods'], verbs: ['list'] };
+    this.grant('Role', NAMESPACE, list<Of<object>>(podList, ofSecrets('get')));
     this.grant('ClusterRole', undefined, [
       { apiGroups: [''], resources: ['nodes'], verbs: ['list'] },
     ]);
@@ -104,6 +115,7 @@ const TEST_RULES = [
 
 const podSpec = (settings: Settings): PodSpec => {
   const { pod } = settings;
+  const { pull_secrets } = settings.images;
   const images = imagesOf(settings);
   const { hostNetwork: _own, ...place } = placed(
     pod.kube_controllers,
@@ -123,7 +135,12 @@ const podSpec = (settings: Settings): PodSpec => {
         command: [
           ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'connectivity', 'test'],
           ...['--namespace', TEST_NAMESPACE, '--image', images.kube_controllers],
+          ...list<Of<string>>(
+            when(some(pull_secrets), '--pull-secret'),
+            eachOf('secret', pull_secrets),
+          ),
         ],
+        env: withMore([], pod.kube_controllers),
         securityContext: {
           ...dropAll(),
           runAsNonRoot: true,

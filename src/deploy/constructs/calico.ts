@@ -28,7 +28,7 @@ export class Calico extends Chart {
       new KubeControllers(at, 'controllers', settings);
     });
     only(this, 'test', isTested(settings), (at) => {
-      new ConnectivityRights(at, 'rights');
+      new ConnectivityRights(at, 'rights', settings);
     });
     new Monitoring(this, 'monitoring', settings);
     inWaves(this, settings.argocd.sync_waves);

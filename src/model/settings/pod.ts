@@ -33,7 +33,7 @@ const podSettings = (priorityClass: string) => ({
     [],
     ['name'],
     { name: TEXT, value: TEXT, valueFrom: { type: 'object' } },
-    'Further environment variables, as Kubernetes writes them: name, and value or valueFrom',
+    'Further environment variables of each container, as Kubernetes writes them: name, and value or valueFrom',
   ),
   tolerations: objects(
     [{ operator: 'Exists' }],

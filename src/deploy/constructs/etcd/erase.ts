@@ -2,7 +2,14 @@
 // record of its members, and its certificates. Snapshots stay.
 import type { Of } from '../../helm/expr.ts';
 import { when } from '../../helm/functions.ts';
-import { type Container, dropAll, hostPath, NAMESPACE, type Volume } from '../manifest.ts';
+import {
+  type Container,
+  dropAll,
+  hostPath,
+  NAMESPACE,
+  type Volume,
+  withMore,
+} from '../manifest.ts';
 import type { Settings } from '../settings.ts';
 import { DATA_DIR } from './join.ts';
 
@@ -21,6 +28,7 @@ export const erasing = (
       ...['/usr/local/bin/node', '/opt/calico/cli.mjs', 'etcd', 'erase'],
       ...['--data-dir', `${DATA_DIR}/calico-data`],
     ],
+    env: withMore([], settings.pod.calico_node),
     securityContext: dropAll(),
     volumeMounts: [{ name: 'datastore', mountPath: DATA_DIR }],
   }),

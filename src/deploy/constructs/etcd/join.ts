@@ -16,6 +16,7 @@ import {
   placed,
   type Volume,
   type VolumeMount,
+  withMore,
 } from '../manifest.ts';
 import {
   apiServer,
@@ -72,11 +73,14 @@ export function joining(settings: Settings, etcdCommand: readonly Of<string>[]):
       ...list<Of<string>>(when(isGenerated(etcd), '--own-certificate')),
       ...['--', ...etcdCommand],
     ],
-    env: list<Of<EnvironmentVariable>>(
-      memberEnvironment,
-      { name: 'ETCD_ENDPOINTS', value: etcdEndpoints(settings) },
-      env,
-      apiServer(settings),
+    env: withMore(
+      list<Of<EnvironmentVariable>>(
+        memberEnvironment,
+        { name: 'ETCD_ENDPOINTS', value: etcdEndpoints(settings) },
+        env,
+        apiServer(settings),
+      ),
+      pod.etcd,
     ),
     securityContext: dropAll(),
     volumeMounts: list<Of<VolumeMount>>(

@@ -14,6 +14,7 @@ import {
   podMetadata,
   type Volume,
   type VolumeMount,
+  withMore,
 } from '../manifest.ts';
 import { certificates, imagesOf, type Settings } from '../settings.ts';
 import { onEtcdNodes, SNAPSHOTS_DIR, snapshotsVolumes } from './join.ts';
@@ -94,7 +95,7 @@ function containerOf(settings: Settings, { words, mounts }: Work): Container {
     imagePullPolicy: images.pull_policy,
     resources: pod.etcd.resources,
     command: ['/usr/local/bin/node', '/opt/calico/cli.mjs', 'etcd', ...words],
-    env: [fromConfig('ETCD_ENDPOINTS', 'etcd_endpoints'), ...secured.env],
+    env: withMore([fromConfig('ETCD_ENDPOINTS', 'etcd_endpoints'), ...secured.env], pod.etcd),
     // The folder is root's.
     securityContext: dropAll(),
     volumeMounts: list<Of<VolumeMount>>(mounts, secured.mounts),
