@@ -35,7 +35,7 @@ export const libc = {
   setsockopt: lib.func('int setsockopt(int, int, int, void *, uint32_t)'),
   getsockopt: lib.func('int getsockopt(int, int, int, void *, void *)'),
   socketpair: lib.func('int socketpair(int, int, int, void *)'),
-  dup2: lib.func('int dup2(int, int)'),
+  dup3: lib.func('int dup3(int, int, int)'),
   ioctl: lib.func('int ioctl(int, uint64_t, void *)'),
   setns: lib.func('int setns(int, int)'),
   flock: lib.func('int flock(int, int)'),

@@ -2,6 +2,7 @@
 // the stream is opened on one end of a Unix socket pair and the netlink descriptor is moved onto it
 // before any read. An overrun (ENOBUFS) ends the stream: subscribe anew and say that some were lost.
 import { Socket } from 'node:net';
+import { OpError } from '../base/op-error.ts';
 import type { KernelEvent } from './kernel.ts';
 import { AF, check, libc, SOCK } from './libc.io.ts';
 import { decodeAddress, RTM_ADDRESS } from './netlink/address.ts';
@@ -73,7 +74,7 @@ interface Entry {
 
 const isRoute = ({ type }: Message): boolean => type === RTM_ROUTE.NEW || type === RTM_ROUTE.DELETE;
 
-/** `take` gets every message, and nothing where some were lost. */
+/** `take` gets every message, and nothing where some were lost. Throws OpError when it cannot begin. */
 function subscribe(
   open: () => number,
   take: (message: Message | undefined) => void,
@@ -89,22 +90,46 @@ function subscribe(
   stream.on('error', () => {}); // `close` follows
   stream.on('close', () => {
     signal.removeEventListener('abort', stop);
-    if (signal.aborted) return;
-    subscribe(open, take, signal); // first, so that nothing is missed after the re-read
-    take(undefined);
+    resubscribe(() => {
+      subscribe(open, take, signal); // first, so that nothing is missed after the re-read
+      if (!signal.aborted) take(undefined);
+    }, signal);
   });
 }
 
-/** Reads datagrams from a netlink socket, which it owns from now on. */
+/** A process without descriptors or memory to spare has some again when its calls have ended. */
+const RETRY_MILLISECONDS = { first: 100, most: 5000 };
+
+// Nobody waits for the kernel's news alone: who listens also looks from time to time.
+function resubscribe(
+  begin: () => void,
+  signal: AbortSignal,
+  milliseconds = RETRY_MILLISECONDS.first,
+): void {
+  try {
+    begin();
+  } catch (cause) {
+    if (!(cause instanceof OpError)) throw cause;
+    const next = Math.min(2 * milliseconds, RETRY_MILLISECONDS.most);
+    const again = (): void => resubscribe(begin, signal, next);
+    const timer = setTimeout(again, milliseconds).unref();
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  }
+}
+
+/** Reads datagrams from a netlink socket, which it owns from now on. Throws OpError. */
 export function streamOf(netlink: number): Socket {
   const pair = Buffer.alloc(8);
-  check(
-    'socketpair',
-    libc.socketpair(AF.UNIX, SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC, 0, pair),
-  );
+  const kind = SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC;
+  try {
+    check('socketpair', libc.socketpair(AF.UNIX, kind, 0, pair));
+  } catch (cause) {
+    libc.close(netlink);
+    throw cause;
+  }
   const fd = pair.readInt32LE(0);
   const stream = new Socket({ fd, readable: true, writable: false });
-  check('dup2', libc.dup2(netlink, fd));
+  check('dup3', libc.dup3(netlink, fd, SOCK.CLOEXEC)); // no child of ours is to keep it open
   libc.close(netlink);
   libc.close(pair.readInt32LE(4));
   return stream;

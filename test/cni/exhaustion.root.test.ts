@@ -15,6 +15,9 @@ import {
 } from './network.ts';
 import type { Attachment } from './runtime.ts';
 
+/** Each is some 700 bytes of the 8 MiB that the kernel keeps. */
+const ROUTES = 16_384;
+const ipRoute = (verb: string, to: string): string => `route ${verb} blackhole ${to}`;
 /** Some pages: a file by name takes none. */
 const DISK_KIB = 16;
 
@@ -44,6 +47,12 @@ describe('a node runs out of', { timeout: 180_000 }, () => {
   /** The agent may open so many more. */
   const limit = (more: number): void =>
     void run(['prlimit', '--pid', pid(), `--nofile=${openNow() + more}:`]);
+  /** It may open none: no number below the limit is free, now or after one is closed. */
+  const allowNone = (): void => {
+    const used = new Set(readdirSync(`/proc/${pid()}/fd`).map(Number));
+    const free = [...used].findIndex((_, number) => !used.has(number));
+    run(['prlimit', '--pid', pid(), `--nofile=${free < 0 ? used.size : free}:`]);
+  };
   const unlimit = (): void => void run(['prlimit', '--pid', pid(), '--nofile=1024:']);
 
   test('descriptors: an ADD is given whole or refused whole, whichever descriptor is the first too many', async () => {
@@ -82,6 +91,42 @@ describe('a node runs out of', { timeout: 180_000 }, () => {
       return held.length === given.length;
     });
     for (const one of all) assert.equal((await call('DEL', one)).exit, 0);
+    await assertNothingLeft(network);
+  });
+
+  /** More routes come and go than the kernel keeps for a process that does not read. */
+  const overrun = (): void => {
+    const routes = Array.from({ length: ROUTES }, (_, i) => `10.99.${i >> 8}.${i & 255}/32`);
+    const lines = ['add', 'delete'].flatMap((verb) => routes.map((to) => ipRoute(verb, to)));
+    run(['ip', '-netns', network.host.netns, '-batch', '-'], lines.join('\n'));
+  };
+
+  const hears = (): boolean => / 00000551 /.test(network.host.exec(['cat', '/proc/net/netlink'])); // links, addresses, routes
+
+  test('descriptors, while news of the kernel are lost: it goes on, and hears them again as soon as it can', async () => {
+    const list = listOf();
+    const one = network.container('news');
+    const { ips } = (await network.runtime.add(list, one)) as { ips?: { address: string }[] };
+    const ownRoutes = (): string => network.host.exec(['ip', 'route', 'show', ips![0]!.address]);
+    const before = ownRoutes();
+    assert.ok(hears());
+    run(['kill', '-STOP', pid()]);
+    try {
+      overrun();
+      allowNone();
+    } finally {
+      run(['kill', '-CONT', pid()]);
+    }
+    try {
+      await eventually('it hears nothing any more', () => !hears());
+      network.host.exec(['ip', 'route', 'delete', ips![0]!.address]);
+    } finally {
+      unlimit();
+    }
+    await eventually('what it missed is mended', () => ownRoutes() === before);
+    network.host.exec(['ip', 'route', 'delete', ips![0]!.address]);
+    await eventually('and what it hears', () => ownRoutes() === before);
+    await network.runtime.delete(list, one);
     await assertNothingLeft(network);
   });
 
