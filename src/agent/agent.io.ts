@@ -6,7 +6,7 @@ import { serveHealth } from '../base/health.io.ts';
 import type { Log } from '../base/log.io.ts';
 import type { Registry } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
-import { nextTurn } from '../base/pause.io.ts';
+import { freshTurn, nextTurn } from '../base/pause.io.ts';
 import type { Result } from '../base/result.ts';
 import { type CniError, cniError } from '../cni/errors.ts';
 import type { CniRequest } from '../cni/request.ts';
@@ -144,6 +144,7 @@ async function start(parts: AgentParts, progress: Progress): Promise<void> {
     callCount: () => progress.gate.count,
   };
   const tunnels: NodeTunnels = openTunnel(parts, started, { view, allocator, progress });
+  await freshTurn();
   followDatastore(parts, started.node, view, policy, progress, tunnels);
   await allocator.ready();
   tunnels.devices.wake();

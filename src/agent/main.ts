@@ -6,6 +6,7 @@ import { systemClock } from '../base/clock.io.ts';
 import { type Log, openLog } from '../base/log.io.ts';
 import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
+import { freshTurn } from '../base/pause.io.ts';
 import { openStore } from '../datastore/settings.io.ts';
 import { openIpSets } from '../kernel/ipset/ipsets.io.ts';
 import { openTables } from '../kernel/iptables/tables.io.ts';
@@ -34,6 +35,7 @@ async function agent(log: Log): Promise<void> {
   if (settings.value.metricsEnabled) serveMetrics(registry, settings.value.metricsPort);
   const kernel = openKernel(process.env['CALICO_PROC_SYS_NET']);
   const kubernetes = settings.value.kubernetes ? await openKubernetes() : undefined;
+  await freshTurn();
   await runAgent({
     settings: settings.value,
     env: process.env,

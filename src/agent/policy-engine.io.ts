@@ -4,7 +4,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { OpError } from '../base/op-error.ts';
-import { inSlices } from '../base/pause.io.ts';
+import { freshTurn, inSlices, nextTurn } from '../base/pause.io.ts';
 import type { Change, KeyValue } from '../datastore/store.ts';
 import type { Guard } from '../kernel/nftables/guard.io.ts';
 import type { IpSets, Tables } from '../kernel/tables.ts';
@@ -144,7 +144,9 @@ class Engine implements PolicyEngine {
   snapshot(items: readonly KeyValue[]): Promise<void> {
     return this.take(async () => {
       for (const loop of this.loops) loop.hold();
+      await freshTurn(); // others take the same snapshot in this one
       await inSlices(this.feed.snapshot(items));
+      await nextTurn(); // the first rules are long work too
       for (const loop of this.loops) loop.begin();
     });
   }

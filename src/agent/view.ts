@@ -21,6 +21,9 @@ import {
 } from '../model/workload-endpoint.ts';
 
 const ENDPOINTS = resourcePrefix('workloadendpoints');
+/** The kinds of which a cluster may have thousands. */
+const POLICIES = [resourcePrefix('networkpolicies'), resourcePrefix('globalnetworkpolicies')];
+const isPolicy = (key: string): boolean => POLICIES.some((prefix) => key.startsWith(prefix));
 const SPEAKER_SETTINGS = resourceKey('bgpconfigurations', 'default');
 
 /** An endpoint with the revision that a later write must compare against. */
@@ -113,11 +116,15 @@ export class DatastoreView {
 
   /** What a just-committed write stored; the watch confirms it later. */
   put(item: KeyValue): void {
-    if (item.key.startsWith(ENDPOINTS) && !this.mayBeOurs(item.key)) return; // nearly all
-    const key = parseKey(item.key);
-    if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints') {
-      this.putEndpoint(item, key.name);
-    } else if (key?.kind === 'resource') this.putResource(item, key.plural, key.name);
+    const { key } = item;
+    if (key.startsWith(ENDPOINTS)) {
+      if (!this.mayBeOurs(key)) return; // nearly all
+      const named = parseKey(key);
+      if (named?.kind === 'namespaced') this.putEndpoint(item, named.name);
+    } else if (!isPolicy(key)) {
+      const named = parseKey(key);
+      if (named?.kind === 'resource') this.putResource(item, named.plural, named.name);
+    }
   }
 
   private putEndpoint(item: KeyValue, name: string): void {

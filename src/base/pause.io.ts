@@ -17,16 +17,16 @@ export const pause = (milliseconds: number, signal: AbortSignal): Promise<void> 
 /** Long work takes so much of a turn of the event loop, whoever does it. */
 const SLICE_MILLISECONDS = 5;
 
-/** When long work shall leave the turn under way to others; undefined: none was done in it yet. */
-let sliceEnd: number | undefined;
+/** When long work began in the turn under way; undefined: none was done in it yet. */
+let sliceBegin: number | undefined;
 
-/** Whether long work has had its slice of the turn under way. */
-export function isSliceOver(): boolean {
+/** Whether long work has had its slice, or so many milliseconds, of the turn under way. */
+export function isSliceOver(milliseconds = SLICE_MILLISECONDS): boolean {
   const now = performance.now();
-  if (sliceEnd !== undefined) return now >= sliceEnd;
-  sliceEnd = now + SLICE_MILLISECONDS;
+  if (sliceBegin !== undefined) return now >= sliceBegin + milliseconds;
+  sliceBegin = now;
   setImmediate(() => {
-    sliceEnd = undefined;
+    sliceBegin = undefined;
   });
   return false;
 }
@@ -34,9 +34,17 @@ export function isSliceOver(): boolean {
 /** Resolves when others have had their turn. */
 export const nextTurn = (): Promise<void> => immediate();
 
-/** Lets others have their turn when long work has had its slice of this one. */
-export async function afterSlice(): Promise<void> {
-  if (isSliceOver()) await nextTurn();
+/** Resolves in a turn that nothing was done in yet: what `nextTurn` resolves in may have read much. */
+export async function freshTurn(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
+}
+
+/** Lets others have their turn when long work has had its slice, or so many milliseconds, of this one. */
+export async function afterSlice(milliseconds = SLICE_MILLISECONDS): Promise<void> {
+  if (!isSliceOver(milliseconds)) return;
+  await nextTurn();
+  isSliceOver(); // what follows is long work too
 }
 
 /** Runs the work to its end; what fits into the slice is done when this returns. */

@@ -3,6 +3,7 @@
 // next call. It works in the network namespace in which it was started.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { OpError } from '../base/op-error.ts';
+import { freshTurn } from '../base/pause.io.ts';
 import { runInBackground } from './libc.io.ts';
 import { refusalText, refusedIndex } from './refusal.ts';
 
@@ -84,7 +85,10 @@ export class RestoreChild {
 
   private async send(what: string, lines: readonly string[]): Promise<void> {
     clearTimeout(this.rest);
-    if (!this.child) await this.command.prepare?.();
+    if (!this.child) {
+      await this.command.prepare?.();
+      await freshTurn(); // to start a program takes milliseconds
+    }
     const child = this.child ?? this.start();
     const id = this.nextId++;
     const linesBefore = this.linesSent;

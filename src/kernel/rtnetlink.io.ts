@@ -86,13 +86,16 @@ const received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
 export class Rtnetlink {
   private readonly fd: number;
   private readonly closeFd: (fd: number) => void;
+  private readonly portion: number;
   private sequence = 1;
   /** Its name in the kernel's words, once it was answered. */
   port = 0;
 
-  constructor(fd: number, closeFd: (fd: number) => void = libc.close) {
+  /** `portion`: bytes that are read at once; of a dump the kernel makes so many each time. */
+  constructor(fd: number, closeFd: (fd: number) => void = libc.close, portion = RECEIVE_BYTES) {
     this.fd = fd;
     this.closeFd = closeFd;
+    this.portion = portion;
   }
 
   close(): void {
@@ -254,7 +257,7 @@ export class Rtnetlink {
   }
 
   private receive(): Buffer {
-    const length = Number(libc.recv(this.fd, received, received.length, 0));
+    const length = Number(libc.recv(this.fd, received, this.portion, 0));
     return received.subarray(0, check('netlink receive', length));
   }
 }

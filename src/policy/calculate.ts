@@ -183,6 +183,8 @@ export class PolicyCalculator {
   }
 
   private *keepSets(): Generator<void, void> {
+    this.local.active();
+    yield;
     const active = [this.local.active(), this.hosts.guarded()];
     if (active.some((part, i) => part !== this.activated[i])) {
       const { come, gone } = this.used.take(active);
@@ -191,6 +193,7 @@ export class PolicyCalculator {
         gone.map(({ id }) => id),
       );
       this.activated = active;
+      yield;
     }
     yield* this.index.ask();
   }

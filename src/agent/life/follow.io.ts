@@ -1,5 +1,6 @@
 // The agent's one watch of the datastore, and who is told of what it brings.
 import type { Log } from '../../base/log.io.ts';
+import { freshTurn, isSliceOver } from '../../base/pause.io.ts';
 import type { Change } from '../../datastore/store.ts';
 import type { Allocator } from '../../ipam/allocator.io.ts';
 import { RESOURCES, resourceKey } from '../../model/keys.ts';
@@ -52,6 +53,12 @@ export function followDatastore(
     if (policy.needsHostAddresses) addresses.follow();
     forwarding.look(policy.facts.world);
   };
+  const look = (): void => {
+    checkEncapsulation(view, tunnels, progress, log);
+    progress.host?.mtu.look();
+    tunnels.overlay.look();
+    if (progress.context) tunnels.devices.wake();
+  };
   // Before the first rules are written: a restart must not open what is closed.
   addresses.read();
   store.watch(
@@ -59,11 +66,8 @@ export function followDatastore(
     {
       snapshot({ items }) {
         view.snapshot(items);
+        void inTurnOfItsOwn(look, signal);
         void policy.snapshot(items).then(followHost);
-        checkEncapsulation(view, tunnels, progress, log);
-        progress.host?.mtu.look();
-        tunnels.overlay.look();
-        if (progress.context) tunnels.devices.wake();
       },
       changes(changes) {
         view.changes(changes);
@@ -91,6 +95,13 @@ export function followDatastore(
     },
     signal,
   );
+}
+
+// After a snapshot, before the long work that it brings. Many links take milliseconds.
+async function inTurnOfItsOwn(look: () => void, signal: AbortSignal): Promise<void> {
+  await freshTurn();
+  isSliceOver(); // this is long work too
+  if (!signal.aborted) look();
 }
 
 const NETWORK_KEYS = (['ippools', 'felixconfigurations', 'bgpconfigurations'] as const).map(

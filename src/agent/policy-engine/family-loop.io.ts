@@ -34,6 +34,8 @@ export interface FamilyLoopOptions {
 const SETTLE_MILLISECONDS_MAX = 5_000;
 /** At each commit nftables walks the whole table: so many left-over endpoints are dearer than their removal. */
 const SURPLUS_MAX = 32;
+/** What cannot pause has a turn of its own, unless all of this one is so short. */
+const SHARED_MILLISECONDS = 1;
 const RETRY_MILLISECONDS = { first: 100, max: 10_000 };
 
 type Reason = 'change' | 'check' | 'settle';
@@ -221,9 +223,7 @@ export class FamilyLoop {
     }
   }
 
-  sizes(): readonly TableSize[] {
-    return this.writer.sizes();
-  }
+  sizes = (): readonly TableSize[] => this.writer.sizes();
 
   private resolve(waiting: readonly Waiter[]): void {
     for (const waiter of waiting) {
@@ -269,10 +269,10 @@ export class FamilyLoop {
   private async whole(why: Reason): Promise<number> {
     const { calculator, guarding } = this.options;
     await inSlices(calculator.prepare());
-    await afterSlice();
+    await afterSlice(SHARED_MILLISECONDS);
     await this.held?.promise;
     const desired = calculator.desired();
-    await afterSlice();
+    await afterSlice(SHARED_MILLISECONDS);
     const write = () => this.writer.apply(desired);
     const around = guarding?.around(calculator.facts.rules, why === 'check', write);
     const commits = await (around ?? write());

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../base/log.io.ts';
 import { messageOf } from '../../base/op-error.ts';
+import { freshTurn } from '../../base/pause.io.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { KubernetesApi } from '../../kubernetes/api.ts';
 import { parseIp } from '../../net/ip.ts';
@@ -23,6 +24,8 @@ export async function lookAround(
   plan: AddressPlan,
   kubernetesNode: string,
 ): Promise<Surroundings> {
+  if (plan.kind === 'none' || plan.kind === 'keep') return { links: [], addresses: [] };
+  await freshTurn(); // many links take milliseconds
   const around = { links: kernel.links(), addresses: kernel.addresses() };
   if (plan.kind !== 'detect') return around;
   if (plan.method.kind === 'can-reach')

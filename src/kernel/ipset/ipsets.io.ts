@@ -18,6 +18,8 @@ const ACK_SET = 'calico-kit-ack';
 /** A socket buffer's worth at a time keeps the child's answers near. */
 const LINES_MAX = 10_000;
 const ERROR_CHARACTERS_MAX = 4096;
+/** For each header the kernel goes through the whole set: some fifty at a time. */
+const HEADERS_BYTES = 8192;
 
 export async function openIpSets(options: { readonly netnsPath?: string } = {}): Promise<IpSets> {
   const inside = inNamespace(options.netnsPath);
@@ -61,7 +63,7 @@ function* sizesOf(
 ): Generator<undefined, ReadonlyMap<string, number>> {
   const open = (): number => openNetlink({ protocol: NETLINK.NETFILTER });
   const fd = netnsPath === undefined ? open() : inNetnsAt(netnsPath, open);
-  const netlink = new Rtnetlink(fd, closeNetfilter);
+  const netlink = new Rtnetlink(fd, closeNetfilter, HEADERS_BYTES);
   const sizes = new Map<string, number>();
   try {
     for (const part of netlink.dumpParts('list ip sets', encodeDumpSetHeaders, decodeSetHeader)) {
