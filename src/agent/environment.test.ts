@@ -24,13 +24,12 @@ test('what is done about denied packets and connections', () => {
   const of = (env: Record<string, string>) => {
     const settings = parseEnvironment({ ...good, ...env });
     assert.ok(settings.ok);
-    return [settings.value.logDeniedFlows, settings.value.cutDeniedFlows];
+    const { logDeniedFlows, cutDeniedFlows, guarded } = settings.value;
+    return [logDeniedFlows, cutDeniedFlows, guarded];
   };
-  assert.deepEqual(of({}), [false, true]);
-  assert.deepEqual(of({ FELIX_LOGDENIEDFLOWS: 'true', FELIX_CUTDENIEDFLOWS: 'false' }), [
-    true,
-    false,
-  ]);
+  assert.deepEqual(of({}), [false, true, true]);
+  const others = { FELIX_CUTDENIEDFLOWS: 'false', FELIX_DEFAULTDENYGUARD: 'false' };
+  assert.deepEqual(of({ FELIX_LOGDENIEDFLOWS: 'true', ...others }), [true, false, false]);
 });
 
 test('bad values name the variable, the value and the fix', () => {

@@ -98,7 +98,7 @@ export function parseEnvironment(env: Environment): Result<AgentSettings> {
     metricsPort: port('FELIX_PROMETHEUSMETRICSPORT', 9091),
     logDeniedFlows: truth('FELIX_LOGDENIEDFLOWS', false),
     cutDeniedFlows: truth('FELIX_CUTDENIEDFLOWS', true),
-    guarded: truth('FELIX_DEFAULTDENYGUARD', false),
+    guarded: truth('FELIX_DEFAULTDENYGUARD', true),
     socketPath: env['CALICO_CNI_SOCKET'] || '/var/run/calico/cni.sock',
     journalFolder: env['CALICO_JOURNAL_FOLDER'] || '/var/lib/calico/releases',
     mtu: mtu.ok ? mtu.value : { asked: undefined, tunnels: {}, pattern: undefined },

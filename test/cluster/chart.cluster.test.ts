@@ -16,6 +16,7 @@ import {
   routesOf,
   startDemonstration,
 } from './demonstration.ts';
+import { guardsOf, withFlushedNodes } from './guard.ts';
 import { PROBE_IMAGE } from './images.ts';
 import { netnsCluster } from './netns/netns-cluster.ts';
 import { openProgress } from './progress.ts';
@@ -173,6 +174,22 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     await answered(serverIp);
     await kubectl('-n', DEMO, 'delete', 'networkpolicy', '--all');
     await answered(serverIp);
+  });
+
+  test('while no agent can repair what others flush, nothing forbidden passes', async () => {
+    await apply('deny-server', { ...server, policyTypes: ['Ingress'] });
+    await refused(serverIp);
+    await withFlushedNodes(cluster, async () => {
+      await refused(serverIp);
+    });
+    await kubectl('-n', DEMO, 'delete', 'networkpolicy', 'deny-server');
+    await answered(serverIp);
+    const guards = await guardsOf(cluster);
+    assert.ok(guards.length > 0 && guards.every(({ stands }) => stands), JSON.stringify(guards));
+    assert.ok(
+      guards.some(({ dropped }) => dropped > 0),
+      'it was the guard that stopped it',
+    );
   });
 
   test('a change of a pod label moves it in and out of a policy', async () => {
@@ -511,7 +528,8 @@ async function endProgram(node: string, program: string): Promise<void> {
 async function stateOf(node: string): Promise<string> {
   const script = `ip -br link | awk '{print $1}' | grep -v '^lo'; ip route show table all; ip rule
     iptables-nft-save 2>/dev/null | grep cali; iptables-legacy-save 2>/dev/null | grep cali
-    ip6tables-nft-save 2>/dev/null | grep cali; ipset list -n | grep cali
+    ip6tables-nft-save 2>/dev/null | grep cali; nft list tables 2>/dev/null | grep calico
+    ipset list -n | grep cali
     find /etc/cni/net.d /opt/cni/bin /var/lib/calico /run/calico ! -type d 2>/dev/null; true`;
   return cluster.enter(node, ['bash', '-c', script]);
 }
