@@ -317,3 +317,17 @@ test('a member that others took out of a set, or put into it, is noticed by the 
   }
   await engine.close();
 });
+
+test('a member that others have put in the place of another is found by the reading', async () => {
+  const kernel = new StrictKernel();
+  const engine = open(kernel, { checkMilliseconds: 1 });
+  void engine.snapshot([]);
+  await engine.inSync();
+  const set = kernel.sets.get('cali40this-host')!;
+  const members = [...set.members];
+  set.members.delete(members[0]!);
+  set.members.add('10.8.8.8');
+  while (set.members.has('10.8.8.8')) await setTimeout(5);
+  assert.deepEqual([...set.members].sort(), members.toSorted());
+  await engine.close();
+});

@@ -4,6 +4,8 @@ import type { TableName } from '../../kernel/tables.ts';
 import { CheckRotation } from './check-rotation.ts';
 
 const ALL: readonly TableName[] = ['filter', 'mangle', 'nat', 'raw'];
+/** As they are told in a turn. */
+const TURN: readonly TableName[] = ['filter', 'nat', 'raw', 'mangle'];
 
 /** The tables read at each of some looks. */
 const looks = (rotation: CheckRotation, count: number, generation: number | undefined) =>
@@ -30,16 +32,37 @@ test('where the kernel does not tell, the tables take turns', () => {
   assert.deepEqual([...new Set(read.flat())].toSorted(), ALL);
 });
 
-test('sets are read now and then, and all tables with them, whatever the kernel tells', () => {
+test('sets are read every 180 looks, all tables every 1200, whatever the kernel tells', () => {
   for (const generation of [undefined, 1]) {
     const rotation = new CheckRotation();
+    rotation.began(generation);
     const checks = Array.from({ length: 2400 }, () => rotation.due(generation));
-    const withSets = checks.filter((check) => check.withSets);
-    assert.equal(withSets.length, 2);
+    assert.equal(checks.filter((check) => check.withSets).length, 13);
     const inBetween = checks.filter((check) => check.withSizes).length;
-    assert.ok(inBetween >= 1195 && inBetween <= 1200, `${inBetween} looks at sizes`);
-    if (generation !== undefined)
-      assert.ok(withSets.every(({ tables }) => tables.length === ALL.length));
+    assert.ok(inBetween >= 1180 && inBetween <= 1200, `${inBetween} looks at sizes`);
+    if (generation === undefined) continue;
+    const whole = checks.flatMap(({ tables }, look) => (tables.length > 0 ? [[look, tables]] : []));
+    assert.deepEqual(whole, [
+      [1199, TURN],
+      [2399, TURN],
+    ]);
+  }
+});
+
+test('sets that take long to read are read more seldom, at least every 1200 looks', () => {
+  for (const [took, between] of [
+    [0.05, 180],
+    [0.5, 500],
+    [4, 1200],
+  ] as const) {
+    const rotation = new CheckRotation();
+    const read = Array.from({ length: 3000 }, (_, look) => {
+      const { withSets } = rotation.due(1);
+      if (withSets) rotation.setsTook(took);
+      return withSets ? [look] : [];
+    }).flat();
+    const distances = new Set(read.slice(1).map((look, i) => look - read[i]!));
+    assert.ok([...distances].every((distance) => Math.abs(distance - between) <= 1));
   }
 });
 
@@ -51,7 +74,8 @@ test('sizes of sets are asked for each second, more seldom where there are many,
   ] as const;
   for (const [took, between] of cases) {
     const rotation = new CheckRotation();
-    const asked = Array.from({ length: 400 }, (_, look) => {
+    // Before the sets are read, which makes the question needless for a while.
+    const asked = Array.from({ length: 175 }, (_, look) => {
       const { withSizes } = rotation.due(1);
       if (withSizes) rotation.sizesTook(took);
       return withSizes ? [look] : [];

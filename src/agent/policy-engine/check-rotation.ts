@@ -14,8 +14,14 @@ const LOOKS_PER_TURN = 10;
  */
 const LOOKS_PER_SIZES = { least: 2, most: 60 };
 const SIZES_SHARE = 1 / 3000;
-/** And so often read back; and all tables, should a change have escaped the count. */
-const LOOKS_PER_SET_CHECK = 1200;
+/**
+ * And so often read back, member by member, since others may have put one in another's place: every 90 s, as
+ * Felix does it, or so seldom that it takes but a small part of the time.
+ */
+const LOOKS_PER_SET_CHECK = { least: 180, most: 1200 };
+const SET_CHECK_SHARE = 1 / 1000;
+/** All tables, should a change have escaped the count. */
+const LOOKS_PER_TABLE_CHECK = 1200;
 /** Who changes a table with every look costs us a reading with every second one. */
 const LOOKS_BETWEEN_READINGS = 2;
 
@@ -30,6 +36,8 @@ export class CheckRotation {
   private turns = 0;
   private looksPerSizes = LOOKS_PER_SIZES.least;
   private sizesAt = LOOKS_PER_SIZES.least;
+  private looksPerSetCheck = LOOKS_PER_SET_CHECK.least;
+  private setsAt = LOOKS_PER_SET_CHECK.least - 1;
   /** Of others' changes, when the tables were last read; and at which look that was. */
   private generation: number | undefined;
   private readAt = Number.NEGATIVE_INFINITY;
@@ -46,10 +54,19 @@ export class CheckRotation {
     this.sizesAt = this.looks + this.looksPerSizes;
   }
 
+  /** To read the sets back took so long, in times between two looks. */
+  setsTook(looks: number): void {
+    const { least, most } = LOOKS_PER_SET_CHECK;
+    this.looksPerSetCheck = Math.min(most, Math.max(least, Math.ceil(looks / SET_CHECK_SHARE)));
+    this.setsAt = this.looks + this.looksPerSetCheck;
+  }
+
   /** What has to be read at this look; `generation` as Tables tells it. */
   due(generation: number | undefined): Check {
     const look = this.looks++;
-    const withSets = (look + 1) % LOOKS_PER_SET_CHECK === 0;
+    const withSets = look >= this.setsAt;
+    if (withSets) this.setsAt = look + this.looksPerSetCheck;
+    const isOverdue = (look + 1) % LOOKS_PER_TABLE_CHECK === 0;
     const withSizes = !withSets && look >= this.sizesAt;
     if (withSizes || withSets) this.sizesAt = look + this.looksPerSizes;
     if (generation === undefined) {
@@ -57,7 +74,7 @@ export class CheckRotation {
       return { tables: isTurn ? [TURNS[this.turns++ % TURNS.length]!] : [], withSets, withSizes };
     }
     const isChanged = generation !== this.generation;
-    if (!withSets && (!isChanged || look - this.readAt < LOOKS_BETWEEN_READINGS))
+    if (!isOverdue && (!isChanged || look - this.readAt < LOOKS_BETWEEN_READINGS))
       return { tables: [], withSets, withSizes };
     this.generation = generation;
     this.readAt = look;

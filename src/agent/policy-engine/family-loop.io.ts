@@ -57,6 +57,8 @@ export class FamilyLoop {
   /** Tables, and sets, whose reading had to wait for a round under way or for quiet. */
   private readonly tablesDue = new Set<TableName>();
   private setsDue = false;
+  /** The next round reads them. */
+  private readsSets = false;
   /** Resolves when the kernel may be written; undefined: it may. */
   private held: PromiseWithResolvers<void> | undefined = Promise.withResolvers();
   private dirty = false;
@@ -155,6 +157,7 @@ export class FamilyLoop {
   private look(): void {
     for (const table of this.tablesDue) this.writer.doubtTable(table);
     if (this.setsDue) this.writer.doubtSets();
+    this.readsSets ||= this.setsDue;
     this.tablesDue.clear();
     this.setsDue = false;
     this.wake('check');
@@ -214,6 +217,9 @@ export class FamilyLoop {
       const commits = await this.round(why);
       const now = performance.now();
       observer?.applied(family, now - startedAt, commits);
+      if (this.readsSets)
+        this.rotation.setsTook((now - startedAt) / this.options.checkMilliseconds);
+      this.readsSets = false;
       if (changedAt !== undefined && commits > 0) observer?.programmed(family, now - changedAt);
       return commits;
     } catch (cause) {
