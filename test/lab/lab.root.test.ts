@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { auditIpam } from '../../src/ipam/audit.ts';
+import type { GuardReport } from '../../src/policy/counters/guard-report.ts';
 import { toolPath } from '../cluster/tools.ts';
 import { attempt, eventually, run } from './command.ts';
 import { CONFIG, ended, type Lab, type LabPod, openLab } from './lab.ts';
@@ -85,6 +86,24 @@ describe('two hosts', { timeout: 180_000 }, () => {
       await host.startAgent();
     });
     assert.match(output, / 0% packet loss/);
+  });
+
+  test('the guard outlives an agent that was killed, and the next one takes it over', async () => {
+    const host = lab.host(0);
+    const guard = () => host.exec(['nft', 'list', 'table', 'ip', 'calico-kit-guard']);
+    await ended(host.agent!, 'SIGKILL');
+    host.exec(['iptables-nft', '-F']);
+    assert.match(guard(), /oifname "cali\*" counter .* drop/);
+    await host.startAgent();
+    const page = JSON.parse(host.http(9099, '/policy/guard').output) as readonly GuardReport[];
+    assert.deepEqual(
+      page.map(({ family, stands }) => [family, stands]),
+      [
+        [4, true],
+        [6, true],
+      ],
+    );
+    assert.doesNotMatch(host.log('agent'), /no guard/);
   });
 
   test('NAT outgoing and default deny of unknown interfaces are in the kernel', () => {
