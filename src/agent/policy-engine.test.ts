@@ -117,6 +117,7 @@ test('nothing is written before the first snapshot; a restart writes nothing', a
   engine.snapshot([]);
   await put;
   assert.ok(kernel.chains.get('filter')!.has('cali-tw-calia'));
+  await engine.inSync(); // IPv6's rules, for which it did not wait
   assert.deepEqual(engine.state(), { ready: true, chains: 48, ipSets: 6 });
   await engine.close();
   const { commits } = kernel;
