@@ -81,3 +81,41 @@ export class CheckRotation {
     return { tables: ALL, withSets, withSizes };
   }
 }
+
+/** What forgets what it knows of the kernel, so that it reads it back. */
+interface Doubting {
+  doubtTable(table: TableName): void;
+  doubtSets(): void;
+}
+
+/** What is to be read back as soon as that can be. */
+export class DueReadings {
+  private readonly tables = new Set<TableName>();
+  private withSets = false;
+  private readsSets = false;
+
+  add({ tables, withSets }: Pick<Check, 'tables' | 'withSets'>): void {
+    for (const table of tables) this.tables.add(table);
+    this.withSets ||= withSets;
+  }
+
+  get isAny(): boolean {
+    return this.tables.size > 0 || this.withSets;
+  }
+
+  /** The next round reads all of it. */
+  begin(writer: Doubting): void {
+    for (const table of this.tables) writer.doubtTable(table);
+    if (this.withSets) writer.doubtSets();
+    this.readsSets ||= this.withSets;
+    this.tables.clear();
+    this.withSets = false;
+  }
+
+  /** The round is over: whether sets were read in it. */
+  endsSets(): boolean {
+    const { readsSets } = this;
+    this.readsSets = false;
+    return readsSets;
+  }
+}

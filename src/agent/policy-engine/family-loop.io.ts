@@ -5,11 +5,11 @@
 import type { Log } from '../../base/log.io.ts';
 import { messageOf, OpError } from '../../base/op-error.ts';
 import { afterSlice, inSlices, pause } from '../../base/pause.io.ts';
-import type { IpSets, TableName, Tables } from '../../kernel/tables.ts';
+import type { IpSets, Tables } from '../../kernel/tables.ts';
 import type { Family } from '../../net/ip.ts';
 import type { FamilyCalculator } from '../../policy/family-calculator.ts';
 import { PolicyWriter, type TableSize } from '../../policy/write/writer.io.ts';
-import { CheckRotation } from './check-rotation.ts';
+import { CheckRotation, DueReadings } from './check-rotation.ts';
 import type { Guarding } from './guarding.io.ts';
 import { withPatience } from './patience.io.ts';
 import type { RoundObserver } from './round-observer.ts';
@@ -54,11 +54,8 @@ export class FamilyLoop {
   private readonly stop = new AbortController();
   private readonly checks: NodeJS.Timeout;
   private readonly rotation = new CheckRotation();
-  /** Tables, and sets, whose reading had to wait for a round under way or for quiet. */
-  private readonly tablesDue = new Set<TableName>();
-  private setsDue = false;
-  /** The next round reads them. */
-  private readsSets = false;
+  /** What had to wait for a round under way or for quiet. */
+  private readonly readings = new DueReadings();
   /** Resolves when the kernel may be written; undefined: it may. */
   private held: PromiseWithResolvers<void> | undefined = Promise.withResolvers();
   private dirty = false;
@@ -134,11 +131,10 @@ export class FamilyLoop {
 
   private check(): void {
     if (!this.written) return;
-    const { tables, withSets, withSizes } = this.rotation.due(this.options.tables.generation?.());
-    for (const table of tables) this.tablesDue.add(table);
-    this.setsDue ||= withSets;
-    if (this.isLookDue && !this.running && !this.settling) this.look();
-    else if (withSizes && !this.running) void this.compareSizes();
+    const due = this.rotation.due(this.options.tables.generation?.());
+    this.readings.add(due);
+    if (this.readings.isAny && !this.running && !this.settling) this.look();
+    else if (due.withSizes && !this.running) void this.compareSizes();
   }
 
   private async compareSizes(): Promise<void> {
@@ -146,20 +142,12 @@ export class FamilyLoop {
     const same = await this.writer.setsAreAsLarge().catch(() => undefined);
     this.rotation.sizesTook((performance.now() - startedAt) / this.options.checkMilliseconds);
     if (same !== false || this.running || this.stop.signal.aborted) return;
-    this.setsDue = true;
+    this.readings.add({ tables: [], withSets: true });
     if (!this.settling) this.look();
   }
 
-  private get isLookDue(): boolean {
-    return this.tablesDue.size > 0 || this.setsDue;
-  }
-
   private look(): void {
-    for (const table of this.tablesDue) this.writer.doubtTable(table);
-    if (this.setsDue) this.writer.doubtSets();
-    this.readsSets ||= this.setsDue;
-    this.tablesDue.clear();
-    this.setsDue = false;
+    this.readings.begin(this.writer);
     this.wake('check');
   }
 
@@ -187,7 +175,7 @@ export class FamilyLoop {
         this.resolve(waiting);
         if (why !== 'change') await this.writer.destroyUnused();
         // Steady changes leave no time without a round or a settling: the whole is the time to look.
-        if (this.isLookDue && (why !== 'change' || !this.settling)) this.look();
+        if (this.readings.isAny && (why !== 'change' || !this.settling)) this.look();
       } catch (cause) {
         this.failed(why, cause);
         await pause(retryMilliseconds, this.stop.signal);
@@ -209,7 +197,7 @@ export class FamilyLoop {
   }
 
   private async observed(why: Reason): Promise<number> {
-    const { observer, family } = this.options;
+    const { observer, family, checkMilliseconds } = this.options;
     const changedAt = this.changedAt;
     const startedAt = performance.now();
     this.changedAt = undefined;
@@ -217,9 +205,7 @@ export class FamilyLoop {
       const commits = await this.round(why);
       const now = performance.now();
       observer?.applied(family, now - startedAt, commits);
-      if (this.readsSets)
-        this.rotation.setsTook((now - startedAt) / this.options.checkMilliseconds);
-      this.readsSets = false;
+      if (this.readings.endsSets()) this.rotation.setsTook((now - startedAt) / checkMilliseconds);
       if (changedAt !== undefined && commits > 0) observer?.programmed(family, now - changedAt);
       return commits;
     } catch (cause) {
