@@ -117,7 +117,7 @@ function parseRule(rule: Rule, namespace: string | undefined): Result<ParsedRule
   const annotations = Object.entries(rule.metadata?.annotations ?? {});
   return ok({
     action: rule.action,
-    family: rule.ipVersion ?? undefined,
+    family: rule.ipVersion ?? FAMILY_OF[protocol.value ?? ''],
     protocol: protocol.value,
     notProtocol: notProtocol.value,
     icmp: rule.icmp ?? undefined,
@@ -129,6 +129,8 @@ function parseRule(rule: Rule, namespace: string | undefined): Result<ParsedRule
 }
 
 const PROTOCOLS = ['tcp', 'udp', 'icmp', 'icmpv6', 'sctp', 'udplite'];
+/** Protocols that, by these names, mean one family. */
+const FAMILY_OF: Readonly<Record<string, Family>> = { icmp: 4, icmpv6: 6 };
 const PROTOCOLS_WITH_PORTS = ['tcp', 'udp', 'sctp', 'udplite', '6', '17', '132', '136'];
 const SET_PROTOCOLS: Readonly<Record<string, string>> = {
   udp: 'udp',

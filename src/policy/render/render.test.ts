@@ -99,6 +99,11 @@ test('IPv6: nets of the other family leave a rule out; sets and ICMP are the fam
   assert.deepEqual(rule({ source: { nets: ['10.0.0.0/8'] } }), []);
   assert.deepEqual(rule({ ipVersion: 4 }), []);
   assert.deepEqual(rule({ protocol: 'ICMP', icmp: { type: 8 } }), []);
+  // Without a version Felix takes ICMP for IPv4's alone, and ICMPv6 for IPv6's.
+  assert.deepEqual(rule({ protocol: 'ICMP' }), []);
+  assert.deepEqual(rule({ protocol: 'ICMPv6' }), [`-p icmpv6 ${mark}`]);
+  assert.deepEqual(rule({ protocol: 1 }), [`-p 1 ${mark}`]);
+  assert.deepEqual(rule({ notProtocol: 'ICMP' }), [`! -p icmp ${mark}`]);
   assert.deepEqual(rule({ source: { nets: ['fd00::/8', '10.0.0.0/8'] } }), [
     `--source fd00::/8 ${mark}`,
   ]);
@@ -108,6 +113,14 @@ test('IPv6: nets of the other family leave a rule out; sets and ICMP are the fam
   assert.deepEqual(rule({ destination: { selector: 'all()' } }), [
     `-m set --match-set cali60s:5y5I3VdRZfDU01O--xXAPx2 dst ${mark}`,
   ]);
+});
+
+test('hashes: VXLAN on, as a Felix has them', () => {
+  const vxlan = { ...WITHOUT_TUNNEL, tunnelled: { ipip: false, vxlanPort: 4789 } };
+  assert.deepEqual(
+    hashes('cali-INPUT', ruleOf(staticChains('filter', 4, vxlan), 'cali-INPUT')).slice(0, 4),
+    ['J76FwxInZIsk7uKY', 'EDCNTTxYfggApx8C', 'H03xYXARh4e8pwd4', 'MN6K3isIWBigb1Va'],
+  );
 });
 
 test('hashes: IPIP on, and a chain whose first rule belongs to a feature we leave out', () => {
