@@ -104,6 +104,13 @@ describe('two hosts', { timeout: 180_000 }, () => {
       ],
     );
     assert.doesNotMatch(host.log('agent'), /no guard/);
+    const cli = (...args: string[]) =>
+      host.exec([
+        ...['env', `ETCD_ENDPOINTS=${lab.etcdEndpoint}`, process.execPath, 'src/cli/main.ts'],
+        ...args,
+      ]);
+    assert.match(cli('policy', 'guard'), /\| IPv4 +\| stands \|/);
+    assert.match(cli('trace', a.ip, b.ip), /^note: .* rules of IPv4 and IPv6 stands the guard/m);
   });
 
   test('NAT outgoing and default deny of unknown interfaces are in the kernel', () => {
