@@ -15,7 +15,12 @@ const RSS_MAX_MIB = 300;
 test('one of three listeners reads nothing through 5 floods, hold time 3 s', async (t) => {
   const plan = deafness(PREFIXES);
   const ours = DEVICES.find(({ name }) => name === 'ours')!;
-  const outcome = await measure(ours, plan, { limitMs: 60_000, lingerMs: 4000, warmUps: 4 });
+  const outcome = await measure(ours, plan, {
+    limitMs: 60_000,
+    lingerMs: 4000,
+    warmUps: 4,
+    watched: true,
+  });
   const { silenceMs, delays, rssMib } = outcome;
   t.diagnostic(
     `longest silence ${Math.round(silenceMs)} ms, at most ${delays?.queuedMax} octets waiting, ` +

@@ -14,7 +14,12 @@ const LINGER_MS = 6000;
 test('1,000,000 prefixes, hold time 3 s: no session is lost, no prefix is missing', async (t) => {
   const plan = flood(PREFIXES);
   const ours = DEVICES.find(({ name }) => name === 'ours')!;
-  const outcome = await measure(ours, plan, { limitMs: 60_000, lingerMs: LINGER_MS, warmUps: 0 });
+  const outcome = await measure(ours, plan, {
+    limitMs: 60_000,
+    lingerMs: LINGER_MS,
+    warmUps: 0,
+    watched: true,
+  });
   t.diagnostic(
     `converged in ${Math.round(outcome.completeMs)} ms, longest silence ${Math.round(outcome.silenceMs)} ms, ` +
       `longest slice ${outcome.delays?.sliceCpuMax.toFixed(1)} ms of processor time, ` +

@@ -26,7 +26,7 @@ export interface Outcome {
   readonly tables: readonly (readonly [number, number])[];
   /** The longest time in milliseconds for which any peer heard nothing. */
   readonly silenceMs: number;
-  /** How long ours kept its own timers waiting; undefined: another device. */
+  /** How long ours kept its own timers waiting; undefined: nobody watched. */
   readonly delays: DeviceDelays | undefined;
 }
 
@@ -37,6 +37,8 @@ export interface MeasureOptions {
   readonly warmUps: number;
   /** How long the sessions must last afterwards. */
   readonly lingerMs: number;
+  /** Ours: its delays are watched, which takes time of its own. */
+  readonly watched?: true;
 }
 
 /** For the feeders to say what they know. */
@@ -60,13 +62,14 @@ export async function measure(
   options: MeasureOptions,
 ): Promise<Outcome> {
   courses += 1;
+  const { watched = false } = options;
   const prefix = `ckb-${process.pid}-${courses}`;
   const [here, there] = [`${prefix}d`, `${prefix}f`];
   const folder = mkdtempSync(join(tmpdir(), 'ckb-bgp-'));
   const children: ChildProcess[] = [];
   try {
     join2(here, there, plan);
-    const command = ['taskset', '-c', '0', ...device.argv(plan, folder)];
+    const command = ['taskset', '-c', '0', ...device.argv(plan, folder, watched)];
     const dut = start(here, command, 'ignore');
     children.push(dut);
     const script = join(import.meta.dirname, 'feeder.ts');
@@ -78,7 +81,7 @@ export async function measure(
     children.push(feeder);
     const more = { ...options, deaf: plan.peers.some(({ deaf }) => deaf) };
     const outcome = await drive(dut, new Answers(feeder), feeder, more);
-    if (device.name !== 'ours') return outcome;
+    if (!watched) return outcome;
     dut.kill('SIGTERM');
     await once(dut, 'exit');
     const text = readFileSync(join(folder, DELAYS_FILE), 'utf8');

@@ -2,6 +2,8 @@
 
 /** In the folder of the device; written when it ends. */
 export const DELAYS_FILE = 'delays.json';
+/** The device's last word when it is to be watched. */
+export const WATCHED = 'watched';
 
 /** In milliseconds, since the first session came up, but for the last. */
 export interface DeviceDelays {

@@ -1,6 +1,7 @@
 // The speakers that are compared: how each is told to be the same device under test.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { WATCHED } from './delays.ts';
 import type { FeederPlan } from './feeder.ts';
 
 /** What every device is asked to be. */
@@ -11,8 +12,8 @@ export interface DevicePlan extends FeederPlan {
 
 export interface Device {
   readonly name: 'ours' | 'bird' | 'frr' | 'gobgp';
-  /** The command that starts it; its files go into the folder. */
-  readonly argv: (plan: DevicePlan, folder: string) => readonly string[];
+  /** The command that starts it; its files go into the folder. `watched`: ours tells its delays. */
+  readonly argv: (plan: DevicePlan, folder: string, watched: boolean) => readonly string[];
 }
 
 function file(folder: string, name: string, text: string): string {
@@ -23,11 +24,12 @@ function file(folder: string, name: string, text: string): string {
 
 const ours: Device = {
   name: 'ours',
-  argv: (plan, folder) => {
+  argv: (plan, folder, watched) => {
     const script = join(import.meta.dirname, 'device.ts');
     const profile = process.env['PROFILE'];
     const options = profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [];
-    return [process.execPath, ...options, script, JSON.stringify(plan), folder];
+    const words = [JSON.stringify(plan), folder, ...(watched ? [WATCHED] : [])];
+    return [process.execPath, ...options, script, ...words];
   },
 };
 
