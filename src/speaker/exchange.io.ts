@@ -54,6 +54,7 @@ export class Exchange {
       ...(parts.learned ? { best: parts.learned } : {}),
       ...(parts.interfaceTo ? { interfaceTo: parts.interfaceTo } : {}),
     });
+    this.table.makeRoom();
   }
 
   setIdentity(own: OwnIdentity): void {

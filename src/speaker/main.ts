@@ -19,6 +19,7 @@ import { type Log, openLog } from '../base/log.io.ts';
 import { openRegistry, serveMetrics } from '../base/metrics.io.ts';
 import { messageOf } from '../base/op-error.ts';
 import { pause } from '../base/pause.io.ts';
+import { warmUp } from '../bgp/warm-up.ts';
 import { openStore } from '../datastore/settings.io.ts';
 import { openKernel } from '../kernel/netns.io.ts';
 import type { KubernetesApi } from '../kubernetes/api.ts';
@@ -28,6 +29,7 @@ import { serveHealth } from './operation/health.io.ts';
 import { measureConvergence, measureSpeaker } from './operation/metrics.io.ts';
 import { NodeStatuses } from './operation/node-statuses.io.ts';
 import { openSpeaker } from './speaker.io.ts';
+import { inTurns } from './turns.io.ts';
 
 async function main(): Promise<void> {
   // libuv's pool threads inherit the namespace of the thread that starts them: start them here.
@@ -38,10 +40,15 @@ async function main(): Promise<void> {
   const log = openLog('bgp', settings.logLevel);
   const store = openStore(settings.etcd, log);
   const kernel = openKernel();
+  // Before there are sessions: then the first routes that peers tell are worked off at full speed.
+  const [kubernetes] = await Promise.all([
+    settings.kubernetes ? kubernetesIfAny(log) : undefined,
+    inTurns(warmUp()),
+  ]);
   const speaker = openSpeaker({
     store,
     kernel,
-    kubernetes: settings.kubernetes ? await kubernetesIfAny(log) : undefined,
+    kubernetes,
     kubernetesNode: settings.kubernetesNode,
     namespace: settings.namespace,
     node: settings.node,

@@ -7,6 +7,11 @@ export type Portion = () => boolean;
 
 const SLICE_MS = 5;
 
+/** Does all of it, each portion in a turn of its own. */
+export async function inTurns(portions: Iterable<void>): Promise<void> {
+  for (const _ of portions) await new Promise(setImmediate);
+}
+
 export class Turns {
   private readonly clock: Clock;
   private readonly waiting = new Set<Portion>();

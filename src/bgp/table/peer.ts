@@ -67,6 +67,12 @@ export interface Peer {
   readonly contextKey: string;
 }
 
+/** A peer that announces more paths than this is at fault, whatever its configuration allows. */
+export const PATHS_OF_PEER_MAX = 4_000_000;
+
+export const pathsMaxOf = ({ policy: { maxPrefixes = PATHS_OF_PEER_MAX } }: Peer): number =>
+  Math.min(maxPrefixes, PATHS_OF_PEER_MAX);
+
 export function peerOf(
   index: number,
   key: string,

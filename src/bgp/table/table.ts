@@ -14,12 +14,13 @@ import { Exports } from './out/exports.ts';
 import { Outbox } from './out/outbox.ts';
 import type { LearnedPrefix, Progress, TableOutputs } from './outputs.ts';
 import { type OwnRoute, OwnRoutes } from './own-routes.ts';
-import type { Agreed, Peer, PeerPolicy } from './peer.ts';
+import { type Agreed, type Peer, type PeerPolicy, pathsMaxOf } from './peer.ts';
 import { type Conditions, DEFAULT_PRIORITIES, type NormalPriorities } from './policy/conditions.ts';
 import { asksForInterfaces } from './policy/filter.ts';
 import type { OwnIdentity } from './policy/import.ts';
 import { type Received, receiveUpdate } from './receive.ts';
 import { AttributeSets } from './routes/attribute-sets.ts';
+import { ROOM } from './routes/columns.ts';
 import { Rib } from './routes/rib.ts';
 import type { Kept } from './stale.ts';
 import { Walks } from './walks.ts';
@@ -27,8 +28,6 @@ import { explain, type PathReport } from './why.ts';
 
 export type { LearnedPrefix, Progress, TableOutputs } from './outputs.ts';
 
-/** A peer that announces more paths than this is at fault, whatever its configuration allows. */
-export const PATHS_OF_PEER_MAX = 4_000_000;
 const FAMILIES = [4, 6] as const;
 /** Prefixes decided in one go. */
 const DECIDED_AT_ONCE = 64;
@@ -74,6 +73,11 @@ export class Table {
       conditions,
     };
     this.neighbours = new Neighbours(parts, identity);
+  }
+
+  /** The columns' room at once, while there is nothing to copy: some thousand routes take it anyway. */
+  makeRoom(length = ROOM): void {
+    for (const family of FAMILIES) this.ribs[family].widen(length);
   }
 
   /** Who we are: paths that come back to us are of no use. */
@@ -150,11 +154,7 @@ export class Table {
       this.deferral.told(key, received.endOfRib);
       this.neighbours.toldAll(key, received.endOfRib);
     }
-    const limit = Math.min(
-      receiver.peer.policy.maxPrefixes ?? PATHS_OF_PEER_MAX,
-      PATHS_OF_PEER_MAX,
-    );
-    return this.countOf(key) > limit
+    return this.countOf(key) > pathsMaxOf(receiver.peer)
       ? { ...received, reset: notification(ERROR.cease, CEASE.maximumPrefixes) }
       : received;
   }

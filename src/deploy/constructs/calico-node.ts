@@ -45,7 +45,15 @@ export const AGENT_FLAGS = ['--max-semi-space-size=2'];
 /** One heap of the C library for all threads: one for each holds 10 MiB that nobody uses (mallopt(3)). */
 export const AGENT_MEMORY = { name: 'MALLOC_ARENA_MAX', value: '1' };
 export const AGENT_COMMAND = ['/usr/local/bin/node', ...AGENT_FLAGS, '/opt/calico/agent.mjs'];
-const SPEAKER_COMMAND = ['/usr/local/bin/node', '/opt/calico/speaker.mjs'];
+/**
+ * V8's best compiler comes later than by default: what a peer's first 100,000 routes run through
+ * takes it 100 ms of processor time, twice what they take by the code of the compiler before it.
+ */
+export const SPEAKER_FLAGS = [
+  '--invocation-count-for-turbofan=200000',
+  '--invocation-count-for-osr=200000',
+];
+const SPEAKER_COMMAND = ['/usr/local/bin/node', ...SPEAKER_FLAGS, '/opt/calico/speaker.mjs'];
 // SYS_ADMIN: entering the network namespace of a pod.
 export const AGENT_CAPABILITIES = ['NET_ADMIN', 'NET_RAW', 'SYS_ADMIN'];
 const AGENT_HEALTH_PORT = 9099;

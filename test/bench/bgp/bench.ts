@@ -1,7 +1,9 @@
 // Our speaker's table and sessions against BIRD, FRR and GoBGP in the same run: the same feeders, the
 // device under test pinned to one processor, and the resulting tables compared before a figure counts.
 // Then routes into the kernel and nodes that join, which are benches of their own too. It all takes
-// about a quarter of an hour: who is not done in a minute has no time, but a bound of it.
+// about a quarter of an hour: who is not done in a minute has no time, but a bound of it. Ours starts as the
+// program does: with its flags of V8, and warmed up (src/bgp/warm-up.ts) before it listens. `first` is what a
+// process that has never had a route of a peer takes.
 //
 // ONLY=c- chooses scenarios by a part of their names (ONLY=large: the long ones, ONLY=message: the worst
 // messages alone), AGAINST=bird,gobgp the others that are measured, RUNS= how often, PROFILE=folder keeps

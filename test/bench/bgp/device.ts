@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { systemClock } from '../../../src/base/clock.io.ts';
 import { openLog } from '../../../src/base/log.io.ts';
 import { type DesiredPeer, PEER_DEFAULTS } from '../../../src/bgp/peers.ts';
+import { warmUp } from '../../../src/bgp/warm-up.ts';
 import type { Asn } from '../../../src/net/asn.ts';
 import { cidr } from '../../../src/net/cidr.ts';
 import { ip } from '../../../src/net/ip.ts';
 import { Exchange } from '../../../src/speaker/exchange.io.ts';
 import { Listeners } from '../../../src/speaker/listeners.io.ts';
 import { Peerings } from '../../../src/speaker/peerings.io.ts';
+import { inTurns } from '../../../src/speaker/turns.io.ts';
 import { DELAYS_FILE, WATCHED } from './delays.ts';
 import type { FeederPlan } from './feeder.ts';
 import { watch } from './watch.ts';
@@ -61,6 +63,8 @@ const peerings = new Peerings({
 });
 exchange.setIdentity({ asn: localAsn, routerId: address, addresses: [address] });
 exchange.table.setPools([{ cidr: cidr('0.0.0.0/0'), disabled: false, disableBgpExport: false }]);
+// As the program starts.
+await inTurns(warmUp());
 const listeners = new Listeners(log, (socket, peer) => peerings.accept(socket, peer));
 listeners.reconcile(new Set([address]), 179, peers);
 peerings.reconcile(peers, address);

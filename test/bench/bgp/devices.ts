@@ -1,6 +1,7 @@
 // The speakers that are compared: how each is told to be the same device under test.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SPEAKER_FLAGS } from '../../../src/deploy/constructs/calico-node.ts';
 import { WATCHED } from './delays.ts';
 import type { FeederPlan } from './feeder.ts';
 
@@ -29,7 +30,7 @@ const ours: Device = {
     const profile = process.env['PROFILE'];
     const options = profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [];
     const words = [JSON.stringify(plan), folder, ...(watched ? [WATCHED] : [])];
-    return [process.execPath, ...options, script, ...words];
+    return [process.execPath, ...SPEAKER_FLAGS, ...options, script, ...words];
   },
 };
 

@@ -7,7 +7,7 @@ type Column = Uint32Array | Int32Array | Uint8Array;
  * the kernel gives memory only where it is touched, while to copy long columns costs milliseconds
  * in which nothing else is done.
  */
-const ROOM = 2 ** 22;
+export const ROOM = 2 ** 22;
 /** The next size of a column that is full: a power of two again. */
 export const roomAbove = (length: number): number => (length < ROOM ? ROOM : length * 2);
 

@@ -132,6 +132,12 @@ export class Paths {
     this.heads = grown(this.heads, Math.max(prefix + 1, roomAbove(this.heads.length)));
   }
 
+  /** For so many of each, while there are few to copy. */
+  widen(length: number): void {
+    if (length > this.peer.length) this.growPaths(length);
+    if (length > this.heads.length) this.heads = grown(this.heads, length);
+  }
+
   remove(path: number): void {
     const prefix = this.prefix[path]!;
     const peer = this.peer[path]!;
@@ -154,8 +160,7 @@ export class Paths {
     this.free.push(path);
   }
 
-  private growPaths(): void {
-    const length = roomAbove(this.peer.length);
+  private growPaths(length = roomAbove(this.peer.length)): void {
     this.peer = grown(this.peer, length);
     this.prefix = grown(this.prefix, length);
     this.pathId = grown(this.pathId, length);

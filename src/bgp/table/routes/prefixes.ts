@@ -138,6 +138,11 @@ export class Prefixes implements Numbered {
     return this.slots.table[this.slotOf(bits)]! - 1;
   }
 
+  /** For so many, while there are few to copy. */
+  widen(length: number): void {
+    if (length > this.lengths.length) this.growColumns(length);
+  }
+
   /** Makes ready for more prefixes, a portion at a time; answers whether there was anything to do. */
   prepareSome(): boolean {
     return this.slots.widenSome();
@@ -270,8 +275,7 @@ export class Prefixes implements Numbered {
     return (Math.imul(hash, 0x85ebca6b) >>> 7) | 0;
   }
 
-  private growColumns(): void {
-    const length = roomAbove(this.lengths.length);
+  private growColumns(length = roomAbove(this.lengths.length)): void {
     this.words = grown(this.words, length * this.width);
     this.lengths = grown(this.lengths, length);
     this.forgotten = grown(this.forgotten, length);

@@ -27,6 +27,12 @@ export class Queue {
     for (let i = 0; i < count; i++) this.put(items[i]!);
   }
 
+  /** For so many, while there are few to copy. */
+  widen(length: number): void {
+    if (length > this.waiting.length) this.waiting = grown(this.waiting, length);
+    if (length > this.items.length) this.items = grown(this.items, length);
+  }
+
   has(item: number): boolean {
     return this.waiting[item] === 1;
   }

@@ -10,14 +10,7 @@ import { type Candidate, decide, hopsOf } from './decide.ts';
 import { NONE, Paths } from './paths.ts';
 import { Prefixes } from './prefixes.ts';
 import { Queue } from './queue.ts';
-
-/** What a family remembers of a peer beside its paths. */
-interface Source {
-  /** Its fresh starts: a path of an earlier one is stale until it is told again. */
-  epoch: number;
-  /** Paths older than this are void, and only wait to be removed. */
-  floor: number;
-}
+import { Sources } from './sources.ts';
 
 const CAPACITY_MIN = 4096;
 
@@ -37,7 +30,7 @@ export class Rib {
   private readonly dirty = new Queue();
   /** Next hops where several paths are equal, the best path's first. */
   private readonly shared = new Map<number, readonly Ip[]>();
-  private readonly sources: Source[] = [];
+  private readonly sources = new Sources();
   private readonly peerAt: (index: number) => Peer | undefined;
 
   constructor(family: Family, sets: AttributeSets, peerAt: (index: number) => Peer | undefined) {
@@ -46,6 +39,13 @@ export class Rib {
     this.peerAt = peerAt;
     this.prefixes = new Prefixes(family);
     this.normalPriority = DEFAULT_PRIORITIES[family];
+  }
+
+  /** For so many prefixes and paths, while there are few to copy. */
+  widen(length: number): void {
+    for (const columns of [this.prefixes, this.paths, this.dirty, this.changed])
+      columns.widen(length);
+    if (length > this.bestSets.length) this.widenBest(length);
   }
 
   /** Every prefix is decided anew. */
@@ -58,7 +58,7 @@ export class Rib {
   /** A path came, or came again. `used`: what import made of it; `NONE`: it is of no use. */
   learn(prefix: number, peer: number, pathId: number, raw: number, used: number): void {
     const { paths, sets } = this;
-    const { epoch, floor } = this.source(peer);
+    const { epoch, floor } = this.sources.of(peer);
     const known = paths.find(prefix, peer, pathId);
     if (known >= 0) {
       const isVoid = paths.epoch[known]! < floor;
@@ -75,7 +75,7 @@ export class Rib {
   /** Paths without identifiers that came together; the order of the prefixes is lost. */
   learnMany(prefixes: Int32Array, count: number, peer: number, raw: number, used: number): void {
     const { paths, sets, dirty } = this;
-    const { epoch } = this.source(peer);
+    const { epoch } = this.sources.of(peer);
     const fresh = paths.addMany(prefixes, count, peer, { raw, used, epoch });
     sets.retain(raw, fresh);
     if (used >= 0) sets.retain(used, fresh);
@@ -86,7 +86,7 @@ export class Rib {
   // Where there are paths already.
   private relearn(prefixes: Int32Array, peer: number, raw: number, used: number): void {
     const { paths, sets, dirty } = this;
-    const { epoch, floor } = this.source(peer);
+    const { epoch, floor } = this.sources.of(peer);
     sets.retain(raw, prefixes.length);
     if (used >= 0) sets.retain(used, prefixes.length);
     // Of what was told together before, the sets are the same: they are released together.
@@ -146,21 +146,21 @@ export class Rib {
 
   /** From now on the peer's paths are stale until they are told again (RFC 4724 section 4.2). */
   makeStale(peer: number): void {
-    this.source(peer).epoch += 1;
+    this.sources.of(peer).epoch += 1;
   }
 
   /** Stale paths of the peer count no more; `sweep` removes them. */
   makeVoid(peer: number): void {
-    const source = this.source(peer);
+    const source = this.sources.of(peer);
     source.floor = source.epoch;
   }
 
   isStale(path: number): boolean {
-    return this.paths.epoch[path]! < this.source(this.paths.peer[path]!).epoch;
+    return this.paths.epoch[path]! < this.sources.of(this.paths.peer[path]!).epoch;
   }
 
   isVoid(path: number): boolean {
-    return this.paths.epoch[path]! < this.source(this.paths.peer[path]!).floor;
+    return this.paths.epoch[path]! < this.sources.of(this.paths.peer[path]!).floor;
   }
 
   /** Decides up to `count` marked prefixes. */
@@ -206,20 +206,11 @@ export class Rib {
 
   counts(path: number): boolean {
     const { paths } = this;
-    return paths.used[path]! >= 0 && paths.epoch[path]! >= this.source(paths.peer[path]!).floor;
+    return paths.used[path]! >= 0 && paths.epoch[path]! >= this.sources.of(paths.peer[path]!).floor;
   }
 
   private mark(prefix: number): void {
     this.dirty.put(prefix);
-  }
-
-  private source(peer: number): Source {
-    let source = this.sources[peer];
-    if (!source) {
-      source = { epoch: 0, floor: 0 };
-      this.sources[peer] = source;
-    }
-    return source;
   }
 
   private write(path: number, raw: number, used: number, epoch: number): void {
@@ -254,11 +245,8 @@ export class Rib {
   }
 
   private setBest(prefix: number, set: number, peer: number, otherwise: boolean): void {
-    if (prefix >= this.bestSets.length) {
-      const length = Math.max(prefix + 1, roomAbove(this.bestSets.length));
-      this.bestSets = grown(this.bestSets, length);
-      this.bestPeers = grown(this.bestPeers, length);
-    }
+    if (prefix >= this.bestSets.length)
+      this.widenBest(Math.max(prefix + 1, roomAbove(this.bestSets.length)));
     const before = this.bestSet(prefix);
     const same = before === set && this.bestPeers[prefix] === peer;
     // A prefix that nobody speaks of any more is looked at once more too: it can be forgotten.
@@ -268,6 +256,11 @@ export class Rib {
     this.bestSets[prefix] = set + 1;
     this.bestPeers[prefix] = peer;
     if (before >= 0) this.sets.release(before);
+  }
+
+  private widenBest(length: number): void {
+    this.bestSets = grown(this.bestSets, length);
+    this.bestPeers = grown(this.bestPeers, length);
   }
 
   /** Whether the next hops are others than before. */
