@@ -11,7 +11,7 @@ import {
   type Ownership,
   writeTable,
 } from './rules.ts';
-import { Transactions } from './transactions.io.ts';
+import { dumpNetfilter, Transactions } from './transactions.io.ts';
 
 export interface Guard {
   /** It says this, and nothing that it said before. Throws OpError. */
@@ -32,7 +32,7 @@ export interface GuardLook {
   readonly dropped: number;
 }
 
-const REQUEST_BYTES_MAX = 1 << 14;
+const REQUEST_BYTES_MAX = 1 << 16;
 const EPERM = 1;
 /** Of a kernel before 6.9 that is asked for a table that is kept: EINVAL, EOPNOTSUPP. */
 const UNKNOWN_FLAG = [22, 95];
@@ -58,16 +58,7 @@ export function openGuard(
     transactions().commit(REQUEST_BYTES_MAX, (writer, sequence) =>
       writeTable(writer, sequence, { family, name, ownership, chains }),
     );
-  const counted = (): readonly number[] => {
-    try {
-      return transactions().dump(
-        (writer, sequence) => encodeDumpRules(writer, sequence, { family, name }),
-        decodeCounted,
-      );
-    } catch {
-      return [];
-    }
-  };
+  const counted = (): readonly number[] => countersOf(family, netnsPath);
   return {
     set: async (rules) => {
       const chains = guardChains(family, rules);
@@ -98,6 +89,16 @@ export function openGuard(
       socket = undefined;
     },
   };
+}
+
+/** What the rules of it have counted; none where it is not, or where there are no nf_tables. */
+function countersOf(family: Family, netnsPath: string | undefined): readonly number[] {
+  const table = { family, name: GUARD_TABLE };
+  try {
+    return dumpNetfilter('guard', netnsPath, (w, n) => encodeDumpRules(w, n, table), decodeCounted);
+  } catch {
+    return [];
+  }
 }
 
 const errnoOf = (cause: unknown): number => (cause instanceof OpError ? (cause.errno ?? 0) : 0);

@@ -23,6 +23,11 @@ for (const family of [4, 6] as const)
         assert.ok(first.look()!.isWhole, 'flushing passes it by');
         assert.ok(!nft(name!, 'flush', 'table', ...(family === 4 ? ['ip'] : ['ip6']), TABLE).ok);
       }
+      for (let times = 0; times < 20; times++) {
+        const setting = first.set(RULES);
+        first.look(); // metrics are asked for at any moment
+        await setting;
+      }
       const taken = second.set({ ...RULES, interfacePrefixes: ['cali'] });
       first.close(); // as a process that ends; the second waits for it
       await taken;

@@ -13,20 +13,37 @@ const RECEIVE_BYTES = 1 << 16;
 /** Writes one, with messages numbered from `sequence` on; answers the number of the last, which is acknowledged. */
 export type Transaction = (writer: MessageWriter, sequence: number) => number;
 
+const openSocket = (netnsPath: string | undefined): number => {
+  const open = () => openNetlink({ protocol: NETLINK.NETFILTER });
+  return netnsPath === undefined ? open() : inNetnsAt(netnsPath, open);
+};
+
+/** A dump, over a socket of its own: it may come while a transaction is under way. Throws OpError. */
+export function dumpNetfilter<T>(
+  what: string,
+  netnsPath: string | undefined,
+  encode: Encoded,
+  read: (message: Message) => T | undefined,
+): readonly T[] {
+  const netlink = new Rtnetlink(openSocket(netnsPath), closeNetfilter);
+  try {
+    return netlink.dump(what, encode, read);
+  } finally {
+    netlink.close();
+  }
+}
+
 /** `what`: the words for a failure. `netnsPath`: absent: this process's own namespace. */
 export class Transactions {
   private readonly what: string;
   private readonly fd: number;
-  private readonly netlink: Rtnetlink;
   private readonly own;
   private readonly received = Buffer.alloc(RECEIVE_BYTES);
   private sequence = 1;
 
   constructor(what: string, netnsPath?: string) {
     this.what = what;
-    const open = () => openNetlink({ protocol: NETLINK.NETFILTER });
-    this.fd = netnsPath === undefined ? open() : inNetnsAt(netnsPath, open);
-    this.netlink = new Rtnetlink(this.fd, closeNetfilter);
+    this.fd = openSocket(netnsPath);
     this.own = ownCommits(netnsPath);
   }
 
@@ -49,13 +66,9 @@ export class Transactions {
     return this.own.counted(work());
   }
 
-  dump<T>(encode: Encoded, read: (message: Message) => T | undefined): readonly T[] {
-    return this.netlink.dump(this.what, encode, read);
-  }
-
   /** Tables that are this socket's own go with it. */
   close(): void {
-    this.netlink.close();
+    closeNetfilter(this.fd);
   }
 
   private written(bytes: number, write: Transaction) {
