@@ -139,6 +139,9 @@ const environment: Record<string, object> = {
     'What happens to traffic from a pod to its own node: ACCEPT, RETURN or DROP',
     'ACCEPT',
   ),
+  FELIX_DEFAULTDENYGUARD: variable(
+    'Drop what no policy has accepted even while others have flushed the rules; empty: "true"',
+  ),
   // The probes of the pods ask port 9099, so neither can change.
   FELIX_HEALTHENABLED: {
     enum: ['true', true],
