@@ -1,11 +1,13 @@
 // The agent's end of the socket: calls of any shape get an answer.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { openLog } from '../../base/log.io.ts';
 import { ok } from '../../base/result.ts';
 import type { CniRequest } from '../../cni/request.ts';
@@ -14,6 +16,32 @@ import { serveCni } from './server.io.ts';
 const ENVIRONMENT = 'CNI_COMMAND=ADD\0CNI_CONTAINERID=c1\0CNI_NETNS=/x\0CNI_IFNAME=eth0\0';
 const config = (pad = '') =>
   `{"cniVersion":"1.0.0","name":"n","type":"calico","ipam":{"type":"calico-ipam"},"pad":"${pad}"}`;
+
+const MANY = 24;
+/** Some say only half before the other end looks, some leave without an answer. */
+const CALLERS = `
+  const { connect } = require('node:net');
+  const { parentPort, workerData: { path, whole, many } } = require('node:worker_threads');
+  const callOf = (i, said) => new Promise((resolve) => {
+    const socket = connect(path);
+    let text = '';
+    const half = i % 4 === 2 ? whole.length / 2 | 0 : whole.length;
+    const isSaid = () => {
+      if (half < whole.length) socket.write(whole.slice(half));
+      if (i % 4 === 3) socket.destroy();
+      Atomics.add(said, 0, 1);
+      Atomics.notify(said, 0);
+    };
+    socket.on('connect', () => socket.write(whole.slice(0, half), isSaid));
+    socket.on('data', (chunk) => { text += chunk; if (text.endsWith('\\0')) socket.destroy(); });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(text));
+  });
+  parentPort.once('message', async (said) => {
+    const calls = Array.from({ length: many }, (_, i) => callOf(i, said));
+    parentPort.postMessage(await Promise.all(calls));
+  });
+`;
 
 describe('the CNI socket', { timeout: 30_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'calico-kit-socket-'));
@@ -78,6 +106,26 @@ describe('the CNI socket', { timeout: 30_000 }, () => {
       await new Promise((resolve) => socket.once('close', resolve));
       while ((await connections()) !== 0) await setImmediate();
     }
+  });
+
+  test('many that wait are all answered: whole ones at once, others when the rest has come', async () => {
+    const calls = seen.length;
+    const whole = `calico\0${ENVIRONMENT}\0${config()}\0`;
+    const worker = new Worker(CALLERS, { eval: true, workerData: { path, whole, many: MANY } });
+    await once(worker, 'online');
+    const answers = once(worker, 'message');
+    // Until all have said what they say at first, nobody is accepted here.
+    const said = new Int32Array(new SharedArrayBuffer(4));
+    worker.postMessage(said);
+    for (let count = 0; count < MANY; count = Atomics.load(said, 0))
+      assert.notEqual(Atomics.wait(said, 0, count, 5_000), 'timed-out', `${count} have`);
+    const [texts] = (await answers) as [string[]];
+    assert.deepEqual(
+      texts,
+      Array.from({ length: MANY }, (_, i) => (i % 4 === 3 ? '' : '0answer\0')),
+    );
+    assert.equal(seen.length, calls + MANY, 'those who left are served too');
+    await worker.terminate();
   });
 
   test('a larger one is refused for good, in its own version', async () => {
