@@ -10,7 +10,7 @@ import type { Log } from '../../base/log.io.ts';
 import { fail, type Result } from '../../base/result.ts';
 import { type CniError, cniError, printCniError } from '../../cni/errors.ts';
 import { type CniRequest, parseRequest } from '../../cni/request.ts';
-import { acceptUnix, bindUnix, closeUnix, receiveNow, sendNow } from '../../kernel/unix.io.ts';
+import { acceptUnix, bindUnix, closeUnix, receiveNow, sendNow } from '../../kernel/unix/unix.io.ts';
 
 /** Bound on one request: configuration and environment are a few kilobytes. */
 const REQUEST_BYTES_MAX = 1 << 20;

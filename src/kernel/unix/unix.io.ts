@@ -1,7 +1,7 @@
 // Stream sockets of Unix, beside Node's own: Node takes one waiting connection each turn of its loop,
 // which among many callers is a turn's time for each of them.
-import { OpError } from '../base/op-error.ts';
-import { AF, check, libc, SOCK } from './libc.io.ts';
+import { OpError } from '../../base/op-error.ts';
+import { AF, check, libc, SOCK } from '../libc.io.ts';
 
 const MSG_NOSIGNAL = 0x4000;
 /** struct sockaddr_un: the family and room for the path with its zero byte. */
