@@ -8,7 +8,7 @@ import {
   HostEndpoints,
   type InterfaceAddresses,
 } from './active/host-endpoints.ts';
-import { SetsInUse, type User } from './active/in-use.ts';
+import { readySets, SetsInUse, type User } from './active/in-use.ts';
 import { type ActiveEndpoint, LocalEndpoints } from './active/local-endpoints.ts';
 import { podName } from './counters/pod-name.ts';
 import { FamilyCalculator, type Known } from './family-calculator.ts';
@@ -183,8 +183,9 @@ export class PolicyCalculator {
   }
 
   private *keepSets(): Generator<void, void> {
-    this.local.active();
+    const local = this.local.active();
     yield;
+    if (local !== this.activated[0]) yield* readySets(local);
     const active = [this.local.active(), this.hosts.guarded()];
     if (active.some((part, i) => part !== this.activated[i])) {
       const { come, gone } = this.used.take(active);

@@ -122,6 +122,15 @@ function setsOf(owner: Owner): readonly SetDefinition[] {
   return sets;
 }
 
+/** What `SetsInUse.take` will ask of each owner is done beforehand; a pause after each user. */
+export function* readySets(users: readonly Applied[]): Generator<void, void> {
+  for (const { policies, profiles } of users) {
+    for (const owner of policies) setsOf(owner);
+    for (const owner of profiles) setsOf(owner);
+    yield;
+  }
+}
+
 const setsOfRule = ({ source, destination }: ParsedRule): readonly SetDefinition[] =>
   [source, destination].flatMap(({ sets, notSets, portSets, notPortSets }) => [
     ...sets,
