@@ -115,14 +115,6 @@ test('IPv6: nets of the other family leave a rule out; sets and ICMP are the fam
   ]);
 });
 
-test('hashes: VXLAN on, as a Felix has them', () => {
-  const vxlan = { ...WITHOUT_TUNNEL, tunnelled: { ipip: false, vxlanPort: 4789 } };
-  assert.deepEqual(
-    hashes('cali-INPUT', ruleOf(staticChains('filter', 4, vxlan), 'cali-INPUT')).slice(0, 4),
-    ['J76FwxInZIsk7uKY', 'EDCNTTxYfggApx8C', 'H03xYXARh4e8pwd4', 'MN6K3isIWBigb1Va'],
-  );
-});
-
 test('hashes: IPIP on, and a chain whose first rule belongs to a feature we leave out', () => {
   const input = ruleOf(staticChains('filter', 4, WITH_TUNNEL), 'cali-INPUT');
   assert.deepEqual(hashes('cali-INPUT', input).slice(0, 2), [
