@@ -61,6 +61,16 @@ test('prefix and limit follow FelixConfiguration, the nodeâ€™s over the clusterâ
   assert.deepEqual(lines(), plain);
 });
 
+test('a prefix may say which rule it was', () => {
+  const { put, lines } = world({ FELIX_LOGPREFIX: '%r %p' });
+  const spec = { ingress: [{ action: 'Pass' }, { action: 'Log' }], egress: [{ action: 'Log' }] };
+  put('networkpolicies/shop/web', 'NetworkPolicy', spec);
+  assert.deepEqual(
+    lines(),
+    ['1 all', '1 p', '1 shop/web', '2 shop/web'].map((text) => line(text)),
+  );
+});
+
 test('the environment has the last word', () => {
   const { put, lines } = world({
     FELIX_LOGPREFIX: 'mine',
@@ -75,7 +85,7 @@ test('the environment has the last word', () => {
 });
 
 test('a prefix is cut where iptables would refuse it, and cannot end its quotes', () => {
-  const owner = { tier: 't', kind: 'np', name: 'x'.repeat(40), namespace: 'n' };
+  const owner = { tier: 't', kind: 'np', name: 'x'.repeat(40), namespace: 'n', rule: 7 };
   const prefixOf = (prefix: string): string =>
     /--log-prefix "(.*)" --log-level/.exec(
       logAction({ ...LOG_DEFAULTS, prefix }, owner).action,
@@ -84,6 +94,7 @@ test('a prefix is cut where iptables would refuse it, and cannot end its quotes'
   assert.match(prefixOf('%p'), /^n\/x+: $/);
   assert.equal(prefixOf('a"\n-F'), 'a__-F: ');
   assert.equal(prefixOf('%% %z'), '%% %z: ');
+  assert.equal(prefixOf('%r %k'), '7 np: ');
 });
 
 test('what iptables would refuse as a limit limits nothing', () => {

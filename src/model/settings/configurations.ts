@@ -100,7 +100,9 @@ export const felixConfiguration = fields(
     ),
     failsafeInboundHostPorts: failsafes('Ports of host endpoints that no policy closes'),
     failsafeOutboundHostPorts: failsafes('The same, towards others'),
-    logPrefix: optional.text('What lines of Log rules begin with'),
+    logPrefix: optional.text(
+      'What lines of Log rules begin with: %t tier, %k kind, %n name, %p namespace/name, %r rule',
+    ),
     logActionRateLimit: optional.text('Lines of Log rules at most, such as 100/minute'),
     logActionRateLimitBurst: optional.whole(1, 10000, 'Lines at once'),
     iptablesFilterAllowAction: optional.word(ALLOW, 'What allowed packets meet in table filter'),

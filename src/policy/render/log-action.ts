@@ -2,7 +2,7 @@
 // as often as FelixConfiguration allows.
 
 export interface LogSettings {
-  /** With %t tier, %k kind, %n name, %p namespace and name. */
+  /** With %t tier, %k kind, %n name, %p namespace and name; Felix has no %r, the rule's number. */
   readonly prefix: string;
   /** `100/minute`; undefined: no limit. */
   readonly rate: string | undefined;
@@ -18,6 +18,8 @@ export interface LogOwner {
   readonly kind: string;
   readonly name: string;
   readonly namespace: string | undefined;
+  /** Its place among the rules of its direction, from 1. */
+  readonly rule: number;
 }
 
 export interface LogAction {
@@ -31,10 +33,16 @@ const PREFIX_LENGTH_MAX = 29;
 const END = ': ';
 
 export function logAction({ prefix, rate, burst }: LogSettings, owner: LogOwner): LogAction {
-  const { tier, kind, name, namespace } = owner;
+  const { tier, kind, name, namespace, rule } = owner;
   const full = namespace === undefined ? name : `${namespace}/${name}`;
-  const words: Readonly<Record<string, string>> = { t: tier, k: kind, n: name, p: full };
-  const text = prefix.replace(/%([tknp])/g, (_, letter: string) => words[letter]!);
+  const words: Readonly<Record<string, string>> = {
+    t: tier,
+    k: kind,
+    n: name,
+    p: full,
+    r: String(rule),
+  };
+  const text = prefix.replace(/%([tknpr])/g, (_, letter: string) => words[letter]!);
   // Nothing a resource carries may end the quoted string or the line.
   const clean = text.replace(/[^\w @%+=:,./-]/g, '_').slice(0, PREFIX_LENGTH_MAX - END.length);
   return {

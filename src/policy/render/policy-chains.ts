@@ -37,7 +37,7 @@ export const policyChain = (
   { logDenied = false, log = LOG_DEFAULTS, deny = DROP }: PolicyWays = {},
 ): Chain => {
   const kind = policy.id.slice(0, policy.id.indexOf('/'));
-  const action = logAction(log, { ...policy, kind });
+  const action = (rule: number) => logAction(log, { ...policy, kind, rule });
   const chain = policyChainName(direction, policy.id);
   const comment = `${policy.kind} ${fullName(policy)} ${direction}`;
   const logged = logDenied ? chain : undefined;
@@ -52,7 +52,7 @@ export const profileChain = (
   { logDenied = false, log = LOG_DEFAULTS, deny = DROP }: PolicyWays = {},
 ): Chain => {
   const chain = profileChainName(direction, name);
-  const action = logAction(log, { ...PROFILES, name });
+  const action = (rule: number) => logAction(log, { ...PROFILES, name, rule });
   const comment = `Profile ${name} ${direction}`;
   const logged = logDenied ? chain : undefined;
   return {
@@ -60,6 +60,9 @@ export const profileChain = (
     rules: rulesOf(rules, { family, comment, logged, log: action, deny }, UNPASSED),
   };
 };
+
+/** What a Log rule does, by its number. */
+type LogOf = (rule: number) => LogAction;
 
 const PROFILES = { tier: '__PROFILE__', kind: 'pro', namespace: undefined };
 
@@ -69,10 +72,11 @@ export function renderLogged(
   index: number,
   family: Family,
   chain: string | undefined,
-  log?: LogAction,
+  log?: LogOf,
   deny = DROP,
 ): readonly Rule[] {
-  const rules = renderRule(rule, family, log, deny);
+  const action = rule.action === 'Log' ? log?.(index + 1) : undefined;
+  const rules = renderRule(rule, family, action, deny);
   if (chain === undefined || rule.action !== 'Deny') return rules;
   return rules.flatMap((one) =>
     one.action === deny ? [{ ...one, action: nflog(`${chain} ${index + 1}`) }, one] : [one],
@@ -89,7 +93,7 @@ interface ChainFacts {
   readonly comment: string;
   /** The chain's name when its denials are told of. */
   readonly logged: string | undefined;
-  readonly log: LogAction;
+  readonly log: LogOf;
   readonly deny: string;
 }
 

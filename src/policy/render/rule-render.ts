@@ -59,7 +59,7 @@ export function renderRule(
   return rules.map((r) => ({ ...r, comments: filtered.annotations }));
 }
 
-const NOBODY = { tier: '', kind: '', name: '', namespace: undefined };
+const NOBODY = { tier: '', kind: '', name: '', namespace: undefined, rule: 0 };
 const PLAIN_LOG = logAction(LOG_DEFAULTS, NOBODY);
 
 function withVerdict(
