@@ -34,9 +34,11 @@ export type DeleteFlows = (ips: readonly Ip[]) => Promise<void>;
 /** Runs work in some network namespace. */
 type Within = <T>(work: () => T) => T;
 
+const HERE: Within = (work) => work();
+
 /** `within` switches to another namespace than this process's own. */
 export const openFlowDeleter =
-  (within: Within = (work) => work()): DeleteFlows =>
+  (within: Within = HERE): DeleteFlows =>
   (ips) =>
     deleteAll(within, ips);
 
@@ -50,7 +52,7 @@ export interface Connections {
   cut(connections: readonly Connection[]): Promise<void>;
 }
 
-export const openConnections = (within: Within = (work) => work()): Connections => ({
+export const openConnections = (within: Within = HERE): Connections => ({
   of: async (ips) => {
     if (ips.length === 0 || within(isEmpty)) return [];
     const addresses = new Set(ips.map(flowAddress));
@@ -86,12 +88,24 @@ async function bar(fd: number, flow: Flow, reply: Buffer): Promise<void> {
 
 const NUMBER = { 4: AF.INET, 6: AF.INET6 } as const;
 
+/** Of this process's own namespace, and used by nobody now. */
+const idle: number[] = [];
+const IDLE_MAX = 2;
+
+// Whoever closes such a socket waits for the transaction of nf_tables under way, on a thread of the pool
+// that others need: it is kept, unless an answer may still come on it.
 async function onSocket<T>(within: Within, work: (fd: number) => Promise<T>): Promise<T> {
-  const fd = within(() => openNetlink({ protocol: NETLINK.NETFILTER }));
+  const fd =
+    (within === HERE ? idle.pop() : undefined) ??
+    within(() => openNetlink({ protocol: NETLINK.NETFILTER }));
+  let isDone = false;
   try {
-    return await work(fd);
+    const result = await work(fd);
+    isDone = true;
+    return result;
   } finally {
-    closeNetfilter(fd);
+    if (isDone && within === HERE && idle.length < IDLE_MAX) idle.push(fd);
+    else closeNetfilter(fd);
   }
 }
 

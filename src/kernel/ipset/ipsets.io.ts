@@ -40,9 +40,10 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
     ack: () => [`list -n ${ACK_SET}`],
     acknowledges: (line) => line === ACK_SET,
   });
+  const sizes = new SizeReader(options.netnsPath);
   return {
     read: (prefix) => readSets([...inside, 'ipset', 'save'], prefix),
-    sizes: (prefix) => inSlices(sizesOf(prefix, options.netnsPath)),
+    sizes: (prefix) => sizes.sizes(prefix),
     commit: async (changes) => {
       for (let at = 0; at < changes.length; at += LINES_MAX) {
         const lines = changes.slice(at, at + LINES_MAX).map(printIpSetChange);
@@ -50,30 +51,68 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
       }
     },
     close: async () => {
+      await sizes.end();
       await child.close();
       await run('destroy', ACK_SET).catch(() => {}); // never made, or gone already
     },
   };
 }
 
-// Set by set, so that others have their turn in between.
-function* sizesOf(
-  prefix: string,
-  netnsPath: string | undefined,
-): Generator<undefined, ReadonlyMap<string, number>> {
+const openSocket = (netnsPath: string | undefined): Rtnetlink => {
   const open = (): number => openNetlink({ protocol: NETLINK.NETFILTER });
   const fd = netnsPath === undefined ? open() : inNetnsAt(netnsPath, open);
-  const netlink = new Rtnetlink(fd, closeNetfilter, HEADERS_BYTES);
+  return new Rtnetlink(fd, closeNetfilter, HEADERS_BYTES);
+};
+
+// Some sets at a time, so that others have their turn in between.
+function* sizesOf(
+  netlink: Rtnetlink,
+  prefix: string,
+): Generator<undefined, ReadonlyMap<string, number>> {
   const sizes = new Map<string, number>();
-  try {
-    for (const part of netlink.dumpParts('list ip sets', encodeDumpSetHeaders, decodeSetHeader)) {
-      for (const { name, size } of part) if (name.startsWith(prefix)) sizes.set(name, size);
-      yield;
-    }
-  } finally {
-    netlink.close();
+  for (const part of netlink.dumpParts('list ip sets', encodeDumpSetHeaders, decodeSetHeader)) {
+    for (const { name, size } of part) if (name.startsWith(prefix)) sizes.set(name, size);
+    yield;
   }
   return sizes;
+}
+
+/** Kept from one look to the next: to close such a socket may take long. One look at a time. */
+class SizeReader {
+  private readonly netnsPath: string | undefined;
+  private netlink: Rtnetlink | undefined;
+  private queue: Promise<unknown> = Promise.resolve();
+
+  constructor(netnsPath: string | undefined) {
+    this.netnsPath = netnsPath;
+  }
+
+  sizes(prefix: string): Promise<ReadonlyMap<string, number>> {
+    const sizes = this.queue.then(() => this.read(prefix));
+    this.queue = sizes.catch(() => undefined);
+    return sizes;
+  }
+
+  private async read(prefix: string): Promise<ReadonlyMap<string, number>> {
+    this.netlink ??= openSocket(this.netnsPath);
+    try {
+      return await inSlices(sizesOf(this.netlink, prefix));
+    } catch (cause) {
+      this.close(); // the rest of an answer may still come on it
+      throw cause;
+    }
+  }
+
+  private close(): void {
+    this.netlink?.close();
+    this.netlink = undefined;
+  }
+
+  /** After the look under way. */
+  async end(): Promise<void> {
+    await this.queue;
+    this.close();
+  }
 }
 
 function readSets([file, ...args]: readonly string[], prefix: string): Promise<readonly IpSet[]> {
