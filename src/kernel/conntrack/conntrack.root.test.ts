@@ -43,6 +43,32 @@ test('flows from and to the addresses go, others stay', async () => {
   assert.equal(conntrack('-L', '-f', 'ipv6'), '');
 });
 
+// Prints how many sockets a process in its own namespace has more after some rounds.
+const ROUNDS_AT_HOME = `
+  import { readdirSync, readlinkSync } from 'node:fs';
+  import { deleteFlows, openConnections } from '${join(import.meta.dirname, 'conntrack.io.ts')}';
+  const sockets = () => readdirSync('/proc/self/fd').filter((fd) => {
+    try { return readlinkSync('/proc/self/fd/' + fd).startsWith('socket:'); } catch { return false; }
+  }).length;
+  const before = sockets();
+  const { of } = openConnections();
+  await deleteFlows(['10.1.1.1']);
+  await Promise.all([...Array(5).fill('10.1.1.3').map((ip) => of([ip])), deleteFlows(['10.1.1.2'])]);
+  const [one] = await of(['10.1.1.3']);
+  for (let tries = 0; sockets() - before > 2 && tries < 100; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  console.log(sockets() - before <= 2, one.destination);
+  process.exit();`;
+
+test('in the own namespace sockets are kept, few, and serve whoever comes', () => {
+  conntrack('-F');
+  for (const n of [1, 2, 3]) flow(`10.1.1.${n}`, '10.2.2.2');
+  const argv = [`--net=/run/netns/${NETNS}`, process.execPath, '--input-type=module'];
+  const printed = execFileSync('nsenter', [...argv, '-e', ROUNDS_AT_HOME], { encoding: 'utf8' });
+  assert.equal(printed, 'true 10.2.2.2\n');
+  assert.match(conntrack('-L'), /^tcp .* src=10\.1\.1\.3 dst=10\.2\.2\.2 [^\n]*\n$/);
+});
+
 test('a connection is read, cut, and freed again', async () => {
   conntrack('-F');
   const connections = openConnections(within);
