@@ -75,3 +75,20 @@ test('what a message holds gets the same numbers together as one by one, while s
   }
   assert.equal(different, 0);
 });
+
+test('room taken at once: numbers that stand already stay, and no slots are filled later', () => {
+  const prefixes = new Prefixes(4);
+  const numbers = new Map<string, number>();
+  const intern = (n: number): void => {
+    const octets = octetsOf(4, n);
+    const text = Buffer.from(octets).toString('latin1');
+    numbers.set(text, prefixes.intern(octets, 1, octets[0]!));
+  };
+  for (let n = 0; n < 30_000; n++) intern(n);
+  prefixes.prepareSome();
+  prefixes.widen(2 ** 21);
+  assert.equal(differences(prefixes, numbers), 0);
+  for (let n = 30_000; n < 130_000; n++) intern(n);
+  assert.equal(prefixes.prepareSome(), false);
+  assert.equal(differences(prefixes, numbers), 0);
+});

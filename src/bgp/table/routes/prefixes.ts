@@ -141,6 +141,8 @@ export class Prefixes implements Numbered {
   /** For so many, while there are few to copy. */
   widen(length: number): void {
     if (length > this.lengths.length) this.growColumns(length);
+    // Slots are touched all over: fewer of them, 4 MiB where columns have room for what one peer may tell.
+    this.slots.widen(length / 4);
   }
 
   /** Makes ready for more prefixes, a portion at a time; answers whether there was anything to do. */

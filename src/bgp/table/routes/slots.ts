@@ -71,6 +71,13 @@ export class Slots {
     while (this.wider) this.widenSome();
   }
 
+  /** So many slots at once, while there are few numbers to place. */
+  widen(length: number): void {
+    if (length <= this.table.length) return;
+    [this.wider, this.placed] = [new Int32Array(length), 0];
+    while (this.wider) this.widenSome();
+  }
+
   /** Fills the next slots a portion further; answers whether there was anything to do. */
   widenSome(): boolean {
     if (!this.wider) {
