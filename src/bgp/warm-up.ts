@@ -5,15 +5,15 @@
 // Several tables, because code that has seen one knows its functions as the only ones and is given up
 // at the next. Both families, for the same reason. No input or output, and the clock is not read.
 import type { Asn } from '../net/asn.ts';
-import { type Cidr, cidr } from '../net/cidr.ts';
-import { type Family, type Ip, ip } from '../net/ip.ts';
-import { encodeUpdate, type Update } from './codec/update.ts';
+import { cidr } from '../net/cidr.ts';
+import { bytesOfIp, type Family, type Ip, ip } from '../net/ip.ts';
+import { attribute, encodeAttributes, TYPE } from './codec/attributes.ts';
+import { AFI_OF, SAFI_UNICAST } from './codec/families.ts';
+import { u16 } from './codec/reader.ts';
 import { PEER_DEFAULTS } from './peers.ts';
 import { Table } from './table/table.ts';
 
 const TABLES = 2;
-/** All is announced and withdrawn so often. */
-const ROUNDS = 3;
 /** Prefixes: so many messages of so many. */
 const MESSAGES: Readonly<Record<Family, number>> = { 4: 8, 6: 2 };
 const PREFIXES_OF_MESSAGE = 125;
@@ -36,6 +36,11 @@ const SIDES: Readonly<Record<Family, Sides>> = {
   6: { us: ip('2001:db8::1'), teller: ip('2001:db8::2'), listener: ip('2001:db8::3') },
 };
 const FAMILIES = [4, 6] as const;
+/** 10.x.y.0/24 and 2001:db8:xy::/48, but for their last two octets. */
+const START_OF_PREFIX: Readonly<Record<Family, readonly number[]>> = {
+  4: [24, 10],
+  6: [48, 0x20, 0x01, 0x0d, 0xb8],
+};
 
 /** In portions of a few milliseconds at most, each ended by a `yield`. */
 export function* warmUp(): Generator<void> {
@@ -46,7 +51,7 @@ export function* warmUp(): Generator<void> {
   }
   for (let i = 0; i < TABLES; i++) {
     const table = yield* tableOfFour();
-    for (let round = 0; round < ROUNDS; round++) yield* tellAll(table, said);
+    yield* tellAll(table, said);
   }
 }
 
@@ -106,23 +111,32 @@ function* messages(): Generator<Said> {
 }
 
 function messageOf(family: Family, number: number): Said {
-  const prefixes = Array.from({ length: PREFIXES_OF_MESSAGE }, (_, i) =>
-    prefixOf(family, number * PREFIXES_OF_MESSAGE + i),
-  );
-  const attributes = {
-    origin: 'igp' as const,
-    asPath: [{ kind: 'sequence' as const, asns: [TELLER_ASN] }],
-    med: number,
-  };
   const { teller } = SIDES[family];
-  const announced = [{ nextHop: teller, prefixes }];
-  const bodyOf = (what: Omit<Update, 'kind'>) => encodeUpdate({ kind: 'update', ...what }, true);
+  const prefixes: number[] = [];
+  for (let i = 0; i < PREFIXES_OF_MESSAGE; i++)
+    prefixes.push(...START_OF_PREFIX[family], ...u16(number * PREFIXES_OF_MESSAGE + i));
+  const facts = {
+    origin: 'igp',
+    asPath: [{ kind: 'sequence', asns: [TELLER_ASN] }],
+    med: number,
+  } as const;
+  if (family === 4)
+    return {
+      teller,
+      announced: bodyOf([], encodeAttributes(facts, teller, true), prefixes),
+      withdrawn: bodyOf(prefixes, [], []),
+    };
+  const head = [...u16(AFI_OF[6]), SAFI_UNICAST];
+  const reach = attribute(TYPE.mpReach, [...head, 16, ...bytesOfIp(teller), 0, ...prefixes]);
   return {
     teller,
-    announced: bodyOf({ withdrawn: [], announced, attributes }),
-    withdrawn: bodyOf({ withdrawn: prefixes, announced: [] }),
+    announced: bodyOf([], [...encodeAttributes(facts, undefined, true), ...reach], []),
+    withdrawn: bodyOf([], attribute(TYPE.mpUnreach, [...head, ...prefixes]), []),
   };
 }
 
-const prefixOf = (family: Family, i: number): Cidr =>
-  cidr(family === 4 ? `10.${i >> 8}.${i & 255}.0/24` : `2001:db8:${i.toString(16)}::/48`);
+const bodyOf = (withdrawn: number[], attributes: number[], announced: number[]): Uint8Array =>
+  Uint8Array.from([
+    ...[...u16(withdrawn.length), ...withdrawn],
+    ...[...u16(attributes.length), ...attributes, ...announced],
+  ]);

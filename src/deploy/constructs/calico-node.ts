@@ -235,7 +235,7 @@ const speaker = (settings: Settings): Container => ({
   command: SPEAKER_COMMAND,
   // Secrets with the passwords of BGP sessions are in the pod's own namespace.
   env: withMore(
-    [...common(settings), fromField('POD_NAMESPACE', 'metadata.namespace')],
+    [...common(settings), AGENT_MEMORY, fromField('POD_NAMESPACE', 'metadata.namespace')],
     settings.pod.calico_node,
   ),
   ports: nodeMetrics(settings).speaker,

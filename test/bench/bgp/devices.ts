@@ -1,7 +1,7 @@
 // The speakers that are compared: how each is told to be the same device under test.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SPEAKER_FLAGS } from '../../../src/deploy/constructs/calico-node.ts';
+import { AGENT_MEMORY, SPEAKER_FLAGS } from '../../../src/deploy/constructs/calico-node.ts';
 import { WATCHED } from './delays.ts';
 import type { FeederPlan } from './feeder.ts';
 
@@ -30,7 +30,8 @@ const ours: Device = {
     const profile = process.env['PROFILE'];
     const options = profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [];
     const words = [JSON.stringify(plan), folder, ...(watched ? [WATCHED] : [])];
-    return [process.execPath, ...SPEAKER_FLAGS, ...options, script, ...words];
+    const memory = `${AGENT_MEMORY.name}=${AGENT_MEMORY.value}`;
+    return ['env', memory, process.execPath, ...SPEAKER_FLAGS, ...options, script, ...words];
   },
 };
 
