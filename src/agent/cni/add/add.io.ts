@@ -138,14 +138,28 @@ async function connect(
     call.request.config.policySetupMilliseconds,
   );
   programmed.catch(() => {}); // awaited below; a failure before that must not end the process
-  await configurePod(call, veth, assigned.ips);
-  await reach(call, 'add:configured');
-  await settleFlows(context, assigned.ips);
-  await addHostRoutes(call, veth, assigned.ips);
-  await reach(call, 'add:routed');
+  await together(configure(call, veth, assigned.ips), leadTo(call, veth, assigned.ips));
   await unlessAborted(call.overtaken, programmed);
   await reach(call, 'add:programmed');
   return ok(resultOf(call, assigned.ips));
+}
+
+async function configure(call: Call, veth: Veth, ips: readonly Ip[]): Promise<void> {
+  await configurePod(call, veth, ips);
+  await reach(call, 'add:configured');
+}
+
+/** The host's way to the pod, in a clean state. Throws OpError. */
+async function leadTo(call: Call, veth: Veth, ips: readonly Ip[]): Promise<void> {
+  await settleFlows(call.context, ips);
+  await addHostRoutes(call, veth, ips);
+  await reach(call, 'add:routed');
+}
+
+// Both have ended when either's failure is thrown: what follows undoes them.
+async function together(...work: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(work);
+  await Promise.all(work);
 }
 
 function resultOf({ request, identity, mac, mtu, outside }: Call, ips: readonly Ip[]): string {

@@ -8,8 +8,9 @@ import type { Ip } from '../../../net/ip.ts';
 import type { CniContext } from '../context.ts';
 import { Gathered } from './gathered.io.ts';
 
+/** An address may be wanted again soon, and an ADD should not have to wait for a walk. */
 const TIMING = {
-  quietMilliseconds: 1000,
+  quietMilliseconds: 100,
   patienceMilliseconds: 1000,
   repeatMilliseconds: 5000,
   most: 4096,
