@@ -22,6 +22,8 @@ export interface HeldUp {
   readonly delay: number;
   /** The same without the time for which others had the processors. */
   readonly own: number;
+  /** Processor time of one turn alone. */
+  readonly ran: number;
 }
 
 export class BenchAgent {
@@ -118,8 +120,8 @@ export class BenchAgent {
     const before = count();
     process.kill(this.pid, 'SIGUSR2');
     await eventually('the probe has written', () => count() > before);
-    const [delay, own] = this.told().at(-1)!.split(' ').map(Number);
-    return { delay: delay!, own: own! };
+    const [delay, own, ran] = this.told().at(-1)!.split(' ').map(Number);
+    return { delay: delay!, own: own!, ran: ran! };
   }
 
   private told(): readonly string[] {

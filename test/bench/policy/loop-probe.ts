@@ -1,7 +1,8 @@
 // Loaded into the measured agent with --import. SIGUSR2 begins a measurement of how long its event loop is
-// held up; the next one ends it and adds a line to the file, both in milliseconds: the longest delay by the
-// clock, and the longest that was the agent's own doing: time in which the main thread ran or waited inside
-// a call, without the time for which it could have run but others had the processors. LOOP_PROBE_SLICES
+// held up; the next one ends it and adds a line to the file, in milliseconds: the longest delay by the clock;
+// the longest that was the agent's own doing, time in which the main thread ran or waited inside a call,
+// without the time for which it could have run but others had the processors; and the most processor time
+// of one turn, which is the same on the busiest machine. LOOP_PROBE_SLICES
 // names a file of all that took long: begin and end (microseconds of the monotonic clock, as in V8's
 // profiles), and milliseconds of processor time and of waiting for a processor.
 import { appendFileSync, closeSync, openSync, readSync } from 'node:fs';
@@ -20,7 +21,7 @@ interface Moment {
 }
 
 interface Measurement {
-  end(): { readonly delay: number; readonly own: number };
+  end(): { readonly delay: number; readonly own: number; readonly ran: number };
 }
 
 const buffer = Buffer.alloc(128);
@@ -40,6 +41,7 @@ function measure(): Measurement {
   const schedstat = openSync('/proc/self/schedstat', 'r');
   const long: string[] = [];
   let most = 0;
+  let mostRan = 0;
   // From the loop's first turn on: before it the program's own text is read, and nobody waits.
   let before: Moment | undefined;
   const timer = setInterval(() => {
@@ -47,6 +49,7 @@ function measure(): Measurement {
     const [from, waited] = [before ?? now, now.waited - (before ?? now).waited];
     const own = now.clock - from.clock - waited - RESOLUTION_MILLISECONDS;
     most = Math.max(most, own);
+    mostRan = Math.max(mostRan, now.ran - from.ran);
     if (slices !== undefined && own > SLICE_TOLD_MILLISECONDS)
       long.push(
         `${from.clock * 1e3} ${now.clock * 1e3} ${(now.ran - from.ran).toFixed(2)} ${waited.toFixed(2)}\n`,
@@ -54,12 +57,12 @@ function measure(): Measurement {
     before = momentOf(schedstat);
   }, RESOLUTION_MILLISECONDS);
   timer.unref();
-  const end = (): { delay: number; own: number } => {
+  const end = (): { delay: number; own: number; ran: number } => {
     clearInterval(timer);
     closeSync(schedstat);
     delays.disable();
     if (slices !== undefined) appendFileSync(slices, long.join(''));
-    return { delay: delays.max / 1e6 - RESOLUTION_MILLISECONDS, own: most };
+    return { delay: delays.max / 1e6 - RESOLUTION_MILLISECONDS, own: most, ran: mostRan };
   };
   return { end };
 }
@@ -71,9 +74,9 @@ const toggle = (): void => {
     running = measure();
     return;
   }
-  const { delay, own } = running.end();
+  const { delay, own, ran } = running.end();
   running = undefined;
-  appendFileSync(file!, `${delay.toFixed(2)} ${own.toFixed(2)}\n`);
+  appendFileSync(file!, `${delay.toFixed(2)} ${own.toFixed(2)} ${ran.toFixed(2)}\n`);
 };
 
 if (file !== undefined) {

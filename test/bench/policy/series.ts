@@ -179,9 +179,10 @@ export const line = (name: string, ours: number, unit: string, goal: number): vo
     `bench policy-${name} ours=${ours.toFixed(2)}${unit} goal<=${goal.toFixed(2)}${unit}`,
   );
 
-function loop(name: string, { delay, own }: HeldUp): void {
+function loop(name: string, { delay, own, ran }: HeldUp): void {
   line(`${name}-loop-delay`, delay, 'ms', LOOP_GOAL);
   line(`${name}-loop-own-delay`, own, 'ms', LOOP_GOAL);
+  line(`${name}-loop-longest-turn`, ran, 'ms', LOOP_GOAL);
 }
 
 export const series: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
