@@ -1,17 +1,15 @@
 // Spawns CNI plugins as a runtime does, cheaply: one round is one JSON line on stdin, its figures
 // one JSON line on stdout. The processes are made with vfork, so that the spawner's size costs nothing.
-// As many workers as calls run beside each other are processes of their own: Go lets one thread of a
-// process start another program at a time (syscall.ForkLock), and calls would wait for each other in here.
+// Every worker does one thing after the other in its own thread: what it cost would be each side's cost.
 package main
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -26,156 +24,54 @@ type Round struct {
 
 // Figures are exec to exit in milliseconds, and the CPU of the processes and their children.
 type Figures struct {
-	Times   []float64 `json:"times"` // by call; a worker's: 0 where another one made it
+	Times   []float64 `json:"times"`
 	Wall    float64   `json:"wall"`
 	CPU     float64   `json:"cpu"`
 	Refusal string    `json:"refusal"`
 }
 
 func main() {
-	if len(os.Args) > 1 {
-		work()
-		return
-	}
-	rounds := json.NewDecoder(os.Stdin)
+	lines := json.NewDecoder(os.Stdin)
 	for {
 		var round Round
-		if rounds.Decode(&round) != nil {
+		if lines.Decode(&round) != nil {
 			return
 		}
-		figures, err := run(round)
-		if err != nil {
-			figures.Refusal = err.Error()
-		}
-		json.NewEncoder(os.Stdout).Encode(figures)
+		json.NewEncoder(os.Stdout).Encode(run(round))
 	}
 }
 
-// What a worker has beside its standard files: the numbers of the calls that nobody has made yet, and
-// where it says that it is ready.
-const (
-	queueFile = 3
-	readyFile = 4
-)
-
-type worker struct {
-	command *exec.Cmd
-	output  *json.Decoder
-}
-
-func run(round Round) (Figures, error) {
+func run(round Round) Figures {
 	figures := Figures{Times: make([]float64, len(round.Calls))}
-	queueEnd, queue, err := os.Pipe()
-	if err != nil {
-		return figures, err
-	}
-	ready, readyEnd, err := os.Pipe()
-	if err != nil {
-		return figures, err
-	}
-	workers := make([]worker, max(round.Parallel, 1))
-	for i := range workers {
-		if workers[i], err = startWorker(round, queueEnd, readyEnd); err != nil {
-			return figures, err
-		}
-	}
-	queueEnd.Close()
-	readyEnd.Close()
-	for range workers {
-		if _, err := ready.Read(make([]byte, 1)); err != nil {
-			return figures, err
-		}
-	}
-	ready.Close()
-	numbers := []byte{}
+	queue := make(chan int, len(round.Calls))
 	for i := range round.Calls {
-		numbers = binary.NativeEndian.AppendUint32(numbers, uint32(i))
+		queue <- i
 	}
+	close(queue)
+	var wait sync.WaitGroup
+	var lock sync.Mutex
 	start := time.Now()
-	if _, err := queue.Write(numbers); err != nil {
-		return figures, err
+	for range max(round.Parallel, 1) {
+		wait.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			for i := range queue {
+				milliseconds, usage, err := call(round.File, round.Config, round.Calls[i])
+				lock.Lock()
+				figures.Times[i] = milliseconds
+				if usage != nil {
+					figures.CPU += float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e6
+				}
+				if err != nil {
+					figures.Refusal = err.Error()
+				}
+				lock.Unlock()
+			}
+		})
 	}
-	queue.Close()
-	for _, worker := range workers {
-		var part Figures
-		if err := worker.output.Decode(&part); err != nil {
-			return figures, err
-		}
-		figures.add(part)
-	}
-	figures.Wall = milliseconds(start)
-	for _, worker := range workers {
-		if err := worker.command.Wait(); err != nil {
-			return figures, err
-		}
-	}
-	return figures, nil
-}
-
-func (figures *Figures) add(part Figures) {
-	for i, time := range part.Times {
-		figures.Times[i] += time
-	}
-	figures.CPU += part.CPU
-	if part.Refusal != "" {
-		figures.Refusal = part.Refusal
-	}
-}
-
-func startWorker(round Round, queue, ready *os.File) (worker, error) {
-	command := exec.Command(os.Args[0], "worker")
-	command.Env = append(os.Environ(), "GOMAXPROCS=1")
-	command.Stderr = os.Stderr
-	command.ExtraFiles = []*os.File{queue, ready}
-	input, err := command.StdinPipe()
-	if err != nil {
-		return worker{}, err
-	}
-	output, err := command.StdoutPipe()
-	if err != nil {
-		return worker{}, err
-	}
-	if err := command.Start(); err != nil {
-		return worker{}, err
-	}
-	if err := json.NewEncoder(input).Encode(round); err != nil {
-		return worker{}, err
-	}
-	return worker{command, json.NewDecoder(output)}, nil
-}
-
-// One call after the other, in one thread.
-func work() {
-	runtime.LockOSThread()
-	var round Round
-	if json.NewDecoder(os.Stdin).Decode(&round) != nil {
-		os.Exit(1)
-	}
-	figures := Figures{Times: make([]float64, len(round.Calls))}
-	syscall.CloseOnExec(queueFile)
-	syscall.CloseOnExec(readyFile)
-	runtime.GC() // not meanwhile
-	syscall.Write(readyFile, []byte{1})
-	number := make([]byte, 4)
-	for {
-		if count, _ := syscall.Read(queueFile, number); count < len(number) {
-			break
-		}
-		i := binary.NativeEndian.Uint32(number)
-		time, usage, err := call(round.File, round.Config, round.Calls[i])
-		figures.Times[i] = time
-		if usage != nil {
-			figures.CPU += float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e6
-		}
-		if err != nil {
-			figures.Refusal = err.Error()
-		}
-	}
-	json.NewEncoder(os.Stdout).Encode(figures)
-}
-
-func milliseconds(since time.Time) float64 {
-	return float64(time.Since(since).Nanoseconds()) / 1e6
+	wait.Wait()
+	figures.Wall = float64(time.Since(start).Nanoseconds()) / 1e6
+	return figures
 }
 
 // A pipe holds what goes in and what comes out, so that nothing runs beside the plugin: the
@@ -189,11 +85,11 @@ func call(file, config string, environment map[string]string) (float64, *syscall
 	}
 	start := time.Now()
 	usage, status, output, err := spawn(file, config, variables)
-	took := milliseconds(start)
+	milliseconds := float64(time.Since(start).Nanoseconds()) / 1e6
 	if err == nil && status != 0 {
 		err = fmt.Errorf("%s %s: exit %d: %s", file, environment["CNI_COMMAND"], status, output)
 	}
-	return took, usage, err
+	return milliseconds, usage, err
 }
 
 func spawn(file, config string, environment []string) (*syscall.Rusage, int, []byte, error) {
