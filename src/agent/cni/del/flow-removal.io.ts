@@ -8,11 +8,15 @@ import type { Ip } from '../../../net/ip.ts';
 import type { CniContext } from '../context.ts';
 import { Gathered } from './gathered.io.ts';
 
-/** An address may be wanted again soon, and an ADD should not have to wait for a walk. */
+/**
+ * An address may be wanted again soon; an ADD should not have to wait for a walk. DELs one by one
+ * do not walk a large table all the time: a twentieth of it.
+ */
 const TIMING = {
   quietMilliseconds: 100,
   patienceMilliseconds: 1000,
   repeatMilliseconds: 5000,
+  rest: 20,
   most: 4096,
 };
 

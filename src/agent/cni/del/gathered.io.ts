@@ -10,6 +10,8 @@ export interface GatheredOptions<T> {
   readonly quietMilliseconds: number;
   readonly patienceMilliseconds: number;
   readonly repeatMilliseconds: number;
+  /** After a run the next waits so many times as long as it took, but no longer than patience lasts. */
+  readonly rest?: number;
   /** So many are done at once. */
   readonly most: number;
   /** Does all; rejects when any may be left. */
@@ -27,6 +29,7 @@ export class Gathered<T> {
   /** When the timer fires, and the earliest that it may. */
   private at = 0;
   private notBefore = 0;
+  private restUntil = 0;
   /** The run under way and what it is at work on. */
   private running:
     | { readonly taken: ReadonlyMap<T, number>; readonly done: Promise<void> }
@@ -88,7 +91,7 @@ export class Gathered<T> {
     const { quietMilliseconds, patienceMilliseconds, most } = this.options;
     const now = performance.now();
     const overdue = now - this.since > patienceMilliseconds || this.items.size >= most;
-    const at = Math.max(overdue ? now : now + quietMilliseconds, this.notBefore);
+    const at = Math.max(overdue ? now : now + quietMilliseconds, this.notBefore, this.restUntil);
     if (!overdue || !this.timer || at < this.at) this.runAt(at);
   }
 
@@ -100,14 +103,18 @@ export class Gathered<T> {
   private async run(): Promise<void> {
     this.next = undefined;
     const taken = new Map(this.items);
+    const begun = performance.now();
     const done = this.options.work([...taken.keys()]);
     this.running = { taken, done };
     try {
       await done;
       for (const [item, count] of taken)
         if (this.items.get(item) === count) this.items.delete(item);
-      this.since = performance.now();
+      const ended = performance.now();
+      const { rest = 0, patienceMilliseconds } = this.options;
+      this.since = ended;
       this.notBefore = 0;
+      this.restUntil = ended + Math.min(rest * (ended - begun), patienceMilliseconds);
     } catch (cause) {
       this.notBefore = performance.now() + this.options.repeatMilliseconds;
       this.runAt(this.notBefore);

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openLog } from '../../../base/log.io.ts';
-import { Gathered } from './gathered.io.ts';
+import { Gathered, type GatheredOptions } from './gathered.io.ts';
 
 /** Work whose end is in the test's hand. */
-function held(timing = { quietMilliseconds: 3_600_000, patienceMilliseconds: 3_600_000 }) {
+function held(
+  timing: Pick<GatheredOptions<string>, 'quietMilliseconds' | 'patienceMilliseconds' | 'rest'> = {
+    quietMilliseconds: 3_600_000,
+    patienceMilliseconds: 3_600_000,
+  },
+) {
   const runs: { readonly items: readonly string[]; readonly end: (cause?: Error) => void }[] = [];
   const begun: (() => void)[] = [];
   const gathered = new Gathered<string>({
@@ -106,6 +111,25 @@ test('it begins once nothing has come for a while; at once when there are many o
     runs[0]?.end();
     await gone;
   }
+});
+
+test('after a run the next waits as long as the rest, at most as long as patience', async () => {
+  const timing = { quietMilliseconds: 1, patienceMilliseconds: 50, rest: 1e9 };
+  const { gathered, runs, next } = held(timing);
+  let begun = next();
+  gathered.add('a');
+  await begun;
+  const gone = gathered.gone('a');
+  runs[0]?.end();
+  await gone;
+  const ended = performance.now();
+  begun = next();
+  gathered.add('b');
+  await begun;
+  assert.ok(performance.now() - ended > 45, 'it rested');
+  const other = gathered.gone('b');
+  runs[1]?.end();
+  await other;
 });
 
 test('closed: nothing begins by itself any more', async () => {
