@@ -279,26 +279,14 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
   });
 
   test('a restart of the agent loses no packet', async () => {
-    const file = '/tmp/ping';
-    const ping = `ping -i 0.1 ${serverIp} > ${file} 2>&1 & echo $!`;
-    const pid = (await inPod(cluster, 'client', ['sh', '-c', ping])).output.trim();
-    const answers = async (): Promise<number> =>
-      (await inPod(cluster, 'client', ['cat', file])).output.split('bytes from').length - 1;
-    await until('the ping runs', 10, async () => (await answers()) > 0);
+    const traffic = await startTraffic(cluster, serverIp);
     await endProgram(last, 'agent.mjs');
     await until('the agent was started again', 60, async () =>
       (await calicoPods(cluster)).some((pod) => pod.node === last && pod.restarts === 1),
     );
     await calicoReady(cluster);
-    const soFar = await answers();
-    await until('ten more answers', 10, async () => (await answers()) > soFar + 10);
-    await inPod(cluster, 'client', ['kill', '-INT', pid]);
-    const said = await until('the summary', 10, async () =>
-      / packet loss/.test((await inPod(cluster, 'client', ['cat', file])).output)
-        ? (await inPod(cluster, 'client', ['tail', '-n', '3', file])).output
-        : '',
-    );
-    assert.match(said, / 0% packet loss/);
+    const { sent, lost } = await traffic.stop();
+    assert.equal(lost, 0, `${lost} of ${sent} packets`);
   });
 
   test('upgrade and rollback that restart every pod lose none of 100 packets a second', async () => {
