@@ -285,6 +285,7 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
       (await calicoPods(cluster)).some((pod) => pod.node === last && pod.restarts === 1),
     );
     await calicoReady(cluster);
+    await traffic.goesOn(100);
     const { sent, lost } = await traffic.stop();
     assert.equal(lost, 0, `${lost} of ${sent} packets`);
   });

@@ -4,6 +4,8 @@ import { until } from './command.ts';
 import { inPod } from './demonstration.ts';
 
 export interface Traffic {
+  /** Resolves when so many more have been answered. */
+  goesOn(packets: number): Promise<void>;
   /** Ends it; answers what the client counted. */
   stop(): Promise<{ readonly sent: number; readonly lost: number }>;
 }
@@ -16,12 +18,14 @@ export async function startTraffic(cluster: Cluster, to: string): Promise<Traffi
   const client = async (command: string): Promise<string> =>
     (await inPod(cluster, 'client', ['sh', '-c', command])).output.trim();
   const pid = await client(`ping -i ${INTERVAL_SECONDS} ${to} > ${FILE} 2>&1 & echo $!`);
-  await until(
-    'packets flow',
-    20,
-    async () => (await client(`grep -c 'bytes from' ${FILE} || true`)) !== '0',
-  );
+  const answered = async (): Promise<number> =>
+    Number(await client(`grep -c 'bytes from' ${FILE} || true`));
+  await until('packets flow', 20, async () => (await answered()) > 0);
   return {
+    async goesOn(packets) {
+      const soFar = await answered();
+      await until('packets flow on', 20, async () => (await answered()) >= soFar + packets);
+    },
     async stop() {
       await client(`kill -INT ${pid}`);
       const said = await until('the summary', 10, async () => {
