@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { OpError } from '../base/op-error.ts';
 import type { Refusal } from './kernel.ts';
 import { AF, check, errnoText, libc, SOCK, setIntOption } from './libc.io.ts';
+import { inNetnsAt } from './namespaces.io.ts';
 import type { Encoded } from './netlink/link.ts';
 import {
   ackOf,
@@ -48,6 +49,12 @@ export function openNetlink(
   address.writeUInt32LE(options.groups ?? 0, 8);
   check('netlink bind', libc.bind(fd, address, address.length));
   return fd;
+}
+
+/** A socket of NETLINK.NETFILTER, in this process's namespace or that of a path. Throws OpError. */
+export function openNetfilter(netnsPath?: string): number {
+  const open = () => openNetlink({ protocol: NETLINK.NETFILTER });
+  return netnsPath === undefined ? open() : inNetnsAt(netnsPath, open);
 }
 
 /**

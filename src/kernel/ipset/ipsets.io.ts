@@ -5,9 +5,8 @@ import { execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
 import { OpError } from '../../base/op-error.ts';
 import { inSlices } from '../../base/pause.io.ts';
-import { inNetnsAt } from '../namespaces.io.ts';
 import { inNamespace, RestoreChild } from '../restore-child.io.ts';
-import { closeNetfilter, NETLINK, openNetlink, Rtnetlink } from '../rtnetlink.io.ts';
+import { closeNetfilter, openNetfilter, Rtnetlink } from '../rtnetlink.io.ts';
 import type { IpSet, IpSets } from '../tables.ts';
 import { decodeSetHeader, encodeDumpSetHeaders } from './headers.ts';
 import { printIpSetChange, SaveReader } from './save.ts';
@@ -58,12 +57,6 @@ export async function openIpSets(options: { readonly netnsPath?: string } = {}):
   };
 }
 
-const openSocket = (netnsPath: string | undefined): Rtnetlink => {
-  const open = (): number => openNetlink({ protocol: NETLINK.NETFILTER });
-  const fd = netnsPath === undefined ? open() : inNetnsAt(netnsPath, open);
-  return new Rtnetlink(fd, closeNetfilter, HEADERS_BYTES);
-};
-
 // Some sets at a time, so that others have their turn in between.
 function* sizesOf(
   netlink: Rtnetlink,
@@ -94,7 +87,8 @@ class SizeReader {
   }
 
   private async read(prefix: string): Promise<ReadonlyMap<string, number>> {
-    this.netlink ??= openSocket(this.netnsPath);
+    const { netnsPath } = this;
+    this.netlink ??= new Rtnetlink(openNetfilter(netnsPath), closeNetfilter, HEADERS_BYTES);
     try {
       return await inSlices(sizesOf(this.netlink, prefix));
     } catch (cause) {

@@ -3,20 +3,14 @@
 import { OpError } from '../../base/op-error.ts';
 import { ownCommits } from '../iptables/generation.io.ts';
 import { check, errnoText, libc } from '../libc.io.ts';
-import { inNetnsAt } from '../namespaces.io.ts';
 import type { Encoded } from '../netlink/link.ts';
 import { ackOf, type Message, MessageWriter, messagesIn, NLMSG } from '../netlink/message.ts';
-import { closeNetfilter, NETLINK, openNetlink, Rtnetlink, sendAsync } from '../rtnetlink.io.ts';
+import { closeNetfilter, openNetfilter, Rtnetlink, sendAsync } from '../rtnetlink.io.ts';
 
 const RECEIVE_BYTES = 1 << 16;
 
 /** Writes one, with messages numbered from `sequence` on; answers the number of the last, which is acknowledged. */
 export type Transaction = (writer: MessageWriter, sequence: number) => number;
-
-const openSocket = (netnsPath: string | undefined): number => {
-  const open = () => openNetlink({ protocol: NETLINK.NETFILTER });
-  return netnsPath === undefined ? open() : inNetnsAt(netnsPath, open);
-};
 
 /** A dump, over a socket of its own: it may come while a transaction is under way. Throws OpError. */
 export function dumpNetfilter<T>(
@@ -25,7 +19,7 @@ export function dumpNetfilter<T>(
   encode: Encoded,
   read: (message: Message) => T | undefined,
 ): readonly T[] {
-  const netlink = new Rtnetlink(openSocket(netnsPath), closeNetfilter);
+  const netlink = new Rtnetlink(openNetfilter(netnsPath), closeNetfilter);
   try {
     return netlink.dump(what, encode, read);
   } finally {
@@ -43,7 +37,7 @@ export class Transactions {
 
   constructor(what: string, netnsPath?: string) {
     this.what = what;
-    this.fd = openSocket(netnsPath);
+    this.fd = openNetfilter(netnsPath);
     this.own = ownCommits(netnsPath);
   }
 
