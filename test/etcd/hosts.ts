@@ -17,6 +17,8 @@ import { type TestNetns, withNetns } from '../lab/netns.ts';
 const CLI = join(import.meta.dirname, '../../src/cli/main.ts');
 const API = '10.79.0.254';
 const NAMESPACE = '/api/v1/namespaces/kube-system';
+/** Longer than a spare waits for its place; one that hangs then says what it waits for. */
+const INIT_MILLISECONDS_MAX = 150_000;
 const SECRET_FOLDER = '/etc/calico/etcd-certificates';
 
 interface ContainerShape {
@@ -82,7 +84,9 @@ export class EtcdHost {
   async start(values: Json, isReady = true): Promise<void> {
     const { init, main } = containersOf(values);
     this.child = this.spawn(init);
+    const tooLong = setTimeout(() => this.child?.kill('SIGKILL'), INIT_MILLISECONDS_MAX);
     const [code] = (await once(this.child, 'exit')) as [number | null];
+    clearTimeout(tooLong);
     if (code !== 0)
       throw new Error(`${this.name}: the init container ended with ${code}\n${this.log}`);
     this.child = this.spawn(main);

@@ -3,7 +3,14 @@
 // hosts for the whole file.
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { toolPath } from '../cluster/tools.ts';
@@ -126,6 +133,16 @@ describe('members of calico-etcd', { timeout: 600_000 }, () => {
     await n2!.start(VALUES);
     assert.match(n2!.words, /remove: its data is gone/);
     assert.equal(await get(n2!, '/calico/a'), 'second');
+    assert.equal((await statusOf(n1!)).length, 3);
+  });
+
+  test('what etcd left that ended while it joined is no data: the node joins anew', async () => {
+    await n2!.kill();
+    n2!.wipe();
+    mkdirSync(join(n2!.folder, 'calico-data/member/snap'), { recursive: true });
+    await n2!.start(VALUES);
+    await ctl(n1!, 'put', '/calico/c', 'all of them');
+    assert.equal(await get(n2!, '/calico/c'), 'all of them');
     assert.equal((await statusOf(n1!)).length, 3);
   });
 

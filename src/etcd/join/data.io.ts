@@ -16,8 +16,14 @@ export class MemberData {
     this.folder = flagOf(command, '--data-dir');
   }
 
+  /**
+   * Whether there is any. A member goes by its log, which comes whole; what etcd left before it has
+   * one, such as where the others fell silent while it joined, is none: started on that alone, it would
+   * begin a datastore of its own.
+   */
   get isThere(): boolean {
-    return existsSync(join(this.folder, 'member'));
+    const log = join(this.folder, 'member/wal');
+    return existsSync(log) && readdirSync(log).some((name) => name.endsWith('.wal'));
   }
 
   get epoch(): string {
@@ -60,6 +66,7 @@ export class MemberData {
       ...[`--bump-revision=${REVISIONS_AHEAD}`, '--mark-compacted'],
     ]);
     this.setEpoch(epoch);
+    this.setAside(Date.now());
     renameSync(part, this.folder);
   }
 }
