@@ -18,8 +18,8 @@ export class MemberData {
 
   /**
    * Whether there is any. A member goes by its log, which comes whole; what etcd left before it has
-   * one, such as where the others fell silent while it joined, is none: started on that alone, it would
-   * begin a datastore of its own.
+   * one, such as where the others fell silent while it joined, is none: started on that alone, it
+   * would begin a datastore of its own.
    */
   get isThere(): boolean {
     const log = join(this.folder, 'member/wal');
