@@ -15,6 +15,8 @@ export interface IpamConfig {
 
 /** Blocks that a node owns at most, unless the configuration says otherwise. */
 export const BLOCKS_PER_NODE_MAX = 20;
+/** Calico's type of maxBlocksPerHost has 32 bits with a sign. */
+const BLOCKS_MAX = 2 ** 31 - 1;
 export const COOLDOWN_SECONDS_MAX = 1200;
 
 /** Whether nodes claim blocks by themselves. An object without the key means no, no object yes. */
@@ -32,8 +34,8 @@ export const cooldownSeconds = (config: IpamConfig | undefined): number =>
 export function ipamConfigProblem(config: IpamConfig): string | undefined {
   const { strict_affinity: strict = false, maxBlocksPerHost: blocks = 0 } = config;
   const { ipCooldownSeconds: cooldown = 0 } = config;
-  if (!Number.isInteger(blocks) || blocks < 0)
-    return `maxBlocksPerHost ${blocks} is no whole number of 0 or more`;
+  if (!Number.isInteger(blocks) || blocks < 0 || blocks > BLOCKS_MAX)
+    return `maxBlocksPerHost ${blocks} is not within 0..${BLOCKS_MAX}`;
   if (!Number.isInteger(cooldown) || cooldown < 0 || cooldown > COOLDOWN_SECONDS_MAX)
     return `ipCooldownSeconds ${cooldown} is not within 0..${COOLDOWN_SECONDS_MAX}`;
   if (!strict && !claimsBlocks(config))

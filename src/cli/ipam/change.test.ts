@@ -6,7 +6,7 @@ import { systemClock } from '../../base/clock.io.ts';
 import { type MemoryStore, memoryStore } from '../../datastore/memory.ts';
 import { auditIpam } from '../../ipam/audit.ts';
 import { assignOne, emptyBlock, releaseHandle } from '../../ipam/block.ts';
-import { type IpamBlock, parseBlock, printIpam } from '../../model/ipam.ts';
+import { type IpamBlock, type IpamHandle, parseBlock, printIpam } from '../../model/ipam.ts';
 import {
   affinityKey,
   blockKey,
@@ -20,7 +20,9 @@ import { cidr } from '../../net/cidr.ts';
 import { ip } from '../../net/ip.ts';
 import { check, type Report } from './check.ts';
 import { configure, split } from './configure.ts';
+import { lastingIdle } from './idle-handles.ts';
 import { collect, lastingLeaks, parseReport, releaseAddress, reportProblem } from './release.ts';
+import { showAddress } from './show.ts';
 import { readWorld, type World } from './world.ts';
 
 const RANGE = cidr('10.0.0.0/29');
@@ -93,6 +95,41 @@ test('an address in a new life is no lasting leak, and is not freed for an old o
   assert.equal(stored.ok && stored.value.allocations[0], 0);
 });
 
+test('handles without addresses go with the leaks; one that changed meanwhile stays', async () => {
+  const { store, parts } = leaky();
+  const put = (id: string, blocks: object): unknown =>
+    store.put(handleKey(id), printIpam({ block: blocks, deleted: false } as IpamHandle));
+  put('net.idle', { [RANGE]: 1 });
+  put('net.moving', { [RANGE]: 1 });
+  put('net.dark', { '10.0.0.8/29': 1 });
+  store.put(blockKey(cidr('10.0.0.8/29')), '{"cidr":');
+  const first = check(await worldOf(store), 'v1').data as Report;
+  put('net.moving', { [RANGE]: 1 });
+  const world = await worldOf(store);
+  const handles = lastingIdle(world, [first.leakedHandles]);
+  assert.deepEqual(
+    handles.map(({ id }) => id),
+    ['net.idle'],
+  );
+  const dry = await collect({ ...parts, dryRun: true }, [], { world, handles });
+  assert.deepEqual(dry.lines.slice(-2), ['  net.idle', 'Would remove 1 handles without IPs.']);
+  const { block } = leaky();
+  store.put(blockKey(RANGE), printIpam(block));
+  const late = await collect(parts, [], { world, handles });
+  assert.equal(late.lines.at(-1), 'Released 0 handles; 1 skipped; 0 errors.', 'the block changed');
+  const now = await worldOf(store);
+  const done = await collect(parts, [], { world: now, handles });
+  assert.equal(done.lines.at(-1), 'Released 1 handles; 0 skipped; 0 errors.');
+  assert.equal(await store.get(handleKey('net.idle')), undefined);
+  assert.ok(await store.get(handleKey('net.dark')), 'its block cannot be read');
+});
+
+test('a report without leaked handles removes none', async () => {
+  const { store } = leaky();
+  store.put(handleKey('net.idle'), printIpam({ block: { [RANGE]: 1 }, deleted: false }));
+  assert.deepEqual(lastingIdle(await worldOf(store), [undefined]), []);
+});
+
 test('what is no report is told so', () => {
   for (const text of ['', '[', 'null', '{}', '{"version":"v1","leaked":{}}'])
     assert.deepEqual(parseReport(text), {
@@ -124,6 +161,7 @@ test('ipam configure: unknown fields stay, nonsense is refused', async () => {
     'Successfully set MaxBlocksPerHost to: 4',
   ]);
   await assert.rejects(set({ ipCooldownSeconds: 1201 }), /not within 0\.\.1200/);
+  await assert.rejects(set({ maxBlocksPerHost: 2 ** 31 }), /not within 0\.\.2147483647/);
   await assert.rejects(set({ strict_affinity: false }), /maxBlocksPerHost needs strictAffinity/);
   assert.deepEqual(JSON.parse((await store.get(IPAM_CONFIG_KEY))!.value), {
     auto_allocate_blocks: true,
@@ -133,6 +171,16 @@ test('ipam configure: unknown fields stay, nonsense is refused', async () => {
   const stale = await worldOf(store);
   store.put(IPAM_CONFIG_KEY, '{"auto_allocate_blocks":true}');
   await assert.rejects(configure(store, stale, { ipCooldownSeconds: 5 }), /somebody else/);
+});
+
+test('an address in a block that cannot be read is not called free', async () => {
+  const { store, parts } = leaky();
+  store.put(blockKey(cidr('10.0.0.8/29')), '{"cidr":');
+  const world = await worldOf(store);
+  const unknown = /nobody knows who has 10\.0\.0\.9: .*10\.0\.0\.8-29 cannot be read/;
+  assert.throws(() => showAddress(world, ip('10.0.0.9')), unknown);
+  await assert.rejects(releaseAddress(parts, world, ip('10.0.0.9')), unknown);
+  assert.deepEqual(showAddress(world, ip('10.0.0.16')).lines, ['10.0.0.16 is not assigned']);
 });
 
 const BIRTH = {
@@ -162,4 +210,19 @@ test('ipam split: the parts take the place of the pool at once; what is unsafe i
   const part = await store.get(resourceKey('ippools', 'split-p-0'));
   assert.deepEqual(strictProblems(part ? [part] : []), []);
   assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
+});
+
+test('ipam split finds a pool however its CIDR is written', async () => {
+  const { store } = leaky();
+  const metadata = { name: 'six' };
+  const pool = { kind: 'IPPool', apiVersion: API_VERSION, metadata, spec: { cidr: 'FD00:0::/64' } };
+  store.put(resourceKey('ippools', 'six'), printResource(pool));
+  const world = await worldOf(store);
+  const which = { cidr: 'fd00::/64', dryRun: true };
+  const { lines } = await split(store, world, 2, which, () => BIRTH);
+  assert.equal(lines[1], 'Would create split-six-0 with CIDR fd00::/65.');
+  await assert.rejects(
+    split(store, world, 2, { cidr: 'x' }, () => BIRTH),
+    /find IP pool x/,
+  );
 });

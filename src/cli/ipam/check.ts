@@ -4,6 +4,7 @@ import { auditIpam } from '../../ipam/audit.ts';
 import { cidr, contains } from '../../net/cidr.ts';
 import { compareIp, type Ip } from '../../net/ip.ts';
 import type { Output } from '../output.ts';
+import { type IdleHandle, idleHandles } from './idle-handles.ts';
 import { allocationsOf, unusedAllocations, type World } from './world.ts';
 
 export interface CheckOptions {
@@ -153,6 +154,8 @@ export interface Report {
     /** Decimal: it exceeds 2^53. */
     readonly sequenceNumber: string | null;
   }[];
+  /** Absent in reports of earlier builds. */
+  readonly leakedHandles?: readonly IdleHandle[];
 }
 
 const reportOf = (world: World, version: string, findings: Findings, problems: number): Report => ({
@@ -166,4 +169,5 @@ const reportOf = (world: World, version: string, findings: Findings, problems: n
     handle: handle ?? null,
     sequenceNumber: sequenceNumber === undefined ? null : String(sequenceNumber),
   })),
+  leakedHandles: idleHandles(world),
 });

@@ -9,6 +9,7 @@ import { type Output, textOf } from '../output.ts';
 import { VERSION } from '../version.ts';
 import { check, type Report } from './check.ts';
 import { type Changes, configure, split } from './configure.ts';
+import { lastingIdle } from './idle-handles.ts';
 import { collect, lastingLeaks, parseReport, releaseAddress, reportProblem } from './release.ts';
 import { showAddress, showBorrowed, showConfiguration, showUsage } from './show.ts';
 import { readWorld, type World } from './world.ts';
@@ -122,7 +123,11 @@ function addRelease(ipam: Command, { run, clock, readFile }: Running): void {
           return report.value;
         });
         const leaked = reports.map((report) => report.leaked);
-        return collect(parts, lastingLeaks(world, leaked));
+        const handles = lastingIdle(
+          world,
+          reports.map((report) => report.leakedHandles),
+        );
+        return collect(parts, lastingLeaks(world, leaked), { world, handles });
       }),
     );
 }
@@ -130,17 +135,19 @@ function addRelease(ipam: Command, { run, clock, readFile }: Running): void {
 function addGc(ipam: Command, { run, clock, pause }: Running): void {
   ipam
     .command('gc')
-    .description('frees addresses that nobody uses at two looks; no lock is needed')
+    .description('frees addresses and handles that nobody uses at two looks; no lock is needed')
     .option('--dry-run', 'only says what would be freed')
     .option('--wait <seconds>', 'between the looks', '10')
     .option('-o, --output <format>', 'json')
     .action((options: Common & { readonly wait: string }) =>
       run(options.output, async (store) => {
-        const { leaked } = check(await read(store, clock), VERSION).data as Report;
+        const { leaked, leakedHandles } = check(await read(store, clock), VERSION).data as Report;
         const seconds = number('--wait', options.wait);
-        if (leaked.length > 0) await pause(seconds * 1000);
-        const leaks = lastingLeaks(await read(store, clock), [leaked]);
-        return collect({ store, clock, dryRun: options.dryRun ?? false }, leaks);
+        if (leaked.length > 0 || leakedHandles?.length) await pause(seconds * 1000);
+        const world = await read(store, clock);
+        const handles = lastingIdle(world, [leakedHandles]);
+        const parts = { store, clock, dryRun: options.dryRun ?? false };
+        return collect(parts, lastingLeaks(world, [leaked]), { world, handles });
       }),
     );
 }

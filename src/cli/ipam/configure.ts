@@ -11,6 +11,7 @@ import {
   cidrFamily,
   cidrOf,
   ipAt,
+  parseCidr,
   prefixLengthOf,
   sizeOf,
 } from '../../net/cidr.ts';
@@ -118,7 +119,9 @@ export async function split(
       'No name or CIDR provided. Provide a name or CIDR to denote the IP pool to split.',
     );
   const found = world.pools.find(({ pool }) =>
-    which.name ? pool.metadata.name === which.name : pool.spec.cidr === which.cidr,
+    which.name
+      ? pool.metadata.name === which.name
+      : cidr(pool.spec.cidr) === parseCidr(which.cidr!),
   );
   if (!found) throw new Error(`Unable to find IP pool ${which.name ?? which.cidr}`);
   const { pool, stored } = found;

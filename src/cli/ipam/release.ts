@@ -8,7 +8,14 @@ import { cidr, contains } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import type { Output } from '../output.ts';
 import type { Report } from './check.ts';
-import { type Allocation, allocationsOf, unusedAllocations, type World } from './world.ts';
+import { type IdleHandle, removeIdle } from './idle-handles.ts';
+import {
+  type Allocation,
+  allocationAt,
+  allocationsOf,
+  unusedAllocations,
+  type World,
+} from './world.ts';
 
 interface Parts {
   readonly store: Store;
@@ -31,7 +38,7 @@ interface Freed {
 }
 
 export async function releaseAddress(parts: Parts, world: World, ip: Ip): Promise<Output> {
-  const found = allocationsOf(world).find((allocation) => allocation.ip === ip);
+  const found = allocationAt(world, ip);
   if (!found) return { lines: [`IP address ${ip} is not assigned`], data: { ip, released: false } };
   if (found.handle === undefined)
     throw new Error(`${ip} has no handle: it was assigned by something older than Calico v3`);
@@ -103,31 +110,55 @@ async function free({ store, clock }: Parts, leaks: readonly Leak[]): Promise<Fr
   return { ips, skipped, errors, handles };
 }
 
-/** Frees leaks, or says what would be freed. */
-export async function collect(parts: Parts, leaks: readonly Leak[]): Promise<Output> {
+/** Handles without addresses, with the look that found them. */
+export interface Idle {
+  readonly world: World;
+  readonly handles: readonly IdleHandle[];
+}
+
+/** Frees leaks and removes idle handles, or says what would be freed. */
+export async function collect(parts: Parts, leaks: readonly Leak[], idle?: Idle): Promise<Output> {
   const { dryRun } = parts;
   const count = leaks.reduce((sum, { only }) => sum + only.length, 0);
-  const list = leaks.flatMap(({ handle, only }) => only.map(({ ip }) => `  ${ip} of ${handle}`));
+  const handles = idle?.handles.map(({ id }) => id) ?? [];
   if (dryRun)
     return {
-      lines: [...list, `Would release ${count} old IPs.`],
+      lines: [
+        ...leaks.flatMap(({ handle, only }) => only.map(({ ip }) => `  ${ip} of ${handle}`)),
+        `Would release ${count} old IPs.`,
+        ...handles.map((id) => `  ${id}`),
+        ...(handles.length > 0 ? [`Would remove ${handles.length} handles without IPs.`] : []),
+      ],
       data: {
         dryRun,
         leaks: leaks.map(({ handle, only }) => ({ handle, ips: only.map((o) => o.ip) })),
+        handles,
       },
     };
   const freed = await free(parts, leaks);
-  const { ips, handles, skipped, errors } = freed;
+  const removed = idle ? await removeAll(parts, idle) : { handles: 0, skipped: 0 };
+  const { ips, errors } = freed;
+  const total = {
+    ...freed,
+    handles: freed.handles + removed.handles,
+    skipped: freed.skipped + removed.skipped,
+  };
   return {
-    data: freed,
+    data: total,
     failed: errors.length > 0,
     lines: [
       `Releasing ${count} old IPs...`,
       ...errors.map((error) => `  ${error}`),
       `Released ${ips.length} IPs successfully`,
-      `Released ${handles} handles; ${skipped} skipped; ${errors.length} errors.`,
+      `Released ${total.handles} handles; ${total.skipped} skipped; ${errors.length} errors.`,
     ],
   };
+}
+
+async function removeAll({ store }: Parts, { world, handles }: Idle) {
+  let removed = 0;
+  for (const handle of handles) if (await removeIdle(store, world, handle)) removed++;
+  return { handles: removed, skipped: handles.length - removed };
 }
 
 /** A file of `ipam check -o FILE`. Errors: what it is instead. */

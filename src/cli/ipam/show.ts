@@ -6,7 +6,7 @@ import { claimsBlocks } from '../../model/ipam-config.ts';
 import { type Cidr, cidr, contains, containsCidr, ipAt, sizeOf } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import { boxTable, type Output } from '../output.ts';
-import { allocationsOf, type World } from './world.ts';
+import { allocationAt, allocationsOf, type World } from './world.ts';
 
 interface Usage {
   readonly grouping: 'IP Pool' | 'Block';
@@ -81,7 +81,7 @@ export function percent(part: number, whole: number): string {
 }
 
 export function showAddress(world: World, ip: Ip): Output {
-  const found = allocationsOf(world).find((allocation) => allocation.ip === ip);
+  const found = allocationAt(world, ip);
   if (!found) return { lines: [`${ip} is not assigned`], data: { ip, assigned: false } };
   const { handle, attributes, block } = found;
   const facts = Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -16,16 +16,18 @@ import {
   parseIpamConfig,
 } from '../../model/ipam.ts';
 import { cooldownSeconds } from '../../model/ipam-config.ts';
-import { parseKey } from '../../model/keys.ts';
+import { blockKey, parseKey } from '../../model/keys.ts';
 import type { NodeSpec } from '../../model/node.ts';
 import { parseResource } from '../../model/resource.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
-import { type Cidr, ipAt, parseCidr } from '../../net/cidr.ts';
+import { type Cidr, contains, ipAt, parseCidr } from '../../net/cidr.ts';
 import { type Ip, parseIp } from '../../net/ip.ts';
 
 export interface World {
   readonly items: readonly KeyValue[];
   readonly blocks: IpamBlock[];
+  /** Ranges of stored blocks that cannot be read. */
+  readonly unreadable: Cidr[];
   readonly handles: Map<string, IpamHandle>;
   readonly pools: { readonly stored: KeyValue; readonly pool: IpPool }[];
   readonly reserved: Cidr[];
@@ -52,6 +54,7 @@ export function readWorld(items: readonly KeyValue[], now: Date): World {
   const world: World = {
     items,
     blocks: [],
+    unreadable: [],
     handles: new Map(),
     pools: [],
     reserved: [],
@@ -71,6 +74,7 @@ function readItem(world: World, item: KeyValue): void {
   if (key?.kind === 'block') {
     const block = parseBlock(item.value);
     if (block.ok) world.blocks.push(block.value);
+    else world.unreadable.push(key.cidr);
   } else if (key?.kind === 'handle') {
     const handle = parseHandle(item.value);
     if (handle.ok) world.handles.set(key.id, handle.value);
@@ -143,6 +147,14 @@ function readNode(world: World, value: string): void {
 
 const use = ({ users }: World, ip: Ip, user: string): unknown =>
   users.set(ip, [...(users.get(ip) ?? []), user]);
+
+/** The allocation of an address, if it has one. Throws when the block that would say so cannot be read. */
+export function allocationAt(world: World, ip: Ip): Allocation | undefined {
+  const found = allocationsOf(world).find((allocation) => allocation.ip === ip);
+  const lost = found ? undefined : world.unreadable.find((range) => contains(range, ip));
+  if (lost) throw new Error(`nobody knows who has ${ip}: ${blockKey(lost)} cannot be read`);
+  return found;
+}
 
 /** In the order of blocks and addresses. */
 export const allocationsOf = ({ blocks }: World): readonly Allocation[] =>
