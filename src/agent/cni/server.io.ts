@@ -33,34 +33,59 @@ export function serveCni(path: string, handle: CniHandler, log: Log): Server {
   rmSync(path, { force: true });
   const fd = bindUnix(path);
   chmodSync(path, 0o600);
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    serveSocket(socket, [], handle, log);
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+    serveConnection(accepted(socket), handle, log);
     for (let more = MORE_AT_ONCE; more > 0 && server.listening; more--) {
       const next = acceptUnix(fd);
       if (next === undefined) return;
-      serveConnection(next, handle, log);
+      serveConnection(taken(next), handle, log);
     }
   });
   return server.listen({ fd });
 }
 
+interface Connection {
+  /** Undefined: only the stream can be used. */
+  readonly fd: number | undefined;
+  readonly stream: () => Socket;
+  readonly close: () => void;
+}
+
+/** By us, without Node. */
+const taken = (fd: number): Connection => ({
+  fd,
+  stream: () => new Socket({ fd, allowHalfOpen: true, readable: true, writable: true }),
+  close: () => closeUnix(fd),
+});
+
+/** By Node, which has begun nothing with it: its descriptor is told by no public name. */
+function accepted(socket: Socket): Connection {
+  const { fd } = (socket as { _handle?: { readonly fd?: number } })._handle ?? {};
+  return {
+    fd: fd !== undefined && fd >= 0 ? fd : undefined,
+    stream: () => socket,
+    close: () => void socket.destroy(),
+  };
+}
+
 /** Nearly every call has arrived whole when its turn comes, and its answer fits the socket. */
 const atOnce = Buffer.allocUnsafeSlow(1 << 15);
 
-// The common call needs no stream, and no turn of the loop for each of its steps.
-function serveConnection(fd: number, handle: CniHandler, log: Log): void {
-  const count = receiveNow(fd, atOnce);
+// The common call needs no stream, and no turn of the loop for each of its steps: the first of many
+// would wait for all that the others begin with.
+function serveConnection(connection: Connection, handle: CniHandler, log: Log): void {
+  const { fd, stream, close } = connection;
+  const count = fd === undefined ? 0 : receiveNow(fd, atOnce);
   const bytes = atOnce.subarray(0, count);
-  if (!isWhole([bytes])) {
-    const socket = new Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
-    serveSocket(socket, count > 0 ? [Buffer.from(bytes)] : [], handle, log);
+  if (fd === undefined || !isWhole([bytes])) {
+    serveSocket(stream(), count > 0 ? [Buffer.from(bytes)] : [], handle, log);
     return;
   }
   void answer(bytes.toString('utf8', 0, count - 1), handle, log, ({ exit, stdout }) => {
     const reply = Buffer.from(`${exit}${stdout}\0`);
     const sent = sendNow(fd, reply);
-    if (sent === reply.length) closeUnix(fd);
-    else endBy(new Socket({ fd, writable: true }), reply.subarray(sent), log);
+    if (sent === reply.length) close();
+    else endBy(stream(), reply.subarray(sent), log);
   });
 }
 
@@ -100,6 +125,7 @@ function serveSocket(socket: Socket, chunks: Buffer[], handle: CniHandler, log: 
     if (answered) socket.destroy();
     else serve('');
   });
+  socket.resume();
 }
 
 /** Ended by a zero byte that does not belong to the variables. */

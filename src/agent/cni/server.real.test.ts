@@ -25,14 +25,15 @@ const CALLERS = `
   const callOf = (i, said) => new Promise((resolve) => {
     const socket = connect(path);
     let text = '';
-    const half = i % 4 === 2 ? whole.length / 2 | 0 : whole.length;
+    const call = whole.replace('ID=c1', 'ID=c' + i);
+    const half = i % 4 === 2 ? call.length / 2 | 0 : call.length;
     const isSaid = () => {
-      if (half < whole.length) socket.write(whole.slice(half));
+      if (half < call.length) socket.write(call.slice(half));
       if (i % 4 === 3) socket.destroy();
       Atomics.add(said, 0, 1);
       Atomics.notify(said, 0);
     };
-    socket.on('connect', () => socket.write(whole.slice(0, half), isSaid));
+    socket.on('connect', () => socket.write(call.slice(0, half), isSaid));
     socket.on('data', (chunk) => { text += chunk; if (text.endsWith('\\0')) socket.destroy(); });
     socket.on('error', () => {});
     socket.on('close', () => resolve(text));
@@ -97,6 +98,8 @@ describe('the CNI socket', { timeout: 30_000 }, () => {
       new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
     for (const closes of ['before', 'after']) {
       const socket = connect(path);
+      // What comes whole is answered without a stream, and ends with its answer.
+      while ((await connections()) !== 1) await setImmediate();
       socket.write(`calico\0${ENVIRONMENT}\0${config()}\0`);
       if (closes === 'before') socket.end();
       const text = await new Promise((resolve) => socket.once('data', resolve));
@@ -125,6 +128,13 @@ describe('the CNI socket', { timeout: 30_000 }, () => {
       Array.from({ length: MANY }, (_, i) => (i % 4 === 3 ? '' : '0answer\0')),
     );
     assert.equal(seen.length, calls + MANY, 'those who left are served too');
+    const order = seen.slice(calls).map(({ containerId }) => Number(containerId.slice(1)));
+    const inTurn = order.filter((i) => i % 4 !== 2);
+    assert.deepEqual(
+      inTurn,
+      inTurn.toSorted((a, b) => a - b),
+      'first come, first served',
+    );
     await worker.terminate();
   });
 
