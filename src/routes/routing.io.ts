@@ -10,7 +10,7 @@ import { cidrOf } from '../net/cidr.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { AuditPace } from './audit-pace.ts';
 import type { LearnedPrefix } from './desired.ts';
-import { isIgnored } from './ignored.ts';
+import { ignoredLinks, isIgnored } from './ignored.ts';
 import { LinkNames } from './link-names.ts';
 import type { RouteDemand } from './route-demand.ts';
 import { RouteSync } from './sync.ts';
@@ -81,6 +81,11 @@ export class Routing {
     if (!this.hasRead) return undefined;
     const link = this.sync.wayTo(nextHop)?.linkIndex;
     return link === undefined ? undefined : this.linkNames.nameOf(link);
+  }
+
+  /** Whether there is a way to a next hop; before the first look there is none to any. */
+  hasWay(nextHop: Ip): boolean {
+    return this.hasRead && this.sync.hasWay(nextHop);
   }
 
   /** What keeps a wanted route out of the kernel, in words. */
@@ -201,13 +206,6 @@ export class Routing {
     return TUNNELS.has(link) || isIgnored(this.ignoredInterfaces, link);
   }
 
-  private ignoredLinks(): ReadonlySet<number> {
-    const patterns = this.ignoredInterfaces;
-    if (patterns.length === 0) return new Set();
-    const links = this.parts.kernel.links().filter(({ name }) => isIgnored(patterns, name));
-    return new Set(links.map(({ index }) => index).toSorted((a, b) => a - b));
-  }
-
   private setFacts(): void {
     const { own, pools, addresses, vteps, statics = new Map(), ...more } = this.parts.demand();
     const tunnel = this.parts.kernel.link(TUNNEL_DEVICES.ipip);
@@ -221,7 +219,7 @@ export class Routing {
       subnets: addresses.map((address) => cidrOf(address.ip, address.prefixLength)),
       tunnelLink: tunnel?.up ? tunnel.index : undefined,
       overlay: vteps && { vteps, links: this.overlayLinks() },
-      ignoredLinks: this.ignoredLinks(),
+      ignoredLinks: ignoredLinks(this.ignoredInterfaces, this.parts.kernel),
     });
   }
 

@@ -247,3 +247,27 @@ test('what an earlier run left stays until the sweep, and is claimed without a w
   await n.settle();
   assert.deepEqual(n.kernel.routes({ protocol: 12 }), [n.adopted]);
 });
+
+test('a next hop has a way as long as somebody else routes it, by its own gateway where it has one', () => {
+  const sync = new RouteSync();
+  const route = (destination: string, more: Partial<Route> = {}): Route => ({
+    ...{ ...base, destination: cidr(destination), kind: 'unicast', linkIndex: 2 },
+    ...{ protocol: 2, metric: 0, ...more },
+  });
+  sync.begin([route('10.1.0.0/24'), route('10.9.0.0/16', { protocol: 12, gateway: HOPS[0]! })]);
+  assert.deepEqual(
+    HOPS.map((hop) => sync.hasWay(hop)),
+    [true, true, false, false],
+  );
+  const [near, , , far] = HOPS as [Ip, Ip, Ip, Ip];
+  const facts = { ...node().facts(), statics: new Map([[cidr('10.9.0.9/32'), near]]) };
+  sync.setFacts(facts);
+  assert.equal(sync.hasWay(far), true);
+  sync.heard({ kind: 'route', gone: true, route: route('10.1.0.0/24') });
+  sync.take(100);
+  assert.equal(sync.takeOtherWays(), true);
+  assert.deepEqual(
+    [near, far].map((hop) => sync.hasWay(hop)),
+    [false, false],
+  );
+});

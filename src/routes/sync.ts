@@ -155,6 +155,12 @@ export class RouteSync {
     return this.resolver.waysTo(nextHop)[0];
   }
 
+  /** Whether a route by the next hop could be made. */
+  hasWay(nextHop: Ip): boolean {
+    const [gateway = nextHop] = gatewaysOf([nextHop], this.facts.statics);
+    return this.resolver.waysTo(gateway).length > 0;
+  }
+
   /** Whether next hops are reached in other ways since the last call. */
   takeOtherWays(): boolean {
     const { otherWays } = this;

@@ -24,6 +24,7 @@ export interface ExchangeParts {
   readonly learned?: (changes: readonly LearnedPrefix[]) => void;
   /** Over which interface a next hop is reached. */
   readonly interfaceTo?: (nextHop: Ip) => string | undefined;
+  readonly hasWay?: (nextHop: Ip) => boolean;
   /** All is decided, and told to whoever reads. */
   readonly idle?: () => void;
 }
@@ -53,6 +54,7 @@ export class Exchange {
       },
       ...(parts.learned ? { best: parts.learned } : {}),
       ...(parts.interfaceTo ? { interfaceTo: parts.interfaceTo } : {}),
+      ...(parts.hasWay ? { hasWay: parts.hasWay } : {}),
     });
     this.table.makeRoom();
   }
@@ -62,9 +64,9 @@ export class Exchange {
     this.soon();
   }
 
-  /** Next hops are reached over other interfaces. */
-  interfacesChanged(): void {
-    this.table.interfacesChanged();
+  /** Next hops are reached in other ways, or not at all. */
+  waysChanged(): void {
+    this.table.waysChanged();
     this.soon();
   }
 

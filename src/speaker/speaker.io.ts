@@ -77,6 +77,7 @@ export class Speaker {
       session: (key) => this.peerings.at(key)?.peering,
       learned: (changes) => this.routing.learned(changes),
       interfaceTo: (nextHop) => this.routing.interfaceTo(nextHop),
+      hasWay: (nextHop) => this.routing.hasWay(nextHop),
       idle: () => {
         this.sweep.decided();
         look();
@@ -95,7 +96,7 @@ export class Speaker {
     this.bfd.onDown((key) => this.peerings.at(key)?.peering.bfdDown());
     this.routing = new Routing({
       ...{ kernel, clock, log, demand, settled: look },
-      otherWays: () => this.exchange.interfacesChanged(),
+      otherWays: () => this.exchange.waysChanged(),
     });
     this.convergence = new Convergence(clock, () => this.exchange.isIdle && this.routing.isSettled);
     this.draining = new Draining({

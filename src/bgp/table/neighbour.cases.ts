@@ -31,6 +31,7 @@ export function tableOfNeighbours() {
   const slow = new Set<string>();
   const clock = { now: 0 };
   const interfaces = new Map<string, string>();
+  const lost = new Set<string>();
   const table = new Table(
     {
       send: (keys, messages) => {
@@ -38,6 +39,7 @@ export function tableOfNeighbours() {
       },
       hasRoom: (key) => !slow.has(key),
       interfaceTo: (nextHop) => interfaces.get(nextHop),
+      hasWay: (nextHop) => !lost.has(nextHop),
       best: (changes: readonly LearnedPrefix[]) => {
         for (const { prefix, nextHops } of changes)
           if (nextHops.length > 0) routes.set(prefix, nextHops);
@@ -98,7 +100,7 @@ export function tableOfNeighbours() {
     return received;
   };
   return {
-    ...{ table, clock, slow, interfaces, join, up, work },
+    ...{ table, clock, slow, interfaces, lost, join, up, work },
     down: (key: string, keeps: Kept = 'all'): void => {
       table.peerDown(key, keeps, clock.now);
       work();

@@ -11,6 +11,8 @@ export interface TableOutputs {
   best?(changes: readonly LearnedPrefix[]): void;
   /** Over which interface a next hop is reached; undefined: none, or nobody knows. */
   interfaceTo?(nextHop: Ip): string | undefined;
+  /** Whether there is a way to a next hop; absent: always. */
+  hasWay?(nextHop: Ip): boolean;
 }
 
 /** A prefix that peers told, and where packets to it go: several next hops are equally good. */

@@ -1,7 +1,7 @@
 // An UPDATE taken into the table. Its attributes are decoded only when their octets are new; the
 // prefixes go from the message into the columns without becoming values.
 import type { Family } from '../../net/ip.ts';
-import { bitsOf } from '../../net/ip.ts';
+import { bitsOf, familyOf } from '../../net/ip.ts';
 import { refusedWithoutPrefixes } from '../codec/decode-attributes.ts';
 import { areWholePrefixes, isEmpty, type Span } from '../codec/nlri.ts';
 import { ERROR, type Notification, notification, UPDATE_ERROR } from '../codec/notification.ts';
@@ -39,11 +39,13 @@ export function receiveUpdate(receiver: Receiver, bytes: Uint8Array): Received {
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const split = splitUpdate(body);
   if (!split.ok) return { reset: split.error };
-  const { endOfRib, faults } = split.value;
+  const { endOfRib } = split.value;
   if (endOfRib !== undefined) return { endOfRib };
   const parts = partsOf(receiver, body, split.value);
   if (!Array.isArray(parts)) return { reset: parts as Notification };
   const sets = (parts as readonly Part[]).flatMap(({ set }) => set ?? []);
+  const strange = (parts as readonly Part[]).some((part) => isStrange(receiver.peer, part));
+  const faults = strange ? [...split.value.faults, STRANGE_HOP] : split.value.faults;
   // What one part replaces may be the last use of the next part's set.
   for (const set of sets) receiver.sets.retain(set.id);
   for (const part of parts as readonly Part[])
@@ -53,6 +55,12 @@ export function receiveUpdate(receiver: Receiver, bytes: Uint8Array): Received {
   const wrong = [...faults, ...sets.flatMap((set) => set.faults)];
   return wrong.length > 0 ? { faults: wrong } : {};
 }
+
+const STRANGE_HOP = 'an IPv6 next hop of IPv4 prefixes, which was not agreed on';
+
+// RFC 8950 section 4: only who has said that he understands it is told so.
+const isStrange = ({ agreed }: Peer, { family, set }: Part): boolean =>
+  family === 4 && set !== undefined && familyOf(set.nextHop) === 6 && !agreed.extendedNextHop;
 
 // Withdrawals first: a prefix in both fields counts as announced (RFC 4271 section 4.3).
 function partsOf(
@@ -129,7 +137,7 @@ function announce(
     at = prefixes.lookAhead(body, at, end, addPath);
     prefixes.internUpcoming();
     const { count } = prefixes.upcoming;
-    if (filters && typeof verdict !== 'string')
+    if ((filters || prefixes.upcoming.hasNobodys) && typeof verdict !== 'string')
       for (let i = 0; i < count; i++) {
         const own = importPrefix(sets, policy, verdict, prefixes, ids[i]!);
         const accepted = typeof own === 'string' ? NONE : own.id;

@@ -43,7 +43,7 @@ export const isExternal = ({ asn, localAsn }: ReferencePeer): boolean => asn !==
 export function accepted(own: { asn: Asn; routerId: Ip; addresses: readonly Ip[] }, path: Path) {
   const { attributes, from, nextHop } = path;
   const times = attributes.asPath.flatMap((s) => s.asns).filter((a) => a === own.asn).length;
-  if (isExternal(from) && times > from.allowLocalAsns) return undefined;
+  if (times > from.allowLocalAsns) return undefined;
   if (attributes.originatorId === own.routerId || own.addresses.includes(nextHop)) return undefined;
   if (from.clusterId && attributes.clusterList?.includes(Number(valueOfIp(from.clusterId))))
     return undefined;

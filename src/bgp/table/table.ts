@@ -18,6 +18,7 @@ import { type Agreed, type Peer, type PeerPolicy, pathsMaxOf } from './peer.ts';
 import { type Conditions, DEFAULT_PRIORITIES, type NormalPriorities } from './policy/conditions.ts';
 import { asksForInterfaces } from './policy/filter.ts';
 import type { OwnIdentity } from './policy/import.ts';
+import { Reach } from './reach.ts';
 import { type Received, receiveUpdate } from './receive.ts';
 import { AttributeSets } from './routes/attribute-sets.ts';
 import { ROOM } from './routes/columns.ts';
@@ -44,6 +45,7 @@ export class Table {
   private readonly exports: Readonly<Record<Family, Exports>>;
   private readonly own: OwnRoutes;
   private readonly conditions: Conditions;
+  private readonly reach: Reach;
   private readonly outbox = new Outbox((delivery) => this.deliver(delivery));
   private pools: readonly ExportPool[] = [];
   private services: readonly Cidr[] = [];
@@ -51,28 +53,24 @@ export class Table {
   constructor(outputs: TableOutputs, identity: OwnIdentity = NOBODY) {
     this.outputs = outputs;
     const peerAt = (index: number) => this.neighbours.at(index);
-    this.ribs = { 4: new Rib(4, this.sets, peerAt), 6: new Rib(6, this.sets, peerAt) };
+    this.reach = new Reach((nextHop) => outputs.hasWay?.(nextHop) ?? true);
+    const around = { peerAt, hasWay: this.reach.hasWay };
+    this.ribs = { 4: new Rib(4, this.sets, around), 6: new Rib(6, this.sets, around) };
     this.own = new OwnRoutes(this.sets, this.ribs);
     this.conditions = {
       interfaceTo: (nextHop) => outputs.interfaceTo?.(nextHop),
       normalPriorities: DEFAULT_PRIORITIES,
     };
     const { conditions } = this;
-    const around = {
+    const more = {
       peerAt,
       conditions,
       hasRoom: (peer: number) => outputs.hasRoom(this.neighbours.keyAt(peer)),
       deliver: this.outbox.put.bind(this.outbox),
     };
-    this.exports = { 4: new Exports(this.ribs[4], around), 6: new Exports(this.ribs[6], around) };
-    const parts = {
-      sets: this.sets,
-      ribs: this.ribs,
-      exports: this.exports,
-      walks: this.walks,
-      conditions,
-    };
-    this.neighbours = new Neighbours(parts, identity);
+    this.exports = { 4: new Exports(this.ribs[4], more), 6: new Exports(this.ribs[6], more) };
+    const { sets, ribs, exports, walks } = this;
+    this.neighbours = new Neighbours({ sets, ribs, exports, walks, conditions }, identity);
   }
 
   /** The columns' room at once, while there is nothing to copy: some thousand routes take it anyway. */
@@ -85,8 +83,9 @@ export class Table {
     this.neighbours.setIdentity(identity);
   }
 
-  /** Next hops are reached over other interfaces, which filters may ask for. */
-  interfacesChanged(): void {
+  /** Next hops are reached over other interfaces, which filters may ask for, or no longer at all. */
+  waysChanged(): void {
+    if (this.reach.lookAgain()) for (const family of FAMILIES) this.ribs[family].revision.begin();
     this.reconsider(({ policy }) => asksForInterfaces(policy.filters));
   }
 
@@ -252,6 +251,7 @@ export class Table {
     // Before more is said, so that what waits to be sent does not grow.
     if (this.outbox.sendOne()) return true;
     if (this.ribs[4].prefixes.prepareSome() || this.ribs[6].prefixes.prepareSome()) return true;
+    if (this.ribs[4].revision.some() || this.ribs[6].revision.some()) return true;
     if (!this.walks.isIdle) {
       this.walks.walkSome();
       return true;

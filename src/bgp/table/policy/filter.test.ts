@@ -92,11 +92,11 @@ test('BGPFilter: interface: that of the way to the next hop, also when it become
   table.up('2');
   assert.equal(table.learned(), '');
   table.interfaces.set('10.0.0.1', 'eth0');
-  table.table.interfacesChanged();
+  table.table.waysChanged();
   table.work();
   assert.equal(table.learned(), TOLD);
   table.interfaces.delete('10.0.0.1');
-  table.table.interfacesChanged();
+  table.table.waysChanged();
   table.work();
   assert.equal(table.learned(), TOLD, 'reached over none: the condition does not hold');
 });
@@ -111,7 +111,7 @@ test('BGPFilter: interface and source on export: own prefixes have neither', () 
     const ear = table.up('2', {}, { filters });
     assert.deepEqual(ear.heard, ['192.168.99.0/26', 'end of RIB'], JSON.stringify(condition));
     table.interfaces.set('10.0.0.1', 'eth1');
-    table.table.interfacesChanged();
+    table.table.waysChanged();
     table.work();
     assert.equal(ear.heard.includes(TOLD), 'interface' in condition);
   }

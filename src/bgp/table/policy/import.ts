@@ -47,7 +47,7 @@ export function importSet(
   return verdict;
 }
 
-/** The verdict of a peer's filters on a path that is of use otherwise. */
+/** The verdict on a prefix (RFC 4271 section 6.3), and a peer's filters', where the path is of use. */
 export function importPrefix(
   sets: AttributeSets,
   { peer, conditions }: ImportPolicy,
@@ -55,6 +55,7 @@ export function importPrefix(
   prefixes: Prefixes,
   prefix: number,
 ): ImportVerdict {
+  if (prefixes.isNobodys(prefix)) return 'loopback, link-local or multicast';
   const rules = importRules(peer.policy.filters, prefixes.family);
   if (rules.length === 0) return set;
   const { external } = peer;
@@ -77,8 +78,9 @@ function uselessness({ peer, own }: ImportPolicy, set: AttributeSet): string | u
   const { localAsn, allowLocalAsns, clusterId, explicitPolicy, filters, workload } = peer.policy;
   if (faults.length > 0) return faults.join('; ');
   if (peer.external && explicitPolicy && filters.length === 0) return 'no policy (RFC 8212)';
-  if (peer.external && timesIn(attributes.asPath, own.asn, localAsn) > allowLocalAsns)
-    return 'own AS in AS_PATH';
+  // Inside the AS too (RFC 4271 section 9.1.2): who believes such a path from outside is alone in it.
+  const ours = peer.external ? [own.asn, localAsn] : [localAsn];
+  if (timesIn(attributes.asPath, ours) > allowLocalAsns) return 'own AS in AS_PATH';
   if (attributes.originatorId === own.routerId) return 'own ORIGINATOR_ID';
   if (clusterId !== undefined && attributes.clusterList?.includes(Number(valueOfIp(clusterId))))
     return 'own CLUSTER_ID in CLUSTER_LIST';
@@ -87,7 +89,7 @@ function uselessness({ peer, own }: ImportPolicy, set: AttributeSet): string | u
   return isUnicastHost(nextHop, own.addresses) ? undefined : `next hop ${nextHop}`;
 }
 
-const timesIn = (path: AttributeSet['attributes']['asPath'], ...asns: readonly Asn[]): number =>
+const timesIn = (path: AttributeSet['attributes']['asPath'], asns: readonly Asn[]): number =>
   path.reduce((sum, segment) => sum + segment.asns.filter((a) => asns.includes(a)).length, 0);
 
 // RFC 4271 section 6.3: a next hop is a host's address, and not our own.
@@ -96,5 +98,6 @@ function isUnicastHost(nextHop: Ip, own: readonly Ip[]): boolean {
   const value = valueOfIp(nextHop);
   if (nextHop.includes(':')) return value > 1n && value >> 120n !== 0xffn;
   const first = Number(value >> 24n);
+  if (first >= 240) return value !== 0xffffffffn;
   return first !== 0 && first !== 127 && first < 224;
 }

@@ -12,7 +12,7 @@ const path = (facts: Partial<Candidate>, more: Partial<PathAttributes> = {}): Ca
   const attributes = { origin: 'igp', asPath: [], ...more } as const;
   made += 1;
   const set = sets.intern(`${made}`, () => ({ attributes, nextHop: ip(`10.0.1.${made}`) }));
-  const who = { own: false, external: false, routerId: 9, address: 9n, pathId: 0 };
+  const who = { own: false, hasWay: true, external: false, routerId: 9, address: 9n, pathId: 0 };
   return { peer: made, ...who, preference: set.localPref, ...facts, set };
 };
 const low = { address: 1n, routerId: 1 };
@@ -23,6 +23,7 @@ const sequence = (...asns: number[]): PathAttributes['asPath'] => [
 /** Better path first; all that follows in the order of steps is worse for it. */
 const STEPS: [string, Candidate, Candidate][] = [
   ['own prefix', path({ own: true }), path(low, { localPref: 200 })],
+  ['next hop without a way', path({}), path({ ...low, hasWay: false }, { localPref: 200 })],
   ['long-lived stale', path({}), path(low, { localPref: 200, communities: [0xffff0006] })],
   ['LOCAL_PREF', path({}, { localPref: 200, asPath: sequence(1, 2) }), path(low)],
   ['AS_PATH length', path({}, { asPath: sequence(1) }), path(low, { asPath: sequence(1, 2) })],

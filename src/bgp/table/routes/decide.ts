@@ -2,6 +2,7 @@
 // RFC 9494 section 4.3). Each step removes the paths that lose it, so that the outcome never
 // depends on the order of arrival. Paths that are equal up to the tie-breaks share the traffic.
 import type { Ip } from '../../../net/ip.ts';
+import type { Peer } from '../peer.ts';
 import type { AttributeSet } from './attribute-sets.ts';
 
 /** A path as the decision sees it. */
@@ -13,6 +14,8 @@ export interface Candidate {
   readonly preference: number;
   /** This node answers for the prefix itself. */
   readonly own: boolean;
+  /** There is a way to the next hop, or nobody knows. */
+  readonly hasWay: boolean;
   /** Learned from another AS. */
   readonly external: boolean;
   /** The peer's BGP identifier. */
@@ -20,6 +23,13 @@ export interface Candidate {
   /** The peer's address. */
   readonly address: bigint;
   readonly pathId: number;
+}
+
+/** What the decision knows from others. */
+export interface Surroundings {
+  readonly peerAt: (index: number) => Peer | undefined;
+  /** Whether there is a way to a next hop. */
+  readonly hasWay: (nextHop: Ip) => boolean;
 }
 
 /** The step that a path lost. */
@@ -33,6 +43,7 @@ interface Rank {
 
 const STEPS = [
   { name: 'own prefix', rank: ({ own }) => (own ? 0 : 1) },
+  { name: 'next hop without a way', rank: ({ hasWay }) => (hasWay ? 0 : 1) },
   { name: 'long-lived stale', rank: ({ set }) => (set.llgrStale ? 1 : 0) },
   { name: 'LOCAL_PREF', rank: ({ preference }) => -preference },
   { name: 'AS_PATH length', rank: ({ set }) => set.asPathLength },

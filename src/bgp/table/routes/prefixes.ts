@@ -6,7 +6,7 @@ import { octetsOfBits } from '../../codec/nlri.ts';
 import { grown, roomAbove } from './columns.ts';
 import { AHEAD, type Numbered, Slots } from './slots.ts';
 import { Upcoming } from './upcoming.ts';
-import { hashOfWord, maskOf, type Range } from './words.ts';
+import { hashOfWord, isNobodys, maskOf, type Range } from './words.ts';
 
 const CAPACITY_MIN = 4096;
 
@@ -187,6 +187,10 @@ export class Prefixes implements Numbered {
     for (let i = 0; i < octets; i++)
       out[at + 1 + i] = this.words[base + (i >> 2)]! >>> (24 - (i & 3) * 8);
     return at + 1 + octets;
+  }
+
+  isNobodys(id: number): boolean {
+    return isNobodys(this.words, id * this.width, this.lengths[id]!, this.width);
   }
 
   isWithin(id: number, { words, bits }: Range): boolean {

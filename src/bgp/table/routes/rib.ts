@@ -2,14 +2,15 @@
 // Hearing and deciding are apart: a path that comes or goes only marks its prefix, and `decideSome`
 // looks at marked prefixes once, however many of their paths have changed meanwhile.
 import type { Family, Ip } from '../../../net/ip.ts';
-import { OWN, type Peer } from '../peer.ts';
+import { OWN } from '../peer.ts';
 import { DEFAULT_PRIORITIES, preferenceOf } from '../policy/conditions.ts';
 import type { AttributeSets } from './attribute-sets.ts';
 import { grown, roomAbove } from './columns.ts';
-import { type Candidate, decide, hopsOf } from './decide.ts';
+import { type Candidate, decide, hopsOf, type Surroundings } from './decide.ts';
 import { NONE, Paths } from './paths.ts';
 import { Prefixes } from './prefixes.ts';
 import { Queue } from './queue.ts';
+import { Revision } from './revision.ts';
 import { Sources } from './sources.ts';
 
 const CAPACITY_MIN = 4096;
@@ -26,17 +27,18 @@ export class Rib {
   readonly changed = new Queue();
   /** Somebody is told every path, so that each change of one is a change (RFC 7911). */
   everyPath = false;
+  readonly revision = new Revision(this);
   private normalPriority: number;
   private readonly dirty = new Queue();
   /** Next hops where several paths are equal, the best path's first. */
   private readonly shared = new Map<number, readonly Ip[]>();
   private readonly sources = new Sources();
-  private readonly peerAt: (index: number) => Peer | undefined;
+  private readonly around: Surroundings;
 
-  constructor(family: Family, sets: AttributeSets, peerAt: (index: number) => Peer | undefined) {
+  constructor(family: Family, sets: AttributeSets, around: Surroundings) {
     this.family = family;
     this.sets = sets;
-    this.peerAt = peerAt;
+    this.around = around;
     this.prefixes = new Prefixes(family);
     this.normalPriority = DEFAULT_PRIORITIES[family];
   }
@@ -48,11 +50,9 @@ export class Rib {
     if (length > this.bestSets.length) this.widenBest(length);
   }
 
-  /** Every prefix is decided anew. */
   setNormalPriority(priority: number): void {
     this.normalPriority = priority;
-    for (let prefix = 0; prefix < this.prefixes.end; prefix++)
-      if (this.paths.headOf(prefix) >= 0) this.mark(prefix);
+    this.revision.begin();
   }
 
   /** A path came, or came again. `used`: what import made of it; `NONE`: it is of no use. */
@@ -209,7 +209,8 @@ export class Rib {
     return paths.used[path]! >= 0 && paths.epoch[path]! >= this.sources.of(paths.peer[path]!).floor;
   }
 
-  private mark(prefix: number): void {
+  /** The prefix is to be decided anew. */
+  mark(prefix: number): void {
     this.dirty.put(prefix);
   }
 
@@ -276,13 +277,14 @@ export class Rib {
   private candidate(path: number): Candidate {
     const { paths } = this;
     const index = paths.peer[path]!;
-    const peer = this.peerAt(index);
+    const peer = this.around.peerAt(index);
     const set = this.sets.at(paths.used[path]!);
     return {
       set,
       preference: preferenceOf(set.localPref, this.normalPriority),
       peer: index,
       own: index === OWN,
+      hasWay: index === OWN || this.around.hasWay(set.nextHop),
       external: peer?.external ?? false,
       routerId: peer?.routerId ?? 0,
       address: peer?.order ?? 0n,

@@ -3,10 +3,12 @@
 import { bitsOf, type Family } from '../../../net/ip.ts';
 import { octetsOfBits } from '../../codec/nlri.ts';
 import { AHEAD } from './slots.ts';
-import { maskOf } from './words.ts';
+import { isNobodys, maskOf } from './words.ts';
 
 export class Upcoming {
   count = 0;
+  /** Some of them hold no host's address. */
+  hasNobodys = false;
   /** Of each as many as an address has. */
   readonly words: Int32Array;
   readonly bits = new Uint8Array(AHEAD);
@@ -30,21 +32,23 @@ export class Upcoming {
 
   private readNarrow(bytes: Uint8Array, from: number, end: number, addPath: boolean): number {
     const { words, bits: lengths } = this;
-    let [at, count] = [from, 0];
+    let [at, count, nobodys] = [from, 0, false];
     for (; count < AHEAD && at < end; count++) {
       if (addPath) at = this.readPathId(bytes, at, count);
       const bits = bytes[at]!;
       words[count] = wordAt(bytes, at + 1) & maskOf(bits);
       lengths[count] = bits;
+      nobodys ||= isNobodys(words, count, bits, 1);
       at += 1 + octetsOfBits(bits);
     }
     this.count = count;
+    this.hasNobodys = nobodys;
     return at;
   }
 
   private readWide(bytes: Uint8Array, from: number, end: number, addPath: boolean): number {
     const { words, bits: lengths, width } = this;
-    let [at, count] = [from, 0];
+    let [at, count, nobodys] = [from, 0, false];
     for (; count < AHEAD && at < end; count++) {
       if (addPath) at = this.readPathId(bytes, at, count);
       const bits = bytes[at]!;
@@ -53,9 +57,11 @@ export class Upcoming {
         words[base + i] =
           bits <= i * 32 ? 0 : wordAt(bytes, at + 1 + i * 4) & maskOf(bits - i * 32);
       lengths[count] = bits;
+      nobodys ||= isNobodys(words, base, bits, width);
       at += 1 + octetsOfBits(bits);
     }
     this.count = count;
+    this.hasNobodys = nobodys;
     return at;
   }
 
