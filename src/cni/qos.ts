@@ -2,6 +2,7 @@
 // WorkloadEndpoint's spec.qosControls: bandwidth and bursts in bits (per second), minburst in bytes,
 // packets, connections. Units and bounds are Calico's (what tc and xt_limit can do).
 import { fail, ok, type Result } from '../base/result.ts';
+import { dscpOf } from '../model/dscp.ts';
 import type { QosControls } from '../model/workload-endpoint.ts';
 
 type Annotations = Readonly<Record<string, string>>;
@@ -29,9 +30,6 @@ const NEEDS: readonly (readonly [Limit, Limit])[] = [
 ];
 const DEFAULT_BURST_BITS = 2 ** 32;
 const DEFAULT_PACKET_BURST = 5;
-/** Names of IANA's registry that Calico takes too. */
-const DSCP_NAMES = /^(DF|EF|VA|LE|AF[1-4][1-3]|CS[0-7])$/;
-const DSCP_MAX = 63;
 
 /** Undefined without any of the annotations; an error says which one is wrong and why. */
 export function qosIn(annotations: Annotations): Result<QosControls | undefined, string> {
@@ -54,12 +52,12 @@ export function qosIn(annotations: Annotations): Result<QosControls | undefined,
   }
   const dscp = annotations[`${PREFIX}dscp`]?.trim();
   if (dscp !== undefined) {
-    if (!DSCP_NAMES.test(dscp) && !(/^\d{1,2}$/.test(dscp) && Number(dscp) <= DSCP_MAX))
+    if (dscpOf(dscp) === undefined)
       return wrong(
         'dscp',
         `'${dscp.slice(0, 40)}' is neither 0 to 63 nor a name such as EF or AF21`,
       );
-    found.dscp = DSCP_NAMES.test(dscp) ? dscp : Number(dscp);
+    found.dscp = /^\d/.test(dscp) ? Number(dscp) : dscp;
   }
   return ok(Object.keys(found).length > 0 ? found : undefined);
 }

@@ -3,7 +3,6 @@
 // interface of any other is unknown, therefore closed, and such an endpoint costs nothing there.
 
 import type { TableName } from '../kernel/tables.ts';
-import { type Cidr, cidrFamily } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import type { HostEndpoints } from './active/host-endpoints.ts';
 import type { ActiveEndpoint, LocalEndpoints } from './active/local-endpoints.ts';
@@ -14,6 +13,7 @@ import {
   type DesiredTable,
   NOTHING,
 } from './desired.ts';
+import { DscpMarks } from './dscp-marks.ts';
 import { FamilySets } from './family-sets.ts';
 import { fixedFacts, fixedTables, sameFacts } from './fixed-tables.ts';
 import { FloatingNat, floatingPairs } from './floating-nat.ts';
@@ -22,9 +22,9 @@ import { FAILSAFES } from './read/failsafes.ts';
 import type { RuleSettings } from './read/rule-settings.ts';
 import { FilterRenderer } from './render/filter-chains.ts';
 import { type HostRendering, type HostTable, hostChains } from './render/host-chains.ts';
-import { renderChain } from './render/rule.ts';
-import { type FixedFacts, type PolicySettings, sourceChain } from './render/static-chains.ts';
+import type { FixedFacts, PolicySettings } from './render/static-chains.ts';
 import { runWhole } from './run-whole.ts';
+import { SourceTable } from './source-table.ts';
 import type { World } from './world.ts';
 
 type Chains = DesiredTable['chains'];
@@ -72,8 +72,11 @@ export class FamilyCalculator {
   private rendered:
     | { readonly active: readonly ActiveEndpoint[]; readonly filter: DesiredTable }
     | undefined;
-  private raw: DesiredTable | undefined;
+  private readonly sources: SourceTable;
   private readonly floating = new FloatingNat();
+  private readonly dscp: DscpMarks;
+  /** Whether packets may get a DSCP here: a kernel without its target refuses the table. */
+  marksAllowed = true;
   /** The guarded host interfaces as they were last rendered. */
   private held: Pick<HostRendering, 'guarded' | 'failsafes'> & {
     readonly chains: Readonly<Record<HostTable, Chains>>;
@@ -86,8 +89,10 @@ export class FamilyCalculator {
   constructor(family: Family, known: Known) {
     this.family = family;
     this.known = known;
-    this.facts = this.factsNow();
+    this.facts = this.factsNow(false);
     this.filter = this.newRenderer();
+    this.sources = new SourceTable(family);
+    this.dscp = new DscpMarks(family);
     this.sets = new FamilySets(family, known.world, known.index);
     this.fixed = fixedTables(family, this.facts);
   }
@@ -102,26 +107,29 @@ export class FamilyCalculator {
     });
   }
 
-  private factsNow(): FixedFacts {
+  private factsNow(marksDscp: boolean): FixedFacts {
     const { settings, world, rules } = this.known;
-    return fixedFacts(this.family, settings, world, rules());
+    return fixedFacts(this.family, settings, world, rules(), marksDscp);
   }
 
-  // What fixed chains depend on may come and go with pools, services and FelixConfiguration.
-  private takeFacts(): void {
+  // What fixed chains depend on may come and go with pools, services, FelixConfiguration and endpoints
+  // that ask for a DSCP.
+  private takeFacts(active: readonly ActiveEndpoint[]): void {
     const before = this.facts;
-    const now = this.factsNow();
+    const asked = this.marksAllowed
+      ? [...active.flatMap(({ dscp }) => dscp ?? []), ...this.known.hosts.marks()]
+      : [];
+    const now = this.factsNow(this.dscp.take(asked));
     if (sameFacts(before, now)) return;
     this.facts = now;
     this.fixed = fixedTables(this.family, now);
-    this.raw = undefined;
     this.forgetRendered();
     if (now.rules !== before.rules) this.filter = this.newRenderer();
   }
 
   /** Whether a device carries packets of the family between nodes. */
   get hasTunnel(): boolean {
-    const { ipip, vxlanPort } = this.factsNow().tunnelled;
+    const { ipip, vxlanPort } = this.factsNow(false).tunnelled;
     return ipip || vxlanPort !== undefined;
   }
 
@@ -163,14 +171,17 @@ export class FamilyCalculator {
     this.surplus = 0;
     this.onlyFresh = true;
     this.stale = false;
-    this.takeFacts();
-    if (this.filter.setLog(this.known.world.logging(this.known.node))) this.forgetRendered();
     const active = this.active();
+    this.takeFacts(active);
+    if (this.filter.setLog(this.known.world.logging(this.known.node))) this.forgetRendered();
     const host = this.hostTables();
     const tables = new Map(this.fixed)
       .set('filter', this.filterTable(active, host.filter))
       .set('raw', this.rawTable(active, host.raw))
-      .set('mangle', this.withHost('mangle', this.fixed.get('mangle')!, host.mangle));
+      .set(
+        'mangle',
+        this.withHost('mangle', this.dscp.table(this.fixed.get('mangle')!), host.mangle),
+      );
     const pairs = floatingPairs(this.known.world, this.known.node, active, this.family);
     if (pairs.length === 0 && !this.needsNat()) tables.set('nat', NOTHING.tables.get('nat')!);
     else tables.set('nat', this.floating.table(this.fixed.get('nat')!, pairs));
@@ -261,25 +272,9 @@ export class FamilyCalculator {
   }
 
   private rawTable(active: readonly ActiveEndpoint[], host: Chains): DesiredTable {
-    return this.withHost('raw', this.sourceTable(active), host);
-  }
-
-  // The same object as before when the same may be sent.
-  private sourceTable(active: readonly ActiveEndpoint[]): DesiredTable {
     const { node, world } = this.known;
     const allowed = world.spoofingAllowed(node) ? active : [];
-    const nets = (sources: readonly Cidr[]) =>
-      sources.filter((net) => cidrFamily(net) === this.family);
-    const chain = sourceChain(
-      allowed.map(({ interfaceName, sources }) => ({ interfaceName, nets: nets(sources) })),
-    );
-    const fixed = this.fixed.get('raw')!;
-    if (chain.rules.length === 0) return fixed;
-    const rendered = renderChain(chain);
-    const before = this.raw?.chains.get(chain.name);
-    if (this.raw && before?.rules.at(-1)?.hash === rendered.rules.at(-1)!.hash) return this.raw;
-    this.raw = { ...fixed, chains: new Map([...fixed.chains, [chain.name, rendered]]) };
-    return this.raw;
+    return this.withHost('raw', this.sources.table(this.fixed.get('raw')!, allowed), host);
   }
 
   private ipSets(active: readonly ActiveEndpoint[]): ReadonlyMap<string, DesiredSet> {
@@ -291,6 +286,7 @@ export class FamilyCalculator {
       node: this.known.node,
       needsHosts:
         (this.family === 4 && this.facts.tunnelled.ipip) || this.facts.rules.natExcludesHosts,
+      dscp: this.dscp.set(this.facts.rules.setElementsMax),
       elementsMax: this.facts.rules.setElementsMax,
       externalNodes: this.facts.rules.externalNodes,
       ownAddress: own && familyOf(own) === this.family ? own : undefined,

@@ -20,6 +20,8 @@ export interface Surroundings {
   readonly needsHosts: boolean;
   readonly externalNodes: readonly Cidr[];
   readonly ownAddress: Ip | undefined;
+  /** Of packets that get a DSCP; undefined: none do. */
+  readonly dscp: DesiredSet | undefined;
   /** Members that a set may have. */
   readonly elementsMax: number;
 }
@@ -32,6 +34,7 @@ export class FamilySets {
   private readonly makers = new Map<string, Make>();
   private readonly byId = new Map<string, DesiredSet>();
   private users: readonly (readonly User[])[] = [];
+  private dscp: DesiredSet | undefined;
   private fixed: { readonly from: string; readonly sets: readonly DesiredSet[] } | undefined;
   private known: ReadonlyMap<string, DesiredSet> = new Map();
 
@@ -52,7 +55,10 @@ export class FamilySets {
       this.byId.set(id, make(family, id, members, around.elementsMax));
       changed = true;
     }
-    if (this.fix(around) || changed) this.known = byName(this.fixed!.sets, this.byId.values());
+    if (around.dscp !== this.dscp) changed = true;
+    this.dscp = around.dscp;
+    if (this.fix(around) || changed)
+      this.known = byName(this.fixed!.sets, this.dscp ? [this.dscp] : [], this.byId.values());
     return this.known;
   }
 

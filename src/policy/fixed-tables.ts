@@ -56,6 +56,7 @@ export function fixedFacts(
   settings: PolicySettings,
   { pools, services }: Pick<World, 'pools' | 'services'>,
   rules: RuleSettings,
+  marksDscp: boolean,
 ): FixedFacts {
   const all = [...pools.values()];
   return {
@@ -63,6 +64,7 @@ export function fixedFacts(
     tunnelled: tunnelledBy(family, settings, all, rules.vxlanPort),
     masquerades: all.some((pool) => masquerades(pool, family)),
     services,
+    marksDscp,
   };
 }
 
@@ -70,5 +72,6 @@ export const sameFacts = (a: FixedFacts, b: FixedFacts): boolean =>
   a.rules === b.rules &&
   a.services === b.services &&
   a.masquerades === b.masquerades &&
+  a.marksDscp === b.marksDscp &&
   a.tunnelled.ipip === b.tunnelled.ipip &&
   a.tunnelled.vxlanPort === b.tunnelled.vxlanPort;

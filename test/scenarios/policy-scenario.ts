@@ -1,7 +1,7 @@
 // Recorded scenarios: a datastore, and the tables and sets that Felix makes of it on node1. The
 // files are plain data: `datastore.json` is key -> value; `tables.txt` lists `[table]`, chains and
 // their rules as `<hash>  <rule as iptables-save prints it>`; `sets.txt` lists sets and members.
-// Felix's marking of packets for DSCP is left out, which changes the hashes of one chain; there
+// No endpoint asks for a DSCP, so its rule is left out, which changes the hashes of one chain; there
 // the hash is written `****************` and only the text is compared.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -11,6 +11,7 @@ import type { FamilyCalculator } from '../../policy/family-calculator.ts';
 import { PolicyWriter, type TableSize } from '../../policy/write/writer.io.ts';
 import { CheckRotation, DueReadings } from './check-rotation.ts';
 import type { Guarding } from './guarding.io.ts';
+import { Marking } from './marking.io.ts';
 import { withPatience } from './patience.io.ts';
 import type { RoundObserver } from './round-observer.ts';
 
@@ -48,6 +49,7 @@ interface Waiter {
 export class FamilyLoop {
   private readonly options: FamilyLoopOptions;
   private readonly writer: PolicyWriter;
+  private readonly marking: Marking;
   private readonly first = Promise.withResolvers<void>();
   private readonly tried = Promise.withResolvers<void>();
   private readonly waiters = new Set<Waiter>();
@@ -73,7 +75,8 @@ export class FamilyLoop {
 
   constructor(options: FamilyLoopOptions) {
     this.options = options;
-    const { tables, ipSets, family, checkMilliseconds } = options;
+    const { tables, ipSets, family, checkMilliseconds, calculator, log } = options;
+    this.marking = new Marking(calculator, log);
     this.writer = new PolicyWriter(tables, ipSets, family);
     this.checks = setInterval(() => this.check(), checkMilliseconds);
     this.checks.unref();
@@ -263,9 +266,10 @@ export class FamilyLoop {
     await inSlices(calculator.prepare());
     await afterSlice(SHARED_MILLISECONDS);
     await this.held?.promise;
+    this.marking.begin();
     const desired = calculator.desired();
     await afterSlice(SHARED_MILLISECONDS);
-    const write = () => this.writer.apply(desired);
+    const write = () => this.marking.write(desired, this.writer);
     const around = guarding?.around(calculator.facts.rules, why === 'check', write);
     const commits = await (around ?? write());
     this.counts = { chains: this.writer.chainCount(), ipSets: desired.ipSets.size };

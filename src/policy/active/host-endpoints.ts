@@ -1,6 +1,6 @@
 // This node's host endpoints, and which of them guards which interface.
 import type { Ip } from '../../net/ip.ts';
-import type { HostEndpoint } from '../read/endpoints.ts';
+import { type DscpMark, type HostEndpoint, sameMark } from '../read/endpoints.ts';
 import type { Policy } from '../read/resources.ts';
 import type { World } from '../world.ts';
 import { type Applied, AppliedPolicies } from './applied-policies.ts';
@@ -13,7 +13,7 @@ export interface GuardedInterface extends Applied {
   readonly interfaceName: string;
 }
 
-type ActiveHost = Applied & Pick<HostEndpoint, 'name' | 'interfaceName' | 'expectedIps'>;
+type ActiveHost = Applied & Pick<HostEndpoint, 'name' | 'interfaceName' | 'expectedIps' | 'dscp'>;
 
 /** Addresses by interface. */
 export type InterfaceAddresses = ReadonlyMap<string, readonly Ip[]>;
@@ -36,16 +36,18 @@ export class HostEndpoints {
     this.prefixes = prefixes;
     this.applied = new AppliedPolicies(world, {
       takes: () => true,
-      make: ({ name, interfaceName, expectedIps }, { policies, profiles }) => ({
+      make: ({ name, interfaceName, expectedIps, dscp }, { policies, profiles }) => ({
         name,
         interfaceName,
         expectedIps,
+        dscp,
         policies,
         profiles,
       }),
       alike: (before, now) =>
         before.interfaceName === now.interfaceName &&
         before.expectedIps.join() === now.expectedIps.join() &&
+        sameMark(before.dscp, now.dscp) &&
         before.profiles.join(' ') === now.profiles.join(' '),
     });
   }
@@ -57,6 +59,11 @@ export class HostEndpoints {
   /** Some host endpoint is found by its address. */
   get needsAddresses(): boolean {
     return this.applied.active().some(({ interfaceName }) => interfaceName === undefined);
+  }
+
+  /** What packets of the host's own addresses shall carry. */
+  marks(): readonly DscpMark[] {
+    return this.applied.active().flatMap(({ dscp }) => dscp ?? []);
   }
 
   put(key: string, host: HostEndpoint): boolean {

@@ -1,6 +1,12 @@
 // This node's workload endpoints and what applies to each.
 import type { Cidr } from '../../net/cidr.ts';
-import { type AddressPair, type Endpoint, type Limits, sameLimits } from '../read/endpoints.ts';
+import {
+  type AddressPair,
+  type DscpMark,
+  type Endpoint,
+  type Limits,
+  sameLimits,
+} from '../read/endpoints.ts';
 import type { Policy } from '../read/resources.ts';
 import type { World } from '../world.ts';
 import { type Applied, AppliedPolicies } from './applied-policies.ts';
@@ -12,6 +18,7 @@ export interface ActiveEndpoint extends Applied {
   readonly sources: readonly Cidr[];
   readonly nats: readonly AddressPair[];
   readonly limits: Limits;
+  readonly dscp: DscpMark | undefined;
 }
 
 type Made = Omit<ActiveEndpoint, 'interfaceName'> & Pick<Endpoint, 'interfaceName'>;
@@ -28,12 +35,13 @@ export class LocalEndpoints {
   constructor(world: World) {
     this.applied = new AppliedPolicies(world, {
       takes: ({ use }) => use === 'normal',
-      make: ({ interfaceName, hasIpv6, sources, nats, limits }, { policies, profiles }) => ({
+      make: ({ interfaceName, hasIpv6, sources, nats, limits, dscp }, { policies, profiles }) => ({
         interfaceName,
         hasIpv6,
         sources,
         nats,
         limits,
+        dscp,
         policies,
         profiles,
       }),
@@ -98,8 +106,12 @@ export class LocalEndpoints {
   }
 }
 
-const extrasOf = ({ sources, nats }: Pick<Endpoint, 'sources' | 'nats'>): string =>
-  [...sources, ...nats.map(({ internal, external }) => `${external}=${internal}`)].join(' ');
+const extrasOf = ({ sources, nats, dscp }: Pick<Endpoint, 'sources' | 'nats' | 'dscp'>): string =>
+  [
+    ...sources,
+    ...nats.map(({ internal, external }) => `${external}=${internal}`),
+    ...(dscp ? [`dscp ${dscp.value}`, ...dscp.addresses] : []),
+  ].join(' ');
 
 const hasInterface = (made: Made): made is ActiveEndpoint => made.interfaceName !== undefined;
 

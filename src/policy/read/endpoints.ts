@@ -1,4 +1,5 @@
 // Whatever selectors can find, read from its stored form: workload and host endpoints, network sets.
+import { dscpOf } from '../../model/dscp.ts';
 import type { HostEndpointSpec } from '../../model/host-endpoint.ts';
 import type { NetworkSetSpec } from '../../model/network-set.ts';
 import type { Resource } from '../../model/resource.ts';
@@ -23,6 +24,15 @@ export interface Endpoint extends Item {
   readonly nats: readonly AddressPair[];
   /** Of its traffic, kept by rules. */
   readonly limits: Limits;
+  /** Undefined: its packets keep what they say themselves. */
+  readonly dscp: DscpMark | undefined;
+}
+
+/** What packets from these addresses shall carry outside of the cluster. */
+export interface DscpMark {
+  /** The six bits. */
+  readonly value: number;
+  readonly addresses: readonly Ip[];
 }
 
 /** What rules can limit: packets a second with a burst, and TCP connections. */
@@ -47,6 +57,7 @@ export interface HostEndpoint extends Item {
   /** `*`: all that no other one has; undefined: the one that has an expected address. */
   readonly interfaceName: string | undefined;
   readonly expectedIps: readonly Ip[];
+  readonly dscp: DscpMark | undefined;
 }
 
 type NatSpec = Partial<NonNullable<WorkloadEndpointSpec['ipNATs']>[number]>;
@@ -63,6 +74,7 @@ export function endpointOf({ metadata, spec }: Resource<string, WorkloadEndpoint
     sources: netsOf(spec.allowSpoofedSourcePrefixes),
     nats: (spec.ipNATs ?? []).flatMap(pairOf),
     limits: { ingress: limitOf(spec, 'ingress'), egress: limitOf(spec, 'egress') },
+    dscp: markOf(spec.qosControls?.dscp, nets.map(networkOf)),
     labels: stringLabels(metadata.labels),
     profiles: spec.profiles ?? [],
     members: nets.flatMap(netMembers),
@@ -77,6 +89,17 @@ export const sameLimits = (a: Limits, b: Limits): boolean =>
       a[direction].packets?.burst === b[direction].packets?.burst &&
       a[direction].connections === b[direction].connections,
   );
+
+/** Annotation of a HostEndpoint; CNI ADD keeps a pod's in its WorkloadEndpoint. */
+const DSCP_ANNOTATION = 'qos.projectcalico.org/dscp';
+
+function markOf(text: unknown, addresses: readonly Ip[]): DscpMark | undefined {
+  const value = text === undefined ? undefined : dscpOf(text);
+  return value === undefined || addresses.length === 0 ? undefined : { value, addresses };
+}
+
+export const sameMark = (a: DscpMark | undefined, b: DscpMark | undefined): boolean =>
+  a?.value === b?.value && a?.addresses.join() === b?.addresses.join();
 
 /** Bounds of xt_limit and xt_connlimit; what is beyond limits nothing. */
 const LIMITS = { packets: 10_000, connections: 0xffff_ffff };
@@ -115,6 +138,7 @@ export function hostEndpointOf({
     node: spec.node,
     interfaceName,
     expectedIps,
+    dscp: markOf(metadata.annotations?.[DSCP_ANNOTATION]?.trim(), expectedIps),
     labels: stringLabels(metadata.labels),
     profiles: spec.profiles ?? [],
     members: expectedIps,

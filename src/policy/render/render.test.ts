@@ -25,6 +25,7 @@ const WITH_TUNNEL: FixedFacts = {
   tunnelled: { ipip: true, vxlanPort: undefined },
   masquerades: true,
   services: [],
+  marksDscp: false,
 };
 
 const WITHOUT_TUNNEL: FixedFacts = {
@@ -115,23 +116,16 @@ test('IPv6: nets of the other family leave a rule out; sets and ICMP are the fam
   ]);
 });
 
-test('hashes: IPIP on, and a chain whose first rule belongs to a feature we leave out', () => {
+test('hashes: IPIP on, and the jump to what packets get as DSCP, which stands only where some do', () => {
   const input = ruleOf(staticChains('filter', 4, WITH_TUNNEL), 'cali-INPUT');
   assert.deepEqual(hashes('cali-INPUT', input).slice(0, 2), [
     'PajejrV4aFdkZojI',
     '_wjq-Yrma8Ly1Svo',
   ]);
-  const dscp: Rule = {
-    match: [
-      '-m set --match-set cali40dscp-src-net src',
-      '-m set ! --match-set cali40network-ip-pools dst',
-      '-m set ! --match-set cali40this-host dst',
-    ].join(' '),
-    action: '--jump cali-egress-dscp',
-    comments: ['set dscp for traffic leaving cluster.'],
-  };
-  const postrouting = ruleOf(staticChains('mangle', 4, WITH_TUNNEL), 'cali-POSTROUTING');
-  assert.deepEqual(hashes('cali-POSTROUTING', [dscp, ...postrouting]), [
+  const postrouting = (marksDscp: boolean) =>
+    ruleOf(staticChains('mangle', 4, { ...WITH_TUNNEL, marksDscp }), 'cali-POSTROUTING');
+  assert.deepEqual(postrouting(true).slice(1), postrouting(false));
+  assert.deepEqual(hashes('cali-POSTROUTING', postrouting(true)), [
     'rjggb5FqJG-Y25Bt',
     'jjeDINEyBNIZOyCC',
     'zNC99P5aQEt6jv4X',

@@ -3,7 +3,7 @@
 // hang. Order inside a chain is meaning; it follows Felix rule by rule.
 import type { TableName } from '../../kernel/tables.ts';
 import { type Cidr, cidrFamily } from '../../net/cidr.ts';
-import type { Family } from '../../net/ip.ts';
+import type { Family, Ip } from '../../net/ip.ts';
 import { ALL_MARKS, MARK } from '../mark-bits.ts';
 import type { FelixSettings } from '../read/resources.ts';
 import type { RuleSettings } from '../read/rule-settings.ts';
@@ -15,9 +15,11 @@ import {
   DROP,
   goto,
   inInterface,
+  inSet,
   jump,
   marked,
   notConnection,
+  notInSet,
   outInterface,
   RETURN,
   setMark,
@@ -98,6 +100,8 @@ export interface FixedFacts {
   readonly masquerades: boolean;
   /** Addresses of services. */
   readonly services: readonly Cidr[];
+  /** Packets of some endpoint get a DSCP when they leave the cluster. */
+  readonly marksDscp: boolean;
 }
 
 /** The table's fixed chains. */
@@ -111,7 +115,7 @@ export function staticChains(
     case 'raw':
       return rawChains(facts);
     case 'mangle':
-      return mangleChains(verdictsOf(facts.rules, 'mangle').allow);
+      return mangleChains(set, facts);
     case 'nat':
       return natChains(set, family, facts);
     case 'filter':
@@ -165,24 +169,52 @@ const rawChains = ({ rules, tunnelled }: FixedFacts): readonly Chain[] => [
   chain('cali-to-host-endpoint'),
 ];
 
-const mangleChains = (allow: string): readonly Chain[] => [
+function mangleChains(set: SetNames, { rules, marksDscp }: FixedFacts): readonly Chain[] {
+  const { allow } = verdictsOf(rules, 'mangle');
+  return [
+    chain(
+      'cali-PREROUTING',
+      rule(connection('RELATED,ESTABLISHED'), allow),
+      rule(isAccepted, allow),
+      rule('', jump('cali-from-host-endpoint')),
+      rule(isAccepted, allow, HOST_POLICY_ACCEPTED),
+    ),
+    chain(
+      'cali-POSTROUTING',
+      ...(marksDscp ? [toDscp(set)] : []),
+      rule(isAccepted, RETURN),
+      rule('', clearMark(ALL_MARKS)),
+      rule(connection('DNAT'), jump('cali-to-host-endpoint')),
+      rule(isAccepted, RETURN, HOST_POLICY_ACCEPTED),
+    ),
+    chain('cali-from-host-endpoint'),
+    chain('cali-to-host-endpoint'),
+    ...(marksDscp ? [dscpChain([])] : []),
+  ];
+}
+
+/** Addresses of the endpoints whose packets get a DSCP. */
+export const DSCP_SET = 'dscp-src-net';
+
+const toDscp = (set: SetNames): Rule =>
+  rule(
+    all(
+      inSet(set(DSCP_SET), 'src'),
+      notInSet(set('network-ip-pools'), 'dst'),
+      notInSet(set('this-host'), 'dst'),
+    ),
+    jump('cali-egress-dscp'),
+    ['set dscp for traffic leaving cluster.'],
+  );
+
+/** Each address with its six bits. */
+export const dscpChain = (marks: readonly (readonly [source: Ip, value: number])[]): Chain =>
   chain(
-    'cali-PREROUTING',
-    rule(connection('RELATED,ESTABLISHED'), allow),
-    rule(isAccepted, allow),
-    rule('', jump('cali-from-host-endpoint')),
-    rule(isAccepted, allow, HOST_POLICY_ACCEPTED),
-  ),
-  chain(
-    'cali-POSTROUTING',
-    rule(isAccepted, RETURN),
-    rule('', clearMark(ALL_MARKS)),
-    rule(connection('DNAT'), jump('cali-to-host-endpoint')),
-    rule(isAccepted, RETURN, HOST_POLICY_ACCEPTED),
-  ),
-  chain('cali-from-host-endpoint'),
-  chain('cali-to-host-endpoint'),
-];
+    'cali-egress-dscp',
+    ...marks.map(([source, value]) =>
+      rule(`--source ${source}`, `--jump DSCP --set-dscp ${value}`),
+    ),
+  );
 
 function filterChains(
   set: (id: string) => string,

@@ -89,8 +89,6 @@ async function addPair(call: Call): Promise<Link | undefined> {
 function limitBandwidth({ context, inside, owner, mtu }: Call, { index }: Link, podIndex: number) {
   const { qos } = owner.wishes;
   if (!qos) return;
-  if (qos.dscp !== undefined)
-    context.log.warn({ dscp: qos.dscp }, 'annotation qos.projectcalico.org/dscp has no effect');
   const [refused] = [
     ...context.kernel.applyEach(plan.shaping(index, 'ingress', qos, mtu)),
     ...inside.applyEach(plan.shaping(podIndex, 'egress', qos, mtu)),
