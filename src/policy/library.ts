@@ -8,7 +8,6 @@ import { parsePort } from './explain/ports.ts';
 import { partyOf, type Trace, trace as traceParties } from './explain/trace.ts';
 import { type Manifest, storedOf } from './read/manifest.ts';
 import { withStaged } from './read/staged.ts';
-import { fullName } from './render/policy-chains.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -49,9 +48,10 @@ export function cluster(description: ClusterDescription): PolicyModel {
   }
   for (const [key, value] of surroundings(description)) items.set(key, value);
   const model = modelOf((description.staged && withStaged(items)) || items);
-  for (const policy of model.world.policies.values())
-    if (policy.problems[0])
-      throw new Error(`${policy.kind} ${fullName(policy)}: ${policy.problems[0]}`);
+  for (const key of model.world.policies.keys()) {
+    const problem = model.problemOf(key);
+    if (problem) throw new Error(problem);
+  }
   return model;
 }
 

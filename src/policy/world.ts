@@ -41,17 +41,17 @@ export type WorldChange =
   | { readonly kind: 'other' };
 
 /** The tiers that exist without being stored. */
-const BUILT_IN_TIERS: Readonly<Record<string, Tier>> = {
-  'kube-admin': { order: 1000, defaultAction: 'Pass' },
-  default: { order: 1_000_000, defaultAction: 'Deny' },
-  'kube-baseline': { order: 10_000_000, defaultAction: 'Pass' },
-};
+const BUILT_IN_TIERS: ReadonlyMap<string, Tier> = new Map([
+  ['kube-admin', { order: 1000, defaultAction: 'Pass' }],
+  ['default', { order: 1_000_000, defaultAction: 'Deny' }],
+  ['kube-baseline', { order: 10_000_000, defaultAction: 'Pass' }],
+]);
 const ALLOW_ALL = parseRules([{ action: 'Allow' }], undefined).rules;
 /** Calico gives it to hosts which shall be open where no policy says otherwise. */
 const OPEN_PROFILE = 'projectcalico-default-allow';
-const BUILT_IN_PROFILES: Readonly<Record<string, Profile>> = {
-  [OPEN_PROFILE]: { name: OPEN_PROFILE, ingress: ALLOW_ALL, egress: ALLOW_ALL, labels: {} },
-};
+const BUILT_IN_PROFILES: ReadonlyMap<string, Profile> = new Map([
+  [OPEN_PROFILE, { name: OPEN_PROFILE, ingress: ALLOW_ALL, egress: ALLOW_ALL, labels: {} }],
+]);
 
 // An endpoint that names a profile which does not exist is closed by it.
 const missingProfile = (name: string): Profile => ({
@@ -265,15 +265,19 @@ export class World {
 
   /** The stored one, or what stands for it; the same object until it is stored or another. */
   profile(name: string): Profile {
-    const known = this.profiles.get(name) ?? BUILT_IN_PROFILES[name] ?? this.missing.get(name);
+    const known = this.profiles.get(name) ?? BUILT_IN_PROFILES.get(name) ?? this.missing.get(name);
     if (known) return known;
     const missing = missingProfile(name);
     this.missing.set(name, missing);
     return missing;
   }
 
+  hasTier(name: string): boolean {
+    return this.tiers.has(name) || BUILT_IN_TIERS.has(name);
+  }
+
   tier(name: string): Tier {
-    return this.tiers.get(name) ?? BUILT_IN_TIERS[name] ?? UNKNOWN_TIER;
+    return this.tiers.get(name) ?? BUILT_IN_TIERS.get(name) ?? UNKNOWN_TIER;
   }
 
   /** By tier, then by order and name. */

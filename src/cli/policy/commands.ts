@@ -7,7 +7,7 @@ import { parseIp } from '../../net/ip.ts';
 import type { Models, Ports } from '../../policy/explain/matrix.ts';
 import { modelOf } from '../../policy/explain/model.ts';
 import { parsePort } from '../../policy/explain/ports.ts';
-import { withStaged } from '../../policy/read/staged.ts';
+import { stagedChange, withStaged } from '../../policy/read/staged.ts';
 import type { Output } from '../output.ts';
 import type { ServedAddress } from '../services/listing.ts';
 import { servedAt, traceService } from './service-trace.ts';
@@ -89,13 +89,23 @@ async function modelsOf(
   readFile: Running['readFile'],
 ): Promise<Models> {
   const all = new Map((await store.list(RESOURCES)).items.map(({ key, value }) => [key, value]));
+  const givenBy = new Map<string, string>();
   for (const file of files) {
     const stored = parseWhatIf(readFile(file));
     if (!stored.ok) throw new Error(`${file}: ${stored.error}`);
-    for (const { key, value } of stored.value) all.set(key, value);
+    for (const { key, value } of stored.value) {
+      all.set(key, value);
+      givenBy.set(stagedChange(key, value)?.key ?? key, file);
+    }
   }
-  const staged = withStaged(all);
-  return { enforced: modelOf(all), ...(staged ? { staged: modelOf(staged) } : {}) };
+  const withAll = withStaged(all);
+  const enforced = modelOf(all);
+  const staged = withAll && modelOf(withAll);
+  for (const [key, file] of givenBy) {
+    const problem = enforced.problemOf(key) ?? staged?.problemOf(key);
+    if (problem) throw new Error(`${file}: ${problem}`);
+  }
+  return { enforced, ...(staged ? { staged } : {}) };
 }
 
 const portsOf = ({ port }: Options): Ports => good(parsePort(port));

@@ -1,24 +1,30 @@
 // `trace` and `reach` as a person reads them, on the datastore of a recorded scenario's shape.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Command } from 'commander';
+import { memoryStore } from '../../datastore/memory.ts';
 import { parseCounts } from '../../kernel/iptables/counts.ts';
 import { ip } from '../../net/ip.ts';
 import { PolicyModel } from '../../policy/explain/model.ts';
 import { parsePort } from '../../policy/explain/ports.ts';
 import { servedAddresses } from '../services/listing.ts';
+import { addPolicyCommands } from './commands.ts';
 import { servedAt, traceService } from './service-trace.ts';
 import { reachCommand, traceCommand } from './trace.ts';
 import { parseWhatIf } from './what-if.ts';
 
 const ROOT = '/calico/resources/v3/projectcalico.org/';
 
+/** What was put into a model. */
+const STORED = new WeakMap<PolicyModel, Map<string, string>>();
+
 function put(model: PolicyModel, path: string, kind: string, spec: object, labels = {}): void {
   const name = path.slice(path.lastIndexOf('/') + 1);
   const metadata = { name, labels };
-  model.put(
-    ROOT + path,
-    JSON.stringify({ kind, apiVersion: 'projectcalico.org/v3', metadata, spec }),
-  );
+  const value = JSON.stringify({ kind, apiVersion: 'projectcalico.org/v3', metadata, spec });
+  model.put(ROOT + path, value);
+  const stored = STORED.get(model) ?? new Map<string, string>();
+  STORED.set(model, stored.set(ROOT + path, value));
 }
 
 function world(): PolicyModel {
@@ -207,6 +213,107 @@ test('what cannot be used is named', () => {
     none.ok ? '' : none.error,
     "'shop/none' is neither an address nor a pod (namespace/name)",
   );
+});
+
+/** `trace` as the command line has it, with a file beside what is stored. */
+async function traced(
+  stored: PolicyModel,
+  text: string,
+  ...ends: string[]
+): Promise<readonly string[]> {
+  const store = memoryStore();
+  for (const [path, value] of STORED.get(stored) ?? []) store.put(path, value);
+  let printed: readonly string[] = [];
+  const program = new Command().exitOverride();
+  addPolicyCommands(program, {
+    run: async (_format, command) => {
+      printed = (await command(store)).lines;
+    },
+    readFile: () => text,
+    served: async () => [],
+    notes: async () => [],
+  });
+  await program.parseAsync(['trace', ...ends, '--with', 'p.yaml'], { from: 'user' });
+  return printed;
+}
+
+const policy = (kind: string, spec: string): string =>
+  `apiVersion: projectcalico.org/v3\nkind: ${kind}\nmetadata: {name: x, namespace: shop}\nspec: ${spec}\n`;
+
+test('a policy that does not say its directions has those that it would be stored with', async () => {
+  const verdict = async (text: string, ...ends: string[]) =>
+    (await traced(world(), text, ...ends)).at(-1);
+  const ingress = policy('NetworkPolicy', "{selector: app == 'web', ingress: [{action: Allow}]}");
+  assert.equal(await verdict(ingress, 'shop/web', 'shop/db'), 'verdict: allow');
+  const none = policy('NetworkPolicy', "{selector: app == 'web'}");
+  assert.equal(await verdict(none, 'shop/web', 'shop/db'), 'verdict: allow');
+  assert.equal(await verdict(none, 'shop/db', 'shop/web'), 'verdict: deny');
+  const egress = policy(
+    'GlobalNetworkPolicy',
+    "{selector: app == 'web', egress: [{action: Deny}]}",
+  );
+  assert.equal(await verdict(egress, 'shop/db', 'shop/web'), 'verdict: allow');
+  assert.equal(await verdict(egress, 'shop/web', 'shop/db'), 'verdict: deny');
+  const both = "{selector: app == 'web', ingress: [{action: Allow}], egress: [{action: Deny}]}";
+  assert.equal(
+    await verdict(policy('NetworkPolicy', both), 'shop/web', 'shop/db'),
+    'verdict: deny',
+  );
+  // The API server adds Egress where there are such rules, and Ingress always.
+  const kubernetes = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: x, namespace: shop}
+spec: {podSelector: {matchLabels: {app: web}}, egress: [{ports: [{port: 53, protocol: UDP}]}]}`;
+  assert.equal(await verdict(kubernetes, 'shop/web', 'shop/db'), 'verdict: deny');
+  assert.equal(await verdict(kubernetes, 'shop/db', 'shop/web'), 'verdict: deny');
+  const staged = policy(
+    'StagedNetworkPolicy',
+    "{selector: app == 'web', ingress: [{action: Allow}]}",
+  );
+  const lines = await traced(world(), staged, 'shop/web', 'shop/db');
+  assert.equal(lines.at(-1), 'with staged policies: allow too');
+});
+
+test('a policy in a file that nobody would store is refused, and why is said', async () => {
+  const refused = async (text: string, why: RegExp) =>
+    assert.rejects(traced(world(), text, 'shop/web', 'shop/db'), why);
+  const bad = "{selector: app == 'db}";
+  const selector = /^Error: p\.yaml: NetworkPolicy shop\/x: .*unterminated string/s;
+  await refused(policy('NetworkPolicy', bad), selector);
+  await refused(
+    policy('StagedNetworkPolicy', bad),
+    /NetworkPolicy shop\/x: .*unterminated string/s,
+  );
+  const tier = policy('GlobalNetworkPolicy', '{tier: nosuch, selector: all()}');
+  await refused(tier, /^Error: p\.yaml: GlobalNetworkPolicy x: there is no tier nosuch$/);
+  const ports = '{ingress: [{action: Allow, protocol: TCP, destination: {ports: ["90:80"]}}]}';
+  await refused(policy('NetworkPolicy', ports), /Ingress rule 1: .*90:80/);
+  const own = `${tier}---\napiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: nosuch}\nspec: {order: 1}\n`;
+  await traced(world(), own, 'shop/web', 'shop/db');
+});
+
+test('trace tells what of a stored policy cannot be read', () => {
+  const model = world();
+  put(model, 'networkpolicies/shop/x', 'NetworkPolicy', { selector: "app == 'db", order: 1 });
+  assert.match(
+    lines(model, 'shop/web', 'shop/db').at(-2) ?? '',
+    /^note: NetworkPolicy shop\/x: .*unterminated string/,
+  );
+});
+
+test('names that every object has are no built-in tiers or profiles', () => {
+  const model = world();
+  const spec = { selector: "app == 'db'", tier: 'constructor', types: ['Ingress'] };
+  put(model, 'globalnetworkpolicies/x', 'GlobalNetworkPolicy', spec);
+  assert.equal(lines(model, 'shop/web', 'shop/db').at(-1), 'verdict: deny');
+  const closed = world();
+  put(closed, 'workloadendpoints/shop/node1-k8s-odd-eth0', 'WorkloadEndpoint', {
+    node: 'node1',
+    interfaceName: 'caliodd',
+    ipNetworks: ['192.168.1.9/32'],
+    profiles: ['constructor'],
+  });
+  assert.equal(lines(closed, 'shop/web', 'shop/odd').at(-1), 'verdict: deny');
 });
 
 const SERVICE = `*nat

@@ -8,6 +8,7 @@ import type { Item } from '../members/set-index.ts';
 import type { Endpoint } from '../read/endpoints.ts';
 import type { SetDefinition } from '../read/parsed-rule.ts';
 import type { Policy } from '../read/resources.ts';
+import { fullName } from '../render/policy-chains.ts';
 import { World } from '../world.ts';
 
 /** Who makes a set hold an address: the key of an endpoint or network set, and the member. */
@@ -36,6 +37,16 @@ export class PolicyModel {
   /** Workload endpoints by key. */
   get endpoints(): ReadonlyMap<string, Endpoint> {
     return this.world.endpoints;
+  }
+
+  /** What is wrong with a policy, so that nobody would store it; undefined: nothing. */
+  problemOf(key: string): string | undefined {
+    const policy = this.world.policies.get(key);
+    if (!policy) return undefined;
+    const [
+      problem = this.world.hasTier(policy.tier) ? undefined : `there is no tier ${policy.tier}`,
+    ] = policy.problems;
+    return problem && `${policy.kind} ${fullName(policy)}: ${problem}`;
   }
 
   /** The policies that apply to an endpoint, in order. */

@@ -11,6 +11,7 @@ import type { Endpoint } from '../read/endpoints.ts';
 import { type Evaluation, evaluate, type Verdict } from './evaluate.ts';
 import type { PolicyModel } from './model.ts';
 import type { Packet } from './packet.ts';
+import { ownerOf } from './words.ts';
 
 /** One end of a connection. */
 export interface Party {
@@ -91,9 +92,19 @@ export function trace(
     ask(source, 'egress') === 'deny' || (!own && ask(destination, 'ingress') === 'deny')
       ? 'deny'
       : 'allow';
-  const notes = verdict === 'deny' ? [] : notesOf(model, source, destination, own);
+  const way = verdict === 'deny' ? [] : notesOf(model, source, destination, own);
+  const notes = [...troubles(asked), ...way];
   return { source, destination, packet: whole, verdict, asked, notes };
 }
+
+/** Of stored policies that were asked: what cannot be read, and so admits nothing. */
+const troubles = (asked: readonly Question[]): readonly string[] =>
+  asked.flatMap(({ evaluation }) =>
+    evaluation.steps.flatMap((step) => {
+      const problem = step.kind === 'policy' ? step.policy.problems[0] : undefined;
+      return problem === undefined ? [] : `${ownerOf(step)}: ${problem}`;
+    }),
+  );
 
 /** A host reaches its own pods whatever policy says: kubelet's probes depend on it. */
 function isOwnHost({ world }: PolicyModel, { host }: Party, { pod }: Party): boolean {

@@ -39,7 +39,7 @@ export function storedOf(manifest: Manifest): Result<StoredText> {
   const { name, namespace = 'default' } = metadata ?? {};
   if (!name) return fail('metadata.name is missing');
   if (apiVersion === 'networking.k8s.io/v1' && kind === 'NetworkPolicy') {
-    const { spec, problems } = convertNetworkPolicy(manifest as NetworkPolicy);
+    const { spec, problems } = convertNetworkPolicy(withPolicyTypes(manifest) as NetworkPolicy);
     if (problems[0]) return fail(problems[0]);
     const key = namespacedKey('networkpolicies', namespace, POLICY_PREFIX + name);
     const own = { name: POLICY_PREFIX + name, namespace };
@@ -52,7 +52,7 @@ export function storedOf(manifest: Manifest): Result<StoredText> {
     if (!value) return fail('it belongs to no service');
     return ok({ key: sliceKey(slice), value: JSON.stringify(value) });
   }
-  const value = JSON.stringify(manifest);
+  const value = JSON.stringify(withDefaults(manifest));
   if (apiVersion === API_VERSION && Object.hasOwn(CLUSTER, kind))
     return ok({ key: resourceKey(CLUSTER[kind as keyof typeof CLUSTER], name), value });
   if (apiVersion === API_VERSION && Object.hasOwn(NAMESPACED, kind)) {
@@ -63,4 +63,32 @@ export function storedOf(manifest: Manifest): Result<StoredText> {
   return fail(
     `${apiVersion} ${kind}: use one of ${known}, or Kubernetes' NetworkPolicy and EndpointSlice`,
   );
+}
+
+interface PolicySpec {
+  readonly stagedAction?: unknown;
+  readonly types?: readonly unknown[] | null;
+  readonly policyTypes?: readonly unknown[] | null;
+  readonly ingress?: readonly unknown[] | null;
+  readonly egress?: readonly unknown[] | null;
+}
+
+const POLICIES = /^(?:Staged)?(?:Global)?NetworkPolicy$/;
+
+// What calicoctl and the API server add before they store a policy that does not say its directions.
+function withDefaults(manifest: Manifest): Manifest {
+  const { kind = '', spec } = manifest;
+  if (kind === 'StagedKubernetesNetworkPolicy') return withPolicyTypes(manifest);
+  const { stagedAction, types, ingress, egress } = (spec ?? {}) as PolicySpec;
+  if (!POLICIES.test(kind) || types?.length || stagedAction === 'Delete') return manifest;
+  const both = ingress?.length && egress?.length ? ['Ingress', 'Egress'] : undefined;
+  return { ...manifest, spec: { ...spec, types: both ?? [egress?.length ? 'Egress' : 'Ingress'] } };
+}
+
+function withPolicyTypes(manifest: Manifest): Manifest {
+  const { spec } = manifest;
+  const { policyTypes, egress } = (spec ?? {}) as PolicySpec;
+  if (policyTypes?.length) return manifest;
+  const types = egress?.length ? ['Ingress', 'Egress'] : ['Ingress'];
+  return { ...manifest, spec: { ...spec, policyTypes: types } };
 }
