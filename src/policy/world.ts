@@ -1,5 +1,6 @@
 // The datastore as far as policy is concerned, by key. A change answers what it replaced, so that
 // the calculator touches only what depends on it.
+
 import type { IpPool } from '../model/ip-pool.ts';
 import { parseKey, resourceKey } from '../model/keys.ts';
 import type { LabelMap } from '../model/selector/labels.ts';
@@ -8,9 +9,14 @@ import type { Cidr } from '../net/cidr.ts';
 import { type Family, familyOf, type Ip } from '../net/ip.ts';
 import { Candidates } from './members/candidates.ts';
 import type { Item } from './members/set-index.ts';
+import {
+  BUILT_IN_PROFILES,
+  BUILT_IN_TIERS,
+  missingProfile,
+  UNKNOWN_TIER,
+} from './read/built-in.ts';
 import type { Endpoint, HostEndpoint } from './read/endpoints.ts';
 import { FAILSAFES, type Failsafes } from './read/failsafes.ts';
-import { DENY_ALL, parseRules } from './read/parsed-rule.ts';
 import {
   type FelixSettings,
   type NodeAddresses,
@@ -39,29 +45,6 @@ export type WorldChange =
   /** FelixConfiguration, pools or services: fixed chains may depend on it. */
   | { readonly kind: 'settings' }
   | { readonly kind: 'other' };
-
-/** The tiers that exist without being stored. */
-const BUILT_IN_TIERS: ReadonlyMap<string, Tier> = new Map([
-  ['kube-admin', { order: 1000, defaultAction: 'Pass' }],
-  ['default', { order: 1_000_000, defaultAction: 'Deny' }],
-  ['kube-baseline', { order: 10_000_000, defaultAction: 'Pass' }],
-]);
-const ALLOW_ALL = parseRules([{ action: 'Allow' }], undefined).rules;
-/** Calico gives it to hosts which shall be open where no policy says otherwise. */
-const OPEN_PROFILE = 'projectcalico-default-allow';
-const BUILT_IN_PROFILES: ReadonlyMap<string, Profile> = new Map([
-  [OPEN_PROFILE, { name: OPEN_PROFILE, ingress: ALLOW_ALL, egress: ALLOW_ALL, labels: {} }],
-]);
-
-// An endpoint that names a profile which does not exist is closed by it.
-const missingProfile = (name: string): Profile => ({
-  name,
-  ingress: [DENY_ALL],
-  egress: [DENY_ALL],
-  labels: {},
-});
-
-const UNKNOWN_TIER: Tier = { order: Number.POSITIVE_INFINITY, defaultAction: 'Deny' };
 
 export class World {
   readonly endpoints = new Map<string, Endpoint>();
