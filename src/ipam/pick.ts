@@ -147,6 +147,7 @@ export function pickRequested(picking: Picking, ip: Ip, use: AllowedUse): Pick {
   const refused = (message: string): Pick => ({ kind: 'refused', message });
   const pool = view.pools.all().find((one) => !one.spec.disabled && contains(one.cidr, ip));
   if (!pool) return refused(`${ip} lies in no enabled pool`);
+  if (pool.wrong) return refused(`${ip}: pool ${pool.name}: ${pool.wrong}`);
   if (!allows(pool, use)) return refused(`${ip}: pool ${pool.name} is not for ${use}`);
   const cidr = blockWith(view, ip, pool);
   const block = batch.block(cidr);

@@ -48,6 +48,28 @@ export function poolChoiceCases(scenario: Scenario): void {
     assert.match(await refusal(none), /rack1: nodeSelector rack == "1": there is no Node none/);
   });
 
+  scenario('blocks of an impossible size are never made, and why is said', async (store) => {
+    const sizes = [8, 19, 33, -1, 25.5, '26', null];
+    for (const [i, blockSize] of sizes.entries())
+      await addPool(store, `10.${i}.0.0/16`, { blockSize } as object, `size${i}`);
+    await addPool(store, '10.200.0.0/28', {}, 'small');
+    await addPool(store, 'fd00::/48', { blockSize: 64 }, 'six');
+    const a = await open(store, 'a');
+    // Nothing at all is the usual size.
+    assert.match(await assigned(a, 'n.1'), /^10\.6\./);
+    await addPool(store, '10.6.0.0/16', { blockSize: 8 }, 'size6');
+    const told = (words: RegExp, more: Partial<AssignRequest> = {}): Promise<unknown> =>
+      eventually(`${words}`, async () => words.test(await refusal(a, more)));
+    await told(/size6: blockSize 8 is not within 20\.\.32/);
+    await told(/size0: blockSize 8 is .*size3: blockSize -1 is .*size4: blockSize 25\.5 is /);
+    await told(/size5: blockSize "26" is not within/);
+    await told(/small: 10\.200\.0\.0\/28 is smaller than one block of \/26/);
+    await told(/the requested pool size2: blockSize 33 is not within/, { pools4: ['size2'] });
+    await told(/six: blockSize 64 is not within 116\.\.128/, { count4: 0, count6: 1 });
+    const requested = ['10.0.0.1' as Ip];
+    await told(/10\.0\.0\.1: pool size0: blockSize 8 is not/, { requested });
+  });
+
   scenario('the pool whose namespaceSelector matches the namespace', async (store) => {
     await addPool(store, '10.22.0.0/24', { namespaceSelector: 'team == "red"' }, 'red');
     const a = await open(store, 'a');

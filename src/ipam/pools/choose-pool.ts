@@ -52,6 +52,7 @@ export function askedProblem(
     if (!pool) return `the requested pool ${name} does not exist`;
     if (pool.spec.disabled) return `the requested pool ${name} is disabled`;
     if (pool.family !== family) return `the requested pool ${name} is not IPv${family}`;
+    if (pool.wrong) return `the requested pool ${name}: ${pool.wrong}`;
   }
   return undefined;
 }
@@ -68,6 +69,7 @@ export const allows = ({ spec }: Pool, use: AllowedUse): boolean =>
 function refusal(pool: Pool, request: PoolRequest): string | undefined {
   const { asked } = request;
   if (pool.spec.disabled) return 'disabled';
+  if (pool.wrong) return pool.wrong;
   if (asked.length > 0 && !asked.some((name) => isNamed(pool, name))) return 'not asked for';
   return asked.length > 0 ? undefined : unselected(pool, request);
 }
