@@ -369,10 +369,9 @@ describe('the chart on a cluster', { timeout: 1_800_000 }, () => {
     );
     assert.match(await helmTest(cluster), /all 6 checks passed/);
     await handServicesBack(cluster);
-    const { asked, failures, late, silent } = await requests.stop();
-    t.diagnostic(`${asked} requests, ${late} of them slower than 0.9 s, ${silent} asked anew`);
+    const { asked, failures, late } = await requests.stop();
+    t.diagnostic(`${asked} requests, ${late} of them slower than 0.9 s`);
     assert.deepEqual(failures, []);
-    assert.ok(silent <= asked / 5000, `${silent} connections of ${asked} fell silent`);
     assert.ok(asked >= 10_000, `${asked} requests`);
   });
 

@@ -1,7 +1,6 @@
 // Asks a page over and over, each time by a connection of its own: `node requests.ts ADDRESS PORT
-// TIMES FOLDER`, in the network namespace in which it runs. It counts from the first page on, when
-// `FOLDER/running` is made: until then the Service may be new. It ends when `FOLDER/stop` is there and
-// it has asked often enough, and prints what it counted.
+// TIMES FOLDER`, in the network namespace in which it runs. It makes `FOLDER/running` after the first, which
+// has to be answered, ends when `FOLDER/stop` is there and it has asked often enough, and prints what it counted.
 import { existsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -12,13 +11,9 @@ export interface Counted {
   readonly failures: readonly string[];
   /** Answers that took longer than a lost packet's first repetition. */
   readonly late: number;
-  /** Connections that fell silent, and were answered when asked anew. */
-  readonly silent: number;
 }
 
 const PATIENCE_MILLISECONDS = 5000;
-/** Such a connection happens where nothing changes, too: 4 of 90,000. Who asks anew has to be answered. */
-const SILENT = 'no answer';
 const LATE_MILLISECONDS = 900;
 const AT_ONCE = 2;
 /** Between two requests: what is tested beside them wants some of the machine, too. */
@@ -29,7 +24,10 @@ const failure = (host: string, port: number): Promise<string | undefined> =>
   new Promise((resolve) => {
     let heard = '';
     const socket = connect({ host, port }, () => socket.write('GET / HTTP/1.0\r\n\r\n'));
-    socket.setTimeout(PATIENCE_MILLISECONDS, () => socket.destroy(new Error(SILENT)));
+    // Connection tracking knows the connection by its port.
+    socket.setTimeout(PATIENCE_MILLISECONDS, () =>
+      socket.destroy(new Error(`no answer to port ${socket.localPort}`)),
+    );
     socket.on('data', (data) => {
       heard += String(data);
     });
@@ -39,27 +37,24 @@ const failure = (host: string, port: number): Promise<string | undefined> =>
 
 async function ask(host: string, port: number, times: number, folder: string): Promise<Counted> {
   const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS));
-  while (await failure(host, port)) await pause();
+  const first = await failure(host, port);
+  if (first) throw new Error(first);
   writeFileSync(join(folder, 'running'), '');
   const stop = join(folder, 'stop');
   const failures: string[] = [];
-  let [asked, late, silent] = [0, 0, 0];
+  let [asked, late] = [0, 0];
   const one = async (): Promise<void> => {
     while (asked < times || !existsSync(stop)) {
       asked++;
       const at = performance.now();
-      let problem = await failure(host, port);
-      if (problem === SILENT) {
-        silent++;
-        problem = await failure(host, port);
-      }
+      const problem = await failure(host, port);
       if (problem) failures.push(`${new Date().toISOString()} ${problem}`);
       if (performance.now() - at > LATE_MILLISECONDS) late++;
       await pause();
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, one));
-  return { asked, failures, late, silent };
+  return { asked, failures, late };
 }
 
 if (import.meta.main) {

@@ -7,11 +7,16 @@ import { helmArguments, SERVICE_PROXY_VALUES } from './bring-up.ts';
 import { calicoReady, NAMESPACE } from './calico-pods.ts';
 import type { Cluster } from './cluster.ts';
 import { outcomeOf, until } from './command.ts';
-import { DEMO } from './demonstration.ts';
+import { DEMO, podIp } from './demonstration.ts';
 import { nodeFolder, RUN } from './netns/layout.ts';
 import type { Counted } from './requests.ts';
 
-/** The demonstration's server behind a Service; answers its address. */
+/**
+ * The demonstration's server behind a Service; answers its address once every node translates it.
+ * Whoever asks earlier leaves an entry in connection tracking that leads to the address itself,
+ * until 120 s after the last SYN (nf_conntrack_tcp_timeout_syn_sent): each later connection from
+ * the same local port falls silent, and lengthens that. kube-proxy lets such entries be.
+ */
 export async function serveDemonstration(cluster: Cluster): Promise<string> {
   const service = {
     apiVersion: 'v1',
@@ -21,7 +26,14 @@ export async function serveDemonstration(cluster: Cluster): Promise<string> {
   };
   await cluster.kubectl(['apply', '-f', '-'], JSON.stringify(service));
   const where = ['-n', DEMO, 'get', 'service', 'server', '-o', 'jsonpath={.spec.clusterIP}'];
-  return cluster.kubectl(where);
+  const address = await cluster.kubectl(where);
+  const backend = `--to-destination ${await podIp(cluster, 'server')}:8080`;
+  for (const { name } of cluster.nodes)
+    await until(`${name} translates ${address}`, 30, async () => {
+      const rules = await cluster.enter(name, ['iptables-nft-save', '-t', 'nat']);
+      return rules.includes(` -d ${address}/32 `) && rules.includes(backend);
+    });
+  return address;
 }
 
 export interface Requests {
@@ -41,7 +53,13 @@ export async function startRequests(
   const program = [process.execPath, join(import.meta.dirname, 'requests.ts')];
   const words = [...program, address, '80', String(times), folder];
   const counting = outcomeOf(cluster.enter(node, ['nsenter', '-t', pid, '-n', ...words]));
-  await until('the Service answers', 30, async () => existsSync(join(folder, 'running')));
+  const ended = counting.then(({ output }) => {
+    throw new Error(`requests ended early: ${output}`);
+  });
+  await Promise.race([
+    ended,
+    until('the first request is answered', 30, async () => existsSync(join(folder, 'running'))),
+  ]);
   return {
     async stop() {
       writeFileSync(join(folder, 'stop'), '');
