@@ -1,7 +1,8 @@
 // Cuts live connections that a change of policy denies: after the rules are in the kernel, the flows of
 // the endpoints that the change is about are judged one by one, and what would be denied now loses its
 // entry in connection tracking. Its next packet meets the rules like a first one. Of TCP, something is
-// left in its place that keeps the other end from reviving it; that goes when policy allows it again.
+// left in its place that keeps the other end from reviving it; that goes when policy allows it again. Of
+// one that is over nobody says more, and its ports will be used anew: nothing is left.
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Log } from '../../base/log.io.ts';
 import { messageOf } from '../../base/op-error.ts';
@@ -79,20 +80,23 @@ export class FlowCutter {
     const live = await connections.of(addresses);
     const isDenied = denierOf(facts, ownAddresses());
     const denied: Connection[] = [];
-    const freed: Connection[] = [];
+    const gone: Connection[] = [];
     for (const [i, connection] of live.entries()) {
-      if (isDenied(connection)) denied.push(connection);
-      else if (this.barred.delete(nameOf(connection))) freed.push(connection);
+      // Else it is a new connection of the ports of one that was cut.
+      const isBar = connection.tcp === 'opening' && this.barred.has(nameOf(connection));
+      if (!isDenied(connection)) {
+        if (this.barred.delete(nameOf(connection)) && isBar) gone.push(connection);
+      } else if (connection.tcp === 'over') gone.push(connection);
+      else if (!isBar) denied.push(connection);
       if (i % FLOWS_AT_ONCE === FLOWS_AT_ONCE - 1) await setImmediate();
     }
     this.judged += live.length;
-    await connections.delete(freed);
+    await connections.delete(gone);
     if (denied.length === 0) return;
     await connections.cut(denied);
-    const fresh = denied.filter((connection) => !this.barred.has(nameOf(connection)));
-    this.cut += fresh.length;
-    for (const connection of fresh) this.bar(connection);
-    log.info({ judged: live.length, cut: fresh.length }, 'connections that policy denies now');
+    this.cut += denied.length;
+    for (const connection of denied) this.bar(connection);
+    log.info({ judged: live.length, cut: denied.length }, 'connections that policy denies now');
   }
 
   private bar(connection: Connection): void {

@@ -77,7 +77,7 @@ test('a connection is read, cut, and freed again', async () => {
   const addresses = ['10.2.2.2', 'fd00::1'] as Ip[];
   const live = await connections.of(addresses);
   const read = live.map(({ flow: _, reply: __, ...rest }) => rest);
-  const tcp = { protocol: 6, sourcePort: 1, icmp: undefined, isRelated: false };
+  const tcp = { protocol: 6, sourcePort: 1, icmp: undefined, isRelated: false, tcp: 'open' };
   assert.deepEqual(read, [
     { ...tcp, source: '10.1.1.1', destination: '10.2.2.2', destinationPort: 2 },
     { ...tcp, source: 'fd00::1', destination: 'fd00::2', destinationPort: 7 },
@@ -92,8 +92,30 @@ test('a connection is read, cut, and freed again', async () => {
   await connections.cut(live);
   for (const family of ['ipv4', 'ipv6'])
     assert.match(conntrack('-L', '-f', family), /^tcp +6 1[12]\d\d SYN_SENT [^\n]*\n$/);
-  await connections.delete(await connections.of(addresses));
+  const bars = await connections.of(addresses);
+  assert.deepEqual(new Set(bars.map(({ tcp }) => tcp)), new Set(['opening']));
+  await connections.delete(bars);
   assert.equal(conntrack('-L'), '');
+});
+
+test('how far a connection has come', async () => {
+  conntrack('-F');
+  const ends = ['-s', '10.1.1.1', '-d', '10.2.2.2', '--timeout', '100', '-p'];
+  const states = [
+    'SYN_SENT',
+    'SYN_RECV',
+    'ESTABLISHED',
+    'FIN_WAIT',
+    'LAST_ACK',
+    'TIME_WAIT',
+    'CLOSE',
+  ];
+  for (const [i, state] of states.entries())
+    conntrack('-I', ...ends, 'tcp', '--sport', `${i + 1}`, '--dport', '80', '--state', state);
+  conntrack('-I', ...ends, 'udp', '--sport', '8', '--dport', '80');
+  const live = await openConnections(within).of(['10.2.2.2' as Ip]);
+  const byPort = live.toSorted((a, b) => a.sourcePort - b.sourcePort).map(({ tcp }) => tcp);
+  assert.deepEqual(byPort, ['opening', ...Array(4).fill('open'), 'over', 'over', undefined]);
 });
 
 test('many flows, more than one read', async () => {

@@ -27,7 +27,10 @@ const CTA_PROTO = {
 } as const;
 const CTA_PROTOINFO_TCP = 1;
 const CTA_PROTOINFO_TCP_STATE = 1;
+/** enum tcp_conntrack (linux/netfilter/nf_conntrack_tcp.h). */
 const TCP_SYN_SENT = 1;
+const TCP_TIME_WAIT = 7;
+const TCP_CLOSE = 8;
 /** Longer than TCP goes on repeating what nobody acknowledges (net.ipv4.tcp_retries2: 15 minutes). */
 const CUT_SECONDS = 1200;
 /** Status bit: another flow asked for it (FTP's data, for one). */
@@ -123,7 +126,12 @@ export interface Connection {
   readonly icmp: { readonly type: number; readonly code: number } | undefined;
   /** It is part of another one, and goes by that one's rights. */
   readonly isRelated: boolean;
+  /** Undefined: it is not TCP's. */
+  readonly tcp: TcpStage | undefined;
 }
+
+/** Nothing but SYNs so far, what a bar looks like too; under way; ended by both sides or by a reset. */
+export type TcpStage = 'opening' | 'open' | 'over';
 
 /** The same as `flowOf`, read. */
 export function connectionOf(
@@ -148,7 +156,16 @@ export function connectionOf(
     destinationPort: answered.sourcePort,
     icmp: begun.icmp,
     isRelated: (status & IPS_EXPECTED) !== 0 || attributes.has(CTA.TUPLE_MASTER),
+    tcp: stageOf(attributes.get(CTA.PROTOINFO)),
   };
+}
+
+function stageOf(protocolInfo: Buffer | undefined): TcpStage | undefined {
+  const tcp = protocolInfo && attributesOf(protocolInfo).get(CTA_PROTOINFO_TCP);
+  if (!tcp) return undefined;
+  const state = attributesOf(tcp).get(CTA_PROTOINFO_TCP_STATE)?.readUInt8(0);
+  if (state === TCP_SYN_SENT) return 'opening';
+  return state === TCP_TIME_WAIT || state === TCP_CLOSE ? 'over' : 'open';
 }
 
 /** Whom a flow called, before any DNAT. */
