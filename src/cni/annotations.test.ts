@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { mac } from '../net/mac.ts';
-import { type Wishes, wishesOf } from './annotations.ts';
+import { machineOf, type Wishes, wishesOf } from './annotations.ts';
 import { buildEndpoint, endpointIdentity } from './endpoint.ts';
-import { parseRequest } from './request.ts';
+import { type CniRequest, machineHandleOf, parseRequest } from './request.ts';
 import { oneOfEach } from './result.ts';
 
 type Annotations = Record<string, string>;
@@ -139,4 +139,31 @@ test('CVE-2022-28224 class: with its feature off an annotation has no effect, wh
       assert.equal(spec.allowSpoofedSourcePrefixes, undefined);
     }),
   );
+});
+
+test('KubeVirt: whose pod it is, and under which name the VM’s address is kept', () => {
+  const labels = {
+    'kubevirt.io': 'virt-launcher',
+    'vm.kubevirt.io/name': 'db',
+    'kubevirt.io/created-by': 'u1',
+  };
+  assert.deepEqual(machineOf(labels), { name: 'db', uid: 'u1' });
+  assert.deepEqual(machineOf(labels, { 'kubevirt.io/domain': 'db' }), { name: 'db', uid: 'u1' });
+  // Others' pods, a migration's target, a label that is a digest of the name.
+  assert.equal(machineOf(), undefined);
+  assert.equal(machineOf({ ...labels, 'kubevirt.io': 'hotplug-disk' }), undefined);
+  assert.equal(machineOf({ ...labels, 'vm.kubevirt.io/name': '' }), undefined);
+  assert.equal(machineOf({ ...labels, 'kubevirt.io/migrationJobUID': 'm1' }), undefined);
+  assert.equal(machineOf(labels, { 'kubevirt.io/domain': 'x'.repeat(70) }), undefined);
+
+  const handleOf = (namespace: string, machine: string, ifname = 'eth0') =>
+    machineHandleOf(
+      { config: { name: 'net' }, pod: { namespace, name: 'p' }, ifname } as CniRequest,
+      machine,
+    );
+  assert.equal(handleOf('x', 'db.1'), 'net.vmi.x.db.1');
+  assert.equal(handleOf('x', 'db', 'net1'), 'net.vmi.x.db:net1');
+  const [long, other] = ['a', 'b'].map((end) => handleOf('x', 'v'.repeat(130) + end));
+  assert.equal(long!.length, 52);
+  assert.notEqual(long, other);
 });

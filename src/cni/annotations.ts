@@ -23,6 +23,36 @@ export function statefulSetOf(
   return labels[ORDINAL_LABEL] === name ? /^(.+)-\d+$/.exec(name)?.[1] : undefined;
 }
 
+/** What KubeVirt writes on the pods of its VMs. */
+const KUBEVIRT = {
+  role: 'kubevirt.io',
+  machine: 'vm.kubevirt.io/name',
+  instanceUid: 'kubevirt.io/created-by',
+  migration: 'kubevirt.io/migrationJobUID',
+} as const;
+
+export interface Machine {
+  readonly name: string;
+  /** Of the VirtualMachineInstance. */
+  readonly uid: string | undefined;
+}
+
+/**
+ * The KubeVirt VM that a pod runs. Undefined for other pods; for the target of a live migration,
+ * which stands beside the VM's running pod and must not take its address from it; and where the
+ * label is no name but a digest of one (63 characters and more).
+ */
+export function machineOf(
+  labels: Annotations = {},
+  annotations: Annotations = {},
+): Machine | undefined {
+  const name = labels[KUBEVIRT.machine];
+  if (labels[KUBEVIRT.role] !== 'virt-launcher' || !name || labels[KUBEVIRT.migration])
+    return undefined;
+  const domain = annotations['kubevirt.io/domain'] ?? name;
+  return domain === name ? { name, uid: labels[KUBEVIRT.instanceUid] } : undefined;
+}
+
 const CALICO = 'cni.projectcalico.org/';
 export const FLOATING_IPS = `${CALICO}floatingIPs`;
 const KEYS = {

@@ -1,4 +1,5 @@
 // A CNI call: environment and stdin become one checked value (CNI SPEC, section "Parameters").
+import { base64url } from '../base/hash.ts';
 import type { Json } from '../base/json.ts';
 import { fail, ok, type Result } from '../base/result.ts';
 import { isObject } from '../model/resource.ts';
@@ -172,6 +173,24 @@ export const handleSuffix = ({ containerId, ifname }: Attachment): string =>
 export const stableHandleOf = ({ config, pod, ifname }: CniRequest): string | undefined =>
   pod &&
   `${config.name}.${pod.namespace}:${pod.name}${ifname === FIRST_INTERFACE ? '' : `:${ifname}`}`;
+
+const HANDLE_LENGTH_MAX = 128;
+
+/**
+ * The name of an address that is a KubeVirt VM's, as Calico's plugin writes it: no namespace holds a
+ * dot, so that no two VMs share one; what is too long ends in a digest.
+ */
+export function machineHandleOf(
+  { config, pod, ifname }: CniRequest,
+  machine: string,
+): string | undefined {
+  if (!pod) return undefined;
+  const prefix = `${config.name}.vmi.`;
+  const id = `${pod.namespace}.${machine}`;
+  const isLong = prefix.length + id.length > HANDLE_LENGTH_MAX;
+  const name = isLong ? `${prefix}_${base64url('sha256', id)}` : prefix + id;
+  return `${name.slice(0, HANDLE_LENGTH_MAX)}${ifname === FIRST_INTERFACE ? '' : `:${ifname}`}`;
+}
 
 /** The name under which an attachment's addresses are released. */
 export const handleIdOf = (request: Attachment & { readonly config: NetworkConfig }): string =>

@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.io.ts';
 import { messageOf, OpError } from '../base/op-error.ts';
 import type { Store, TransactionResult, Write } from '../datastore/store.ts';
-import { cooldownSeconds, ipamConfigProblem } from '../model/ipam-config.ts';
+import { cooldownSeconds, ipamConfigProblem, keepsMachines } from '../model/ipam-config.ts';
 import { IPAM } from '../model/keys.ts';
 import type { Family, Ip } from '../net/ip.ts';
 import { auditIpam, leakedAddresses } from './audit.ts';
@@ -49,6 +49,8 @@ export interface Allocator {
   factsOf(handleId: string): Readonly<Record<string, string>>;
   /** Handles with addresses assigned on this node; none whose address is kept. */
   handles(): ReadonlyMap<string, readonly Ip[]>;
+  /** Whether KubeVirt VMs keep their addresses. */
+  keepsMachines(): boolean;
   /** What `handles` and `factsOf` told before the datastore was restored from a backup; else nothing. */
   before(): ReadonlyMap<string, Held>;
   /** Addresses of this node's blocks that nobody has. */
@@ -116,7 +118,7 @@ class NodeAllocator implements Allocator {
   addressesOf = (handleId: string): readonly Ip[] => this.view.addressesOf(handleId);
   factsOf = (handleId: string): Readonly<Record<string, string>> => this.view.factsOf(handleId);
   handles = (): ReadonlyMap<string, readonly Ip[]> => this.view.localHandles();
-
+  keepsMachines = (): boolean => keepsMachines(this.view.config);
   before = (): ReadonlyMap<string, Held> => this.heldBefore;
 
   freeAddresses = (): readonly Ip[] => this.view.freeAddresses();
@@ -188,10 +190,8 @@ class NodeAllocator implements Allocator {
   private enqueue(request: Member['request']): Promise<AssignOutcome | ReleaseOutcome> {
     return new Promise((answer) => {
       if (this.waiting.length >= WAITING_MAX) {
-        return answer({
-          kind: 'unavailable',
-          error: new OpError('ipam', `more than ${WAITING_MAX} requests are waiting`),
-        });
+        const error = new OpError('ipam', `more than ${WAITING_MAX} requests are waiting`);
+        return answer({ kind: 'unavailable', error });
       }
       this.waiting.push({ request, answer, conflicts: 0 });
       if (!this.working) void this.work();

@@ -28,6 +28,13 @@ export function keptOn(node: string, timestamp: string, pod = 'db-0'): AssignReq
   });
 }
 
+/** What a node asks for a VM's pod. */
+const machineOn = (node: string, pod: string, machine = 'db'): AssignRequest => ({
+  ...keptOn(node, 't', pod),
+  handleId: `net.vmi.x.${machine}`,
+  attributes: { node, pod, namespace: 'x', timestamp: pod, 'vmi-name': machine },
+});
+
 const endpointOf = (node: string, pod: string, ips: readonly Ip[]): string =>
   printResource({
     kind: 'WorkloadEndpoint',
@@ -155,6 +162,31 @@ export function keptAddressCases(scenario: ReturnType<typeof scenarioOn>): void 
       await audited(store);
     },
   );
+
+  scenario('a VM’s address goes from pod to pod, on one node and to another', async (store) => {
+    await addPool(store, '10.26.0.0/24');
+    const [a, b] = [await open(store, 'a'), await open(store, 'b')];
+    const first = await a.assign(machineOn('a', 'launcher-1'));
+    const restarted = await a.assign(machineOn('a', 'launcher-2'));
+    assert.ok(first.kind === 'assigned' && restarted.kind === 'assigned');
+    assert.deepEqual(restarted.ips, first.ips);
+    assert.equal(await store.get(endpointKey('a', 'launcher-1')), undefined);
+    assert.ok(await store.get(endpointKey('a', 'launcher-2')));
+    const moved = await b.assign(machineOn('b', 'launcher-3'));
+    assert.ok(moved.kind === 'assigned');
+    assert.deepEqual(moved.ips, first.ips);
+    assert.equal(await store.get(endpointKey('a', 'launcher-2')), undefined);
+    const other = await b.assign(machineOn('b', 'launcher-4', 'other'));
+    assert.ok(other.kind === 'assigned');
+    assert.notDeepEqual(other.ips, first.ips);
+    const stranger = machineOn('a', 'launcher-5', 'other');
+    const refused = await a.assign({ ...stranger, handleId: 'net.vmi.x.db' });
+    assert.equal(
+      refused.kind === 'refused' && refused.message,
+      'net.vmi.x.db keeps an address for VM x/db, not for x/other',
+    );
+    await audited(store);
+  });
 
   scenario('a kept address moves out of a batch: two pods at once', async (store) => {
     await addPool(store, '10.23.0.0/24');

@@ -90,7 +90,9 @@ async function moveHere(
   batch.renew(request.handleId, attributesOf(request));
   try {
     await failpoint?.('ipam:before-move');
-    batch.drop(await formerEndpoints(store, node, { facts, ips }));
+    batch.drop(
+      await formerEndpoints(store, { node, pod: request.attributes['pod'] }, { facts, ips }),
+    );
     return undefined;
   } catch (cause) {
     const error = cause instanceof OpError ? cause : new OpError('ipam former endpoint', cause);
@@ -101,16 +103,17 @@ async function moveHere(
 const attributesOf = ({ attributes, keep }: AssignRequest): Readonly<Record<string, string>> =>
   keep ? { ...attributes, keep: 'true' } : attributes;
 
-// Whatever made two pods ask under one name: they would share an address.
+// Whatever made two owners ask under one name: they would share an address.
 function strangerProblem(
   { view }: PlaceContext,
   { handleId, attributes }: AssignRequest,
 ): string | undefined {
   const facts = view.factsOf(handleId);
   const nameIn = (all: Readonly<Record<string, string>>): string =>
-    `${all['namespace']}/${all['pod']}`;
+    `${all['namespace']}/${all['vmi-name'] ?? all['pod']}`;
   if (facts['pod'] === undefined || nameIn(facts) === nameIn(attributes)) return undefined;
-  return `${handleId} keeps an address for pod ${nameIn(facts)}, not for ${nameIn(attributes)}`;
+  const kind = facts['vmi-name'] === undefined ? 'pod' : 'VM';
+  return `${handleId} keeps an address for ${kind} ${nameIn(facts)}, not for ${nameIn(attributes)}`;
 }
 
 // With strict affinity a kept address cannot follow to a node that does not own its block.

@@ -36,8 +36,10 @@ export interface AssignRequest {
    * handle, leaves it. Whoever asks next for the handle gets the same address, on any node: in the
    * same transaction the stored attributes become the asker's (`keep: "true"` is added). On a node
    * that does not own the block it is a borrowed address; with strict affinity that is refused.
-   * The endpoint that a former node (attributes `node`, `namespace`, `pod`) stored for the address is
-   * deleted in that transaction too. A release of the handle itself gives the address up.
+   * The endpoint that the former owner (attributes `node`, `namespace`, `pod`) has for the address is
+   * deleted in that transaction too. The owner is the pod of that name, or, with an attribute
+   * `vmi-name`, the KubeVirt VM, whose pods have ever new names. A release of the handle itself gives
+   * the address up.
    */
   readonly keep?: boolean;
   /** Called again on every retry. */

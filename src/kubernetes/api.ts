@@ -183,6 +183,8 @@ export interface KubernetesApi {
   getPod(namespace: string, name: string): Promise<Pod | undefined>;
   getNode(name: string): Promise<Node | undefined>;
   getNamespace(name: string): Promise<Namespace | undefined>;
+  /** Whether KubeVirt has a VirtualMachine, or a VirtualMachineInstance, of the name. */
+  hasMachine(namespace: string, name: string): Promise<boolean>;
   /**
    * Lists, then watches with resume; `fieldSelector` e.g. `spec.nodeName=n1`. Without a namespace:
    * all namespaces.

@@ -12,6 +12,7 @@ import { pathOf, TRIM } from './kinds.ts';
 import { followKind } from './list-watch.io.ts';
 
 const NOT_FOUND = 404;
+const KUBEVIRT = '/apis/kubevirt.io/v1';
 
 /** With the pod's service account, or with the file that KUBECONFIG names. */
 export async function openKubernetes(env: NodeJS.ProcessEnv = process.env): Promise<KubernetesApi> {
@@ -21,22 +22,31 @@ export async function openKubernetes(env: NodeJS.ProcessEnv = process.env): Prom
 
 /** The port on these credentials. */
 export function kubernetesApi(credentials: Credentials): KubernetesApi {
-  const get = async <K extends keyof Kinds>(
-    kind: K,
-    path: string,
-  ): Promise<Kinds[K] | undefined> => {
+  const read = async (path: string): Promise<string | undefined> => {
     try {
-      const text = await readBody(await openResponse(credentials, { method: 'GET', path }));
-      return TRIM[kind](JSON.parse(text) as Kinds[K]);
+      return await readBody(await openResponse(credentials, { method: 'GET', path }));
     } catch (cause) {
       if (cause instanceof StatusError && cause.status === NOT_FOUND) return undefined;
       throw cause;
     }
   };
+  const get = async <K extends keyof Kinds>(
+    kind: K,
+    path: string,
+  ): Promise<Kinds[K] | undefined> => {
+    const text = await read(path);
+    return text === undefined ? undefined : TRIM[kind](JSON.parse(text) as Kinds[K]);
+  };
   return {
     getPod: (namespace, name) => get('pods', `/api/v1/namespaces/${namespace}/pods/${name}`),
     getNode: (name) => get('nodes', `/api/v1/nodes/${name}`),
     getNamespace: (name) => get('namespaces', `/api/v1/namespaces/${name}`),
+    // Where KubeVirt is not installed the server finds neither.
+    hasMachine: async (namespace, name) => {
+      const of = (kind: string) => read(`${KUBEVIRT}/namespaces/${namespace}/${kind}/${name}`);
+      const machine = (await of('virtualmachines')) ?? (await of('virtualmachineinstances'));
+      return machine !== undefined;
+    },
     watch: (kind, watcher, { namespace, fieldSelector, signal }) =>
       void followKind({
         credentials,
@@ -46,25 +56,11 @@ export function kubernetesApi(credentials: Credentials): KubernetesApi {
         watcher,
         signal,
       }),
-    setNetworkUnavailable: async (node, { unavailable, reason, message }) => {
-      const now = nowText();
-      const condition = {
-        type: 'NetworkUnavailable',
-        status: unavailable ? 'True' : 'False',
-        reason,
-        message,
-        lastTransitionTime: now,
-        lastHeartbeatTime: now,
-      };
-      const text = JSON.stringify({ status: { conditions: [condition] } });
+    setNetworkUnavailable: async (node, condition) => {
+      const text = JSON.stringify({ status: { conditions: [conditionOf(condition)] } });
       const body = { type: 'application/strategic-merge-patch+json', text };
-      await readBody(
-        await openResponse(credentials, {
-          method: 'PATCH',
-          path: `/api/v1/nodes/${node}/status`,
-          body,
-        }),
-      );
+      const path = `/api/v1/nodes/${node}/status`;
+      await readBody(await openResponse(credentials, { method: 'PATCH', path, body }));
     },
     warnOfNode: async (node, warning) => {
       const body = { type: 'application/json', text: JSON.stringify(eventOf(node, warning)) };
@@ -79,6 +75,20 @@ const EVENTS_NAMESPACE = 'default';
 const COMPONENT = 'calico-node';
 
 const nowText = (): string => new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+
+type Unavailability = Parameters<KubernetesApi['setNetworkUnavailable']>[1];
+
+function conditionOf({ unavailable, reason, message }: Unavailability) {
+  const now = nowText();
+  return {
+    type: 'NetworkUnavailable',
+    status: unavailable ? 'True' : 'False',
+    reason,
+    message,
+    lastTransitionTime: now,
+    lastHeartbeatTime: now,
+  };
+}
 
 /** As kubelet writes them: kubectl looks for the node's name in the place of its uid. */
 function eventOf(node: string, { reason, message }: NodeWarning) {

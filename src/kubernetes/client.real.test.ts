@@ -54,6 +54,21 @@ describe('client', () => {
     return { seen, states };
   }
 
+  test('a VM: by its VirtualMachine or its VirtualMachineInstance; without KubeVirt none', async () => {
+    assert.equal(await api.hasMachine('x', 'db'), false);
+    const path = (kind: string) => `GET /apis/kubevirt.io/v1/namespaces/x/${kind}/db`;
+    const both = [path('virtualmachines'), path('virtualmachineinstances')];
+    assert.deepEqual(server.requests, both);
+    server.answerNext(200, '{}');
+    assert.equal(await api.hasMachine('x', 'db'), true);
+    assert.deepEqual(server.requests, [...both, both[0]]);
+    server.answerNext(404, '{}');
+    server.answerNext(200, '{}');
+    assert.equal(await api.hasMachine('x', 'db'), true);
+    server.answerNext(500, '{}');
+    await assert.rejects(api.hasMachine('x', 'db'));
+  });
+
   test('a warning of a node: an event as kubectl describe node looks for it', async () => {
     await api.warnOfNode('n1', { reason: 'MTUMismatch', message: 'too large' });
     const { path, body } = server.posts[0]!;

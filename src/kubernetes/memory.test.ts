@@ -8,6 +8,15 @@ apiCases('memory', () => {
   return { api, put: api.put, remove: api.remove };
 });
 
+test('memory: VMs', async () => {
+  const api = memoryKubernetes();
+  api.machines.add('x/db');
+  assert.deepEqual(await Promise.all([api.hasMachine('x', 'db'), api.hasMachine('y', 'db')]), [
+    true,
+    false,
+  ]);
+});
+
 test('memory: unreachable on demand', async () => {
   const api = memoryKubernetes();
   api.setUnreachable(true);

@@ -11,6 +11,8 @@ export interface MemoryKubernetes extends KubernetesApi {
   >;
   /** Events that were made. */
   readonly warnings: readonly (NodeWarning & { readonly node: string })[];
+  /** VMs of KubeVirt, `namespace/name`. */
+  readonly machines: Set<string>;
   /** Reads and events fail until called with false. */
   setUnreachable(unreachable: boolean): void;
 }
@@ -48,10 +50,23 @@ const tellOne = ({ watcher, signal }: Watching, object: Kinds[keyof Kinds], gone
     else watcher.put(object);
   });
 
+function begin(
+  watching: Watching,
+  objects: Iterable<Kinds[keyof Kinds]>,
+  watches: Set<Watching>,
+): void {
+  const { watcher, selects, signal } = watching;
+  if (signal.aborted) return;
+  watcher.snapshot([...objects].filter(selects));
+  watcher.connection?.(true);
+  watches.add(watching);
+}
+
 export function memoryKubernetes(): MemoryKubernetes {
   const kinds = new Map<keyof Kinds, Map<string, Kinds[keyof Kinds]>>();
   const watches = new Set<Watching>();
   const warnings: (NodeWarning & { readonly node: string })[] = [];
+  const machines = new Set<string>();
   const conditions = new Map<string, { unavailable: boolean; reason: string }>();
   let unreachable = false;
   const objectsOf = (kind: keyof Kinds): Map<string, Kinds[keyof Kinds]> => {
@@ -59,16 +74,19 @@ export function memoryKubernetes(): MemoryKubernetes {
     kinds.set(kind, objects);
     return objects;
   };
-  const find = async <T>(kind: keyof Kinds, id: string): Promise<T | undefined> => {
+  const reached = <T>(answer: T): T => {
     if (unreachable) throw new Error('the API server cannot be reached');
-    return objectsOf(kind).get(id) as T | undefined;
+    return answer;
   };
+  const find = async <T>(kind: keyof Kinds, id: string): Promise<T | undefined> =>
+    reached(objectsOf(kind).get(id) as T | undefined);
   const tell = (kind: keyof Kinds, object: Kinds[keyof Kinds], gone: boolean): void => {
     for (const watch of watches)
       if (watch.kind === kind && watch.selects(object)) tellOne(watch, object, gone);
   };
   return {
     conditions,
+    machines,
     warnings,
     setUnreachable: (now) => {
       unreachable = now;
@@ -86,23 +104,17 @@ export function memoryKubernetes(): MemoryKubernetes {
     getPod: (namespace, name) => find<Pod>('pods', `${namespace}/${name}`),
     getNode: (name) => find<Node>('nodes', `/${name}`),
     getNamespace: (name) => find('namespaces', `/${name}`),
+    hasMachine: async (namespace, name) => reached(machines.has(`${namespace}/${name}`)),
     watch: (kind, watcher, { namespace, fieldSelector, signal }) => {
       const selects = selectorOf(fieldSelector, namespace);
       // One watch hears only of its own kind.
       const heard = watcher as unknown as KindWatcher<Kinds[keyof Kinds]>;
-      queueMicrotask(() => {
-        if (signal.aborted) return;
-        heard.snapshot([...objectsOf(kind).values()].filter(selects));
-        heard.connection?.(true);
-        watches.add({ kind, watcher: heard, selects, signal });
-      });
+      const watching: Watching = { kind, watcher: heard, selects, signal };
+      queueMicrotask(() => begin(watching, objectsOf(kind).values(), watches));
     },
     setNetworkUnavailable: async (node, { unavailable, reason }) => {
       conditions.set(node, { unavailable, reason });
     },
-    warnOfNode: async (node, warning) => {
-      if (unreachable) throw new Error('the API server cannot be reached');
-      warnings.push({ node, ...warning });
-    },
+    warnOfNode: async (node, warning) => void reached(warnings).push({ node, ...warning }),
   };
 }

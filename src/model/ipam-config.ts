@@ -9,7 +9,7 @@ export interface IpamConfig {
   readonly maxBlocksPerHost?: number;
   /** How long a freed address is not given out again, 0..1200. */
   readonly ipCooldownSeconds?: number;
-  /** Kept as it is found. */
+  /** Whether a KubeVirt VM keeps its address; only `Disabled` says no. */
   readonly kubeVirtVMAddressPersistence?: string;
 }
 
@@ -25,6 +25,13 @@ export const claimsBlocks = (config: IpamConfig | undefined): boolean =>
 
 export const blocksPerNodeMax = (config: IpamConfig | undefined): number =>
   config?.maxBlocksPerHost || BLOCKS_PER_NODE_MAX;
+
+/**
+ * Whether addresses of KubeVirt VMs are kept for them. Not with strict affinity: they could not
+ * follow to another node, and a VM shall be able to start there.
+ */
+export const keepsMachines = (config: IpamConfig | undefined): boolean =>
+  config?.kubeVirtVMAddressPersistence !== 'Disabled' && config?.strict_affinity !== true;
 
 /** A stored value that is out of bounds counts as the nearest bound. */
 export const cooldownSeconds = (config: IpamConfig | undefined): number =>

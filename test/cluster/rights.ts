@@ -14,6 +14,7 @@ const SELDOM: readonly (readonly [right: RegExp, use: string])[] = [
   [/^calico-node (list|watch|get) secrets$/, 'a BGP peer has a password'],
   [/^calico-kube-controllers get (pods|nodes)$/, 'before an address or a node is given up'],
   [/^calico-kube-controllers get namespaces$/, 'a policy of a namespace that is new'],
+  [/^calico-kube-controllers get virtualmachine(instance)?s$/, 'an address is kept for a VM'],
   [/^calico-kube-controllers (list|watch) endpointslices$/, 'a rule names a Service'],
 ];
 

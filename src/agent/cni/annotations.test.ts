@@ -5,13 +5,13 @@ import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { strictProblems } from '../../../test/golden/strict-types.ts';
 import { OpError } from '../../base/op-error.ts';
-import { stableHandleOf } from '../../cni/request.ts';
+import { type CniRequest, stableHandleOf } from '../../cni/request.ts';
 import { addPool } from '../../ipam/allocator.cases.ts';
 import { openAllocator } from '../../ipam/allocator.io.ts';
 import type { Kernel, LinkChange } from '../../kernel/kernel.ts';
 import type { Pod } from '../../kubernetes/api.ts';
 import { memoryKubernetes } from '../../kubernetes/memory.ts';
-import { namespacedKey, resourceKey, resourcePrefix } from '../../model/keys.ts';
+import { IPAM_CONFIG_KEY, namespacedKey, resourceKey, resourcePrefix } from '../../model/keys.ts';
 import { API_VERSION, parseResource, printResource } from '../../model/resource.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { DatastoreView } from '../view.ts';
@@ -37,7 +37,7 @@ async function given({ pod = {}, namespace = {}, labels = {} }: Given) {
   };
   kubernetes.put('pods', web);
   kubernetes.put('namespaces', { metadata: { name: 'default', annotations: namespace } });
-  return memoryNode({ kubernetes });
+  return { ...(await memoryNode({ kubernetes })), kubernetes };
 }
 type Node = Awaited<ReturnType<typeof given>>;
 
@@ -271,4 +271,69 @@ test('stable-address: it comes from another node with its endpoint, and is no ot
   const handleOf = (namespace: string, name: string) =>
     stableHandleOf({ ...request('ADD', 'c1'), pod: { namespace, name } as never });
   assert.notEqual(handleOf('a-b', 'c-0'), handleOf('a', 'b-c-0'));
+});
+
+const LAUNCHER = { 'kubevirt.io': 'virt-launcher', 'vm.kubevirt.io/name': 'db' };
+
+test('KubeVirt: a VM’s next pod has its address, beside the former one; a migration’s target has its own', async () => {
+  const n = await given({ labels: LAUNCHER });
+  const pod = (name: string, labels: object = {}, phase = 'Running'): void =>
+    n.kubernetes.put('pods', {
+      metadata: { name, namespace: 'default', labels: { ...LAUNCHER, ...labels } },
+      spec: { nodeName: 'n1', containers: [] },
+      status: { phase },
+    });
+  const call = (command: string, container: string, name: string): CniRequest => {
+    const { pod, ...rest } = request(command, container);
+    return { ...rest, pod: { ...pod!, name } };
+  };
+  const shown = async () => {
+    const { items } = await n.memory.list(resourcePrefix('workloadendpoints'));
+    return items.map(({ value }) => {
+      const { spec } = JSON.parse(value) as { spec: WorkloadEndpointSpec };
+      return `${spec.pod} ${spec.ipNetworks}`;
+    });
+  };
+  const routed = (ip: string): string | undefined => {
+    const index = n.context.kernel.routes().find((one) => one.destination === ip)?.linkIndex;
+    return n.context.kernel.links().find((link) => link.index === index)?.name;
+  };
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  const [net] = (await specOf(n)).ipNetworks as [string];
+  const before = routed(net);
+  assert.ok(before);
+  pod('web-0', {}, 'Succeeded');
+  pod('web-1');
+  pod('web-2', { 'kubevirt.io/migrationJobUID': 'm' });
+  assert.ok((await addPod(n.context, call('ADD', 'c2', 'web-1'))).ok);
+  assert.deepEqual(await shown(), [`web-1 ${net}`]);
+  const after = routed(net);
+  assert.ok(after && after !== before);
+  assert.ok((await deletePod(n.context, request('DEL', 'c1'))).ok);
+  assert.equal(routed(net), after, 'the former pod’s DEL leaves the route');
+  assert.ok((await addPod(n.context, call('ADD', 'a.b', 'web-2'))).ok);
+  const both = await shown();
+  assert.equal(both.length, 2);
+  assert.ok(!both.includes(`web-2 ${net}`));
+  assert.deepEqual(n.allocator.addressesOf('k8s-pod-network.vmi.default.db'), [net.split('/')[0]]);
+  assert.ok((await deletePod(n.context, call('DEL', 'a.b', 'web-2'))).ok);
+  pod('web-3');
+  assert.ok((await addPod(n.context, call('ADD', 'c1', 'web-3'))).ok);
+  const third = await shown();
+  assert.ok(third.includes(`web-1 ${net}`), 'the VM’s pod runs: another one gets another address');
+  assert.equal(third.length, 2);
+  n.done();
+});
+
+test('KubeVirt: with the persistence disabled a VM’s pods are like any other', async () => {
+  const n = await given({ labels: LAUNCHER });
+  n.memory.put(
+    IPAM_CONFIG_KEY,
+    '{"auto_allocate_blocks":true,"kubeVirtVMAddressPersistence":"Disabled"}',
+  );
+  while (n.allocator.keepsMachines()) await setImmediate();
+  assert.ok((await addPod(n.context, request('ADD', 'c1'))).ok);
+  assert.deepEqual(n.allocator.addressesOf('k8s-pod-network.vmi.default.db'), []);
+  assert.equal(n.allocator.addressesOf('k8s-pod-network.c1').length, 1);
+  n.done();
 });

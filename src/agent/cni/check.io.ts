@@ -2,11 +2,12 @@
 // interface and routes, rules, and the container's own side; then what another IPAM plugin says.
 import { OpError } from '../../base/op-error.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { machineOf } from '../../cni/annotations.ts';
 import { expectedAddresses, missingInside } from '../../cni/check.ts';
 import { type EndpointIdentity, endpointIdentity } from '../../cni/endpoint.ts';
 import { type CniError, cniError } from '../../cni/errors.ts';
 import { destinationsOf } from '../../cni/plan.ts';
-import { type CniRequest, handleIdOf, stableHandleOf } from '../../cni/request.ts';
+import { type CniRequest, handleIdOf, machineHandleOf, stableHandleOf } from '../../cni/request.ts';
 import { hostCidr } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import { endpointChainName } from '../../policy/render/names.ts';
@@ -57,13 +58,18 @@ function missingRecord(
   { key, name }: EndpointIdentity,
   ips: readonly Ip[],
 ): string | undefined {
-  const { spec } = context.view.endpoint(key)?.endpoint ?? {};
+  const { spec, metadata } = context.view.endpoint(key)?.endpoint ?? {};
   if (!spec) return `WorkloadEndpoint ${name} is missing`;
   if (spec.containerID !== request.containerId)
     return `WorkloadEndpoint ${name} belongs to container ${spec.containerID}`;
   const unnamed = ips.find((ip) => !spec.ipNetworks?.includes(hostCidr(ip)));
   if (unnamed) return `WorkloadEndpoint ${name} does not name ${unnamed}`;
-  const handles = [handleIdOf(request), stableHandleOf(request)];
+  const machine = machineOf(metadata?.labels);
+  const handles = [
+    handleIdOf(request),
+    stableHandleOf(request),
+    machine && machineHandleOf(request, machine.name),
+  ];
   const allocated = handles.flatMap((id) => (id ? context.allocator.addressesOf(id) : []));
   // Addresses that are given without a record (ipAddrsNoIpam) have none to miss.
   const recorded = !isDelegated(request) && !request.config.features.ipAddrsNoIpam;

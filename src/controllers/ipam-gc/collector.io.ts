@@ -15,7 +15,7 @@ import { watchKind } from '../kind-watch.io.ts';
 import type { ControllerParts } from '../reconcile.io.ts';
 import { endBlocksRest, giveUpEmptyBlock } from './blocks.io.ts';
 import { decide, type Observations, type Release } from './decide.ts';
-import { type Allocation, type Facts, isNodeGone } from './facts.ts';
+import { type Allocation, type Facts, isNodeGone, machineIn } from './facts.ts';
 import { gather, ordinalsOf, podFacts } from './gather.ts';
 import { type IpamMetrics, measureIpam } from './metrics.io.ts';
 import { CONFIGURATION_KEY, storedGrace } from './settings.ts';
@@ -100,7 +100,7 @@ async function run(
       if (!known.inSync() || !mirror.inSync || mirror.problem) period = PERIOD_MIN_MILLISECONDS;
       else {
         const items = (await parts.store.list(IPAM)).items;
-        const facts = factsNow(parts, known, items);
+        const facts = await withMachines(parts, factsNow(parts, known, items));
         const decision = decide(facts, observations, { now: clock.now(), graceMilliseconds });
         observations = decision.observations;
         witness.look(facts, clock.now());
@@ -130,6 +130,20 @@ function factsNow({ mirror }: CollectorParts, known: Known, items: readonly KeyV
     .filter((key) => prefixes.some((prefix) => key.startsWith(prefix)))
     .flatMap((key) => mirror.get(key) ?? []);
   return gather([...items, ...resources], known.cluster());
+}
+
+// KubeVirt is asked about VMs that an address is kept for: never, where there are none.
+async function withMachines(
+  { kubernetes }: CollectorParts,
+  facts: Facts,
+  allocations = facts.allocations,
+): Promise<Facts> {
+  const machines = new Set<string>();
+  for (const name of new Set(allocations.flatMap((one) => machineIn(one) ?? []))) {
+    const [namespace, machine] = name.split('/') as [string, string];
+    if (await kubernetes.hasMachine(namespace, machine)) machines.add(name);
+  }
+  return { ...facts, machines };
 }
 
 // Nothing is repaired here: what was freed may be another's by now.
@@ -171,11 +185,8 @@ async function releaseAll(
 }
 
 /** The facts that speak for a release, asked for once more at the API server. */
-async function refreshed(
-  { kubernetes }: CollectorParts,
-  facts: Facts,
-  { only }: Release,
-): Promise<Facts> {
+async function refreshed(parts: CollectorParts, facts: Facts, { only }: Release): Promise<Facts> {
+  const { kubernetes } = parts;
   const pods = new Map(facts.pods);
   const kubernetesNodes = new Set(facts.kubernetesNodes);
   for (const allocation of only) {
@@ -187,7 +198,7 @@ async function refreshed(
     const reference = facts.nodes.get(node!) ?? node!;
     if (await kubernetes.getNode(reference)) kubernetesNodes.add(reference);
   }
-  return { ...facts, pods, kubernetesNodes };
+  return withMachines(parts, { ...facts, pods, kubernetesNodes }, only);
 }
 
 async function carryOut(

@@ -103,3 +103,46 @@ test('the address of a pod that is gone is freed with its endpoint; others stay'
     stop.abort();
   }
 });
+
+test('a VM’s address stays while KubeVirt has the VM, also without a pod; nobody else’s is asked about', async () => {
+  const store = memoryStore();
+  const asked = new Set<string>();
+  const memory = memoryKubernetes();
+  memory.machines.add('default/here');
+  const kubernetes: typeof memory = {
+    ...memory,
+    hasMachine: (namespace, name) => {
+      asked.add(`${namespace}/${name}`);
+      return memory.hasMachine(namespace, name);
+    },
+  };
+  const stop = new AbortController();
+  const attributesOf = (machine: string): Record<string, string> => ({
+    ...{ node: 'a', pod: `launcher-${machine}`, namespace: 'default' },
+    ...(machine === 'plain' ? {} : { keep: 'true', 'vmi-name': machine }),
+  });
+  const block = ['here', 'gone', 'plain'].reduce(
+    (made, machine) =>
+      assignOne(made, { handle_id: `net.${machine}`, secondary: attributesOf(machine) }).block,
+    emptyBlock({ cidr: RANGE, owner: 'host:a', claimedAt: 't', sequenceNumber: 7n }),
+  );
+  store.put(blockKey(RANGE), printIpam(block));
+  store.put(affinityKey('a', RANGE), '{"state":"confirmed","deleted":false}');
+  memory.put('nodes', { metadata: { name: 'a' } });
+  const log = openLog('test', 'fatal');
+  const mirror = new DatastoreMirror();
+  const registry = openRegistry();
+  const parts = { store, mirror, clock: systemClock, log, signal: stop.signal, kubernetes };
+  const controller = ipamCollector({ ...parts, registry, graceMilliseconds: 600_000 });
+  mirror.follow(store, log, stop.signal);
+  try {
+    await eventually('looked', async () =>
+      (await registry.metrics()).includes('ipam_allocations_gc_candidates{'),
+    );
+    assert.match(await registry.metrics(), /^ipam_allocations_gc_candidates\{.*\} 2$/m);
+    assert.deepEqual([...asked].sort(), ['default/gone', 'default/here']);
+    assert.equal(controller.problem, undefined);
+  } finally {
+    stop.abort();
+  }
+});

@@ -28,6 +28,8 @@ const facts = (about: Partial<Facts> = {}): Facts => ({
   pods: new Map(),
   endpoints: new Map(),
   statefulSets: new Map(),
+  machines: new Set(),
+  keepsMachines: true,
   kubernetesNodes: new Set(['k-a']),
   nodes: new Map([['a', 'k-a']]),
   ...about,
@@ -36,6 +38,10 @@ const facts = (about: Partial<Facts> = {}): Facts => ({
 const pod = (node: string | undefined, ips: readonly string[], isFinished = false) =>
   new Map([['default/web', { node, ips, isFinished }]]);
 const wep = new Map([['default/web', new Set(['10.0.0.1'])]]);
+
+const ofMachine = allocation({
+  attributes: { node: 'a', pod: 'web', namespace: 'default', keep: 'true', 'vmi-name': 'db' },
+});
 
 /** The handles that a second look, so much later, releases. */
 const after = (known: Facts, milliseconds: number): readonly string[] => {
@@ -50,6 +56,7 @@ test('who owns an address', () => {
     allocation({
       attributes: { node: 'a', pod, namespace: 'default', keep: 'true', statefulset: 'db' },
     });
+  const machines = new Set(['default/db']);
   const sets = new Map([['default/db', { first: 1, count: 2 }]]);
   const cases: readonly [string, boolean, Allocation, Partial<Facts>][] = [
     ['its pod by status', true, allocation(), { pods: pod('k-a', ['10.0.0.1']) }],
@@ -69,6 +76,10 @@ test('who owns an address', () => {
     ['an ordinal too high', false, kept('db-3'), { statefulSets: sets }],
     ['an ordinal too low', false, kept('db-0'), { statefulSets: sets }],
     ['no such StatefulSet', false, kept('db-1'), {}],
+    ['a VM’s, running or not', true, ofMachine, { machines }],
+    ['a VM’s that is gone', false, ofMachine, {}],
+    ['a VM’s that is gone, its pod not yet', true, ofMachine, { pods: pod('k-a', []) }],
+    ['a VM’s where VMs keep none', false, ofMachine, { machines, keepsMachines: false }],
     [
       'kept for something else',
       true,
@@ -103,6 +114,14 @@ test('one look never frees; a second one does after the grace period', () => {
 
 test('a lost node has no grace, but two looks', () => {
   assert.deepEqual(after(facts({ kubernetesNodes: new Set() }), 0), ['net.c1']);
+});
+
+test('a VM’s address waits for five minutes at least, also when its node is lost', () => {
+  for (const kubernetesNodes of [new Set<string>(), new Set(['k-a'])]) {
+    const gone = facts({ allocations: [ofMachine], kubernetesNodes });
+    assert.deepEqual(after(gone, 299_999), []);
+    assert.deepEqual(after(gone, 300_000), ['net.c1']);
+  }
 });
 
 test('a handle goes whole or not at all', () => {

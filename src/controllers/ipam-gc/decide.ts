@@ -1,6 +1,6 @@
 // Which addresses and blocks nobody uses any more: a pure decision on what is known now and what was
 // seen at earlier looks. One look never frees anything, and a handle goes whole or not at all.
-import { type Allocation, type Facts, isNodeGone, type OwnedBlock } from './facts.ts';
+import { type Allocation, type Facts, graceOf, type OwnedBlock } from './facts.ts';
 import { isValid } from './valid.ts';
 
 /** When each thing that may be freed was first seen so, on a monotonic clock. */
@@ -45,7 +45,7 @@ export function decide(facts: Facts, before: Observations, look: Look): Decision
   const unused = facts.allocations.filter((allocation) => !isValid(facts, allocation));
   const ready = new Set(
     unused.filter((allocation) =>
-      confirmed(idOf(allocation), isNodeGone(facts, allocation) ? 0 : look.graceMilliseconds),
+      confirmed(idOf(allocation), graceOf(facts, allocation, look.graceMilliseconds)),
     ),
   );
   const emptyBlocks = surplus(

@@ -53,10 +53,20 @@ export interface Facts {
   readonly endpoints: ReadonlyMap<string, ReadonlySet<string>>;
   /** Ordinals that a StatefulSet has pods for, by `namespace/name`. */
   readonly statefulSets: ReadonlyMap<string, { readonly first: number; readonly count: number }>;
+  /** KubeVirt's VMs among those that addresses are kept for, by `namespace/name`. */
+  readonly machines: ReadonlySet<string>;
+  /** IPAMConfig kubeVirtVMAddressPersistence: otherwise they are their pods' alone. */
+  readonly keepsMachines: boolean;
   /** Names in Kubernetes. */
   readonly kubernetesNodes: ReadonlySet<string>;
   /** Calico's nodes with their name in Kubernetes; undefined for one that is not of Kubernetes. */
   readonly nodes: ReadonlyMap<string, string | undefined>;
+}
+
+/** The VM that an address is kept for, `namespace/name`. */
+export function machineIn({ attributes }: Allocation): string | undefined {
+  const { namespace, 'vmi-name': name } = attributes;
+  return namespace === undefined || name === undefined ? undefined : `${namespace}/${name}`;
 }
 
 /** Whether the address's node left Kubernetes. */
@@ -65,4 +75,12 @@ export function isNodeGone({ nodes, kubernetesNodes }: Facts, { attributes }: Al
   if (node === undefined) return false;
   const name = nodes.has(node) ? nodes.get(node) : node;
   return name !== undefined && !kubernetesNodes.has(name);
+}
+
+const MACHINE_MILLISECONDS = 5 * 60_000;
+
+/** How long an address has to seem unused: that of a VM for some minutes, even when its node is gone. */
+export function graceOf(facts: Facts, allocation: Allocation, milliseconds: number): number {
+  if (machineIn(allocation) !== undefined) return Math.max(milliseconds, MACHINE_MILLISECONDS);
+  return isNodeGone(facts, allocation) ? 0 : milliseconds;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assignOne, emptyBlock } from '../../ipam/block.ts';
 import { printIpam } from '../../model/ipam.ts';
-import { affinityKey, blockKey, resourceKey } from '../../model/keys.ts';
+import { affinityKey, blockKey, IPAM_CONFIG_KEY, resourceKey } from '../../model/keys.ts';
 import { API_VERSION, printResource } from '../../model/resource.ts';
 import { cidr } from '../../net/cidr.ts';
 import { gather } from './gather.ts';
@@ -71,4 +71,12 @@ test('pools with their sizes and what is reserved of them; allocations know thei
       [undefined, 'a', 'z'],
     ],
   );
+});
+
+test('whether VMs keep their addresses is IPAM’s configuration', () => {
+  const keeps = (value: string) => gather([{ key: IPAM_CONFIG_KEY, value }], NOBODY).keepsMachines;
+  assert.equal(gather([], NOBODY).keepsMachines, true);
+  assert.equal(keeps('{"kubeVirtVMAddressPersistence":"Enabled"}'), true);
+  assert.equal(keeps('{"strict_affinity":true}'), false);
+  assert.equal(keeps('{"kubeVirtVMAddressPersistence":"Disabled"}'), false);
 });

@@ -5,7 +5,14 @@ import { coveredIn } from '../../ipam/pools/ranges.ts';
 import type { Pod, StatefulSet } from '../../kubernetes/api.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
 import { checkIpReservationSpec, type IpReservationSpec } from '../../model/ip-reservation.ts';
-import { type IpamBlock, isConfirmed, parseAffinity, parseBlock } from '../../model/ipam.ts';
+import {
+  type IpamBlock,
+  isConfirmed,
+  parseAffinity,
+  parseBlock,
+  parseIpamConfig,
+} from '../../model/ipam.ts';
+import { type IpamConfig, keepsMachines } from '../../model/ipam-config.ts';
 import { parseKey } from '../../model/keys.ts';
 import type { NodeSpec } from '../../model/node.ts';
 import { parseResource } from '../../model/resource.ts';
@@ -23,6 +30,7 @@ export interface Cluster {
   readonly pods: ReadonlyMap<string, PodFacts>;
   readonly statefulSets: ReadonlyMap<string, { readonly first: number; readonly count: number }>;
   readonly nodes: ReadonlySet<string>;
+  readonly machines?: ReadonlySet<string>;
 }
 
 const FINISHED = ['Succeeded', 'Failed'];
@@ -47,6 +55,7 @@ export function gather(items: readonly Item[], cluster: Cluster): Facts {
   const reserved: Cidr[] = [];
   const nodes = new Map<string, string | undefined>();
   const endpoints = new Map<string, Set<string>>();
+  let config: IpamConfig | undefined;
   for (const { key: path, value } of items) {
     const key = parseKey(path);
     if (key?.kind === 'block') {
@@ -58,6 +67,9 @@ export function gather(items: readonly Item[], cluster: Cluster): Facts {
       owners.add(key.node);
       const affinity = parseAffinity(value);
       if (affinity.ok && isConfirmed(affinity.value)) confirmed.add(`${key.node} ${key.cidr}`);
+    } else if (key?.kind === 'ipamConfig') {
+      const stored = parseIpamConfig(value);
+      if (stored.ok) config = stored.value;
     } else if (key?.kind === 'namespaced' && key.plural === 'workloadendpoints') {
       addEndpoint(endpoints, key.namespace, value);
     } else if (key?.kind === 'resource' && key.plural === 'nodes') {
@@ -83,6 +95,8 @@ export function gather(items: readonly Item[], cluster: Cluster): Facts {
     owners,
     pods: cluster.pods,
     statefulSets: cluster.statefulSets,
+    machines: cluster.machines ?? new Set(),
+    keepsMachines: keepsMachines(config),
     kubernetesNodes: cluster.nodes,
     nodes,
     endpoints,

@@ -1,6 +1,6 @@
 // Whether an allocated address has an owner. What is not known to be a pod's is left alone.
 import { MAIN_PLUGIN } from '../../model/ipam.ts';
-import { type Allocation, type Facts, isNodeGone, type PodFacts } from './facts.ts';
+import { type Allocation, type Facts, isNodeGone, machineIn, type PodFacts } from './facts.ts';
 
 const TUNNEL_TYPE = /TunnelAddress$/;
 
@@ -9,7 +9,9 @@ export function isValid(facts: Facts, allocation: Allocation): boolean {
   const { type, keep, statefulset, namespace, pod } = attributes;
   // With the node, by whoever removes the node; here only when Calico's record is gone too.
   if (type !== undefined) return !(TUNNEL_TYPE.test(type) && isForgotten(facts, allocation));
-  if (keep === 'true')
+  const machine = machineIn(allocation);
+  if (machine !== undefined && facts.keepsMachines && facts.machines.has(machine)) return true;
+  if (keep === 'true' && machine === undefined)
     return statefulset === undefined || isOrdinalWanted(facts, attributes, statefulset);
   if (pod === undefined || namespace === undefined) return true;
   const known = facts.pods.get(`${namespace}/${pod}`);

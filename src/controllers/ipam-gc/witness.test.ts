@@ -29,6 +29,8 @@ const facts = (allocations: readonly Allocation[], living: readonly string[] = [
   ),
   endpoints: new Map(),
   statefulSets: new Map(),
+  machines: new Set(),
+  keepsMachines: true,
   kubernetesNodes: new Set(['k-a']),
   nodes: new Map([['a', 'k-a']]),
 });

@@ -1,6 +1,6 @@
 // Invariant I6, judged beside the decision and not by it: what was freed had no owner at two looks that
 // span the grace period, nor when it was asked once more, and a handle goes whole or not at all.
-import { type Allocation, type Facts, isNodeGone } from './facts.ts';
+import { type Allocation, type Facts, graceOf } from './facts.ts';
 import { isValid } from './valid.ts';
 
 export interface Freed {
@@ -42,7 +42,7 @@ export class Witness {
     const wrong = freed.flatMap((allocation) => {
       const seen = this.ownerless.get(idOf(allocation));
       const facts = this.facts;
-      const grace = facts && isNodeGone(facts, allocation) ? 0 : graceMilliseconds;
+      const grace = facts ? graceOf(facts, allocation, graceMilliseconds) : graceMilliseconds;
       if (!seen || seen.firstLook === this.looks)
         return [`I6: ${allocation.ip} of ${handle} was freed after one look`];
       const waited = this.now - seen.since;

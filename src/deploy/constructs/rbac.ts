@@ -34,6 +34,12 @@ const controllerRules: readonly PolicyRule[] = [
   { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
   // Stable addresses are kept for the ordinals that a StatefulSet has.
   { apiGroups: ['apps'], resources: ['statefulsets'], verbs: WATCH },
+  // And those of KubeVirt's VMs until the VM is gone.
+  {
+    apiGroups: ['kubevirt.io'],
+    resources: ['virtualmachines', 'virtualmachineinstances'],
+    verbs: ['get'],
+  },
 ];
 
 /** The one Secret that the speaker may read: passwords of BGP sessions. */

@@ -1,5 +1,6 @@
-// A kept address that comes from another node: the WorkloadEndpoint it had there goes with it, in the
-// transaction that moves it. Two stored endpoints of one address would be two nodes that announce it.
+// A kept address that comes from another node, or from the pod that its VM had before: the WorkloadEndpoint
+// it had there goes with it, in the transaction that moves it. Two stored endpoints of one address would be
+// two nodes that announce it.
 import type { KeyValue, Store } from '../../datastore/store.ts';
 import { namespacedKey, parseKey } from '../../model/keys.ts';
 import { parseResource } from '../../model/resource.ts';
@@ -17,17 +18,19 @@ export interface Holding {
 }
 
 /**
- * The endpoints that another node than `node` stored for the pod with any of the addresses; none,
- * and nothing is asked, when the holder is on this node. Whoever takes the addresses meanwhile
- * writes their block: compare that too, at a revision from before this call. Throws OpError.
+ * The endpoints with any of the addresses that were stored for another pod, or on another node,
+ * than the asker's; none, and nothing is asked, when it holds them itself. Whoever
+ * takes the addresses meanwhile writes their block: compare that too, at a revision from before
+ * this call. Throws OpError.
  */
 export async function formerEndpoints(
   store: Store,
-  node: string,
+  asker: { readonly node: string; readonly pod: string | undefined },
   { facts, ips }: Holding,
 ): Promise<readonly KeyValue[]> {
   const { node: former, namespace, pod } = facts;
-  if (!former || former === node || !namespace || !pod || ips.length === 0) return [];
+  if (!former || !namespace || !pod || ips.length === 0) return [];
+  if (former === asker.node && pod === asker.pod) return [];
   const name = { node: former, orchestrator: 'k8s', workload: pod, endpoint: '' };
   const prefix = namespacedKey('workloadendpoints', namespace, workloadEndpointName(name));
   const { items } = await store.list(prefix);

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { statefulSetOf } from '../../../cni/annotations.ts';
 import { buildEndpoint } from '../../../cni/endpoint.ts';
-import { handleIdOf, stableHandleOf } from '../../../cni/request.ts';
+import { handleIdOf, machineHandleOf, stableHandleOf } from '../../../cni/request.ts';
 import type { AlongsideWrites, AssignOutcome, AssignRequest } from '../../../ipam/allocator.io.ts';
 import { resourceKey } from '../../../model/keys.ts';
 import { API_VERSION, printResource } from '../../../model/resource.ts';
@@ -19,6 +19,11 @@ const ENDPOINT_CONFLICTS_MAX = 5;
 export type Assigned = Extract<AssignOutcome, { kind: 'assigned' }> & {
   readonly endpointJson: string;
 };
+
+interface Stable {
+  readonly handleId: string;
+  readonly attributes: Readonly<Record<string, string>>;
+}
 
 /** Picks and stores; pushes the release on the undo list before anything is written. */
 export async function assign(
@@ -98,10 +103,19 @@ function wantedOf(call: Call): Omit<AssignRequest, 'alongside'> {
   };
 }
 
-// Only a StatefulSet's pod comes again under its name; any other would keep its address for nobody.
-function stableFor({ request, owner, outside }: Call) {
-  const { wishes, pod } = owner;
-  if (!wishes.stableAddress || !pod || outside) return undefined;
+/**
+ * For whom the address is kept: a KubeVirt VM, or an ordinal of a StatefulSet that asks for it.
+ * Other pods do not come again under their names; an address would be kept for nobody.
+ */
+export function stableFor({ request, owner, outside }: Call): Stable | undefined {
+  const { wishes, pod, machine } = owner;
+  if (!pod || outside) return undefined;
+  if (machine) {
+    const handleId = machineHandleOf(request, machine.name);
+    const uid = machine.uid === undefined ? {} : { 'vmi-uid': machine.uid };
+    return handleId ? { handleId, attributes: { 'vmi-name': machine.name, ...uid } } : undefined;
+  }
+  if (!wishes.stableAddress) return undefined;
   const statefulset = statefulSetOf(pod.metadata.name, pod.metadata.labels);
   const handleId = stableHandleOf(request);
   return statefulset && handleId ? { handleId, attributes: { statefulset } } : undefined;

@@ -1,9 +1,15 @@
 // Whose interface an ADD is for: the pod, its namespace, and what their annotations wish for.
 import { messageOf } from '../../../base/op-error.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import { FLOATING_IPS, type Wishes, wishesOf } from '../../../cni/annotations.ts';
+import {
+  FLOATING_IPS,
+  type Machine,
+  machineOf,
+  type Wishes,
+  wishesOf,
+} from '../../../cni/annotations.ts';
 import { type CniError, cniError } from '../../../cni/errors.ts';
-import type { CniRequest } from '../../../cni/request.ts';
+import { type CniRequest, machineHandleOf } from '../../../cni/request.ts';
 import type { Namespace, Pod } from '../../../kubernetes/api.ts';
 import { contains, parseCidr } from '../../../net/cidr.ts';
 import type { CniContext } from '../context.ts';
@@ -13,6 +19,8 @@ export interface Owner {
   readonly pod: Pod | undefined;
   readonly namespace: Namespace | undefined;
   readonly wishes: Wishes;
+  /** The KubeVirt VM whose address the pod shall have. */
+  readonly machine: Machine | undefined;
 }
 
 /** Errors: 3 no such pod, 11 Kubernetes cannot be asked, 7 and 103 of the annotations. */
@@ -31,8 +39,32 @@ export async function findOwner(
   });
   if (!wishes.ok) return wishes;
   const stray = strayAddress(context, wishes.value);
-  return stray ? fail(stray) : ok({ pod, namespace, wishes: wishes.value });
+  if (stray) return fail(stray);
+  const machine = await heard(() => machineFor(context, request, pod));
+  return machine.ok
+    ? ok({ pod, namespace, wishes: wishes.value, machine: machine.value })
+    : fail(machine.error);
 }
+
+// While a pod of the VM still runs the address is that pod's, whatever labels another one has.
+async function machineFor(
+  { allocator, pods, log }: CniContext,
+  request: CniRequest,
+  pod: Pod | undefined,
+): Promise<Machine | undefined> {
+  const machine = pod && machineOf(pod.metadata.labels, pod.metadata.annotations);
+  if (!machine || !allocator.keepsMachines()) return undefined;
+  const handleId = machineHandleOf(request, machine.name);
+  const { namespace, pod: holder } = allocator.factsOf(handleId ?? '');
+  if (!namespace || !holder || holder === pod.metadata.name) return machine;
+  const other = await pods?.find(namespace, holder);
+  if (!other || other.metadata.deletionTimestamp || hasEnded(other)) return machine;
+  log.warn({ machine: machine.name, holder }, 'another pod of the VM runs and keeps its address');
+  return undefined;
+}
+
+const hasEnded = ({ status }: Pod): boolean =>
+  status?.phase === 'Succeeded' || status?.phase === 'Failed';
 
 // Whatever is sent to a floating address goes to the pod: it may name none that could be another's.
 function strayAddress({ view }: CniContext, { floatingIps }: Wishes): CniError | undefined {
@@ -48,11 +80,20 @@ async function ask(
   if (!request.pod || !request.config.kubernetesPolicy || !pods)
     return ok({ pod: undefined, namespace: undefined });
   const { namespace, name, uid } = request.pod;
-  try {
+  const found = await heard(async () => {
     const pod = await pods.find(namespace, name, uid);
-    return pod
-      ? ok({ pod, namespace: await pods.namespace(namespace) })
-      : fail(cniError('containerUnknown', `pod ${namespace}/${name} does not exist`));
+    return pod && { pod, namespace: await pods.namespace(namespace) };
+  });
+  if (!found.ok) return found;
+  return found.value
+    ? ok(found.value)
+    : fail(cniError('containerUnknown', `pod ${namespace}/${name} does not exist`));
+}
+
+/** What Kubernetes answers; the runtime tries again when it does not. */
+async function heard<T>(ask: () => Promise<T>): Promise<Result<T, CniError>> {
+  try {
+    return ok(await ask());
   } catch (cause) {
     const msg = `the Kubernetes API cannot be asked about the pod: ${messageOf(cause)}`;
     return fail(cniError('tryAgain', msg));

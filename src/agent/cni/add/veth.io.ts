@@ -5,6 +5,7 @@ import { type CniError, cniError } from '../../../cni/errors.ts';
 import * as plan from '../../../cni/plan.ts';
 import { type Kernel, type Link, type LinkChange, ROUTE_PROTOCOL } from '../../../kernel/kernel.ts';
 import { familyOf, type Ip } from '../../../net/ip.ts';
+import { stableFor } from './assign.io.ts';
 import { type Call, reach } from './call.io.ts';
 
 const ENOENT = 2;
@@ -135,8 +136,9 @@ function setSysctls(kernel: Kernel, sysctls: readonly plan.Sysctl[], hasV6: bool
 }
 
 /**
- * A route that already leads to the pod's own interface is success. One of BGP leads to the node that
- * the address left: the speaker has not heard of the move yet. Any other is named. Throws OpError.
+ * A route that already leads to the pod's own interface is success. One of BGP leads to the node
+ * that the address left: the speaker has not heard of the move yet. A kept address may have
+ * come from a former pod of this node, still to be removed. Any other is named. Throws OpError.
  */
 export async function addHostRoutes(call: Call, { host }: Veth, ips: readonly Ip[]): Promise<void> {
   const { kernel } = call.context;
@@ -148,7 +150,7 @@ export async function addHostRoutes(call: Call, { host }: Veth, ips: readonly Ip
       if (!(cause instanceof OpError) || cause.errno !== EEXIST) throw cause;
       const taken = kernel.routes().find((other) => other.destination === route.destination);
       if (taken?.linkIndex === host.index) continue;
-      if (taken?.protocol === ROUTE_PROTOCOL.bird) {
+      if (taken?.protocol === ROUTE_PROTOCOL.bird || stableFor(call)) {
         kernel.apply([{ kind: 'replaceRoute', route }]);
         continue;
       }
