@@ -150,7 +150,7 @@ class LinuxKernel implements Kernel {
     try {
       const encode = encodeVeth({ ...pair, peerNetnsFd });
       const look: Request = { what, encode: encodeGetLink(pair.name), isQuestion: true };
-      const { refused, answers } = await this.sockets.aside([{ what, encode }, look]);
+      const { refused, answers } = await this.sockets.together([{ what, encode }, look]);
       if (refused[0]) throw refused[0].error;
       const answer = answers.get(1);
       const link = answer && decodeLink(answer);
@@ -172,7 +172,7 @@ class LinuxKernel implements Kernel {
 
   async applyAside(changes: readonly LinkChange[]): Promise<readonly Refusal[]> {
     if (changes.length === 0) return [];
-    const { refused } = await this.sockets.aside(changes.map(requestOf));
+    const { refused } = await this.sockets.together(changes.map(requestOf));
     return refused;
   }
 
