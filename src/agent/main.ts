@@ -10,6 +10,7 @@ import { freshTurn } from '../base/pause.io.ts';
 import { openStore } from '../datastore/settings.io.ts';
 import { openIpSets } from '../kernel/ipset/ipsets.io.ts';
 import { openTables } from '../kernel/iptables/tables.io.ts';
+import { takeShortTurns } from '../kernel/libc.io.ts';
 import { openKernel } from '../kernel/netns.io.ts';
 import { openGuard } from '../kernel/nftables/guard.io.ts';
 import { openKubernetes } from '../kubernetes/client.io.ts';
@@ -26,6 +27,7 @@ const STATE_PATHS = ['/var/lib/calico', '/var/run/calico'];
 async function agent(log: Log): Promise<void> {
   const settings = parseEnvironment(process.env);
   if (!settings.ok) throw new Error(settings.error);
+  takeShortTurns(); // on a busy node calls would wait longer for its turn than for its work
   const stop = new AbortController();
   process.once('SIGTERM', () => stop.abort());
   process.once('SIGINT', () => stop.abort());
