@@ -1,5 +1,7 @@
 // Node: Calico's record of a machine, written at start-up.
 import { type Json, parseJson } from '../base/json.ts';
+import { type InterfaceAddress, parseInterfaceAddress } from '../net/cidr.ts';
+import { bitsOf, type Family, familyOf, parseIp } from '../net/ip.ts';
 import { isObject, type Resource } from './resource.ts';
 
 export interface NodeSpec {
@@ -20,6 +22,20 @@ export interface NodeSpec {
 }
 
 export type Node = Resource<'Node', NodeSpec>;
+
+/** Of a record's address, with its subnet; without a length, which Calico reads too, that of a host. */
+export function parseNodeAddress(text: string, family: Family): InterfaceAddress | undefined {
+  const bare = parseIp(text);
+  const address = bare ? { ip: bare, prefixLength: bitsOf(family) } : parseInterfaceAddress(text);
+  return address && familyOf(address.ip) === family ? address : undefined;
+}
+
+/** The node's own address of a family. */
+export const nodeAddress = (
+  { bgp }: Pick<NodeSpec, 'bgp'>,
+  family: Family,
+): InterfaceAddress | undefined =>
+  parseNodeAddress((family === 4 ? bgp?.ipv4Address : bgp?.ipv6Address) ?? '', family);
 
 /** What the node's agent found of its MTU, as JSON. */
 export const MTU_ANNOTATION = 'calico-kit.io/mtu';

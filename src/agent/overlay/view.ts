@@ -3,7 +3,7 @@
 import type { Change, KeyValue } from '../../datastore/store.ts';
 import { isConfirmed, parseAffinity } from '../../model/ipam.ts';
 import { affinityKey, type Key, parseKey } from '../../model/keys.ts';
-import type { NodeSpec } from '../../model/node.ts';
+import { type NodeSpec, nodeAddress } from '../../model/node.ts';
 import { parseResource } from '../../model/resource.ts';
 import {
   parseWorkloadEndpointName,
@@ -24,7 +24,7 @@ import { bitsOf, type Family, type Ip, parseIp } from '../../net/ip.ts';
 import type { LearnedPrefix } from '../../routes/desired.ts';
 import { type OwnRoutes, ownRoutes } from '../../routes/own.ts';
 import { type Claim, Claims, lastOf } from './claims.ts';
-import { addressOfNode, type Vtep, vtepOf } from './vteps.ts';
+import { type Vtep, vtepOf } from './vteps.ts';
 
 /** The parts of the datastore that it is made from. */
 export type OverlayPart = 'nodes' | 'affinities' | 'workloadendpoints';
@@ -125,7 +125,7 @@ export class OverlayView {
   /** Own addresses of a family, with the length of its subnet. */
   ownAddress(family: Family): InterfaceAddress | undefined {
     const spec = this.nodes.get(this.node);
-    return spec && addressOfNode(spec, family);
+    return spec && nodeAddress(spec, family);
   }
 
   /** Other nodes' VXLAN devices of a family. */
@@ -245,7 +245,7 @@ export class OverlayView {
     if (spec) this.nodes.set(name, spec);
     else this.nodes.delete(name);
     const textOf = (of: NodeSpec | undefined, family: Family): string =>
-      JSON.stringify([of && addressOfNode(of, family), of && vtepOf(name, of, family)]);
+      JSON.stringify([of && nodeAddress(of, family), of && vtepOf(name, of, family)]);
     if (FAMILIES.every((family) => textOf(before, family) === textOf(spec, family))) return;
     this.vtepMap = undefined;
     if (name === this.node) this.ownChanged = true;
@@ -277,7 +277,7 @@ export class OverlayView {
 
   private hopTo(node: string, family: Family): Ip | undefined {
     const spec = this.nodes.get(node);
-    return spec && addressOfNode(spec, family)?.ip;
+    return spec && nodeAddress(spec, family)?.ip;
   }
 }
 

@@ -1,9 +1,8 @@
 // Other nodes' VXLAN devices, and what the own device must know of each: whose hardware address an address
 // has (neighbour), and to which node frames for a hardware address travel (forwarding). Pure.
 import type { ForwardingEntry, LinkChange, Neighbour } from '../../kernel/kernel.ts';
-import type { NodeSpec } from '../../model/node.ts';
+import { type NodeSpec, nodeAddress } from '../../model/node.ts';
 import { tunnelRecord, vxlanMac } from '../../model/tunnel.ts';
-import { type InterfaceAddress, parseInterfaceAddress } from '../../net/cidr.ts';
 import { type Family, familyOf, type Ip, parseIp } from '../../net/ip.ts';
 import { type Mac, parseMac } from '../../net/mac.ts';
 
@@ -15,17 +14,11 @@ export interface Vtep {
   readonly mac: Mac;
 }
 
-/** The node's own address of a family. */
-export function addressOfNode({ bgp }: NodeSpec, family: Family): InterfaceAddress | undefined {
-  const address = parseInterfaceAddress((family === 4 ? bgp?.ipv4Address : bgp?.ipv6Address) ?? '');
-  return address && familyOf(address.ip) === family ? address : undefined;
-}
-
 /** Undefined: the node has no such device. */
 export function vtepOf(name: string, spec: NodeSpec, family: Family): Vtep | undefined {
   const record = tunnelRecord(spec, family === 4 ? 'vxlan' : 'vxlanV6');
   const ip = parseIp(record.address ?? '');
-  const node = addressOfNode(spec, family)?.ip;
+  const node = nodeAddress(spec, family)?.ip;
   if (!ip || !node || familyOf(ip) !== family) return undefined;
   return { node, ip, mac: parseMac(record.mac ?? '') ?? vxlanMac(name, family) };
 }

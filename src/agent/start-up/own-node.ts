@@ -1,13 +1,9 @@
 // This node's own record: what a start changes in it, and whose address collides with ours.
 
 import { fail, ok, type Result } from '../../base/result.ts';
-import type { Node, NodeSpec } from '../../model/node.ts';
+import { type Node, type NodeSpec, nodeAddress } from '../../model/node.ts';
 import { parseAsn } from '../../net/asn.ts';
-import {
-  type InterfaceAddress,
-  parseInterfaceAddress,
-  printInterfaceAddress,
-} from '../../net/cidr.ts';
+import { type InterfaceAddress, printInterfaceAddress } from '../../net/cidr.ts';
 import { type Family, familyOf } from '../../net/ip.ts';
 import type { Environment } from '../environment.ts';
 
@@ -16,7 +12,7 @@ const FIELDS = { 4: 'ipv4Address', 6: 'ipv6Address' } as const;
 export const storedAddress = (
   spec: NodeSpec | undefined,
   family: Family,
-): InterfaceAddress | undefined => parseInterfaceAddress(spec?.bgp?.[FIELDS[family]] ?? '');
+): InterfaceAddress | undefined => nodeAddress(spec ?? {}, family);
 
 /** The spec with another address of a family, or with none. */
 export function withAddress(

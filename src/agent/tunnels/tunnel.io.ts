@@ -4,8 +4,8 @@ import type { Clock, Milliseconds } from '../../base/clock.ts';
 import type { Kernel, KernelEvent, Link, LinkChange } from '../../kernel/kernel.ts';
 import type { IpPool } from '../../model/ip-pool.ts';
 import type { Encapsulation } from '../../model/mtu.ts';
+import { nodeAddress } from '../../model/node.ts';
 import { TUNNEL_DEVICES, TUNNEL_FAMILY, tunnelRecord } from '../../model/tunnel.ts';
-import { parseInterfaceAddress } from '../../net/cidr.ts';
 import { familyOf, type Ip } from '../../net/ip.ts';
 import type { Mac } from '../../net/mac.ts';
 import {
@@ -111,9 +111,7 @@ export class TunnelDevice {
   }
 
   private carrier({ node }: StoredNode): Carrier {
-    const { ipv4Address, ipv6Address } = node.spec.bgp ?? {};
-    const text = TUNNEL_FAMILY[this.driver.tunnel] === 4 ? ipv4Address : ipv6Address;
-    const address = parseInterfaceAddress(text ?? '')?.ip;
+    const address = nodeAddress(node.spec, TUNNEL_FAMILY[this.driver.tunnel])?.ip;
     const { kernel } = this.parts;
     const own = kernel.addresses().find(({ ip }) => ip === address);
     return { address, link: kernel.links().find(({ index }) => index === own?.linkIndex) };

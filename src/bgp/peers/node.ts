@@ -1,8 +1,8 @@
 // A node of the cluster as the speaker knows it: where it can be reached, its AS, its labels, and
 // whether it is a route reflector.
-import type { NodeSpec } from '../../model/node.ts';
+import { type NodeSpec, parseNodeAddress } from '../../model/node.ts';
 import { type Asn, parseAsn } from '../../net/asn.ts';
-import { type InterfaceAddress, parseInterfaceAddress } from '../../net/cidr.ts';
+import type { InterfaceAddress } from '../../net/cidr.ts';
 import { type Family, familyOf, type Ip, parseIp } from '../../net/ip.ts';
 
 export interface BgpNode {
@@ -34,11 +34,8 @@ export function bgpNode(
   const problems: string[] = [];
   const address = (text: string | undefined, family: Family): InterfaceAddress | undefined => {
     if (!text) return undefined;
-    const bare = parseIp(text);
-    const parsed = bare
-      ? { ip: bare, prefixLength: family === 4 ? 32 : 128 }
-      : parseInterfaceAddress(text);
-    if (parsed && familyOf(parsed.ip) === family) return parsed;
+    const parsed = parseNodeAddress(text, family);
+    if (parsed) return parsed;
     problems.push(`Node ${name}: '${text}' is no IPv${family} address`);
     return undefined;
   };

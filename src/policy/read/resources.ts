@@ -5,14 +5,14 @@ import type { HostEndpointSpec } from '../../model/host-endpoint.ts';
 import { checkIpPoolSpec, type IpPool, type IpPoolSpec } from '../../model/ip-pool.ts';
 import { type Key, parseKey } from '../../model/keys.ts';
 import type { NetworkSetSpec } from '../../model/network-set.ts';
-import type { NodeSpec } from '../../model/node.ts';
+import { type NodeSpec, nodeAddress } from '../../model/node.ts';
 import type { ProfileSpec, TierSpec } from '../../model/policy.ts';
 import { parseResource } from '../../model/resource.ts';
 import type { LabelMap } from '../../model/selector/labels.ts';
 import type { Selector } from '../../model/selector/selector.ts';
 import { SERVICE_ENDPOINTS, type ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
-import { type Cidr, parseInterfaceAddress } from '../../net/cidr.ts';
+import type { Cidr } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import type { Item } from '../members/set-index.ts';
 import { isRate } from '../render/log-action.ts';
@@ -221,9 +221,9 @@ function parseAddresses(
 }
 
 // A node whom no pool selects tells of a hardware address alone: it sends, and is sent nothing.
-function addressesOf({ bgp, ...spec }: NodeSpec): NodeAddresses {
-  const address = parseInterfaceAddress(bgp?.ipv4Address ?? '')?.ip;
-  const six = parseInterfaceAddress(bgp?.ipv6Address ?? '')?.ip;
+function addressesOf(spec: NodeSpec): NodeAddresses {
+  const address = nodeAddress(spec, 4)?.ip;
+  const six = nodeAddress(spec, 6)?.ip;
   const four = spec.ipv4VXLANTunnelAddr || spec.vxlanTunnelMACAddr;
   const overSix = spec.ipv6VXLANTunnelAddr || spec.vxlanTunnelMACAddrV6;
   return {
