@@ -62,6 +62,23 @@ test('ipam release --ip', async () => {
   assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
 });
 
+test('ipam release --ip of an address without a handle', async () => {
+  const { store, block, parts } = leaky();
+  store.put(blockKey(RANGE), printIpam({ ...block, attributes: [{ secondary: { node: 'a' } }] }));
+  await store.transaction([], [{ kind: 'delete', key: handleKey('net.leak') }]);
+  const [before, release] = [
+    await worldOf(store),
+    (world: World, dryRun = false) => releaseAddress({ ...parts, dryRun }, world, ip('10.0.0.0')),
+  ];
+  const dry = await release(before, true);
+  assert.deepEqual(dry.lines, ['Would release IP address 10.0.0.0 without a handle']);
+  assert.deepEqual((await release(before)).lines, ['Successfully released IP address 10.0.0.0']);
+  assert.equal((await release(before)).failed, true, 'its block has changed since');
+  const after = await release(await worldOf(store));
+  assert.deepEqual(after.lines, ['IP address 10.0.0.0 is not assigned']);
+  assert.deepEqual(auditIpam((await store.list(ROOT)).items), []);
+});
+
 test('ipam gc: a dry run changes nothing; the other frees what leaked at both looks', async () => {
   const { store, parts } = leaky();
   const world = await worldOf(store);

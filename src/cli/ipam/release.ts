@@ -9,6 +9,7 @@ import type { Ip } from '../../net/ip.ts';
 import type { Output } from '../output.ts';
 import type { Report } from './check.ts';
 import { type IdleHandle, removeIdle } from './idle-handles.ts';
+import { releaseWithoutHandle } from './without-handle.ts';
 import {
   type Allocation,
   allocationAt,
@@ -40,16 +41,17 @@ interface Freed {
 export async function releaseAddress(parts: Parts, world: World, ip: Ip): Promise<Output> {
   const found = allocationAt(world, ip);
   if (!found) return { lines: [`IP address ${ip} is not assigned`], data: { ip, released: false } };
-  if (found.handle === undefined)
-    throw new Error(`${ip} has no handle: it was assigned by something older than Calico v3`);
+  const { handle } = found;
   if (parts.dryRun)
     return {
-      lines: [`Would release IP address ${ip} of ${found.handle}`],
-      data: { ip, dryRun: true, handle: found.handle },
+      lines: [
+        `Would release IP address ${ip} ${handle === undefined ? 'without a handle' : `of ${handle}`}`,
+      ],
+      data: { ip, dryRun: true, handle: handle ?? null },
     };
-  const { ips, errors } = await free(parts, [leakOf(found.handle, [found])]);
-  if (errors[0] !== undefined) throw new Error(errors[0]);
-  const released = ips.includes(ip);
+  const released = await (handle === undefined
+    ? releaseWithoutHandle(parts, world, found)
+    : releaseOf(parts, handle, found));
   return {
     data: { ip, released },
     failed: !released,
@@ -59,6 +61,12 @@ export async function releaseAddress(parts: Parts, world: World, ip: Ip): Promis
         : `IP address ${ip} came into other hands meanwhile and was not released`,
     ],
   };
+}
+
+async function releaseOf(parts: Parts, handle: string, found: Allocation): Promise<boolean> {
+  const { ips, errors } = await free(parts, [leakOf(handle, [found])]);
+  if (errors[0] !== undefined) throw new Error(errors[0]);
+  return ips.includes(found.ip);
 }
 
 const leakOf = (handle: string, all: readonly Allocation[]): Leak => ({
