@@ -37,6 +37,12 @@ export interface Pod {
   };
 }
 
+const FINISHED = ['Succeeded', 'Failed'];
+
+/** All containers have ended, and none will start again (PodPhase). */
+export const isFinished = ({ status }: Pick<Pod, 'status'>): boolean =>
+  FINISHED.includes(status?.phase ?? '');
+
 export interface Namespace {
   readonly metadata: Metadata;
 }

@@ -2,7 +2,7 @@
 import { handleOf, isKept, ownerOf } from '../../ipam/block.ts';
 import { isCooling } from '../../ipam/cooldown.ts';
 import { coveredIn } from '../../ipam/pools/ranges.ts';
-import type { Pod, StatefulSet } from '../../kubernetes/api.ts';
+import { isFinished, type Pod, type StatefulSet } from '../../kubernetes/api.ts';
 import { checkIpPoolSpec, type IpPoolSpec } from '../../model/ip-pool.ts';
 import { checkIpReservationSpec, type IpReservationSpec } from '../../model/ip-reservation.ts';
 import {
@@ -33,13 +33,14 @@ export interface Cluster {
   readonly machines?: ReadonlySet<string>;
 }
 
-const FINISHED = ['Succeeded', 'Failed'];
-
-export const podFacts = ({ spec, status }: Pod): PodFacts => ({
-  node: spec.nodeName,
-  isFinished: FINISHED.includes(status?.phase ?? ''),
-  ips: status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []),
-});
+export function podFacts(pod: Pod): PodFacts {
+  const { spec, status } = pod;
+  return {
+    node: spec.nodeName,
+    isFinished: isFinished(pod),
+    ips: status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []),
+  };
+}
 
 export const ordinalsOf = ({ spec }: StatefulSet): { first: number; count: number } => ({
   first: spec.ordinals?.start ?? 0,

@@ -10,7 +10,7 @@ import {
 } from '../../../cni/annotations.ts';
 import { type CniError, cniError } from '../../../cni/errors.ts';
 import { type CniRequest, machineHandleOf } from '../../../cni/request.ts';
-import type { Namespace, Pod } from '../../../kubernetes/api.ts';
+import { isFinished, type Namespace, type Pod } from '../../../kubernetes/api.ts';
 import { contains, parseCidr } from '../../../net/cidr.ts';
 import type { CniContext } from '../context.ts';
 
@@ -58,13 +58,10 @@ async function machineFor(
   const { namespace, pod: holder } = allocator.factsOf(handleId ?? '');
   if (!namespace || !holder || holder === pod.metadata.name) return machine;
   const other = await pods?.find(namespace, holder);
-  if (!other || other.metadata.deletionTimestamp || hasEnded(other)) return machine;
+  if (!other || other.metadata.deletionTimestamp || isFinished(other)) return machine;
   log.warn({ machine: machine.name, holder }, 'another pod of the VM runs and keeps its address');
   return undefined;
 }
-
-const hasEnded = ({ status }: Pod): boolean =>
-  status?.phase === 'Succeeded' || status?.phase === 'Failed';
 
 // Whatever is sent to a floating address goes to the pod: it may name none that could be another's.
 function strayAddress({ view }: CniContext, { floatingIps }: Wishes): CniError | undefined {
