@@ -36,7 +36,7 @@ export interface ServiceFacts {
   isLarge(family: Family): boolean;
   /** Ports of services whose traffic must stay on this node, where nobody serves them. */
   withoutLocalEndpoints(family: Family): { readonly internal: number; readonly external: number };
-  /** Where UDP services are called, of both families. */
+  /** Where UDP services are called, of both families; this and the health checks as of `wanted`. */
   udp(): UdpServices;
   healthChecks(): WantedHealthChecks;
   /** Where node ports and their health checks are served; undefined: on all addresses. */

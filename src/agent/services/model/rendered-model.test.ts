@@ -179,3 +179,21 @@ test('what can be served ahead: what changed since the rules were asked for, unl
   }
   assert.deepEqual(ahead(), []);
 });
+
+test('what changes while rules are written is no fact before they are, and can be served ahead', () => {
+  const { model } = modelOf();
+  const ready = { conditions: { ready: true } };
+  const dns = [{ port: 53, protocol: 'UDP' }];
+  const udpSlice = (count: number): WholeObject =>
+    ({ ...slice('dns', count, 1, ready), ports: dns }) as unknown as WholeObject;
+  model.putService(service('dns', 1, { ports: dns }));
+  model.putSlice(udpSlice(2));
+  model.wanted(4);
+  const before = model.udp();
+  model.putSlice(udpSlice(1));
+  assert.deepEqual(model.udp(), before, 'flows to the endpoint that went would come back to it');
+  model.healthChecks();
+  assert.deepEqual([...model.ahead(4).keys()], ['default/dns']);
+  model.wanted(4);
+  assert.notDeepEqual(model.udp(), before);
+});

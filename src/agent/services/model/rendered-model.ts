@@ -188,7 +188,6 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   }
 
   udp(): UdpServices {
-    this.renderTouched();
     const all = [...this.facts.values()];
     return {
       addresses: new Map(all.flatMap(({ udpAddresses }) => udpAddresses)),
@@ -197,7 +196,6 @@ export class RenderedModel implements ServiceModel, ServiceFacts {
   }
 
   healthChecks(): WantedHealthChecks {
-    this.renderTouched();
     return new Map(
       [...this.facts.values()].flatMap(({ healthCheck }) => (healthCheck ? [healthCheck] : [])),
     );
