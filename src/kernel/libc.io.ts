@@ -29,6 +29,7 @@ function optional(prototype: string): Call | undefined {
 export const libc = {
   socket: lib.func('int socket(int, int, int)'),
   bind: lib.func('int bind(int, void *, uint32_t)'),
+  connect: lib.func('int connect(int, void *, uint32_t)'),
   accept4: lib.func('int accept4(int, void *, void *, int)'),
   close: lib.func('int close(int)'),
   send: lib.func('int64_t send(int, void *, size_t, int)'), // koffi does not know ssize_t

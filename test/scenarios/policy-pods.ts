@@ -13,9 +13,10 @@ import type { IpSets, Tables } from '../../src/kernel/tables.ts';
 import { ip } from '../../src/net/ip.ts';
 import { attempt, run } from '../lab/command.ts';
 import { netnsPath, type TestNetns, withNetns } from '../lab/netns.ts';
+import { call } from './call.ts';
 
 const ROOT = '/calico/resources/v3/projectcalico.org/';
-const WAIT_SECONDS = '0.4';
+const WAIT_MILLISECONDS = 400;
 
 export interface Pod {
   readonly name: string;
@@ -68,11 +69,9 @@ export function askForGateway({ netns }: Pod): string {
 }
 
 /** Nobody listens: a refusal has been there and back, silence was dropped. */
-export function reaches(from: Pod, to: string, port: number): boolean {
-  const call = `exec 3<>/dev/tcp/${to}/${port}`;
-  const command = ['timeout', WAIT_SECONDS, 'bash', '-c', call];
-  const { output } = attempt(['ip', 'netns', 'exec', from.netns.name, ...command]);
-  return output.includes('refused');
+export function reaches({ netns }: Pod, to: string, port: number): boolean {
+  const { outcome } = call({ from: netns, to, port, milliseconds: WAIT_MILLISECONDS }, () => {});
+  return outcome === 'refused';
 }
 
 export const stored = (

@@ -18,12 +18,15 @@ import { type MemoryKubernetes, memoryKubernetes } from '../../src/kubernetes/me
 import { ip } from '../../src/net/ip.ts';
 import { attempt } from '../lab/command.ts';
 import { netnsPath, type TestNetns, withNetns } from '../lab/netns.ts';
+import { call, heard } from './call.ts';
 import { exec, type Pod, wirePod } from './policy-pods.ts';
 
 export const NODE_ADDRESS = '10.9.0.1';
 export const OUTSIDE_ADDRESS = '10.9.0.2';
 export const PORT = 8080;
 const WHO = join(import.meta.dirname, 'who.ts');
+/** For the answer to a SYN, and for the words of a server that took the call: it may be a busy one. */
+const [PATIENCE_MILLISECONDS, ANSWER_MILLISECONDS] = [1000, 10_000];
 const POD_RANGES = '10.65.0.0/16,fd00:65::/64';
 
 export interface ServicesNode {
@@ -52,10 +55,13 @@ export interface Ask {
 
 /** `NAME ASKER` of who answers; undefined: nobody, or a refusal. */
 export function ask({ from, to, port, udpFrom }: Ask): string | undefined {
-  const tcp = ['timeout', '1', 'bash', '-c', `exec 3<>/dev/tcp/${to}/${port}; head -1 <&3`];
+  const milliseconds = PATIENCE_MILLISECONDS;
+  if (udpFrom === undefined) {
+    const said = (fd: number) => heard(fd, ANSWER_MILLISECONDS)?.trim();
+    return call({ from, to, port, milliseconds }, said).value || undefined;
+  }
   const udp = [process.execPath, WHO, 'ask', to, String(port), String(udpFrom)];
-  const command = udpFrom === undefined ? tcp : udp;
-  const { ok, output } = attempt(['ip', 'netns', 'exec', from.name, ...command]);
+  const { ok, output } = attempt(['ip', 'netns', 'exec', from.name, ...udp]);
   return ok && output !== '' ? output.trim() : undefined;
 }
 
