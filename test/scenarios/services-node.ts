@@ -168,7 +168,10 @@ async function startEngine(
     kubeProxyRuns: async () => false,
     onWritten: () => {
       localnet?.guarded();
+      // A look at the kernel that was under way when a change came has not written it.
+      const isAll = engine.changes.pending.since === undefined;
       void purge.written(model.udp()).then(() => {
+        if (!isAll) return;
         heard.resolve();
         heard = Promise.withResolvers();
       });

@@ -12,7 +12,9 @@ import { udpFd } from '../../kernel/udp.io.ts';
 import { familyOf, type Ip, ip } from '../../net/ip.ts';
 import { type BfdPeer, BfdPeers } from './bfd.io.ts';
 
-const FAST = { transmitMs: 50, receiveMs: 50, multiplier: 3 };
+/** A Detection Time for which hardly a busy machine leaves a thread without a processor. */
+const TIMERS = { transmitMs: 100, receiveMs: 100, multiplier: 3 };
+const DETECTION_MS = TIMERS.multiplier * TIMERS.receiveMs;
 /** a and b share a link; c lies behind b. */
 const A = { v4: ip('10.98.0.1'), v6: ip('fd00:98::1') };
 const B = { v4: ip('10.98.0.2'), v6: ip('fd00:98::2') };
@@ -73,7 +75,7 @@ class Watcher {
 
   watch(localAddress: Ip, remoteAddress: Ip, more: Partial<BfdPeer> = {}): this {
     const key = remoteAddress;
-    this.bfd.set([{ key, localAddress, remoteAddress, multihop: false, ...FAST, ...more }]);
+    this.bfd.set([{ key, localAddress, remoteAddress, multihop: false, ...TIMERS, ...more }]);
     return this;
   }
 
@@ -134,11 +136,11 @@ for (const family of ['v4', 'v6'] as const) {
     });
 
     test('a blocked main thread is late for nobody', async () => {
-      const end = performance.now() + 600; // four Detection Times
+      const end = performance.now() + 4 * DETECTION_MS;
       while (performance.now() < end);
       await new Promise((resolve) => setImmediate(resolve));
       // Both sides would have been lost by now; what their threads said is here with this.
-      near.watch(here, there, { transmitMs: 60 });
+      near.watch(here, there, { transmitMs: 110 });
       await near.is(there, 'up');
       assert.deepEqual([near.lost, other.lost], [[], []]);
       assert.equal(near.bfd.stateOf(there)?.failures, 0);
@@ -156,7 +158,7 @@ for (const family of ['v4', 'v6'] as const) {
         socket.close();
       };
       await strangerSays(254);
-      near.watch(here, there, { transmitMs: 60 });
+      near.watch(here, there, { transmitMs: 110 });
       await settled();
       assert.deepEqual([near.bfd.stateOf(there)?.state, near.lost], ['up', []]);
       await strangerSays(255);
