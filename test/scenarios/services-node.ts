@@ -70,9 +70,8 @@ export function ask({ from, to, port, udpFrom }: Ask): string | undefined {
  * connect(2) is still at work is not heard: then it is the second SYN, a second later.
  */
 export function isRefused(from: TestNetns, to: string, port: number): boolean {
-  const call = ['timeout', '3', 'bash', '-c', `exec 3<>/dev/tcp/${to}/${port}`];
-  const { ok, output } = attempt(['ip', 'netns', 'exec', from.name, ...call]);
-  return !ok && output.includes('refused');
+  const milliseconds = 3 * PATIENCE_MILLISECONDS;
+  return call({ from, to, port, milliseconds }, () => undefined).outcome === 'refused';
 }
 
 async function answering(pods: readonly Pod[]): Promise<readonly ChildProcess[]> {
