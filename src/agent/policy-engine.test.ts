@@ -153,12 +153,16 @@ test('what arrives while the kernel is written goes together', async () => {
 
 test('a refusal is told, read back and tried again', async () => {
   const kernel = new StrictKernel();
-  const engine = open(kernel);
+  const refused = Promise.withResolvers<void>();
+  const failed = (): void => refused.resolve();
+  const observer = { failed, applied: () => undefined, programmed: () => undefined };
+  const engine = open(kernel, { observer });
   engine.snapshot([]);
   await engine.inSync();
   kernel.refuse = 1;
   const put = engine.putEndpoint(endpointKey('a'), endpoint('a'));
-  while (engine.state().ready) await setImmediate();
+  await refused.promise;
+  while (engine.state().ready) await undefined; // in the same turn: the next one may try again
   assert.match(engine.state().problem ?? '', /line 1 failed/);
   kernel.chains.get('filter')!.set('FORWARD', []);
   await put;
