@@ -9,6 +9,7 @@ import type { Family } from '../../net/ip.ts';
 import type { SetDefinition } from '../read/parsed-rule.ts';
 import { Candidates } from './candidates.ts';
 import { CountedMembers } from './counted-members.ts';
+import { exact } from './exact.ts';
 import { familyOfId, type MemberId, MemberIds } from './member-ids.ts';
 import type { Members } from './members.ts';
 
@@ -61,8 +62,6 @@ interface Asking {
   readonly left: Iterator<Entry>;
 }
 
-const NOWHERE: readonly ActiveSet[] = [];
-
 export class SetIndex {
   private readonly ids = new MemberIds();
   private readonly entries = new Map<string, Entry>();
@@ -82,7 +81,9 @@ export class SetIndex {
     const before = this.entries.get(key);
     const sets = this.holding(item, this.filed);
     const members = item.members.map((member) => this.ids.acquire(member));
-    const ports = item.ports.map((port) => port.members.map((member) => this.ids.acquire(member)));
+    const ports = exact(
+      item.ports.map((port) => port.members.map((member) => this.ids.acquire(member))),
+    );
     const entry: Entry = { item, members, ports, sets };
     this.entries.set(key, entry);
     for (const profile of item.profiles) this.having(profile).add(key);
@@ -168,7 +169,7 @@ export class SetIndex {
       ? entry.sets.filter(({ isGone }) => !isGone)
       : entry.sets;
     if (come.length > 0 || kept !== entry.sets)
-      entry.sets = come.length > 0 ? [...kept, ...come] : kept;
+      entry.sets = come.length > 0 ? kept.concat(come) : kept;
   }
 
   /** The members now; the same object as before when nothing has changed. */
@@ -178,14 +179,14 @@ export class SetIndex {
 
   /** Those of the sets to which the item contributes. */
   private holding({ labels, profiles, service }: Item, filed: Filed): readonly ActiveSet[] {
-    if (service !== undefined) return filed.byService.get(service) ?? NOWHERE;
+    if (service !== undefined) return filed.byService.get(service) ?? [];
     const inherited = profiles.map(this.profileLabels);
     const candidates = filed.bySelector.of([labels, ...inherited]);
-    if (candidates.size === 0) return NOWHERE;
+    if (candidates.size === 0) return exact([]);
     const seen = labelsOf(labels, inherited);
     const found: ActiveSet[] = [];
     for (const set of candidates) if (matches(set.definition.selector, seen)) found.push(set);
-    return found.length > 0 ? found : NOWHERE;
+    return exact(found);
   }
 }
 

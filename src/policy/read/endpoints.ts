@@ -1,4 +1,5 @@
 // Whatever selectors can find, read from its stored form: workload and host endpoints, network sets.
+
 import { dscpOf } from '../../model/dscp.ts';
 import type { HostEndpointSpec } from '../../model/host-endpoint.ts';
 import type { NetworkSetSpec } from '../../model/network-set.ts';
@@ -8,6 +9,7 @@ import type { ServiceEndpointsSpec } from '../../model/service-endpoints.ts';
 import type { WorkloadEndpointPort, WorkloadEndpointSpec } from '../../model/workload-endpoint.ts';
 import { type Cidr, cidrFamily, hostCidr, networkOf } from '../../net/cidr.ts';
 import { familyOf, type Ip, parseIp } from '../../net/ip.ts';
+import { exact } from '../members/exact.ts';
 import type { Item, ItemPort } from '../members/set-index.ts';
 import { netMembers, netsOf, portMember, portProtocol } from '../set-members.ts';
 import { NAMESPACE_LABEL } from './entity-selector.ts';
@@ -71,14 +73,14 @@ export function endpointOf({ metadata, spec }: Resource<string, WorkloadEndpoint
     node: spec.node,
     interfaceName: isInterfaceName(name) ? name : undefined,
     hasIpv6: nets.some((net) => cidrFamily(net) === 6),
-    sources: netsOf(spec.allowSpoofedSourcePrefixes),
-    nats: (spec.ipNATs ?? []).flatMap(pairOf),
-    limits: { ingress: limitOf(spec, 'ingress'), egress: limitOf(spec, 'egress') },
+    sources: exact(netsOf(spec.allowSpoofedSourcePrefixes)),
+    nats: exact((spec.ipNATs ?? []).flatMap(pairOf)),
+    limits: limitsOf(spec),
     dscp: markOf(spec.qosControls?.dscp, nets.map(networkOf)),
     labels: stringLabels(metadata.labels),
-    profiles: spec.profiles ?? [],
-    members: nets.flatMap(netMembers),
-    ports: portsOf(nets, spec.ports),
+    profiles: exact(spec.profiles ?? []),
+    members: exact(nets.flatMap(netMembers)),
+    ports: exact(portsOf(nets, spec.ports)),
   };
 }
 
@@ -104,6 +106,14 @@ export const sameMark = (a: DscpMark | undefined, b: DscpMark | undefined): bool
 /** Bounds of xt_limit and xt_connlimit; what is beyond limits nothing. */
 const LIMITS = { packets: 10_000, connections: 0xffff_ffff };
 const DEFAULT_BURST = 5;
+const UNLIMITED: Limit = {};
+/** Those of most endpoints: one object for all. */
+const NO_LIMITS: Limits = { ingress: UNLIMITED, egress: UNLIMITED };
+
+function limitsOf(spec: WorkloadEndpointSpec): Limits {
+  if (spec.qosControls === undefined) return NO_LIMITS;
+  return { ingress: limitOf(spec, 'ingress'), egress: limitOf(spec, 'egress') };
+}
 
 function limitOf({ qosControls = {} }: WorkloadEndpointSpec, direction: keyof Limits): Limit {
   const within = (value: unknown, most: number): number | undefined =>
