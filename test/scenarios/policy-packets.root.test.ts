@@ -207,7 +207,8 @@ function sendFrom(pod: Pod, source: string, to: string): void {
   const route = (...more: string[]) =>
     exec(pod.netns, 'ip', 'route', 'replace', to, ...via, ...more);
   route('src', source);
-  exec(pod.netns, 'bash', '-c', `echo hello > /dev/udp/${to}/9`);
+  // Bash takes a pipe of ours for a remote shell's, and would run what a person has for those.
+  exec(pod.netns, 'bash', '--norc', '-c', `echo hello > /dev/udp/${to}/9`);
   exec(pod.netns, 'ip', 'route', 'del', to);
 }
 
