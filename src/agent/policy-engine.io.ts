@@ -45,6 +45,8 @@ export interface PolicyEngine {
   guards(): readonly GuardReport[];
   /** What policy is calculated from. */
   readonly facts: PolicyFacts;
+  /** Whether the kernel may not hold the rules of all these facts: a round that writes them will come. */
+  readonly isBehind: boolean;
   /** What the kernel holds of ours, by family and table. */
   sizes(): readonly (TableSize & { readonly family: Family })[];
   /** Stops writing; what is in the kernel stays. */
@@ -139,6 +141,10 @@ class Engine implements PolicyEngine {
 
   get facts(): PolicyFacts {
     return this.calculator.facts;
+  }
+
+  get isBehind(): boolean {
+    return this.taking !== undefined || this.loops.some((loop) => loop.isBehind());
   }
 
   snapshot(items: readonly KeyValue[]): Promise<void> {

@@ -8,11 +8,14 @@ import type { Log } from '../../base/log.io.ts';
 import { messageOf } from '../../base/op-error.ts';
 import type { Connections } from '../../kernel/conntrack/conntrack.io.ts';
 import type { Connection } from '../../kernel/conntrack/flow.ts';
+import type { Ip } from '../../net/ip.ts';
 import type { PolicyFacts } from '../../policy/calculate.ts';
 import { ChangedEndpoints, denierOf } from '../../policy/conntrack/denied-now.ts';
 
 export interface FlowCutterOptions {
   readonly facts: PolicyFacts;
+  /** Whether the kernel may not hold the rules of all these facts. */
+  readonly isBehind: () => boolean;
   readonly connections: Connections;
   /** The host's own addresses, as they are now. */
   readonly ownAddresses: () => ReadonlySet<string>;
@@ -37,6 +40,8 @@ export class FlowCutter {
   private readonly changed: ChangedEndpoints;
   /** What is left in the place of cut connections. */
   private readonly barred = new Set<string>();
+  /** Addresses to look at once more: when they were, the rules were not yet what is known, or it failed. */
+  private pending: ReadonlySet<Ip> = new Set();
   private running = false;
   private again = false;
   /** Connections that were looked at, and that were cut. */
@@ -62,8 +67,12 @@ export class FlowCutter {
     while (this.again && !signal.aborted) {
       this.again = false;
       const startedAt = performance.now();
+      const isBehind = this.options.isBehind();
+      this.pending = new Set([...this.pending, ...this.changed.take()]);
       try {
-        await this.judge();
+        await this.judge([...this.pending]);
+        // What begins until the rules are there is judged after them.
+        if (!isBehind) this.pending = new Set();
       } catch (cause) {
         log.warn({ cause: messageOf(cause) }, 'connections that policy denies now were not cut');
       }
@@ -73,9 +82,8 @@ export class FlowCutter {
     this.running = false;
   }
 
-  private async judge(): Promise<void> {
+  private async judge(addresses: readonly Ip[]): Promise<void> {
     const { facts, connections, ownAddresses, log } = this.options;
-    const addresses = this.changed.take();
     if (addresses.length === 0) return;
     const live = await connections.of(addresses);
     const isDenied = denierOf(facts, ownAddresses());

@@ -65,8 +65,10 @@ function openCutter(t: { after(end: () => void): void }) {
   let did: { deleted: readonly number[]; cut: readonly number[] } = { deleted: [], cut: [] };
   let looked = Promise.withResolvers<void>();
   const ports = (connections: readonly Connection[]) => connections.map((c) => c.sourcePort);
+  const kernel = { isBehind: false };
   const cutter = new FlowCutter({
     facts: calculator.facts,
+    isBehind: () => kernel.isBehind,
     connections: {
       of: () => Promise.resolve(live),
       delete: async (connections) => {
@@ -81,14 +83,17 @@ function openCutter(t: { after(end: () => void): void }) {
     log: pino({ level: 'silent' }),
     signal: stop.signal,
   });
-  const now = async (action: 'Allow' | 'Deny', ...flows: readonly Connection[]) => {
+  const written = async (...flows: readonly Connection[]) => {
     [live, did, looked] = [flows, { deleted: [], cut: [] }, Promise.withResolvers<void>()];
-    put(policy(action));
     cutter.written();
     await looked.promise;
     return did;
   };
-  return { cutter, now };
+  const now = (action: 'Allow' | 'Deny', ...flows: readonly Connection[]) => {
+    put(policy(action));
+    return written(...flows);
+  };
+  return { cutter, kernel, now, written };
 }
 
 test('of connections that are over nothing is left, others are cut once', async (t) => {
@@ -104,4 +109,14 @@ test('allowed again, what was left goes; a new connection of the same ports goes
   const reused = flow(2, 'open');
   assert.deepEqual(await now('Allow', flow(1, 'opening'), reused), { deleted: [1], cut: [] });
   assert.deepEqual(await now('Deny', reused), { deleted: [], cut: [2] });
+});
+
+test('while the rules are behind what is known, flows begin that they will deny: cut after the rules', async (t) => {
+  const { cutter, kernel, now, written } = openCutter(t);
+  kernel.isBehind = true;
+  assert.deepEqual(await now('Deny', flow(1, undefined)), { deleted: [], cut: [1] });
+  kernel.isBehind = false;
+  const revived = flow(1, undefined);
+  assert.deepEqual(await written(revived, flow(2, 'open')), { deleted: [], cut: [1, 2] });
+  assert.equal(cutter.judged, 3);
 });

@@ -61,6 +61,7 @@ export class FamilyLoop {
   /** Resolves when the kernel may be written; undefined: it may. */
   private held: PromiseWithResolvers<void> | undefined = Promise.withResolvers();
   private dirty = false;
+  private writing = false;
   /** When the oldest change came that is not written yet. */
   private changedAt: number | undefined;
   private next: Reason = 'change';
@@ -95,15 +96,16 @@ export class FamilyLoop {
     this.held ??= Promise.withResolvers();
   }
 
+  /** Whether a round is under way or has to come. */
+  isBehind = (): boolean => this.dirty || this.writing || this.held !== undefined;
+
   /** Resolves once everything has been written for the first time. */
   inSync(): Promise<void> {
     return this.first.promise;
   }
 
   /** Resolves once that has succeeded or failed. */
-  wasTried(): Promise<void> {
-    return this.tried.promise;
-  }
+  wasTried = (): Promise<void> => this.tried.promise;
 
   /** Resolves when what is calculated now is in the kernel; rejects with OpError after the time. */
   write(what: string, milliseconds: number): Promise<void> {
@@ -229,6 +231,7 @@ export class FamilyLoop {
 
   private async round(why: Reason): Promise<number> {
     const { settleMilliseconds, onWritten } = this.options;
+    this.writing = true; // when it fails there is another to come
     if (!this.written) this.rotation.began(this.options.tables.generation?.());
     const quick = why === 'change' && this.written && settleMilliseconds > 0;
     const commits = await this.watched(async () => {
@@ -237,6 +240,7 @@ export class FamilyLoop {
     });
     if (quick) this.settleAfter(settleMilliseconds);
     this.problem = undefined;
+    this.writing = false;
     this.written = true;
     this.first.resolve();
     this.tried.resolve();

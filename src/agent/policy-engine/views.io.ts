@@ -36,6 +36,7 @@ const NO_LOG: DeniedReport = { enabled: false, suppressed: 0, flows: [] };
 const cutterOf = ({ engine, kernel, log, signal, within }: ViewsOptions): FlowCutter =>
   new FlowCutter({
     facts: engine.facts,
+    isBehind: () => engine.isBehind,
     connections: openConnections(within),
     ownAddresses: () => new Set(kernel.addresses().map(({ ip }) => ip)),
     log,
