@@ -33,6 +33,7 @@ import { followDatastore, openTunnel } from './life/follow.io.ts';
 import { mtuNow, openHost, podMtuOf } from './life/host.io.ts';
 import { PodRoutes } from './life/pod-routes.io.ts';
 import type { Progress } from './life/progress.ts';
+import { keepWorkersBehind } from './life/workers.io.ts';
 import { measureAgent } from './metrics.io.ts';
 import { followLocalPods } from './pods.io.ts';
 import { PolicyMetrics } from './policy-engine/metrics.io.ts';
@@ -78,6 +79,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     recovery: new Recovery(),
     views: new PolicyViews(),
   };
+  keepWorkersBehind();
   const server = serveCni(settings.socketPath, (request) => handle(progress, request), log);
   const health = settings.healthEnabled
     ? serveHealth({
