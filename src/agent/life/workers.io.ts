@@ -11,6 +11,14 @@ const NICE = 10;
  */
 export function keepWorkersBehind(): void {
   for (const thread of readdirSync('/proc/self/task'))
-    if (readFileSync(`/proc/self/task/${thread}/comm`, 'latin1').trim() === 'V8Worker')
-      setPriority(Number(thread), NICE);
+    if (nameOf(thread) === 'V8Worker') setPriority(Number(thread), NICE);
+}
+
+/** Undefined: it has ended meanwhile. */
+function nameOf(thread: string): string | undefined {
+  try {
+    return readFileSync(`/proc/self/task/${thread}/comm`, 'latin1').trim();
+  } catch {
+    return undefined;
+  }
 }
