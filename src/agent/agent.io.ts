@@ -24,13 +24,14 @@ import { forgetFormerFlows, openFlowRemoval } from './cni/del/flow-removal.io.ts
 import { ReleaseJournal } from './cni/del/journal.io.ts';
 import { LinkRemoval } from './cni/del/link-removal.io.ts';
 import { CallGate } from './cni/gate.ts';
-import { serveCni } from './cni/server.io.ts';
+import { type CniHandler, serveCni } from './cni/server.io.ts';
 import { Turns } from './cni/turns.ts';
 import type { AgentSettings, Environment } from './environment.ts';
 import { failpointOf } from './failpoint.io.ts';
 import { watchInvariants } from './invariants.io.ts';
 import { followDatastore, openTunnel } from './life/follow.io.ts';
 import { mtuNow, openHost, podMtuOf } from './life/host.io.ts';
+import { settleMemory } from './life/memory.io.ts';
 import { PodRoutes } from './life/pod-routes.io.ts';
 import type { Progress } from './life/progress.ts';
 import { keepWorkersBehind } from './life/workers.io.ts';
@@ -80,7 +81,12 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     views: new PolicyViews(),
   };
   keepWorkersBehind();
-  const server = serveCni(settings.socketPath, (request) => handle(progress, request), log);
+  let calls = 0;
+  const handleCall: CniHandler = (request) => {
+    calls++;
+    return handle(progress, request);
+  };
+  const server = serveCni(settings.socketPath, handleCall, log);
   const health = settings.healthEnabled
     ? serveHealth({
         host: settings.healthHost,
@@ -92,6 +98,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   try {
     const starting = start(parts, progress).then(() => {
       log.info({ node: progress.context?.node }, 'the agent is ready');
+      void settleMemory(() => calls, signal);
       return stopped(signal);
     });
     await Promise.race([starting, stopped(signal)]);

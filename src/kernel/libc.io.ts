@@ -47,6 +47,8 @@ export const libc = {
   fsopen: optional('int fsopen(str, uint32_t)'),
   fsconfig: optional('int fsconfig(int, uint32_t, void *, void *, int)'),
   fsmount: optional('int fsmount(int, uint32_t, uint32_t)'),
+  // glibc's own.
+  malloc_trim: optional('int malloc_trim(size_t)'),
 };
 
 export const AF = { UNIX: 1, INET: 2, INET6: 10, NETLINK: 16 } as const;
@@ -106,6 +108,9 @@ const SCHED_BATCH = 3;
  */
 export const runInBackground = (pid: number): void =>
   void libc.sched_setscheduler(pid, SCHED_BATCH, Buffer.alloc(4));
+
+/** The C library gives the kernel back what nobody uses in its heap (malloc_trim(3)). */
+export const giveBackMemory = (): void => void libc.malloc_trim?.(0);
 
 /** sched_setattr(2), sched_getattr(2): before glibc 2.41 the C library has no names for them. */
 const SCHED_ATTR = { x64: { set: 314n, get: 315n }, arm64: { set: 274n, get: 275n } };
