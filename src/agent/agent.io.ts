@@ -80,7 +80,6 @@ export async function runAgent(parts: AgentParts): Promise<void> {
     recovery: new Recovery(),
     views: new PolicyViews(),
   };
-  keepWorkersBehind();
   let calls = 0;
   const handleCall: CniHandler = (request) => {
     calls++;
@@ -98,6 +97,7 @@ export async function runAgent(parts: AgentParts): Promise<void> {
   try {
     const starting = start(parts, progress).then(() => {
       log.info({ node: progress.context?.node }, 'the agent is ready');
+      keepWorkersBehind();
       void settleMemory(() => calls, signal);
       return stopped(signal);
     });

@@ -6,8 +6,9 @@ import { setPriority } from 'node:os';
 const NICE = 10;
 
 /**
- * V8's threads leave the processors to others. Where there are two of them, an ADD would wait for what
- * only makes later ones faster: with 16 at a time the slowest then take half as long again.
+ * V8's threads leave the processors to others from now on; a start is faster with them. Where there
+ * are two, an ADD would wait for what only makes later ones faster: with 16 at a time the slowest
+ * then take a quarter longer.
  */
 export function keepWorkersBehind(): void {
   for (const thread of readdirSync('/proc/self/task'))
